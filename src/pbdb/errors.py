@@ -1,0 +1,79 @@
+"""Every error a user can cause, as one tree.
+
+    PbdbError
+    ├── ConfigError            a setting or an argument makes no sense
+    ├── ServerError            the PostgreSQL server cannot be used
+    ├── SchemaError            the database's schema is not what this version needs
+    ├── SourceError            a source, or one of its files, is not what its declaration says
+    ├── DataError              values that cannot be right
+    │   └── InvalidData        several violations at once, each with a rule and examples
+    ├── VocabularyError        a gene, cell line or compound vocabulary is missing or malformed
+    ├── DesignError            an experiment no effect can be estimated from
+    └── QueryError             a query that is not allowed, or that the server refused
+
+A message is one sentence or two: what is wrong, where, and what to do. The command line prints it and ends
+with exit code 1; anything that is not a PbdbError is a bug and shows its traceback with --debug.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+class PbdbError(Exception):
+    """Base of all errors that a user can mend."""
+
+
+class ConfigError(PbdbError):
+    """A setting or an argument makes no sense."""
+
+
+class ServerError(PbdbError):
+    """The PostgreSQL server cannot be used."""
+
+
+class SchemaError(PbdbError):
+    """The schema of the database is not what this version needs."""
+
+
+class SourceError(PbdbError):
+    """A source, or one of its files, is not what its declaration says."""
+
+
+class DataError(PbdbError):
+    """Values that cannot be right."""
+
+
+class VocabularyError(PbdbError):
+    """A vocabulary is missing or malformed."""
+
+
+class DesignError(PbdbError):
+    """An experiment no effect can be estimated from."""
+
+
+class QueryError(PbdbError):
+    """A query that is not allowed, or that the server refused."""
+
+
+@dataclass(frozen=True)
+class Violation:
+    """One broken rule: where, which rule, how many rows, and up to three examples."""
+
+    where: str
+    rule: str
+    n_rows: int
+    examples: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        shown = f" (for example {', '.join(self.examples)})" if self.examples else ""
+        return f"{self.where}: {self.rule}, {self.n_rows} rows{shown}"
+
+
+class InvalidData(DataError):
+    """Several violations at once; `violations` holds them all."""
+
+    def __init__(self, what: str, violations: Sequence[Violation]):
+        self.violations = tuple(violations)
+        super().__init__(f"{what} cannot be loaded: " + "; ".join(map(str, self.violations)) + ".")
