@@ -315,9 +315,7 @@ class Source:
         for file in self.files.values():
             unknown = [key for key in file.datasets if key not in self.datasets]
             if unknown:
-                raise SourceError(
-                    f"Source '{self.key}': file '{file.name}' names unknown datasets {unknown}."
-                )
+                raise SourceError(f"Source '{self.key}': file '{file.name}' names unknown datasets {unknown}.")
         codes = [flag.code for flag in self.flags]
         if len(set(codes)) < len(codes):
             raise SourceError(f"Source '{self.key}' declares a flag twice.")
@@ -329,6 +327,4 @@ class Source:
 
     def files_of(self, dataset: str) -> dict[str, File]:
         """The files one dataset needs."""
-        return {
-            key: file for key, file in self.files.items() if not file.datasets or dataset in file.datasets
-        }
+        return {key: file for key, file in self.files.items() if not file.datasets or dataset in file.datasets}

@@ -1,0 +1,170 @@
+"""Readers of tables and gene matrices in text files; a damaged file gives one sentence."""
+
+from __future__ import annotations
+
+import csv as csv_module
+import gzip
+import zlib
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+
+from pbdb.errors import DataError, SourceError
+
+DAMAGED = (
+    EOFError,
+    gzip.BadGzipFile,
+    zlib.error,
+    UnicodeDecodeError,
+    pd.errors.ParserError,
+    csv_module.Error,
+)
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """Counts of samples x features with their names, as read."""
+
+    samples: np.ndarray[Any, Any]
+    features: np.ndarray[Any, Any]
+    counts: sp.csr_matrix
+
+
+def csv(path: Path) -> pd.DataFrame:
+    """Read a comma-separated table as text, plain or gzip; an empty cell is missing.
+
+    Raises:
+        DataError: the file is damaged, or two columns have one name.
+        SourceError: there is no such file.
+    """
+    return _table(path, ",")
+
+
+def tsv(path: Path) -> pd.DataFrame:
+    """Read a tab-separated table as text, plain or gzip; an empty cell is missing."""
+    return _table(path, "\t")
+
+
+def parquet(path: Path) -> pd.DataFrame:
+    """Read a Parquet table."""
+    try:
+        return pd.read_parquet(path)
+    except FileNotFoundError:
+        raise missing(path) from None
+    except (OSError, ValueError) as problem:
+        raise damaged(path, problem) from None
+
+
+def gene_matrix(column: str, sep: str = ",") -> Callable[[Path], Matrix]:
+    """Make a reader of genes x samples counts in text; `column` names the genes, the others are samples."""
+
+    def read(path: Path) -> Matrix:
+        header = _header(path, sep)
+        if header[0] != column:
+            raise SourceError(
+                f"The file '{path.name}' starts with the column '{header[0]}', not '{column}': it is not a table of "
+                "genes by samples as this source expects."
+            )
+        genes, values = _values(path, sep, header)
+        return Matrix(np.array(header[1:], dtype=object), genes, _counts(path, values, genes, header[1:]))
+
+    return read
+
+
+def aligned(sheet: pd.DataFrame, key: str, samples: np.ndarray[Any, Any], sheet_name: str, name: str) -> pd.DataFrame:
+    """Order the rows of a sample sheet as the samples of a matrix; both must list the same samples, each once.
+
+    Raises:
+        DataError: a sample stands twice, or on one side only; it names the first.
+    """
+    for names, where in ((sheet[key], sheet_name), (pd.Series(samples), name)):
+        twice = names[names.duplicated()]
+        if len(twice):
+            raise DataError(f"'{twice.iloc[0]}' stands twice in '{where}': every sample must be there once.")
+    listed, counted = set(sheet[key]), set(samples)
+    for lonely, has, lacks in ((listed - counted, sheet_name, name), (counted - listed, name, sheet_name)):
+        if lonely:
+            raise DataError(
+                f"'{min(map(str, lonely))}' stands in '{has}' but not in '{lacks}' ({len(lonely)} such): "
+                "the two files must list the same samples."
+            )
+    return sheet.set_index(key, drop=False).loc[list(samples)].reset_index(drop=True)
+
+
+def missing(path: Path) -> SourceError:
+    """The sentence for a file that is not there."""
+    return SourceError(f"There is no file '{path.name}' in '{path.parent}'.")
+
+
+def damaged(path: Path, problem: BaseException) -> DataError:
+    """The sentence for a file that cannot be read to its end."""
+    detail = " ".join(str(problem).split())
+    return DataError(f"The file '{path.name}' in '{path.parent}' is damaged or incomplete ({detail}): fetch it again.")
+
+
+def _open(path: Path) -> IO[str]:
+    if not path.is_file():
+        raise missing(path)
+    with path.open("rb") as raw:
+        zipped = raw.read(2) == b"\x1f\x8b"
+    if zipped:
+        return gzip.open(path, "rt", encoding="utf-8", newline="")
+    return path.open(encoding="utf-8", newline="")
+
+
+def _header(path: Path, sep: str) -> list[str]:
+    try:
+        with _open(path) as text:
+            names = next(csv_module.reader(text, delimiter=sep), [])
+    except DAMAGED as problem:
+        raise damaged(path, problem) from None
+    if not names:
+        raise DataError(f"The file '{path.name}' in '{path.parent}' is empty.")
+    twice = [name for name, n in Counter(names).items() if n > 1]
+    if twice:
+        raise DataError(f"The file '{path.name}' has the column '{twice[0]}' more than once.")
+    return names
+
+
+def _table(path: Path, sep: str) -> pd.DataFrame:
+    names = _header(path, sep)
+    try:
+        with _open(path) as text:
+            table = pd.read_csv(text, sep=sep, dtype=str, keep_default_na=False, na_values=[""], index_col=False)
+    except DAMAGED as problem:
+        raise damaged(path, problem) from None
+    table.columns = pd.Index(names)
+    return table
+
+
+def _values(path: Path, sep: str, header: list[str]) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    try:
+        with _open(path) as text:
+            frame = pd.read_csv(text, sep=sep, dtype={header[0]: str}, keep_default_na=False, index_col=False)
+    except DAMAGED as problem:
+        raise damaged(path, problem) from None
+    genes = frame.pop(header[0]).to_numpy(dtype=object)
+    for name in frame.columns[[kind.kind not in "iuf" for kind in frame.dtypes]]:
+        bad = pd.to_numeric(frame[name], errors="coerce").isna().to_numpy()
+        raise _not_a_count(path, frame[name][bad].iloc[0], genes[bad][0], name)
+    return genes, frame.to_numpy()
+
+
+def _counts(path: Path, values: np.ndarray[Any, Any], genes: np.ndarray[Any, Any], samples: list[str]) -> sp.csr_matrix:
+    wrong = ~((values >= 0) & (values == np.floor(values)))
+    if wrong.any():
+        gene, sample = np.argwhere(wrong)[0]
+        raise _not_a_count(path, values[gene, sample], genes[gene], samples[sample])
+    return sp.csr_matrix(values.T.astype(np.int32))
+
+
+def _not_a_count(path: Path, value: object, gene: str, sample: str) -> DataError:
+    return DataError(
+        f"The file '{path.name}' holds '{value}' for gene {gene} in sample {sample}: counts are whole numbers from 0."
+    )
