@@ -1,0 +1,465 @@
+"""The embedded PostgreSQL: one cluster under PBDB_HOME/server, made on first use and started on need.
+
+server/data            the cluster, 0700, of the user the server runs as
+server/run             the socket's folder, 0700; in /tmp where this path is too long or has odd characters
+server/postgres.conf   our settings, written at each start; server/local.conf may add to them
+server/start.lock      held while somebody starts, stops or upgrades the server
+server/alive.lock      held by every process of the running server, wherever it runs
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import logging
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+from psycopg import pq
+from psycopg.conninfo import make_conninfo
+
+from pbdb import postgres
+from pbdb.embedded_settings import ACCESS_RULES, settings_text
+from pbdb.errors import ConfigError, ServerError
+from pbdb.postgres import Account
+
+log = logging.getLogger(__name__)
+
+DATABASE = "pbdb"
+SUPERUSER = "postgres"
+LOOPBACK = "127.0.0.1"
+SOCKET_PORT = 5432
+GRACE_S = 5.0
+LONGEST_SOCKET = 100
+
+
+@dataclass(frozen=True)
+class Postmaster:
+    """What a running server says of itself in postmaster.pid; `tcp` is false while it listens on its socket alone."""
+
+    pid: int
+    port: int
+    sockets: str
+    tcp: bool
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """The cluster under one home, run by this major version of PostgreSQL."""
+
+    home: Path
+    version: int = postgres.MAJOR
+
+    @property
+    def folder(self) -> Path:
+        return self.home / "server"
+
+    @property
+    def data(self) -> Path:
+        return self.folder / "data"
+
+    @property
+    def log_file(self) -> Path:
+        return self.folder / "postgres.log"
+
+    # Looking
+
+    def postmaster(self) -> Postmaster | None:
+        """What postmaster.pid says, be it true or stale.
+
+        Raises:
+            ServerError: the home belongs to another user.
+        """
+        try:
+            lines = (self.data / "postmaster.pid").read_text().splitlines()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except PermissionError:
+            raise ServerError(
+                f"The database in '{self.home}' belongs to another user: run as that user or as root, "
+                "or set PBDB_HOME to a folder of your own."
+            ) from None
+        if len(lines) < 6:
+            return None
+        return Postmaster(int(lines[0]), int(lines[3]), lines[4], tcp=bool(lines[5].strip()))
+
+    def parameters(self, database: str = DATABASE) -> dict[str, str] | None:
+        """Connection parameters of the superuser over the socket; None without a postmaster.pid."""
+        found = self.postmaster()
+        if found is None:
+            return None
+        return {"host": found.sockets, "port": str(found.port), "user": SUPERUSER, "dbname": database}
+
+    def answering(self) -> dict[str, str] | None:
+        """Connection parameters, if a connection with them succeeds now."""
+        parameters = self.parameters()
+        if parameters is None:
+            return None
+        try:
+            psycopg.connect(make_conninfo("", **parameters), connect_timeout=10).close()
+        except psycopg.OperationalError:
+            return None
+        return parameters
+
+    def alive(self) -> bool:
+        """Whether any process of the server still runs, here or on another machine that shares the home."""
+        try:
+            with open(self.folder / "alive.lock", "rb") as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except FileNotFoundError:
+            return False
+        return False
+
+    def tcp_port(self) -> int | None:
+        """The TCP port wished for by the last `start`."""
+        try:
+            return int((self.folder / "port").read_text())
+        except FileNotFoundError:
+            return None
+
+    # Starting
+
+    def ensure_running(self) -> dict[str, str]:
+        """Start the server if it does not answer; return connection parameters.
+
+        Raises:
+            ServerError: it cannot be started; the sentence says why.
+        """
+        return self.answering() or self.start()
+
+    def start(self, port: int | None = None) -> dict[str, str]:
+        """Start the server; with a port also on loopback TCP, from now on (0: no longer).
+
+        Raises:
+            ServerError: it cannot be started, the port is taken, or sessions are open that a restart would end.
+        """
+        self._prepare()
+        with self._locked():
+            running = self._settled()
+            if running and port is not None and (port or None) != self._listening():
+                self._refuse_if_busy()
+                self._stop(signal.SIGINT)
+                running = False
+            if port is not None:
+                self._wish_port(port)
+            if not running:
+                self._launch(port_must_be_free=port is not None)
+            self._ensure_database()
+        return self._answer()
+
+    def stop(self, *, immediately: bool = False) -> bool:
+        """Shut the server down and wait for its end; False if none was running.
+
+        Raises:
+            ServerError: it does not end, or belongs to another user.
+        """
+        if self.postmaster() is None and not self.alive():
+            return False
+        with self._locked():
+            return self._stop(signal.SIGQUIT if immediately else signal.SIGINT)
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        with open(self.folder / "start.lock", "ab", opener=_private) as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                log.info("Waiting for another process that starts or stops the server of '%s'.", self.home)
+                fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    def _answer(self) -> dict[str, str]:
+        parameters = self.parameters()
+        if parameters is None:
+            raise ServerError(f"The server of '{self.home}' ended right after its start: see '{self.log_file}'.")
+        return parameters
+
+    def _listening(self) -> int | None:
+        found = self.postmaster()
+        return found.port if found and found.tcp else None
+
+    def _prepare(self) -> None:
+        """Make the home and server/, which the server's user may enter though not write to."""
+        try:
+            for folder in reversed([f for f in (self.home, *self.home.parents) if not f.exists()]):
+                folder.mkdir()
+                if os.geteuid() == 0:
+                    folder.chmod(0o755)
+            self.folder.mkdir(exist_ok=True)
+            if self.folder.stat().st_uid == os.geteuid():
+                self.folder.chmod(0o711 if os.geteuid() == 0 else 0o700)
+            with tempfile.TemporaryFile(dir=self.folder):
+                pass
+        except OSError as error:
+            raise ServerError(
+                f"The database's folder '{self.home}' cannot be used ({error.strerror}): make it writable, "
+                "or set PBDB_HOME to another folder."
+            ) from None
+
+    def _launch(self, *, port_must_be_free: bool) -> None:
+        user = postgres.account(self.data)
+        self._refuse_unreachable(user)
+        programs = postgres.programs_for(user, self.folder / "programs", self.version)
+        (self.data / "postmaster.pid").unlink(missing_ok=True)
+        self._make_data(user, programs)
+        port = self._usable_port(must=port_must_be_free)
+        sockets = self._socket_folder(user)
+        _write(self.folder / "postgres.conf", settings_text(port or SOCKET_PORT, sockets, tcp=port is not None))
+        _write(self.folder / "access.conf", ACCESS_RULES)
+        self._run_server(user, programs)
+
+    def _refuse_unreachable(self, user: Account) -> None:
+        blocking = postgres.blocking_folder(self.folder, user)
+        if blocking:
+            raise ServerError(
+                f"User '{user.name}', who runs the server, may not enter '{blocking}': set PBDB_HOME to a folder that "
+                f"all users may enter, such as /var/lib/pbdb, or allow it yourself with `chmod o+x '{blocking}'`."
+            )
+
+    def _make_data(self, user: Account, programs: Path) -> None:
+        """Make the cluster, complete or not at all."""
+        if (self.data / "PG_VERSION").exists():
+            return
+        fresh = self.folder / "data.new"
+        init_cluster(programs, self.version, fresh, user)
+        fresh.rename(self.data)
+
+    def _usable_port(self, *, must: bool) -> int | None:
+        port = self.tcp_port()
+        if port is None or _is_free(port):
+            return port
+        if must:
+            raise ServerError(f"Port {port} of {LOOPBACK} is taken by another program: choose another with --port.")
+        log.warning("Port %d is taken by another program: the server starts without TCP.", port)
+        return None
+
+    def _wish_port(self, port: int) -> None:
+        if not 0 <= port <= 65535:
+            raise ConfigError(f"Port {port} does not exist: choose one from 1024 to 65535.")
+        if port == 0:
+            (self.folder / "port").unlink(missing_ok=True)
+        else:
+            _write(self.folder / "port", f"{port}\n")
+
+    def _socket_folder(self, user: Account) -> Path:
+        """A folder of 0700 whose path fits into a socket's address, of 107 bytes, and needs no quoting."""
+        folder = self.folder / "run"
+        if len(os.fsencode(folder)) > LONGEST_SOCKET - 20 or not re.fullmatch(r"[A-Za-z0-9/._-]+", str(folder)):
+            digest = hashlib.sha256(os.fsencode(self.folder.resolve())).hexdigest()[:16]
+            folder = Path("/tmp") / f"pbdb-{user.uid}-{digest}"
+        try:
+            folder.mkdir(mode=0o700)
+            user.own(folder)
+        except FileExistsError:
+            pass
+        found = folder.lstat()
+        if found.st_uid != user.uid or (found.st_mode & 0o170777) != 0o040700:
+            raise ServerError(f"'{folder}', the folder of the server's socket, belongs to somebody else: remove it.")
+        return folder
+
+    def _run_server(self, user: Account, programs: Path) -> None:
+        argv = [programs / "postgres", "-D", self.data]
+        argv += ["-c", f"config_file={self.folder / 'postgres.conf'}", "-c", f"hba_file={self.folder / 'access.conf'}"]
+        if self.log_file.exists():
+            self.log_file.replace(self.log_file.with_suffix(".log.1"))
+        with (
+            open(self.folder / "alive.lock", "ab", opener=_private) as alive,
+            open(self.log_file, "wb", opener=_private) as output,
+        ):
+            fcntl.flock(alive, fcntl.LOCK_EX)
+            process = subprocess.Popen(
+                argv,
+                cwd=self.folder,
+                env=postgres.ENVIRONMENT,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+                pass_fds=[alive.fileno()],
+                umask=0o077,
+                **user.popen(),
+            )
+        while process.poll() is None and not self._ping() == pq.Ping.OK:
+            time.sleep(0.02)
+        if process.returncode is not None:
+            raise ServerError(f"PostgreSQL did not start: {self._last_words()}")
+        process.returncode = 0  # it outlives us: not ours to wait for
+
+    def _ping(self) -> pq.Ping:
+        parameters = self.parameters()
+        if parameters is None:
+            return pq.Ping.NO_RESPONSE
+        return pq.Ping(pq.PGconn.ping(make_conninfo("", **parameters, connect_timeout=10).encode()))
+
+    def _last_words(self) -> str:
+        lines = self.log_file.read_text(errors="replace").splitlines()
+        telling = [line for line in lines if re.search("FATAL|PANIC|error", line)] or lines or ["it said nothing."]
+        return re.sub(r"^.*?(FATAL|PANIC):\s*", "", telling[-1])
+
+    def _ensure_database(self) -> None:
+        parameters = self._answer() | {"dbname": "postgres"}
+        try:
+            with psycopg.connect(make_conninfo("", **parameters), autocommit=True) as connection:
+                found = connection.execute("SELECT FROM pg_database WHERE datname = %s", [DATABASE])
+                if not found.rowcount:
+                    connection.execute(f"CREATE DATABASE {DATABASE}".encode())
+        except psycopg.OperationalError as error:
+            raise ServerError(f"The server of '{self.home}' runs, but says: {str(error).strip()}") from None
+
+    def _refuse_if_busy(self) -> None:
+        query = """SELECT string_agg(DISTINCT format('%s (pid %s)', nullif(application_name, ''), pid), ', ')
+            FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"""
+        deadline = time.monotonic() + 1  # a session just closed is still listed for some milliseconds
+        with psycopg.connect(make_conninfo("", **self._answer()), autocommit=True) as connection:
+            while (row := connection.execute(query).fetchone()) and row[0] and time.monotonic() < deadline:
+                time.sleep(0.05)
+        if row and row[0]:
+            raise ServerError(
+                f"A changed port needs a restart of the server, which would end open sessions: {row[0]}. "
+                "Close them, or run `pbdb db stop` first."
+            )
+
+    # Ending
+
+    def _settled(self) -> bool:
+        """Wait until the server answers (True), or until nothing of it is left (False)."""
+        deadline = time.monotonic() + GRACE_S
+        while self.alive() or self._processes():
+            ping = self._ping()
+            if ping == pq.Ping.OK:
+                return True
+            if ping == pq.Ping.REJECT:
+                deadline = time.monotonic() + GRACE_S
+            if time.monotonic() > deadline:
+                self._end_leftovers()
+            time.sleep(0.05)
+        return False
+
+    def _end_leftovers(self) -> None:
+        """End the processes that a killed postmaster left behind; they would block the next start."""
+        found, processes = self.postmaster(), self._processes()
+        if found and found.pid in processes:
+            raise ServerError(
+                f"The server of '{self.home}' runs (pid {found.pid}) but its socket in '{found.sockets}' does not "
+                "answer: run `pbdb db stop`, then try again."
+            )
+        if not processes:
+            raise ServerError(
+                f"The database in '{self.home}' is in use by a server on another machine or in another container: "
+                "stop it there."
+            )
+        log.warning("The server of '%s' was killed: ending the %d processes it left.", self.home, len(processes))
+        for pid in processes:
+            _signal(pid, signal.SIGQUIT)
+        deadline = time.monotonic() + 2 * GRACE_S
+        while self._processes() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        if self._processes():
+            raise ServerError(
+                f"Processes {self._processes()} of a killed server in '{self.home}' do not end: kill them."
+            )
+
+    def _processes(self) -> list[int]:
+        """Processes of PostgreSQL that stand in the data folder (Linux; elsewhere none are seen)."""
+        try:
+            data = self.data.stat()
+        except OSError:
+            return []
+        if not os.path.isdir("/proc/self"):
+            found = self.postmaster()
+            return [found.pid] if found and _exists(found.pid) else []
+        return [int(entry) for entry in os.listdir("/proc") if entry.isdecimal() and _stands_in(entry, data)]
+
+    def _stop(self, how: signal.Signals) -> bool:
+        found, processes = self.postmaster(), self._processes()
+        if found is None or (found.pid not in processes):
+            self._settled()
+            return False
+        _signal(found.pid, how)
+        while self.alive() or found.pid in self._processes():
+            time.sleep(0.02)
+        return True
+
+
+def init_cluster(programs: Path, version: int, data: Path, user: Account, *options: str) -> None:
+    """Make an empty cluster in `data`, replacing what stands there: UTF-8, sorted by code point.
+
+    Raises:
+        ServerError: initdb failed; the sentence says why.
+    """
+    if data.exists():
+        shutil.rmtree(data)
+    data.mkdir(mode=0o700)
+    user.own(data)
+    locale = ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"] if version >= 17 else []
+    argv = [programs / "initdb", "-D", data, "-U", SUPERUSER, "-E", "UTF8", "--locale=C", *locale]
+    done = postgres.run([*argv, "-A", "trust", *options], user, data)
+    if done.returncode:
+        raise ServerError(f"The database could not be made in '{data.parent}': {_reason(done.stderr)}")
+
+
+def _reason(output: str) -> str:
+    lines = [line for line in output.splitlines() if "error" in line.lower() or "FATAL" in line]
+    return (lines or output.strip().splitlines() or ["no reason given"])[-1].removeprefix("initdb: error: ")
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW, 0o600)
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file whole; readable by the server's user."""
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
+        file.write(text)
+        os.fchmod(file.fileno(), 0o644)
+    os.replace(file.name, path)
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as trial:
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            trial.bind((LOOPBACK, port))
+        except OSError:
+            return False
+    return True
+
+
+def _signal(pid: int, how: signal.Signals) -> None:
+    try:
+        os.kill(pid, how)
+    except ProcessLookupError:
+        pass
+    except PermissionError:
+        raise ServerError(f"The server (pid {pid}) belongs to another user: stop it as that user or as root.") from None
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _stands_in(pid: str, data: os.stat_result) -> bool:
+    try:
+        name = Path("/proc", pid, "comm").read_text()
+        return name.startswith("postgres") and os.path.samestat(os.stat(f"/proc/{pid}/cwd"), data)
+    except OSError:
+        return False

@@ -1,0 +1,68 @@
+"""Servers for tests: throw-away homes, the embedded server in them, and a server that plays the external one."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+from psycopg.conninfo import make_conninfo
+
+from pbdb import server
+from pbdb.config import Settings
+from pbdb.embedded import Cluster
+
+
+@contextmanager
+def throwaway_home(name: str = "home") -> Iterator[Path]:
+    """A PBDB_HOME that the server's user may enter (pytest's tmp_path is closed to it when root runs the tests)."""
+    folder = Path(tempfile.mkdtemp(prefix="pbdb-test-"))
+    folder.chmod(0o755)
+    try:
+        yield folder / name
+    finally:
+        Cluster(folder / name).stop(immediately=True)
+        shutil.rmtree(folder)
+
+
+@contextmanager
+def running_server(home: Path) -> Iterator[Settings]:
+    """The embedded server of this home, started without syncing to disk; yields settings that lead to it."""
+    settings = Settings(home=home)
+    _start_quickly(Cluster(home))
+    try:
+        yield settings
+    finally:
+        server.stop(settings, immediately=True)
+
+
+@contextmanager
+def external_server(home: Path, version: int = 18) -> Iterator[Settings]:
+    """A PostgreSQL of the wheel (18 or 16) over TCP with a password; yields settings with its URL, superuser login."""
+    cluster = Cluster(home, version)
+    parameters = _start_quickly(cluster, free_port())
+    try:
+        with psycopg.connect(make_conninfo("", **parameters), autocommit=True) as connection:
+            connection.execute("ALTER ROLE postgres PASSWORD 'sesame'")
+        url = f"postgresql://postgres:sesame@127.0.0.1:{parameters['port']}/pbdb"
+        yield Settings(home=home, database_url=url)
+    finally:
+        cluster.stop(immediately=True)
+
+
+def free_port() -> int:
+    """A TCP port of loopback that nobody listens on at this moment."""
+    with socket.socket() as trial:
+        trial.bind(("127.0.0.1", 0))
+        port: int = trial.getsockname()[1]
+    return port
+
+
+def _start_quickly(cluster: Cluster, port: int | None = None) -> dict[str, str]:
+    cluster.folder.mkdir(parents=True, exist_ok=True)
+    (cluster.folder / "local.conf").write_text("fsync = off\nfull_page_writes = off\nsynchronous_commit = off\n")
+    return cluster.start(port)
