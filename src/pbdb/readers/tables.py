@@ -37,7 +37,7 @@ class Matrix:
 
 
 def csv(path: Path) -> pd.DataFrame:
-    """Read a comma-separated table as text, plain or gzip; an empty cell is missing.
+    """Read a comma-separated table as text, plain or gzip; an empty cell and NA are missing.
 
     Raises:
         DataError: the file is damaged, or two columns have one name.
@@ -47,7 +47,7 @@ def csv(path: Path) -> pd.DataFrame:
 
 
 def tsv(path: Path) -> pd.DataFrame:
-    """Read a tab-separated table as text, plain or gzip; an empty cell is missing."""
+    """Read a tab-separated table as text, plain or gzip; an empty cell and NA are missing."""
     return _table(path, "\t")
 
 
@@ -136,7 +136,7 @@ def _table(path: Path, sep: str) -> pd.DataFrame:
     names = _header(path, sep)
     try:
         with _open(path) as text:
-            table = pd.read_csv(text, sep=sep, dtype=str, keep_default_na=False, na_values=[""], index_col=False)
+            table = pd.read_csv(text, sep=sep, dtype=str, keep_default_na=False, na_values=["", "NA"], index_col=False)
     except DAMAGED as problem:
         raise damaged(path, problem) from None
     table.columns = pd.Index(names)

@@ -1,0 +1,155 @@
+"""Canonical sample matrices: AnnData files written row block by row block and read back by rows."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import scipy.sparse as sp
+
+from pbdb.errors import DataError
+
+ROWS_PER_CHUNK = 4096
+VALUES_PER_CHUNK = 1 << 18
+MAX_COUNT = np.iinfo(np.int32).max
+
+
+class Writer:
+    """Write samples x genes to an AnnData file (h5ad), a block of rows at a time.
+
+    Counts are stored as CSR (int32), intensities as a dense float32 matrix. Blocks may bring their genes in any
+    order: columns are given out in the order in which genes first appear; a gene a block lacks is 0 there, or NaN
+    in intensities. The file gets its name only when `finish` has written all of it.
+    """
+
+    def __init__(self, path: Path, *, dense: bool):
+        self._path = path
+        self._part = path.with_name(path.name + ".part")
+        self._file = h5py.File(self._part, "w")
+        self._columns: dict[int, int] = {}
+        self._indptr: list[npt.NDArray[np.int64]] = [np.zeros(1, dtype=np.int64)]
+        self._dense = dense
+        self.n_rows = 0
+        if dense:
+            self._file.create_dataset("X", (0, 0), "f4", chunks=(512, 256), maxshape=(None, None), fillvalue=np.nan)
+        else:
+            group = self._file.create_group("X")
+            for name in ("data", "indices"):
+                group.create_dataset(name, (0,), "i4", chunks=VALUES_PER_CHUNK, maxshape=(None,), compression="lzf")
+
+    def add(self, matrix: sp.csr_matrix | npt.NDArray[Any], gene_keys: npt.NDArray[np.int32]) -> None:
+        """Append rows; gene_keys names the columns of this block.
+
+        Raises:
+            DataError: a count does not fit 32 bits.
+        """
+        columns = np.array(
+            [self._columns.setdefault(int(key), len(self._columns)) for key in gene_keys], dtype=np.int32
+        )
+        if self._dense:
+            self._add_dense(np.asarray(matrix, dtype=np.float32), columns)
+        else:
+            self._add_sparse(sp.csr_matrix(matrix), columns)
+        self.n_rows += matrix.shape[0]
+
+    def _add_dense(self, matrix: npt.NDArray[np.float32], columns: npt.NDArray[np.int32]) -> None:
+        values = self._file["X"]
+        values.resize((self.n_rows + len(matrix), len(self._columns)))
+        rows = np.full((len(matrix), len(self._columns)), np.nan, dtype=np.float32)
+        rows[:, columns] = matrix
+        values[self.n_rows :] = rows
+
+    def _add_sparse(self, matrix: sp.csr_matrix, columns: npt.NDArray[np.int32]) -> None:
+        if matrix.nnz and matrix.data.max() > MAX_COUNT:
+            raise DataError(
+                f"A count of {matrix.data.max()} is larger than {MAX_COUNT}: these are not counts of reads."
+            )
+        moved = sp.csr_matrix(
+            (matrix.data, columns[matrix.indices], matrix.indptr), (matrix.shape[0], len(self._columns))
+        )
+        moved.eliminate_zeros()
+        moved.sort_indices()
+        group = self._file["X"]
+        start = group["data"].shape[0]
+        for name, values in (("data", moved.data), ("indices", moved.indices)):
+            group[name].resize((start + moved.nnz,))
+            group[name][start:] = values
+        self._indptr.append(moved.indptr[1:].astype(np.int64) + start)
+
+    @property
+    def gene_keys(self) -> npt.NDArray[np.int32]:
+        """Genes of the columns written so far."""
+        return np.fromiter(self._columns, dtype=np.int32, count=len(self._columns))
+
+    def finish(self, obs: pd.DataFrame, var: pd.DataFrame, uns: dict[str, Any]) -> None:
+        """Write the annotations, close the file and give it its name."""
+        from anndata.io import write_elem
+
+        if self._dense:
+            self._file["X"].attrs.update({"encoding-type": "array", "encoding-version": "0.2.0"})
+        else:
+            group = self._file["X"]
+            group.create_dataset("indptr", data=np.concatenate(self._indptr))
+            group.attrs.update({"encoding-type": "csr_matrix", "encoding-version": "0.1.0"})
+            group.attrs["shape"] = np.array([self.n_rows, len(self._columns)])
+        self._file.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
+        for name, content in (("obs", obs), ("var", var), ("uns", uns), ("layers", {}), ("obsm", {}), ("varm", {})):
+            write_elem(self._file, name, content)
+        self._file.close()
+        os.replace(self._part, self._path)
+
+    def abandon(self) -> None:
+        """Close and remove what was written so far."""
+        self._file.close()
+        self._part.unlink(missing_ok=True)
+
+
+def read_annotations(path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Read obs and var of a canonical file; the matrix is not touched."""
+    from anndata.io import read_elem
+
+    with h5py.File(path) as file:
+        return read_elem(file["obs"]), read_elem(file["var"])
+
+
+def read_rows(path: Path, rows: npt.NDArray[np.intp]) -> sp.csr_matrix | npt.NDArray[np.float32]:
+    """Read some samples (ascending positions): CSR of int32 counts, or dense float32 intensities."""
+    with h5py.File(path) as file:
+        matrix = file["X"]
+        return _dense_rows(matrix, rows) if isinstance(matrix, h5py.Dataset) else _sparse_rows(matrix, rows)
+
+
+def _dense_rows(matrix: h5py.Dataset, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.float32]:
+    found = np.empty((len(rows), matrix.shape[1]), dtype=np.float32)
+    for start in range(0, matrix.shape[0], ROWS_PER_CHUNK):
+        first, last = np.searchsorted(rows, (start, start + ROWS_PER_CHUNK))
+        if last > first:
+            found[first:last] = matrix[start : start + ROWS_PER_CHUNK][rows[first:last] - start]
+    return found
+
+
+def _sparse_rows(group: h5py.Group, rows: npt.NDArray[np.intp]) -> sp.csr_matrix:
+    """Fill arrays of the final size, so that no second copy of the values ever exists."""
+    indptr = group["indptr"][:]
+    lengths = np.diff(indptr)[rows]
+    ends = np.concatenate(([0], np.cumsum(lengths)))
+    found = {name: np.empty(ends[-1], dtype=np.int32) for name in ("data", "indices")}
+    for start in range(0, len(rows), ROWS_PER_CHUNK):
+        some = rows[start : start + ROWS_PER_CHUNK]
+        low, high = indptr[some[0]], indptr[some[-1] + 1]
+        wanted = _ranges(indptr[some] - low, lengths[start : start + ROWS_PER_CHUNK])
+        for name, values in found.items():
+            values[ends[start] : ends[start + len(some)]] = group[name][low:high][wanted]
+    shape = (len(rows), int(group.attrs["shape"][1]))
+    return sp.csr_matrix((found["data"], found["indices"], ends), shape)
+
+
+def _ranges(starts: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Positions start, start + 1, ... of each range, one range after the other."""
+    offsets = np.repeat(starts - np.concatenate(([0], np.cumsum(lengths)[:-1])), lengths)
+    return offsets + np.arange(lengths.sum())

@@ -1,0 +1,202 @@
+"""The files of a release: found in a folder or fetched, resumed, and verified by SHA-256."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sqlite3
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import fsspec
+
+from pbdb.config import Settings
+from pbdb.errors import SourceError
+from pbdb.source import Dataset, File, Source
+
+CHUNK = 8 << 20
+Checked = Literal["declaration", "SHA256SUMS", "first download", "recorded"]
+Progress = Callable[[str, int, int | None], None]
+
+
+@dataclass(frozen=True)
+class Located:
+    """A file of a load: where it lies, its hash, and what the hash was checked against."""
+
+    path: Path
+    n_bytes: int
+    sha256: str
+    checked: Checked
+
+
+def silent(what: str, done: int, total: int | None) -> None:
+    """Progress that nobody sees."""
+
+
+def locate(
+    source: Source,
+    dataset: str,
+    settings: Settings,
+    folder: Path | None = None,
+    *,
+    verify: bool = False,
+    progress: Progress = silent,
+) -> dict[str, Located]:
+    """Find the files one dataset needs, in `folder` or by fetching them, and check their hashes.
+
+    verify: read every file again, instead of trusting the hash cached by path, size, mtime and inode.
+
+    Raises:
+        SourceError: a file is missing, half a set is there, or a hash is not the one it should be.
+    """
+    declared = source.files_of(dataset)
+    place = _in_folder if folder is not None else _downloaded
+    root = folder if folder is not None else settings.downloads / source.key
+    if folder is not None and not folder.is_dir():
+        raise SourceError(f"There is no folder '{folder}' to load from.")
+    wanted = _complete_sets(source, declared, root) if folder is not None else dict(declared)
+    return {key: place(source, file, root, settings, verify, progress) for key, file in wanted.items()}
+
+
+def how_to_get(source: Source, dataset: Dataset) -> str:
+    """Say how a person gets the files of a dataset that cannot be fetched."""
+    return dataset.get or f"see {source.homepage or dataset.doi or dataset.citation}"
+
+
+def _complete_sets(source: Source, declared: Mapping[str, File], folder: Path) -> dict[str, File]:
+    there = {key: (folder / file.name).is_file() for key, file in declared.items()}
+    names = {file.set for file in declared.values() if file.set is not None}
+    for name in sorted(names):
+        members = [key for key in declared if declared[key].set == name]
+        if any(there[key] for key in members) and not all(there[key] for key in members):
+            lacking = next(declared[key].name for key in members if not there[key])
+            raise SourceError(f"'{folder}' has only part of the set {name}: '{lacking}' is missing.")
+    if names and not any(there[key] for key in declared if declared[key].set is not None):
+        listed = ", ".join(f"'{file.name}'" for file in declared.values())
+        raise SourceError(f"'{folder}' has no file of source '{source.key}': it needs {listed}, in complete sets.")
+    return {key: file for key, file in declared.items() if file.set is None or there[key]}
+
+
+def _in_folder(
+    source: Source, file: File, folder: Path, settings: Settings, verify: bool, progress: Progress
+) -> Located:
+    path = folder / file.name
+    if not path.is_file():
+        raise SourceError(f"There is no file '{file.name}' in '{folder}', which source '{source.key}' needs.")
+    found = sha256(path, settings, verify=verify, progress=progress)
+    listed = _listed(folder).get(file.name)
+    _check(file, path, found, file.sha256, "the declaration of the source")
+    _check(file, path, found, listed, "SHA256SUMS")
+    checked: Checked = "declaration" if file.sha256 else "SHA256SUMS" if listed else "recorded"
+    return Located(path, path.stat().st_size, found, checked)
+
+
+def _downloaded(
+    source: Source, file: File, folder: Path, settings: Settings, verify: bool, progress: Progress
+) -> Located:
+    path = folder / file.name
+    fetched = not path.is_file()
+    if fetched:
+        _fetch(source, file, path, progress)
+    found = sha256(path, settings, verify=verify, progress=progress)
+    known = _listed(folder).get(file.name)
+    _check(file, path, found, file.sha256, "the declaration of the source")
+    _check(file, path, found, known, "the one recorded at its first download")
+    if known is None:
+        with (folder / "SHA256SUMS").open("a", encoding="utf-8") as record:
+            record.write(f"{found}  {file.name}\n")
+    checked: Checked = "declaration" if file.sha256 else "recorded" if known else "first download"
+    return Located(path, path.stat().st_size, found, checked)
+
+
+def _check(file: File, path: Path, found: str, expected: str | None, by: str) -> None:
+    if expected is not None and found != expected:
+        raise SourceError(
+            f"The SHA-256 of '{file.name}' in '{path.parent}' is {found[:12]}..., but {by} says {expected[:12]}...: "
+            "the file is damaged or of another release; delete it and fetch it again."
+        )
+
+
+def _listed(folder: Path) -> dict[str, str]:
+    sums = folder / "SHA256SUMS"
+    if not sums.is_file():
+        return {}
+    pairs = (line.split(maxsplit=1) for line in sums.read_text(encoding="utf-8").splitlines() if line.strip())
+    return {name.strip().lstrip("*"): digest.lower() for digest, name in pairs}
+
+
+def _fetch(source: Source, file: File, path: Path, progress: Progress) -> None:
+    """Fetch to a .part file beside the target, going on where an earlier try stopped, then rename."""
+    if file.url is None:
+        dataset = next(iter(source.datasets.values()))
+        raise SourceError(
+            f"'{file.name}' of source '{source.key}' cannot be fetched: {how_to_get(source, dataset)}; then load "
+            "with --from and the folder you put it in."
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    try:
+        _resume(file.url, part, file.name, progress)
+    except (OSError, ValueError) as problem:
+        kept = part.stat().st_size if part.exists() else 0
+        raise SourceError(
+            f"'{file.name}' could not be fetched from {file.url} ({_first_line(problem)}); {kept:,} bytes are kept: "
+            "run the command again to go on, or get the file yourself and use --from."
+        ) from problem
+    os.replace(part, path)
+
+
+def _resume(url: str, part: Path, name: str, progress: Progress) -> None:
+    filesystem, address = fsspec.url_to_fs(url)
+    total = filesystem.size(address)
+    done = part.stat().st_size if part.exists() and total is not None else 0
+    with filesystem.open(address, "rb") as remote, part.open("r+b" if done else "wb") as local:
+        if done:
+            remote.seek(done)
+            local.seek(done)
+        while chunk := remote.read(CHUNK):
+            local.write(chunk)
+            done += len(chunk)
+            progress(name, done, total)
+    if total is not None and done != total:
+        raise OSError(f"{done:,} of {total:,} bytes came")
+
+
+def _first_line(problem: BaseException) -> str:
+    return (str(problem).splitlines() or [type(problem).__name__])[0]
+
+
+def sha256(path: Path, settings: Settings, *, verify: bool = False, progress: Progress = silent) -> str:
+    """Hash a file; the result is remembered by path, size, mtime and inode.
+
+    verify: hash it again whatever is remembered.
+    """
+    stat = path.stat()
+    key = (str(path.absolute()), stat.st_size, stat.st_mtime_ns, stat.st_ino)
+    settings.home.mkdir(parents=True, exist_ok=True)
+    with closing(sqlite3.connect(settings.home / "hashes.sqlite", timeout=60)) as cache, cache:
+        cache.execute(
+            "CREATE TABLE IF NOT EXISTS hash (path TEXT, size INT, mtime INT, inode INT, sha256 TEXT, "
+            "PRIMARY KEY (path, size, mtime, inode))"
+        )
+        known = cache.execute(
+            "SELECT sha256 FROM hash WHERE path = ? AND size = ? AND mtime = ? AND inode = ?", key
+        ).fetchone()
+        if known and not verify:
+            return str(known[0])
+    digest = _hash(path, stat.st_size, progress)
+    with closing(sqlite3.connect(settings.home / "hashes.sqlite", timeout=60)) as cache, cache:
+        cache.execute("INSERT OR REPLACE INTO hash VALUES (?, ?, ?, ?, ?)", (*key, digest))
+    return digest
+
+
+def _hash(path: Path, size: int, progress: Progress) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as content:
+        while chunk := content.read(CHUNK):
+            digest.update(chunk)
+            progress(f"check {path.name}", content.tell(), size)
+    return digest.hexdigest()

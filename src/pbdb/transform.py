@@ -1,0 +1,334 @@
+"""From raw profiles and a declaration to canonical samples: one AnnData file, with exact doses and reason codes."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import scipy.sparse as sp
+
+from pbdb import units
+from pbdb.canonical import Writer
+from pbdb.errors import DataError
+from pbdb.genes import GeneMap
+from pbdb.source import Block, Column, Constant, Files, Mapped, Samples, Source
+
+GeneMapper = Callable[[list[str]], GeneMap]
+VERSION = 1
+COUNTS_LOOKED_AT = 1 << 20
+
+
+@dataclass
+class Report:
+    """What a transform read, wrote and left out."""
+
+    n_samples: int = 0
+    n_in_fit: int = 0
+    n_genes: int = 0
+    flags: Counter[str] = field(default_factory=Counter)
+    genes: Counter[str] = field(default_factory=Counter)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The report as plain values."""
+        return {
+            "n_samples": self.n_samples,
+            "n_in_fit": self.n_in_fit,
+            "n_genes": self.n_genes,
+            "flags": dict(self.flags),
+            "genes": dict(self.genes),
+        }
+
+
+def transform(
+    source: Source,
+    dataset: str,
+    files: Files,
+    mapper: GeneMapper,
+    path: Path,
+    progress: Callable[[int], None] = lambda n_samples: None,
+) -> tuple[pd.DataFrame, Report]:
+    """Write the canonical matrix of a dataset and return its samples.
+
+    mapper: from the feature names of a block to genes. Memory is bounded by one block and the sample table.
+    The table has the columns of `canonical_samples`; its rows stand in the order of the matrix.
+
+    Raises:
+        DataError: profiles, doses, times or cells that are not what the declaration says.
+    """
+    report, tables = Report(), []
+    writer = Writer(path, dense=source.assay.readout == "log2_intensity")
+    maps = _Maps(mapper, report)
+    try:
+        for block in _read(source, dataset, files):
+            table = canonical_samples(source, _with_counts(source, block))
+            genes = maps.of(block.features)
+            writer.add(genes.apply(block.matrix), genes.gene_keys)
+            tables.append(table)
+            progress(writer.n_rows)
+        samples = _all(tables, source)
+        _fill(report, samples, writer)
+        writer.finish(standard_obs(source, dataset, samples), _var(writer), {"pbdb": json.dumps(report.as_dict())})
+    except BaseException:
+        writer.abandon()
+        raise
+    return samples, report
+
+
+class _Maps:
+    """Gene maps by feature list: plates of one platform share theirs."""
+
+    def __init__(self, mapper: GeneMapper, report: Report):
+        self._mapper, self._report = mapper, report
+        self._known: dict[int, GeneMap] = {}
+        self._seen: set[str] = set()
+
+    def of(self, features: npt.NDArray[Any]) -> GeneMap:
+        names = [str(name) for name in features]
+        key = hash(tuple(names))
+        if key not in self._known:
+            self._known[key] = self._mapper(names)
+            self._count(names, self._known[key])
+        return self._known[key]
+
+    def _count(self, names: list[str], found: GeneMap) -> None:
+        """Count each feature once, on whichever plate it stands first."""
+        if not self._seen:
+            self._report.genes.update(found.counts)
+            self._report.genes["genes"] = len(found.gene_keys)
+        elif new := [name for name in names if name not in self._seen]:
+            self._report.genes.update(self._mapper(new).counts)
+        self._seen.update(names)
+
+
+def _read(source: Source, dataset: str, files: Files) -> Iterator[Block]:
+    for block in source.blocks(files, dataset):
+        if block.matrix.shape != (len(block.samples), len(block.features)):
+            raise DataError(
+                f"Source '{source.key}': a block has {len(block.samples)} samples and {len(block.features)} features, "
+                f"but a matrix of {block.matrix.shape[0]} x {block.matrix.shape[1]}."
+            )
+        yield block
+
+
+def _with_counts(source: Source, block: Block) -> pd.DataFrame:
+    """Add n_counts, the sum of each profile as published, before genes are mapped."""
+    if source.assay.readout == "log2_intensity":
+        return block.samples.assign(n_counts=pd.array([pd.NA] * len(block.samples), dtype="Int64"))
+    values: npt.NDArray[Any] = np.asarray(block.matrix.data if sp.issparse(block.matrix) else block.matrix)
+    if values.size and (values.min() < 0 or _fractional(values)):
+        raise DataError(f"Source '{source.key}': the counts are negative or fractional; raw counts are needed.")
+    return block.samples.assign(n_counts=np.asarray(block.matrix.sum(axis=1)).ravel().astype(np.int64))
+
+
+def _fractional(values: npt.NDArray[Any]) -> bool:
+    if values.dtype.kind in "iu":
+        return False
+    flat = values.ravel()
+    chunks = (flat[at : at + COUNTS_LOOKED_AT] for at in range(0, len(flat), COUNTS_LOOKED_AT))
+    return any(bool((chunk != np.floor(chunk)).any()) for chunk in chunks)
+
+
+def canonical_samples(source: Source, raw: pd.DataFrame) -> pd.DataFrame:
+    """Map raw columns to canonical ones.
+
+    Columns: source_sample, plate, well, compound, dose_fm (Int64), time_h, context, stratum, n_cells, n_counts
+    (Int64), is_vehicle, has_condition, in_fit, flags (lists), attributes (dicts).
+
+    Raises:
+        DataError: a column is missing, or a value is of an unknown unit, not a number, or not listed.
+    """
+    rules = source.samples
+    vehicle = _rule(source, raw, rules.vehicle, "vehicle")
+    flags = {flag.code: _rule(source, raw, flag.rule, flag.code) for flag in source.flags}
+    excluded = pd.Series(False, index=raw.index)
+    for flag in source.flags:
+        excluded |= flags[flag.code] & (not flag.has_condition)
+    table = pd.DataFrame(index=raw.index)
+    table["source_sample"] = _text(source, raw, rules.sample)
+    table["plate"] = _text(source, raw, rules.plate)
+    table["well"] = _text(source, raw, rules.well)
+    table["compound"] = _text(source, raw, rules.compound)
+    table["dose_fm"] = _doses(source, raw, rules).mask(vehicle, 0)
+    table["time_h"] = _times(source, raw, rules)
+    table["context"] = _contexts(source, raw, rules)
+    table["stratum"] = _text(source, raw, rules.stratum)
+    table["n_cells"] = _integers(source, raw, rules.n_cells)
+    table["n_counts"] = raw["n_counts"].astype("Int64")
+    table["is_vehicle"] = vehicle
+    table["has_condition"] = table["compound"].notna() & ~excluded
+    table["in_fit"] = table["has_condition"] & ~pd.DataFrame(flags, index=raw.index).any(axis=1)
+    table["flags"] = [[code for code in flags if flags[code].iat[row]] for row in range(len(raw))]
+    table["attributes"] = pd.Series(_attributes(source, raw), index=raw.index, dtype=object)
+    return table
+
+
+def _rule(source: Source, raw: pd.DataFrame, rule: str, what: str) -> pd.Series[bool]:
+    try:
+        found = raw.eval(rule, engine="python")
+    except Exception as problem:
+        raise DataError(f"Source '{source.key}': the rule of '{what}' ({rule}) fails: {problem}.") from problem
+    return pd.Series(found, index=raw.index).fillna(False).astype(bool)
+
+
+def _column(source: Source, raw: pd.DataFrame, name: str) -> pd.Series[Any]:
+    if name not in raw.columns:
+        raise DataError(f"Source '{source.key}': the samples have no column '{name}'; they have {list(raw.columns)}.")
+    return raw[name]
+
+
+def _text(source: Source, raw: pd.DataFrame, mapped: Mapped | None) -> pd.Series[Any]:
+    if mapped is None:
+        return pd.Series(None, index=raw.index, dtype=object)
+    if isinstance(mapped, Constant):
+        return pd.Series(str(mapped.value), index=raw.index, dtype=object)
+    found = _column(source, raw, mapped.name)
+    text = found.astype(str).str.strip().astype(object)
+    text = text.where(found.notna() & (text != ""), None)
+    return text if mapped.values is None else _translated(source, text, mapped.name, mapped.values)
+
+
+def _translated(source: Source, text: pd.Series[Any], name: str, values: Mapping[str, str]) -> pd.Series[Any]:
+    unknown = sorted({value for value in text.dropna() if value not in values})
+    if unknown:
+        raise DataError(f"Source '{source.key}': column '{name}' has the unknown value '{unknown[0]}'.")
+    return text.map(lambda value: values.get(value) if value is not None else None)
+
+
+def _doses(source: Source, raw: pd.DataFrame, rules: Samples) -> pd.Series[Any]:
+    def convert(value: str, unit: str) -> int | None:
+        if units.molar_unit(unit) in rules.non_molar_units:
+            return None
+        return units.dose_fm(value, unit)
+
+    return _quantities(source, raw, rules.dose, "uM", convert).astype("Int64")
+
+
+def _times(source: Source, raw: pd.DataFrame, rules: Samples) -> pd.Series[Any]:
+    return _quantities(source, raw, rules.time, "h", units.hours).astype("Float64")
+
+
+def _quantities(
+    source: Source, raw: pd.DataFrame, mapped: Mapped, unit: str, convert: Callable[[str, str], Any]
+) -> pd.Series[Any]:
+    """Convert a column of numbers with units; each distinct pair of text and unit is converted once."""
+    if isinstance(mapped, Constant):
+        return pd.Series(convert(str(mapped.value), unit), index=raw.index)
+    values = _text(source, raw, Column(mapped.name))
+    spelled = (
+        _text(source, raw, Column(mapped.unit_column))
+        if mapped.unit_column is not None
+        else pd.Series(mapped.unit or unit, index=raw.index, dtype=object)
+    )
+    known: dict[tuple[str, str], Any] = {}
+    for pair in set(zip(values, spelled, strict=True)):
+        if pair[0] is not None:
+            known[pair] = _converted(source, mapped.name, pair, convert)
+    found = [known.get(pair) for pair in zip(values, spelled, strict=True)]
+    return pd.Series(found, index=raw.index, dtype=object)
+
+
+def _converted(source: Source, name: str, pair: tuple[str, str | None], convert: Callable[[str, str], Any]) -> Any:
+    if pair[1] is None:
+        raise DataError(f"Source '{source.key}': column '{name}' has the value '{pair[0]}' without a unit.")
+    try:
+        return convert(pair[0], pair[1])
+    except DataError as problem:
+        raise DataError(f"Source '{source.key}', column '{name}': {problem}") from None
+
+
+def _contexts(source: Source, raw: pd.DataFrame, rules: Samples) -> pd.Series[Any]:
+    names = _text(source, raw, rules.context)
+    unknown = sorted({str(name) for name in names.unique() if name not in source.contexts})
+    if unknown:
+        raise DataError(
+            f"Source '{source.key}': the cells '{unknown[0]}' are not declared ({len(unknown)} such names); "
+            "add them to `contexts` in the source's file."
+        )
+    return names.map({name: cells.context for name, cells in source.contexts.items()})
+
+
+def _integers(source: Source, raw: pd.DataFrame, mapped: Mapped | None) -> pd.Series[Any]:
+    text = _text(source, raw, mapped)
+    try:
+        return pd.to_numeric(text).astype("Int64")
+    except (ValueError, TypeError) as problem:
+        raise DataError(f"Source '{source.key}': a number of cells is not a whole number ({problem}).") from None
+
+
+def _attributes(source: Source, raw: pd.DataFrame) -> list[dict[str, Any]]:
+    names = list(source.samples.attributes)
+    columns = [_column(source, raw, name).astype(object) for name in names]
+    rows = zip(*columns, strict=True) if names else [()] * len(raw)
+    return [{name: value for name, value in zip(names, row, strict=True) if not pd.isna(value)} for row in rows]
+
+
+def _all(tables: list[pd.DataFrame], source: Source) -> pd.DataFrame:
+    if not tables:
+        raise DataError(f"Source '{source.key}': its files hold no samples.")
+    return pd.concat(tables, ignore_index=True)
+
+
+def _fill(report: Report, samples: pd.DataFrame, writer: Writer) -> None:
+    report.n_samples = len(samples)
+    report.n_in_fit = int(samples["in_fit"].sum())
+    report.n_genes = len(writer.gene_keys)
+    report.flags = Counter(code for flags in samples["flags"] for code in flags)
+    report.genes["genes"] = report.n_genes
+
+
+def _var(writer: Writer) -> pd.DataFrame:
+    from pbdb.genes import gene_id_of
+
+    keys = writer.gene_keys
+    return pd.DataFrame({"gene_key": keys}, index=pd.Index([gene_id_of(int(key)) for key in keys], name="ensembl_id"))
+
+
+def standard_obs(source: Source, dataset: str, samples: pd.DataFrame) -> pd.DataFrame:
+    """Columns of the field's standard sample table, with pbdb's own (source_sample, flags, in_fit) after them."""
+    cells = {declared.context: declared for declared in source.contexts.values()}
+    where = samples["context"]
+    obs = pd.DataFrame(index=samples.index)
+    obs["plate"], obs["well"] = samples["plate"], samples["well"]
+    obs["cell_type"] = where.str.replace(":", "_", n=1)
+    obs["perturbagen"] = samples["compound"]
+    obs["pert_type"] = "compound"
+    obs["is_control"] = samples["is_vehicle"]
+    obs["pert_dose_uM"] = samples["dose_fm"].astype("Float64") / units.FM_PER_UM
+    obs["pert_time_h"] = samples["time_h"]
+    obs["suspension_type"] = source.samples.suspension_type
+    obs["tissue"] = where.map(lambda key: cells[key].tissue or "unknown")
+    obs["tissue_type"] = "cell culture"
+    obs["disease"] = where.map(lambda key: cells[key].disease or "unknown")
+    obs["library"] = _attribute(samples, "library")
+    obs["stimulation"] = None
+    obs["guide"] = None
+    obs["dataset"] = dataset
+    obs["assay"] = source.assay.technology
+    obs["development_stage"] = where.map(lambda key: cells[key].development_stage or "unknown")
+    obs["organism"] = where.map(lambda key: cells[key].organism)
+    obs["sex"] = where.map(lambda key: cells[key].sex or "unknown")
+    obs["self_reported_ethnicity"] = where.map(lambda key: cells[key].ethnicity or "unknown")
+    obs["psbulk_cells"] = samples["n_cells"].fillna(-666).astype("int64")
+    obs["psbulk_counts"] = samples["n_counts"].fillna(-666).astype("int64")
+    obs["source_sample"], obs["stratum"] = samples["source_sample"], samples["stratum"]
+    obs["in_fit"] = samples["in_fit"]
+    obs["flags"] = samples["flags"].map(",".join)
+    for name in obs.columns[[kind.kind == "O" for kind in obs.dtypes]]:
+        obs[name] = obs[name].astype("category")
+    for name in ("pert_dose_uM", "pert_time_h"):
+        obs[name] = obs[name].astype("float64")
+    parts = (samples["plate"], samples["well"], samples["compound"], obs["cell_type"].astype(object))
+    obs.index = pd.Index(["_".join(str(part) for part in row if part is not None) for row in zip(*parts, strict=True)])
+    obs.index.name = "sample_id"
+    return obs
+
+
+def _attribute(samples: pd.DataFrame, name: str) -> pd.Series[Any]:
+    return samples["attributes"].map(lambda values: values.get(name))
