@@ -103,6 +103,9 @@ class SourceCompound(Base):
     conflict: Mapped[str | None] = mapped_column(
         comment="Where the source's own statements contradict each other: what, in words"
     )
+    problem: Mapped[str | None] = mapped_column(
+        comment="What was given but could not be used for the identity, and why, in words"
+    )
     attributes: Mapped[Attributes]
 
 
@@ -157,7 +160,7 @@ class Context(Base):
     is_problematic: Mapped[bool] = mapped_column(
         server_default=FALSE, comment="True where the line is known to be contaminated or misidentified"
     )
-    problem: Mapped[str | None] = mapped_column(comment="Why the line is problematic, in words")
+    problem_reason: Mapped[str | None] = mapped_column(comment="Why the line is problematic, in words")
 
 
 class Gene(Base):
