@@ -1,0 +1,121 @@
+"""The compounds of a dataset: what the source wrote about each, resolved to identities."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from pbdb import chem
+from pbdb.compound_text import preferred_name, text_or_none
+from pbdb.compounds import Record, Resolution, resolve
+from pbdb.errors import DataError
+from pbdb.pubchem import Lookup
+from pbdb.source import Compounds, Files, Source
+
+GIVEN = ("name", "smiles", "inchikey", "pubchem_cid", "cas")
+
+
+def source_compounds(
+    source: Source, files: Files, samples: pd.DataFrame, pubchem: Lookup | None = None, workers: int = 1
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Resolve the compounds that have samples.
+
+    Returns:
+        compounds: source_key, name, smiles, inchikey, pubchem_cid, cas as the source gives them, and `resolution`.
+        annotations: source_key, kind, value, origin.
+
+    Raises:
+        DataError: a sample's compound is not in the source's compound table, or stands there twice.
+    """
+    used = sorted(samples["compound"].dropna().unique())
+    if source.compounds is None:
+        given, annotations = _from_names(used), _no_annotations()
+    else:
+        table = _table(source, source.compounds, files).loc[used]
+        given, annotations = _given(source.compounds, table), _annotations(source.compounds, table)
+    records = [_record(row) for row in given.itertuples()]
+    found = resolve(records, aliases=source.aliases, pubchem=pubchem, workers=workers)
+    return given.assign(resolution=pd.Series(found, dtype=object)), annotations
+
+
+def _from_names(used: list[str]) -> pd.DataFrame:
+    given = pd.DataFrame({"source_key": used, "name": used})
+    for column in GIVEN[1:]:
+        given[column] = None
+    return given
+
+
+def _no_annotations() -> pd.DataFrame:
+    return pd.DataFrame(columns=["source_key", "kind", "value", "origin"])
+
+
+def _table(source: Source, declared: Compounds, files: Files) -> pd.DataFrame:
+    table: pd.DataFrame = files[declared.table] if isinstance(declared.table, str) else declared.table(files)
+    keys = table[declared.key].astype(str)
+    twice = keys[keys.duplicated()]
+    if len(twice):
+        raise DataError(f"Source '{source.key}': the compound '{twice.iloc[0]}' stands twice in the compound table.")
+    return table.set_index(keys.rename("source_key"))
+
+
+def unknown_compounds(source: Source, files: Files, samples: pd.DataFrame) -> list[str]:
+    """Compounds of samples that the source's compound table does not know."""
+    if source.compounds is None:
+        return []
+    known = _table(source, source.compounds, files).index
+    return sorted(set(samples["compound"].dropna()) - set(known))
+
+
+def _given(declared: Compounds, table: pd.DataFrame) -> pd.DataFrame:
+    given = pd.DataFrame({"source_key": table.index})
+    for column in GIVEN:
+        raw = getattr(declared, column)
+        values = table[raw].map(text_or_none) if raw is not None else pd.Series(None, index=table.index, dtype=object)
+        given[column] = values.to_numpy()
+    given["name"] = given["name"].where(given["name"].notna(), given["source_key"])
+    return given
+
+
+def _annotations(declared: Compounds, table: pd.DataFrame) -> pd.DataFrame:
+    origin = declared.table if isinstance(declared.table, str) else declared.table.__name__
+    rows = []
+    for raw, kind in declared.annotations.items():
+        for key, cell in table[raw].map(text_or_none).dropna().items():
+            parts = cell.split(declared.separator) if declared.separator else [cell]
+            rows += [(key, kind, part.strip(), f"{origin}.{raw}") for part in parts if text_or_none(part)]
+    return pd.DataFrame(rows, columns=["source_key", "kind", "value", "origin"]).drop_duplicates()
+
+
+def _record(row: Any) -> Record:
+    return Record(row.smiles, row.inchikey, row.pubchem_cid, row.cas, row.name, row.source_key)
+
+
+def compound_rows(compounds: pd.DataFrame) -> pd.DataFrame:
+    """One row per InChIKey among resolved compounds, with the columns of table `compound` except its id."""
+    rows: dict[str, dict[str, Any]] = {}
+    names: dict[str, list[str]] = {}
+    for name, found in zip(compounds["name"].tolist(), compounds["resolution"].tolist(), strict=True):
+        if found.inchikey is None:
+            continue
+        names.setdefault(found.inchikey, []).append(name)
+        if found.inchikey not in rows or rows[found.inchikey]["smiles"] is None:
+            rows[found.inchikey] = _compound_row(found)
+    for inchikey, row in rows.items():
+        row["name"] = preferred_name(None, None, names[inchikey])
+    return pd.DataFrame(list(rows.values()))
+
+
+def _compound_row(found: Resolution) -> dict[str, Any]:
+    structure = found.structure
+    return {
+        "inchikey": found.inchikey,
+        "parent_inchikey": found.parent_inchikey,
+        "skeleton": found.skeleton,
+        "pubchem_cid": found.pubchem_cid,
+        "smiles": structure.smiles if structure else None,
+        "formula": structure.formula if structure else None,
+        "molecular_weight": structure.molecular_weight if structure else None,
+        "fingerprint": chem.bit_string(structure.fingerprint) if structure else None,
+        "rule_version": found.rule_version,
+    }
