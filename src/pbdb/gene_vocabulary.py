@@ -63,7 +63,8 @@ class GeneVocabulary:
         is_landmark (bool), landmark_index (Int64, 0 to 977); unique by gene_id, text None where not known.
     replacements: retired_id (unique), gene_id or None, reason: `replaced`, `alternate_sequence`, `dropped_none`,
         `dropped_several`.
-    synonyms: synonym, gene_id, kind: `official` (was or is an approved symbol) or `alias`; unique by pair.
+    synonyms: synonym, gene_id, kind: `official` (was or is an approved symbol) or `alias`; unique by pair. Without
+        the column kind all are aliases.
     """
 
     release: str
@@ -84,7 +85,8 @@ class GeneVocabulary:
     @cached_property
     def names(self) -> dict[str, Found]:
         """Every symbol and synonym: current symbols win over official synonyms, these over aliases."""
-        official = self.synonyms[self.synonyms["kind"] == "official"]
+        kinds = self.synonyms.get("kind", pd.Series("alias", self.synonyms.index))
+        official = self.synonyms[kinds == "official"]
         found = _unique(self.synonyms, "synonym", "synonym") | _unique(official, "synonym", "synonym")
         found |= _unique(self.genes.dropna(subset=["symbol"]), "symbol", "symbol")
         with_copies = {gene_id for _, gene_id in _copies(self)}
@@ -255,7 +257,7 @@ def _synonyms(
     parts: Sequence[GenePart], base: GeneVocabulary | None, genes: pd.DataFrame, current: dict[str, str]
 ) -> pd.DataFrame:
     pairs = pd.concat([p.synonyms for p in parts] + ([base.synonyms] if base else []), ignore_index=True)
-    pairs["gene_id"] = pairs["gene_id"].map(current)
+    pairs = pairs.assign(gene_id=pairs["gene_id"].map(current), kind=pairs["kind"].fillna("alias"))
     symbols = pairs["gene_id"].map(genes.set_index("gene_id")["symbol"])
     pairs = pairs[pairs["gene_id"].notna() & (pairs["synonym"] != symbols)]
     pairs = pairs.sort_values(["synonym", "gene_id", "kind"], ascending=[True, True, False], ignore_index=True)
