@@ -1,0 +1,63 @@
+"""Cells that sources write about compounds, cleaned: what is a key, a number or a name, and what is nothing."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+
+_SENTINELS = frozenset({"", "restricted", "nan", "none", "<na>", "na", "n/a", "null", "-"})
+_NUMERIC_SENTINEL = re.compile(r"-666(\.0*)?|0(\.0*)?")
+_INCHIKEY = re.compile(r"(?:InChIKey=)?([A-Z]{14}-[A-Z]{8}SA-[A-Z])", re.IGNORECASE)
+_CID = re.compile(r"([1-9][0-9]{0,17})(\.0*)?")
+_CAS = re.compile(r"([1-9][0-9]{1,6})-([0-9]{2})-([0-9])")
+_A_LETTER = re.compile(r"[^\W\d_]")
+
+
+def text_or_none(value: object) -> str | None:
+    """Return a cell as stripped text, or None for a missing value or a sentinel (-666, 0, restricted, nan, ...)."""
+    text = "" if value is None else str(value).strip()
+    return None if text.lower() in _SENTINELS or _NUMERIC_SENTINEL.fullmatch(text) else text
+
+
+def inchikey_or_none(text: str) -> str | None:
+    """Return a standard InChIKey in capitals, without the prefix InChIKey=."""
+    match = _INCHIKEY.fullmatch(text)
+    return match.group(1).upper() if match else None
+
+
+def cid_or_none(text: str) -> int | None:
+    """Return a PubChem CID, written as a whole number or by a spreadsheet as 2244.0."""
+    match = _CID.fullmatch(text)
+    return int(match.group(1)) if match else None
+
+
+def cas_or_none(text: str) -> str | None:
+    """Return a CAS number whose check digit is right.
+
+    It is the sum of the other digits, each times its place from the right, modulo 10.
+    """
+    match = _CAS.fullmatch(text)
+    if not match:
+        return None
+    digits = reversed(match.group(1) + match.group(2))
+    total = sum(place * int(digit) for place, digit in enumerate(digits, 1))
+    return text if total % 10 == int(match.group(3)) else None
+
+
+def name_or_none(value: object) -> str | None:
+    """Return a name; a number is a vendor's id, never a name."""
+    text = text_or_none(value)
+    return text if text and _A_LETTER.search(text) else None
+
+
+def preferred_name(vocabulary: object, title: object, source_names: Iterable[object]) -> str | None:
+    """Return the name to show, lower case: the vocabulary's, else PubChem's title, else the sources' most frequent.
+
+    Of equally frequent names the shortest wins, then the first in the alphabet; a number is never a name.
+    """
+    for candidate in (name_or_none(vocabulary), name_or_none(title)):
+        if candidate:
+            return candidate.lower()
+    counts = Counter(name.lower() for name in map(name_or_none, source_names) if name)
+    return min(counts, key=lambda name: (-counts[name], len(name), name), default=None)
