@@ -1,0 +1,63 @@
+"""Differential expression: pure arrays in, arrays out.
+
+One fit holds all samples of a dataset x context (x stratum): a mean per condition plus an effect per plate, by
+limma-voom (counts) or limma-trend (log2 intensities), each treated condition against the vehicle of its time.
+
+    keep = enough_cells(n_cells, min_cells)                        # optional, pseudobulk
+    design = build_design(condition, is_control, plate=plate, time=time, keep=keep, mode="pooled")
+    fit = prepare(matrix, design, Options(readout="counts"))       # filter, normalise, weigh, moderate
+
+`matrix` is samples x genes: CSC (best) or CSR counts, or a NumPy array of any numeric type. `design.effects` has
+one row per condition (or per treated sample, mode "replicate") with its status; only those of status `ok`
+(`fit.effects`: their positions) have numbers. `fit.genes` are the tested genes. By gene: `fit.ave_expr, sigma,
+s2_post, df_total, df_prior, df_residual`. `fit.report()` is a plain dict. Then one of:
+
+    for block in fit.blocks():        # genes x effects, float64: log2_fc, se, t, neg_log10_p, stdev_unscaled
+    for block in complete(fit):       # the same and p_value, p_adj, p_adj_fit, b
+    summary = fill(fit, by_effect={"log2_fc": tile, ...}, by_gene={...})   # float32 to tiles of any size
+
+Memory is that of the matrix plus a few blocks of 48 MiB (and, for `fill`, 4 bytes per value of p <= 0.05; for
+`complete`, 16 bytes per value unless `allocate` maps a file). Results do not depend on the number of threads.
+"""
+
+from pbdb.effects.adjust import FitWide, adjust, adjust_rows
+from pbdb.effects.complete import CompleteBlock, complete
+from pbdb.effects.design import (
+    CONFOUNDED,
+    NO_DOSE,
+    NO_RESIDUAL_DF,
+    NO_SAMPLE,
+    NO_VEHICLE,
+    OK,
+    Design,
+    Effects,
+    enough_cells,
+)
+from pbdb.effects.design import build as build_design
+from pbdb.effects.fit import Block, Fit, Options, prepare
+from pbdb.effects.tiles import STATISTICS, Summary, fill
+
+__all__ = [
+    "CONFOUNDED",
+    "NO_DOSE",
+    "NO_RESIDUAL_DF",
+    "NO_SAMPLE",
+    "NO_VEHICLE",
+    "OK",
+    "STATISTICS",
+    "Block",
+    "CompleteBlock",
+    "Design",
+    "Effects",
+    "Fit",
+    "FitWide",
+    "Options",
+    "Summary",
+    "adjust",
+    "adjust_rows",
+    "build_design",
+    "complete",
+    "enough_cells",
+    "fill",
+    "prepare",
+]
