@@ -1,0 +1,1 @@
+"""Revisions: tables only, never views."""

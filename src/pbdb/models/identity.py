@@ -76,6 +76,7 @@ class SourceCompound(Base):
         UniqueConstraint("dataset_id", "source_key"),
         one_of("resolved_by", ROUTES),
         Index(None, "compound_id"),
+        Index(None, "compound_name"),
         Index(None, "name"),
         {"comment": "What one dataset wrote about a compound, and how it was resolved"},
     )
@@ -95,6 +96,9 @@ class SourceCompound(Base):
     cas: Mapped[str | None] = mapped_column(comment="CAS registry number as the source writes it")
     compound_id: Mapped[int | None] = mapped_column(
         ForeignKey("core.compound.compound_id"), comment="Key of the compound; null where unresolved"
+    )
+    compound_name: Mapped[str] = mapped_column(
+        server_default="", comment="Preferred name of the compound; the source's own name where it is unresolved"
     )
     resolved_by: Mapped[str] = mapped_column(
         comment="What decided the identity: structure, inchikey, pubchem_cid, alias, cas, name or unresolved"

@@ -1,0 +1,177 @@
+"""The one door to the schema: tables by Alembic, views from sql/, all in one transaction."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.runtime.environment import EnvironmentContext
+from alembic.script import ScriptDirectory
+from psycopg.errors import DependentObjectsStillExist
+from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import InternalError
+
+from pbdb import ground, locks, shipped, views
+from pbdb.errors import SchemaError
+from pbdb.models import SCHEMA, Base
+from pbdb.models.rules import OWNER
+
+VERSION_TABLE = "alembic_version"
+LOCK = locks.key_of("pbdb schema")
+
+log = logging.getLogger(__name__)
+
+
+def upgrade(bind: Engine | Connection, revision: str = "head") -> None:
+    """Bring tables and views to a revision; at head with current views nothing is touched.
+
+    Raises:
+        SchemaError: somebody's own view depends on ours, a file of sql/ is wrong, the login may not.
+        ServerError: another session holds a lock for too long.
+    """
+    _through_the_door(bind, command.upgrade, revision)
+
+
+def downgrade(bind: Engine | Connection, revision: str) -> None:
+    """Take the tables back to a revision (`base`: none); the views stay away below head.
+
+    Raises:
+        SchemaError: as `upgrade`.
+        ServerError: as `upgrade`.
+    """
+    _through_the_door(bind, command.downgrade, revision)
+
+
+def require_head(connection: Connection) -> None:
+    """Stop unless tables and views are those of this version of pbdb.
+
+    Raises:
+        SchemaError: they are not; the sentence says what to run.
+    """
+    found = current(connection)
+    if found is None:
+        raise SchemaError("The database has no schema of pbdb yet: run `pbdb db upgrade`.")
+    if found not in _known():
+        raise SchemaError(f"The schema is at revision {found}, which this version of pbdb does not know: update pbdb.")
+    if found != head() or not views.is_current(connection):
+        raise SchemaError(f"The schema is at revision {found}, older than this pbdb ({head()}): run `pbdb db upgrade`.")
+
+
+def current(connection: Connection) -> str | None:
+    """Revision of the database; None where there is no schema."""
+    options = {"version_table_schema": SCHEMA, "version_table": VERSION_TABLE}
+    return MigrationContext.configure(connection, opts=options).get_current_revision()
+
+
+@cache
+def head() -> str:
+    """Newest revision this version knows."""
+    return str(_script().get_current_head())
+
+
+def config(connection: Connection | None = None) -> Config:
+    """Alembic's configuration without a file; revisions run on the connection."""
+    made = Config()
+    made.set_main_option("script_location", str(shipped.folder("migrations")).replace("%", "%%"))
+    made.set_main_option("path_separator", "os")
+    made.attributes["connection"] = connection
+    return made
+
+
+def pass_through(connection: Connection, context: EnvironmentContext) -> None:
+    """Do what an Alembic command asks, inside the connection's transaction; migrations/env.py calls this.
+
+    A command that moves the database drops the views first and, at head, builds them again. All others
+    (check, current, revision) touch no view.
+
+    Raises:
+        SchemaError: as `upgrade`.
+        ServerError: as `upgrade`.
+    """
+    connection.exec_driver_sql("SET LOCAL search_path = public")
+    try:
+        context.get_revision_argument()
+    except KeyError:  # the command has no destination
+        _run(connection, context)
+        return
+    locks.patiently(connection, lambda: _move(connection, context), "The change of the schema", LOCK)
+
+
+def _move(connection: Connection, context: EnvironmentContext) -> None:
+    locks.take(connection, LOCK)
+    ground.prepare(connection)
+    if not _is_there(connection, context):
+        own = connection.execute(text("SELECT current_setting('role')")).scalar_one()
+        connection.exec_driver_sql(f"SET LOCAL ROLE {OWNER}")
+        _change(connection, context)
+        connection.execute(text("SELECT set_config('role', :own, true)"), {"own": own})
+    ground.settle(connection)
+
+
+def _is_there(connection: Connection, context: EnvironmentContext) -> bool:
+    """Whether nothing is to be done: head is wanted, head is there, and the views are current."""
+    wanted = context.get_revision_argument()
+    return wanted in (head(), (head(),)) and current(connection) == head() and views.is_current(connection)
+
+
+def _change(connection: Connection, context: EnvironmentContext) -> None:
+    views.refuse_foreign_dependents(connection)
+    before = views.read(connection)
+    views.drop(connection)
+    try:
+        _run(connection, context)
+    except InternalError as error:
+        if isinstance(error.orig, DependentObjectsStillExist):
+            raise SchemaError(f"Others depend on the tables of pbdb: {_in_one_line(error.orig)}.") from error
+        raise
+    if current(connection) == head():
+        views.build(connection, before)
+    else:
+        log.warning(
+            "Below revision %s there are no views in schema %s; `pbdb db upgrade` builds them.", head(), views.VIEWS
+        )
+
+
+def _run(connection: Connection, context: EnvironmentContext) -> None:
+    context.configure(
+        connection=connection,
+        target_metadata=Base.metadata,
+        version_table=VERSION_TABLE,
+        version_table_schema=SCHEMA,
+        include_schemas=True,
+        include_name=_is_ours,
+        compare_type=True,
+        compare_server_default=True,
+    )
+    context.run_migrations()
+
+
+def _is_ours(name: str | None, kind: str, parents: Any) -> bool:
+    """Only schema core holds what the models describe; partitions live in another."""
+    return kind != "schema" or name == SCHEMA
+
+
+def _through_the_door(bind: Engine | Connection, verb: Callable[[Config, str], None], revision: str) -> None:
+    if isinstance(bind, Connection):
+        verb(config(bind), revision)
+        return
+    with bind.begin() as connection:
+        verb(config(connection), revision)
+
+
+def _script() -> ScriptDirectory:
+    return ScriptDirectory.from_config(config())
+
+
+@cache
+def _known() -> frozenset[str]:
+    return frozenset(script.revision for script in _script().walk_revisions())
+
+
+def _in_one_line(error: BaseException) -> str:
+    return "; ".join(line.strip() for line in str(error).splitlines() if line.strip())
