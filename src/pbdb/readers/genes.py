@@ -6,20 +6,18 @@ Each form becomes a GenePart of plain frames; `pbdb.genes.build_vocabulary` merg
 from __future__ import annotations
 
 import csv
-import gzip
 import json
 import re
-import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import Any
 
 import pandas as pd
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pbdb.errors import VocabularyError
+from pbdb.readers.text import DAMAGED, need_columns, open_text, read_table
 
 GENE_COLUMNS = ("gene_id", "symbol", "name", "biotype", "chromosome", "entrez_id", "hgnc_id")
 RETIRED_COLUMNS = ("retired_id", "gene_id")
@@ -48,7 +46,6 @@ _BIOMART_NAMES = {
     "gene synonym": "synonym",
     "external_synonym": "synonym",
 }
-_DAMAGED = (OSError, EOFError, zlib.error, UnicodeDecodeError, ValueError, pa.ArrowException)
 
 
 def _no(columns: Iterable[str]) -> Callable[[], pd.DataFrame]:
@@ -92,15 +89,8 @@ def read_genes(path: Path | str, kind: str | None = None) -> GenePart:
         if kind not in _READERS:
             raise VocabularyError(f"'{kind}' is no kind of gene table: use one of {', '.join(_READERS)}.")
         return _READERS[kind](path)
-    except _DAMAGED as error:
+    except DAMAGED as error:
         raise VocabularyError(f"{path.name} cannot be read as {kind or 'a gene table'}: {error}.") from error
-
-
-def _open(path: Path) -> IO[str]:
-    with path.open("rb") as start:
-        if start.read(2) != b"\x1f\x8b":
-            return path.open(encoding="utf-8")
-    return cast(IO[str], gzip.open(path, "rt", encoding="utf-8"))
 
 
 def _recognise(path: Path) -> str:
@@ -109,7 +99,7 @@ def _recognise(path: Path) -> str:
     with path.open("rb") as start:
         if start.read(4) == b"PAR1":
             return "catalogue"
-    with _open(path) as text:
+    with open_text(path) as text:
         head = text.read(20_000)
     kind = _recognise_text(head)
     if kind is None:
@@ -137,7 +127,7 @@ def _recognise_text(head: str) -> str | None:
 
 
 def _read_gtf(path: Path) -> GenePart:
-    with _open(path) as lines:
+    with open_text(path) as lines:
         rows = [_gtf_gene(line) for line in lines if "\tgene\t" in line]
     genes = pd.DataFrame(rows)
     if genes.empty:
@@ -157,10 +147,8 @@ def _gtf_gene(line: str) -> dict[str, str]:
 
 
 def _read_biomart(path: Path) -> GenePart:
-    with _open(path) as text:
-        table = pd.read_csv(text, sep="\t", dtype=str, keep_default_na=False)
-    table = table.rename(columns=lambda c: _BIOMART_NAMES.get(c.strip().lower(), c))
-    _need(path, table, ("gene_id", "symbol"))
+    table = read_table(path).rename(columns=lambda c: _BIOMART_NAMES.get(c.strip().lower(), c))
+    need_columns(path, table, ("gene_id", "symbol"))
     if "hgnc_id" not in table and "description" in table:
         table["hgnc_id"] = table["description"].str.extract(_HGNC_IN_DESCRIPTION, expand=False)
     if "description" in table:
@@ -171,7 +159,7 @@ def _read_biomart(path: Path) -> GenePart:
 
 def _read_catalogue(path: Path) -> GenePart:
     table = pq.read_table(path).to_pandas()
-    _need(path, table, ("ensembl_gene_id", "symbol", "synonyms", "biotype", "description"))
+    need_columns(path, table, ("ensembl_gene_id", "symbol", "synonyms", "biotype", "description"))
     table = table.rename(columns={"ensembl_gene_id": "gene_id"})
     table = table[table["biotype"] != "control"].copy()  # one row stands for "no gene perturbed"
     table["hgnc_id"] = table["description"].str.extract(_HGNC_IN_DESCRIPTION, expand=False)
@@ -257,7 +245,7 @@ def _pairs(table: pd.DataFrame, old: Any, new: Any) -> pd.DataFrame:
 
 
 def _chunks(path: Path, columns: list[int] | None) -> Iterable[pd.DataFrame]:
-    with _open(path) as text:
+    with open_text(path) as text:
         yield from pd.read_csv(
             text,
             sep="\t",
@@ -286,10 +274,8 @@ def _needed_dump(folder: Path, table: str) -> Path:
 
 
 def _read_hgnc(path: Path) -> GenePart:
-    with _open(path) as text:
-        table = pd.read_csv(text, sep="\t", dtype=str, keep_default_na=False)
-    table = table.rename(columns={"ensembl_gene_id": "gene_id"})
-    _need(path, table, ("hgnc_id", "symbol", "name", "gene_id", "entrez_id", "prev_symbol", "alias_symbol"))
+    needed = ("hgnc_id", "symbol", "name", "ensembl_gene_id", "entrez_id", "prev_symbol", "alias_symbol")
+    table = read_table(path, needed).rename(columns={"ensembl_gene_id": "gene_id"})
     table = table[table["gene_id"] != ""]
     current = table.assign(current=table["symbol"])
     synonyms = pd.concat(
@@ -304,7 +290,7 @@ def _read_hgnc(path: Path) -> GenePart:
 
 
 def _read_retired(path: Path) -> GenePart:
-    with _open(path) as text:
+    with open_text(path) as text:
         mapping = json.load(text)
     if not isinstance(mapping, dict) or not all(isinstance(v, str) for v in mapping.values()):
         raise VocabularyError(f"{path.name} is not an object of retired id: current id.")
@@ -313,9 +299,7 @@ def _read_retired(path: Path) -> GenePart:
 
 
 def _read_l1000(path: Path) -> GenePart:
-    with _open(path) as text:
-        table = pd.read_csv(text, sep="\t", dtype=str, keep_default_na=False)
-    _need(path, table, ("pr_gene_id", "pr_gene_symbol", "pr_is_lm"))
+    table = read_table(path, ("pr_gene_id", "pr_gene_symbol", "pr_is_lm"))
     panel = pd.DataFrame(
         {
             "entrez_id": pd.to_numeric(table["pr_gene_id"]).astype("Int64"),
@@ -356,9 +340,3 @@ def synonym_frame(table: pd.DataFrame, column: Any, kind: str) -> pd.DataFrame:
     pairs = pairs.explode("synonym")
     pairs["synonym"] = pairs["synonym"].str.strip()
     return pairs[pairs["synonym"] != ""].assign(kind=kind).drop_duplicates(ignore_index=True)
-
-
-def _need(path: Path, table: pd.DataFrame, columns: Iterable[str]) -> None:
-    missing = [c for c in columns if c not in table]
-    if missing:
-        raise VocabularyError(f"{path.name} has no column {', '.join(missing)}: export the table with it.")
