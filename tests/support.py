@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
+import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
+import pytest
 from psycopg.conninfo import make_conninfo
 
 from pbdb import server
 from pbdb.config import Settings
 from pbdb.embedded import Cluster
+
+Child = Callable[..., "subprocess.Popen[str]"]
+
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become other users")
 
 
 @contextmanager

@@ -10,18 +10,16 @@ server/alive.lock      held by every process of the running server, wherever it 
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import logging
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,19 +27,16 @@ import psycopg
 from psycopg import pq
 from psycopg.conninfo import make_conninfo
 
-from pbdb import postgres
-from pbdb.embedded_settings import ACCESS_RULES, settings_text
+from pbdb import embedded_data, embedded_settings, postgres, processes
+from pbdb.embedded_data import SUPERUSER
+from pbdb.embedded_settings import LOOPBACK
 from pbdb.errors import ConfigError, ServerError
 from pbdb.postgres import Account
 
 log = logging.getLogger(__name__)
 
 DATABASE = "pbdb"
-SUPERUSER = "postgres"
-LOOPBACK = "127.0.0.1"
-SOCKET_PORT = 5432
 GRACE_S = 5.0
-LONGEST_SOCKET = 100
 
 
 @dataclass(frozen=True)
@@ -63,14 +58,17 @@ class Cluster:
 
     @property
     def folder(self) -> Path:
+        """Everything of the server."""
         return self.home / "server"
 
     @property
     def data(self) -> Path:
+        """The data folder."""
         return self.folder / "data"
 
     @property
     def log_file(self) -> Path:
+        """What the server says; of the run before it in postgres.log.1."""
         return self.folder / "postgres.log"
 
     # Looking
@@ -119,7 +117,7 @@ class Cluster:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return True
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return False
         return False
 
@@ -210,16 +208,15 @@ class Cluster:
             ) from None
 
     def _launch(self, *, port_must_be_free: bool) -> None:
+        embedded_data.restore_interrupted(self.folder)
         user = postgres.account(self.data)
         self._refuse_unreachable(user)
-        programs = postgres.programs_for(user, self.folder / "programs", self.version)
         (self.data / "postmaster.pid").unlink(missing_ok=True)
-        self._make_data(user, programs)
+        programs = embedded_data.make_ready(self.folder, user, self.version)
         port = self._usable_port(must=port_must_be_free)
-        sockets = self._socket_folder(user)
-        _write(self.folder / "postgres.conf", settings_text(port or SOCKET_PORT, sockets, tcp=port is not None))
-        _write(self.folder / "access.conf", ACCESS_RULES)
+        embedded_settings.write(self.folder, user, port)
         self._run_server(user, programs)
+        embedded_data.forget_old(self.folder)
 
     def _refuse_unreachable(self, user: Account) -> None:
         blocking = postgres.blocking_folder(self.folder, user)
@@ -228,14 +225,6 @@ class Cluster:
                 f"User '{user.name}', who runs the server, may not enter '{blocking}': set PBDB_HOME to a folder that "
                 f"all users may enter, such as /var/lib/pbdb, or allow it yourself with `chmod o+x '{blocking}'`."
             )
-
-    def _make_data(self, user: Account, programs: Path) -> None:
-        """Make the cluster, complete or not at all."""
-        if (self.data / "PG_VERSION").exists():
-            return
-        fresh = self.folder / "data.new"
-        init_cluster(programs, self.version, fresh, user)
-        fresh.rename(self.data)
 
     def _usable_port(self, *, must: bool) -> int | None:
         port = self.tcp_port()
@@ -252,26 +241,10 @@ class Cluster:
         if port == 0:
             (self.folder / "port").unlink(missing_ok=True)
         else:
-            _write(self.folder / "port", f"{port}\n")
-
-    def _socket_folder(self, user: Account) -> Path:
-        """A folder of 0700 whose path fits into a socket's address, of 107 bytes, and needs no quoting."""
-        folder = self.folder / "run"
-        if len(os.fsencode(folder)) > LONGEST_SOCKET - 20 or not re.fullmatch(r"[A-Za-z0-9/._-]+", str(folder)):
-            digest = hashlib.sha256(os.fsencode(self.folder.resolve())).hexdigest()[:16]
-            folder = Path("/tmp") / f"pbdb-{user.uid}-{digest}"
-        try:
-            folder.mkdir(mode=0o700)
-            user.own(folder)
-        except FileExistsError:
-            pass
-        found = folder.lstat()
-        if found.st_uid != user.uid or (found.st_mode & 0o170777) != 0o040700:
-            raise ServerError(f"'{folder}', the folder of the server's socket, belongs to somebody else: remove it.")
-        return folder
+            embedded_settings.write_file(self.folder / "port", f"{port}\n")
 
     def _run_server(self, user: Account, programs: Path) -> None:
-        argv = [programs / "postgres", "-D", self.data]
+        argv: list[str | Path] = [programs / "postgres", "-D", self.data]
         argv += ["-c", f"config_file={self.folder / 'postgres.conf'}", "-c", f"hba_file={self.folder / 'access.conf'}"]
         if self.log_file.exists():
             self.log_file.replace(self.log_file.with_suffix(".log.1"))
@@ -292,7 +265,7 @@ class Cluster:
                 umask=0o077,
                 **user.popen(),
             )
-        while process.poll() is None and not self._ping() == pq.Ping.OK:
+        while process.poll() is None and self._ping() != pq.Ping.OK:
             time.sleep(0.02)
         if process.returncode is not None:
             raise ServerError(f"PostgreSQL did not start: {self._last_words()}")
@@ -350,20 +323,20 @@ class Cluster:
 
     def _end_leftovers(self) -> None:
         """End the processes that a killed postmaster left behind; they would block the next start."""
-        found, processes = self.postmaster(), self._processes()
-        if found and found.pid in processes:
+        found, left = self.postmaster(), self._processes()
+        if found and found.pid in left:
             raise ServerError(
                 f"The server of '{self.home}' runs (pid {found.pid}) but its socket in '{found.sockets}' does not "
                 "answer: run `pbdb db stop`, then try again."
             )
-        if not processes:
+        if not left:
             raise ServerError(
                 f"The database in '{self.home}' is in use by a server on another machine or in another container: "
                 "stop it there."
             )
-        log.warning("The server of '%s' was killed: ending the %d processes it left.", self.home, len(processes))
-        for pid in processes:
-            _signal(pid, signal.SIGQUIT)
+        log.warning("The server of '%s' was killed: ending the %d processes it left.", self.home, len(left))
+        for pid in left:
+            processes.send(pid, signal.SIGQUIT)
         deadline = time.monotonic() + 2 * GRACE_S
         while self._processes() and time.monotonic() < deadline:
             time.sleep(0.02)
@@ -373,59 +346,28 @@ class Cluster:
             )
 
     def _processes(self) -> list[int]:
-        """Processes of PostgreSQL that stand in the data folder (Linux; elsewhere none are seen)."""
-        try:
-            data = self.data.stat()
-        except OSError:
-            return []
-        if not os.path.isdir("/proc/self"):
-            found = self.postmaster()
-            return [found.pid] if found and _exists(found.pid) else []
-        return [int(entry) for entry in os.listdir("/proc") if entry.isdecimal() and _stands_in(entry, data)]
+        """Processes of the server, or of an upgrade that was left alone."""
+        if os.path.isdir("/proc/self"):
+            folders = (self.data, self.data.with_suffix(".new"), self.data.with_suffix(".old"))
+            return [pid for folder in folders for pid in processes.standing_in(folder)]
+        found = self.postmaster()
+        return [found.pid] if found and processes.exists(found.pid) else []
 
     def _stop(self, how: signal.Signals) -> bool:
-        found, processes = self.postmaster(), self._processes()
-        if found is None or (found.pid not in processes):
+        found, left = self.postmaster(), self._processes()
+        if found is None or found.pid not in left:
             self._settled()
             return False
-        _signal(found.pid, how)
+        processes.send(found.pid, how)
         while self.alive() or found.pid in self._processes():
             time.sleep(0.02)
+        with suppress(OSError):
+            os.rmdir(found.sockets)  # it may lie in /tmp
         return True
-
-
-def init_cluster(programs: Path, version: int, data: Path, user: Account, *options: str) -> None:
-    """Make an empty cluster in `data`, replacing what stands there: UTF-8, sorted by code point.
-
-    Raises:
-        ServerError: initdb failed; the sentence says why.
-    """
-    if data.exists():
-        shutil.rmtree(data)
-    data.mkdir(mode=0o700)
-    user.own(data)
-    locale = ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"] if version >= 17 else []
-    argv = [programs / "initdb", "-D", data, "-U", SUPERUSER, "-E", "UTF8", "--locale=C", *locale]
-    done = postgres.run([*argv, "-A", "trust", *options], user, data)
-    if done.returncode:
-        raise ServerError(f"The database could not be made in '{data.parent}': {_reason(done.stderr)}")
-
-
-def _reason(output: str) -> str:
-    lines = [line for line in output.splitlines() if "error" in line.lower() or "FATAL" in line]
-    return (lines or output.strip().splitlines() or ["no reason given"])[-1].removeprefix("initdb: error: ")
 
 
 def _private(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NOFOLLOW, 0o600)
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a file whole; readable by the server's user."""
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
-        file.write(text)
-        os.fchmod(file.fileno(), 0o644)
-    os.replace(file.name, path)
 
 
 def _is_free(port: int) -> bool:
@@ -436,30 +378,3 @@ def _is_free(port: int) -> bool:
         except OSError:
             return False
     return True
-
-
-def _signal(pid: int, how: signal.Signals) -> None:
-    try:
-        os.kill(pid, how)
-    except ProcessLookupError:
-        pass
-    except PermissionError:
-        raise ServerError(f"The server (pid {pid}) belongs to another user: stop it as that user or as root.") from None
-
-
-def _exists(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-def _stands_in(pid: str, data: os.stat_result) -> bool:
-    try:
-        name = Path("/proc", pid, "comm").read_text()
-        return name.startswith("postgres") and os.path.samestat(os.stat(f"/proc/{pid}/cwd"), data)
-    except OSError:
-        return False

@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import re
+import tempfile
 from pathlib import Path
+
+from pbdb.errors import ServerError
+from pbdb.postgres import Account
+
+LOOPBACK = "127.0.0.1"
+SOCKET_PORT = 5432
+LONGEST_SOCKET_FOLDER = 80  # an address of a socket holds 107 bytes, on macOS 103
 
 ACCESS_RULES = """\
 # Only the server's user and root can enter the socket's folder; TCP is loopback and wants a password.
@@ -15,6 +25,27 @@ MB = 1024 * 1024
 CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 
 
+def write(folder: Path, user: Account, port: int | None) -> None:
+    """Write the server's settings and access rules into its folder, which no server uses now; no port: no TCP.
+
+    Raises:
+        ServerError: somebody else took the name of the socket's folder.
+    """
+    sockets = _socket_folder(folder, user)
+    for left in sockets.glob(".s.PGSQL.*"):
+        left.unlink()
+    write_file(folder / "postgres.conf", settings_text(port or SOCKET_PORT, sockets, tcp=port is not None))
+    write_file(folder / "access.conf", ACCESS_RULES)
+
+
+def write_file(path: Path, text: str) -> None:
+    """Write a file whole; everybody may read it."""
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
+        file.write(text)
+        os.fchmod(file.fileno(), 0o644)
+    os.replace(file.name, path)
+
+
 def settings_text(port: int, sockets: Path, *, tcp: bool) -> str:
     """postgres.conf: bulk loads without replication, many partitions, a machine shared with the fits."""
     memory = machine_memory() // MB
@@ -22,7 +53,7 @@ def settings_text(port: int, sockets: Path, *, tcp: bool) -> str:
     return f"""\
 # Written by pbdb at each start; put settings of your own into local.conf beside this file.
 port = {port}
-listen_addresses = '{"127.0.0.1" if tcp else ""}'
+listen_addresses = '{LOOPBACK if tcp else ""}'
 unix_socket_directories = '{sockets}'
 unix_socket_permissions = 0700
 password_encryption = 'scram-sha-256'
@@ -54,6 +85,21 @@ lc_messages = 'C'
 
 include_if_exists = 'local.conf'
 """
+
+
+def _socket_folder(server: Path, user: Account) -> Path:
+    """A folder of 0700 whose path is short and needs no quoting."""
+    folder = server / "run"
+    if len(os.fsencode(folder)) > LONGEST_SOCKET_FOLDER or not re.fullmatch(r"[A-Za-z0-9/._-]+", str(folder)):
+        digest = hashlib.sha256(os.fsencode(server.resolve())).hexdigest()[:16]
+        folder = Path("/tmp") / f"pbdb-{user.uid}-{digest}"
+    if not os.path.lexists(folder):
+        folder.mkdir(mode=0o700)
+        user.own(folder)
+    found = folder.lstat()
+    if found.st_uid != user.uid or (found.st_mode & 0o170777) != 0o040700:
+        raise ServerError(f"'{folder}', the folder of the server's socket, belongs to somebody else: remove it.")
+    return folder
 
 
 def machine_memory() -> int:

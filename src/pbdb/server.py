@@ -5,20 +5,23 @@ from __future__ import annotations
 import os
 import re
 import secrets
+import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import psycopg
-from psycopg import sql
+from psycopg import pq, sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from sqlalchemy import URL, Engine, NullPool, create_engine
 
 from pbdb import postgres
 from pbdb.config import Settings
-from pbdb.embedded import DATABASE, LOOPBACK, Cluster
+from pbdb.embedded import DATABASE, Cluster
+from pbdb.embedded_settings import LOOPBACK
 from pbdb.errors import ConfigError, ServerError
 
 READER = "pbdb_reader"
@@ -44,6 +47,12 @@ class Server:
         with _open(self.parameters, "pbdb") as connection:
             return connection.info.server_version // 10000
 
+    @property
+    def encrypted(self) -> bool:
+        """Whether connections to it are encrypted."""
+        with _open(self.parameters, "pbdb") as connection:
+            return bool(connection.pgconn.ssl_in_use)
+
 
 @dataclass(frozen=True)
 class Status:
@@ -68,10 +77,7 @@ def ensure_running(settings: Settings) -> Server:
     """
     if settings.database_url is None:
         return Server(Cluster(settings.home).ensure_running(), embedded=True)
-    server = Server(external_parameters(settings.database_url), embedded=False)
-    with _open(server.parameters, "pbdb") as connection:
-        _check(connection)
-    return server
+    return Server(_checked(settings.database_url), embedded=False)
 
 
 def start(settings: Settings, port: int | None = None) -> Server:
@@ -122,7 +128,7 @@ def status(settings: Settings) -> Status:
 
 
 def url(settings: Settings) -> str:
-    """The address for other programs, password included: the reader's over TCP if there is a port, else the socket's."""
+    """The address for other programs: with a port the reader's over TCP, password included; else the socket's."""
     server = ensure_running(settings)
     if settings.database_url is not None:
         return settings.database_url
@@ -139,16 +145,23 @@ def reader_password(settings: Settings, *, rotate: bool = False) -> str:
     The role is made too where it does not exist yet; its grants are the schema's affair.
     """
     file = Cluster(settings.home).folder / "reader.password"
-    if rotate or not file.exists():
+    fresh = rotate or not file.exists()
+    if fresh:
         _write_private(file, secrets.token_urlsafe(24))
     password = file.read_text().strip()
     with connect(settings, autocommit=True) as connection:
-        if not connection.execute("SELECT FROM pg_roles WHERE rolname = %s", [READER]).rowcount:
-            connection.execute(f"CREATE ROLE {READER}".encode())
-        scrambled = connection.pgconn.encrypt_password(password.encode(), READER.encode(), b"scram-sha-256")
-        command = sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}")
-        connection.execute(command.format(sql.Identifier(READER), sql.Literal(scrambled.decode())))
+        query = "SELECT rolcanlogin AND rolpassword IS NOT NULL FROM pg_authid WHERE rolname = %s"
+        row = connection.execute(query, [READER]).fetchone()
+        if fresh or row != (True,):
+            _allow_login(connection, password, "ALTER" if row else "CREATE")
     return password
+
+
+def _allow_login(connection: psycopg.Connection[tuple[Any, ...]], password: str, verb: str) -> None:
+    scrambled = connection.pgconn.encrypt_password(password.encode(), READER.encode(), b"scram-sha-256")
+    command = sql.SQL("{} ROLE {} LOGIN PASSWORD {}")
+    role = sql.Identifier(READER)
+    connection.execute(command.format(sql.SQL(verb), role, sql.Literal(scrambled.decode())))
 
 
 def connect(
@@ -212,16 +225,34 @@ def psql_command(
     settings: Settings, args: Iterable[str] = (), *, database: str | None = None
 ) -> tuple[list[str], dict[str, str]]:
     """Arguments and environment of a psql session; the password stands in the environment alone."""
-    parameters = ensure_running(settings).parameters | ({"dbname": database} if database else {})
-    return [str(postgres.programs() / "psql"), *args], client_environment(parameters)
+    server = ensure_running(settings)
+    environment = client_environment(server)
+    return [client_program("psql", server), *args], environment | ({"PGDATABASE": database} if database else {})
 
 
-def client_environment(parameters: dict[str, str]) -> dict[str, str]:
-    """Environment that makes psql, pg_dump and pg_restore connect with these parameters."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
-    names = {"dbname": "PGDATABASE", "options": "PGOPTIONS", "user": "PGUSER", "password": "PGPASSWORD"}
-    own = {names.get(key, f"PG{key.upper()}"): value for key, value in parameters.items()}
-    return kept | own | {"PGOPTIONS": _options(parameters, None), "PGCLIENTENCODING": "UTF8"}
+def client_program(name: str, server: Server, version: int = postgres.MAJOR) -> str:
+    """Path of psql, pg_dump or pg_restore: the wheel's, or the machine's own where the connection is encrypted.
+
+    Raises:
+        ServerError: the connection is encrypted, which the wheel's programs cannot do, and there is no other.
+    """
+    if server.embedded or not server.encrypted:
+        return str(postgres.programs(version) / name)
+    found = shutil.which(name)
+    if found is None:
+        raise ServerError(
+            f"The server {_place(server.parameters)} wants an encrypted connection, which the bundled {name} cannot "
+            f"make: install PostgreSQL's client programs (Debian: postgresql-client), so that {name} is in the PATH."
+        )
+    return found
+
+
+def client_environment(server: Server) -> dict[str, str]:
+    """Environment that makes psql, pg_dump and pg_restore connect to this server."""
+    names = {option.keyword.decode(): option.envvar for option in pq.Conninfo.get_defaults()}
+    own = {name.decode(): server.parameters[key] for key, name in names.items() if name and key in server.parameters}
+    kept = {name: value for name, value in os.environ.items() if not (server.embedded and name.startswith("PG"))}
+    return kept | own | {"PGOPTIONS": _options(server.parameters, None), "PGCLIENTENCODING": "UTF8"}
 
 
 def external_parameters(address: str) -> dict[str, str]:
@@ -261,6 +292,15 @@ def _options(parameters: dict[str, str], role: str | None) -> str:
     return " ".join([parameters.get("options", ""), *own]).strip()
 
 
+@cache
+def _checked(address: str) -> dict[str, str]:
+    """Connection parameters of an external server that was looked at once in this process."""
+    parameters = external_parameters(address)
+    with _open(parameters, "pbdb") as connection:
+        _check(connection)
+    return parameters
+
+
 def _check(connection: psycopg.Connection[tuple[Any, ...]]) -> None:
     version = connection.info.server_version
     if version < OLDEST * 10000:
@@ -278,29 +318,26 @@ def _check(connection: psycopg.Connection[tuple[Any, ...]]) -> None:
 
 SENTENCES = (
     (
-        r"password authentication failed|no password supplied|authentication failed",
+        "password authentication failed|no password supplied|authentication failed",
         "The server {place} refuses user '{user}' with this password: correct PBDB_DATABASE_URL.",
     ),
     (
-        r"database \"[^\"]*\" does not exist",
+        'database "[^"]*" does not exist',
         "The server {place} has no database '{dbname}': create it, or correct PBDB_DATABASE_URL.",
     ),
+    ('role "[^"]*" does not exist', "The server {place} has no role '{role}': create it with `pbdb db upgrade`."),
+    ("permission denied to set role", "User '{user}' on the server {place} is no member of role '{role}'."),
     (
-        r"role \"[^\"]*\" does not exist",
-        "The server {place} has no role '{role}': run `pbdb db upgrade`, or correct PBDB_DATABASE_URL.",
-    ),
-    (r"permission denied to set role", "User '{user}' on the server {place} is no member of role '{role}'."),
-    (
-        r"could not translate host name|Name or service not known",
+        "could not translate host name|not known|failed to resolve|Temporary failure in name resolution",
         "The host '{host}' of PBDB_DATABASE_URL is not known: correct its name.",
     ),
     (
-        r"Connection refused|timeout|timed out|No route|unreachable|No such file",
+        "Connection refused|timeout|timed out|No route|unreachable|No such file",
         "No PostgreSQL answers {place}: start it, or correct PBDB_DATABASE_URL.",
     ),
     (
-        r"too many (clients|connections)|connection slots",
-        "The server {place} has no connection left: close other sessions.",
+        "too many (clients|connections)|connection slots",
+        "The server {place} has no connection left: close other sessions, then try again.",
     ),
 )
 

@@ -1,0 +1,58 @@
+"""Homes and servers for the tests of the server."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support import Child, external_server, running_server, throwaway_home
+
+from pbdb.config import Settings
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    """A home of this test's own, without a server yet."""
+    with throwaway_home() as folder:
+        yield folder
+
+
+@pytest.fixture
+def settings(home: Path) -> Settings:
+    """Settings that lead to this test's own home."""
+    return Settings(home=home)
+
+
+@pytest.fixture(scope="session")
+def embedded() -> Iterator[Settings]:
+    """An embedded server that tests may use but must leave as it was."""
+    with throwaway_home() as home, running_server(home) as settings:
+        yield settings
+
+
+@pytest.fixture(scope="session", params=[16, 18])
+def external(request: pytest.FixtureRequest) -> Iterator[Settings]:
+    """Servers over TCP with a password, in two versions; tests must leave them as they were."""
+    with throwaway_home() as home, external_server(home, request.param) as settings:
+        yield settings
+
+
+@pytest.fixture
+def child() -> Iterator[Child]:
+    """Start Python code in a process of its own, as user `uid` if given; killed at the end."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(code: str, *words: str | Path, uid: int | None = None) -> subprocess.Popen[str]:
+        argv = [sys.executable, "-c", code, *map(str, words)]
+        change = {} if uid is None else {"user": uid, "group": uid, "extra_groups": []}
+        process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd="/", **change)
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
