@@ -100,11 +100,9 @@ def bit_string(fingerprint: bytes) -> str:
     return "".join(f"{byte:08b}" for byte in fingerprint)
 
 
-def _structure(mol: Any) -> Structure:
-    as_written = Chem.MolToSmiles(mol)
-    excluded = bool(exclude_flag.exclude_flag(mol, includeRDKitSanitization=False))
-    kinds = _kinds(mol, excluded)
-    mol = _without_relative_stereo(mol)
+def _structure(written: Any) -> Structure:
+    excluded = bool(exclude_flag.exclude_flag(written, includeRDKitSanitization=False))
+    mol = _without_relative_stereo(written)
     standard = mol if excluded else standardizer.standardize_mol(Chem.Mol(mol), check_exclusion=False)
     smiles, inchikey = Chem.MolToSmiles(standard), _inchikey(standard)
     parent = _parent(standard, excluded)
@@ -120,8 +118,8 @@ def _structure(mol: Any) -> Structure:
         molecular_weight=round(Descriptors.MolWt(standard), 4),
         fingerprint=fingerprint,
         screen=screen,
-        written_inchikey=inchikey if smiles == as_written else _key_or_none(mol),
-        kinds=kinds + (("mixture",) if _is_mixture(parent) else ()),
+        written_inchikey=inchikey if smiles == Chem.MolToSmiles(written) else _key_or_none(written),
+        kinds=_kinds(written, excluded) + (("mixture",) if _is_mixture(parent) else ()),
     )
 
 
@@ -163,9 +161,7 @@ def _refuse_unfit(mol: Any) -> None:
     if any(atom.GetAtomicNum() == 0 or atom.HasQuery() for atom in mol.GetAtoms()):
         raise _RefusedError("query", "the structure has attachment points or query atoms (*, R, A, Q)")
     if mol.GetNumAtoms() > _MAX_ATOMS:
-        raise _RefusedError(
-            "too_large", f"the structure has over {_MAX_ATOMS} atoms, the limit of standard InChI"
-        )
+        raise _RefusedError("too_large", f"the structure has over {_MAX_ATOMS} atoms, the limit of standard InChI")
 
 
 def _without_relative_stereo(mol: Any) -> Any:

@@ -168,6 +168,7 @@ def test_relative_stereo_counts_as_unknown() -> None:
     racemate = known("C[C@H](N)C(=O)O |&1:1|")
     assert racemate.inchikey == known("CC(N)C(=O)O").inchikey
     assert racemate.kinds == ("relative_stereo",)
+    assert racemate.written_inchikey == known("C[C@H](N)C(=O)O").inchikey
 
 
 def test_atropisomers_share_one_key() -> None:
