@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import sparse
 
-from pbdb.errors import DataError
+from pbdb.errors import DataError, VocabularyError
 from pbdb.gene_vocabulary import (
     Found,
     GeneVocabulary,
@@ -105,14 +105,18 @@ def resolve_ids(ids: Sequence[str], vocabulary: GeneVocabulary | None, readout: 
 
 def resolve_symbols(
     symbols: Sequence[str],
-    vocabulary: GeneVocabulary,
+    vocabulary: GeneVocabulary | None,
     readout: str,
     aliases: Mapping[str, str] | None = None,
 ) -> GeneMap:
     """Resolve symbols: by `aliases` (a source's own symbol -> Ensembl id), current symbol, unique synonym.
 
     What is found nowhere is tried as an Ensembl id, and as a symbol that a spreadsheet or R has mangled.
+
+    Raises:
+        VocabularyError: there is no vocabulary.
     """
+    vocabulary = _needed(vocabulary)
     names = [str(s).strip() for s in symbols]
     found = [_find_symbol(name, vocabulary, aliases or {}) for name in names]
     taken = {gene_id for gene_id, _ in found if gene_id}
@@ -122,8 +126,13 @@ def resolve_symbols(
     return _gene_map(names, found, readout)
 
 
-def resolve_entrez(ids: Sequence[str | int], vocabulary: GeneVocabulary, readout: str) -> GeneMap:
-    """Resolve Entrez gene ids, as numbers or text."""
+def resolve_entrez(ids: Sequence[str | int], vocabulary: GeneVocabulary | None, readout: str) -> GeneMap:
+    """Resolve Entrez gene ids, as numbers or text.
+
+    Raises:
+        VocabularyError: there is no vocabulary.
+    """
+    vocabulary = _needed(vocabulary)
     texts = [str(i).strip() for i in ids]
     return _gene_map(texts, [vocabulary.entrez.get(i, (None, "unknown")) for i in texts], readout)
 
@@ -154,6 +163,15 @@ def resolve_probes(
         return _find_id(without_version(genes.get(probe, "")), vocabulary)
 
     return _gene_map(probes, [find(p) for p in probes], readout)
+
+
+def _needed(vocabulary: GeneVocabulary | None) -> GeneVocabulary:
+    if vocabulary is None:
+        raise VocabularyError(
+            "The source names its genes by symbol or Entrez id, which needs a gene vocabulary: run "
+            "'pbdb vocab fetch genes', or 'pbdb vocab import genes FILE' with a file at hand."
+        )
+    return vocabulary
 
 
 def _find_id(gene_id: str, vocabulary: GeneVocabulary | None) -> Found:

@@ -199,6 +199,11 @@ def test_a_current_symbol_wins_over_a_synonym_and_a_shared_synonym_is_ambiguous(
     assert genes.gene_keys.tolist() == [1, 3, 2]
 
 
+def test_symbols_without_a_vocabulary_are_refused_with_what_to_run() -> None:
+    with pytest.raises(VocabularyError, match="pbdb vocab import genes"):
+        resolve_symbols(["HMOX1"], None, "counts")
+
+
 def test_an_earlier_official_symbol_wins_over_an_alias() -> None:
     rows = [{"gene_id": ensg(1), "symbol": "SEPTIN2"}, {"gene_id": ensg(2), "symbol": "SEPTIN6"}]
     pairs = [("SEPT2", ensg(1), "official"), ("SEPT2", ensg(2), "alias")]

@@ -35,8 +35,21 @@ CONTEXT_COLUMNS = (
 )
 SYNONYM_COLUMNS = ("synonym", "context")
 _ORGANISMS = {"9606": "human", "10090": "mouse", "10116": "rat"}
-_DEPMAP_COLUMNS = """ModelID CellLineName StrippedCellLineName RRID PatientID Sex Age AgeCategory PatientRace
-OncotreeLineage OncotreePrimaryDisease OncotreeSubtype OncotreeCode""".split()
+_DEPMAP_COLUMNS = [
+    "ModelID",
+    "CellLineName",
+    "StrippedCellLineName",
+    "RRID",
+    "PatientID",
+    "Sex",
+    "Age",
+    "AgeCategory",
+    "PatientRace",
+    "OncotreeLineage",
+    "OncotreePrimaryDisease",
+    "OncotreeSubtype",
+    "OncotreeCode",
+]
 _DAY_UNITS = {"M": "month", "W": "week", "D": "day"}
 
 
