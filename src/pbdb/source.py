@@ -210,10 +210,10 @@ class Block:
 
 @dataclass(frozen=True)
 class Features:
-    """What the features of a block are called: Ensembl ids or symbols.
+    """What the features of a block are called: Ensembl ids (version or not) or symbols.
 
-    gene_ids: optional function of the files that translates feature names to Ensembl ids (or symbols); features
-    it leaves out are dropped and counted under `unmapped`.
+    translate: function of the files that gives Ensembl ids for features that carry other names. A feature that is
+    no known gene afterwards is dropped and counted.
     """
 
     names: Literal["gene_id", "symbol"]

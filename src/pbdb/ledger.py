@@ -1,0 +1,93 @@
+"""The ledger: one row for each stage of a load that did work."""
+
+from __future__ import annotations
+
+import json
+import resource
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from sqlalchemy import Engine, insert
+
+from pbdb import __version__
+from pbdb.files import Located
+from pbdb.models import EtlRun
+from pbdb.source import Source
+
+Stage = Literal["extract", "transform", "validate", "load", "effects"]
+STAGES: tuple[Stage, ...] = ("extract", "transform", "validate", "load", "effects")
+
+
+@dataclass
+class Entry:
+    """A row of the ledger in the making."""
+
+    stage: Stage
+    rows_in: int | None = None
+    rows_out: int | None = None
+    dropped: dict[str, int] = field(default_factory=dict)
+    report: dict[str, Any] = field(default_factory=dict)
+    seconds: float = 0.0
+    peak_mb: float = 0.0
+    status: str = "done"
+    message: str | None = None
+
+    def as_row(self) -> dict[str, Any]:
+        """The entry as columns of `etl_run`."""
+        return {
+            "stage": self.stage,
+            "status": self.status,
+            "rows_in": self.rows_in,
+            "rows_out": self.rows_out,
+            "dropped": self.dropped,
+            "report": plain(self.report),
+            "message": self.message,
+            "seconds": self.seconds,
+            "peak_mb": self.peak_mb,
+        }
+
+    @contextmanager
+    def timed(self) -> Iterator[None]:
+        """Time what stands in the block, and note a failure."""
+        start = time.perf_counter()
+        try:
+            yield
+        except BaseException as problem:
+            self.status, self.message = "failed", str(problem)
+            raise
+        finally:
+            self.seconds = round(time.perf_counter() - start, 3)
+            self.peak_mb = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
+
+
+def record(
+    engine: Engine,
+    source: Source,
+    dataset: str,
+    fingerprint: str,
+    located: Mapping[str, Located],
+    entries: Sequence[Entry],
+) -> None:
+    """Write the entries of one load, in a transaction of its own."""
+    inputs = {
+        key: {"file": file.path.name, "bytes": file.n_bytes, "sha256": file.sha256, "checked": file.checked}
+        for key, file in located.items()
+    }
+    common = {
+        "source": source.key,
+        "dataset": dataset,
+        "release": source.datasets[dataset].release,
+        "fingerprint": fingerprint,
+        "inputs": inputs,
+        "code_version": __version__,
+    }
+    with engine.begin() as connection:
+        connection.execute(insert(EtlRun), [common | entry.as_row() for entry in entries])
+
+
+def plain(value: Any) -> Any:
+    """Make a report fit for JSON: numbers that JSON lacks become text."""
+    return json.loads(json.dumps(value, default=str), parse_constant=str)

@@ -1,0 +1,368 @@
+"""Publish a dataset: tables are built and indexed beside the old ones, then swapped in one short transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from sqlalchemy import Connection, Engine, text
+
+from pbdb import __version__, copybinary, locks, partitions
+from pbdb.copytext import copy_frame, cursor, insert_new, upsert
+from pbdb.fits import COUNTED, GENE_FACTS, StoredFit
+from pbdb.genes import gene_id_of
+from pbdb.ids import stable_id
+from pbdb.models import N_LANDMARKS
+from pbdb.rows import Tables, dataset_id
+
+BYTES_PER_BLOCK = 64 << 20
+MIN_TESTED_FOR_LANDMARK = 500
+LARGEST_T = 50.0
+SUFFIX_LENGTH = 8
+KEPT_WHERE_NULL = {
+    "context": ("tissue", "disease", "sex", "development_stage", "ethnicity", "donor", "parent_context"),
+    "compound": ("parent_inchikey", "skeleton", "pubchem_cid", "name", "smiles", "formula", "molecular_weight"),
+}
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Load:
+    """What a dataset becomes: rows of its tables, its fits (None: leave effects out), and their fingerprints."""
+
+    dataset: str
+    tables: Tables
+    fits: Sequence[StoredFit] | None
+    fingerprint: str
+    effects_fingerprint: str | None
+    finish: Callable[[Connection], None] = field(default=lambda connection: None)
+
+    @property
+    def dataset_id(self) -> int:
+        """Key of the dataset."""
+        return dataset_id(self.dataset)
+
+
+def publish(engine: Engine, load: Load, progress: Progress = lambda what, done, total: None) -> None:
+    """Replace a dataset in the database; until the last moment the old one stands.
+
+    The caller holds the dataset's lock. Killed anywhere, the old data stay and leftovers go with the next load.
+
+    Raises:
+        ServerError: a session keeps a lock we need.
+    """
+    with engine.begin() as connection:
+        partitions.drop_leftovers(connection, load.dataset)
+        landmarks = _landmarks(connection)
+        others = _other_fits(connection, load)
+    built = dict(_build(engine, load, landmarks, others, progress))
+    with engine.begin() as connection:
+        locks.patiently(
+            connection, lambda: _replace(connection, load, built, others), f"Loading dataset '{load.dataset}'"
+        )
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        partitions.analyze(connection, *built)
+        for table in ("condition", "source_compound", "compound", "fit", "fit_sample", "gene"):
+            connection.exec_driver_sql(f"ANALYZE core.{table}")
+
+
+def remove(engine: Engine, dataset: str) -> None:
+    """Take a dataset out of the database, its ledger excepted."""
+    key = {"dataset_id": dataset_id(dataset)}
+    with engine.begin() as connection:
+        for table in ("gene_effect", "effect", "sample"):
+            partitions.drop_partition(connection, table, key["dataset_id"])
+        for table in ("fit", "condition", "source_compound", "plate", "dataset"):
+            connection.execute(text(f"DELETE FROM core.{table} WHERE dataset_id = :dataset_id"), key)
+
+
+def _landmarks(connection: Connection) -> dict[int, int]:
+    rows = connection.execute(text("SELECT gene_key, landmark_index FROM core.gene WHERE landmark_index IS NOT NULL"))
+    return {int(key): int(index) for key, index in rows}
+
+
+def _other_fits(connection: Connection, load: Load) -> list[int]:
+    """Fits beside the default ones that stay: those of samples that this load does not change."""
+    rows = connection.execute(
+        text(
+            "SELECT f.fit_id FROM core.fit f JOIN core.dataset d USING (dataset_id) "
+            "WHERE d.dataset = :dataset AND d.fingerprint = :fingerprint AND (NOT f.is_default OR :all)"
+        ),
+        {"dataset": load.dataset, "fingerprint": load.fingerprint, "all": load.fits is None},
+    )
+    new = {stored.facts["fit_id"] for stored in load.fits or ()}
+    return [int(fit_id) for (fit_id,) in rows if fit_id not in new]
+
+
+def _build(
+    engine: Engine, load: Load, landmarks: dict[int, int], others: list[int], progress: Progress
+) -> Iterator[tuple[str, str]]:
+    """Fill and index the standalone tables; each in a transaction of its own, so that COPY can FREEZE."""
+    yield "sample", _standalone(engine, load, "sample", lambda connection, name: _copy_samples(connection, name, load))
+    if load.fits is None and others:
+        return
+    yield (
+        "effect",
+        _standalone(engine, load, "effect", lambda c, n: _copy_effects(c, n, load, landmarks, others, progress)),
+    )
+    yield "gene_effect", _standalone(engine, load, "gene_effect", lambda c, n: _copy_gene_effects(c, n, load, others))
+
+
+def _standalone(engine: Engine, load: Load, table: str, fill: Callable[[Connection, str], None]) -> str:
+    suffix = f"{stable_id('partition', load.fingerprint, load.effects_fingerprint, _now(engine)):x}"[:SUFFIX_LENGTH]
+    with engine.begin() as connection:
+        name = partitions.create_standalone(connection, table, load.dataset, load.dataset_id, suffix)
+        fill(connection, name)
+    with engine.begin() as connection:
+        partitions.finish(connection, table, name)
+    return name
+
+
+def _now(engine: Engine) -> str:
+    with engine.connect() as connection:
+        return str(connection.execute(text("SELECT clock_timestamp()")).scalar_one())
+
+
+def _copy_samples(connection: Connection, name: str, load: Load) -> None:
+    copy_frame(connection, name, load.tables["sample"], "FREEZE")
+
+
+def _copy_effects(
+    connection: Connection, name: str, load: Load, landmarks: dict[int, int], others: list[int], progress: Progress
+) -> None:
+    for stored in load.fits or ():
+        columns = list(_effect_columns(load, stored, slice(0, 0), landmarks))
+        with cursor(connection) as open_cursor, open_cursor.copy(_copy_command(name, columns)) as copy:
+            copy.write(copybinary.HEADER)
+            for rows in _row_blocks(stored.n_ok, 4 * 8 * len(stored.gene_keys)):
+                block = _effect_columns(load, stored, rows, landmarks)
+                copy.write(copybinary.rows(block, rows.stop - rows.start))
+                progress(f"load effects of {stored.facts['context']}", rows.stop, stored.n_ok)
+            copy.write(copybinary.TRAILER)
+        copy_frame(connection, name, _without_arrays(load, stored), "FREEZE")
+    _copy_others(connection, name, "effect", load, others)
+
+
+def _copy_command(name: str, columns: Sequence[str]) -> str:
+    return f"COPY {name} ({', '.join(columns)}) FROM STDIN (FORMAT binary, FREEZE)"
+
+
+def _row_blocks(n_rows: int, bytes_per_row: int) -> Iterator[slice]:
+    step = max(1, BYTES_PER_BLOCK // max(1, bytes_per_row))
+    return (slice(start, min(start + step, n_rows)) for start in range(0, n_rows, step))
+
+
+def _effect_columns(
+    load: Load, stored: StoredFit, rows: slice, landmarks: dict[int, int]
+) -> dict[str, copybinary.Value]:
+    table = stored.effects.iloc[rows]
+    arrays = {name: stored.by_effect(name)[rows] for name in ("log2_fc", "se", "neg_log10_p", "neg_log10_p_adj")}
+    landmark, n_landmarks = _landmark(stored, arrays["log2_fc"], arrays["se"], landmarks)
+    return {
+        "dataset_id": load.dataset_id,
+        "effect_id": table["effect_id"].to_numpy(dtype=np.int64),
+        "fit_id": int(stored.facts["fit_id"]),
+        "condition_id": table["condition_id"].to_numpy(dtype=np.int64),
+        "sample_id": _pooled_or(table["sample_id"]),
+        "status": "ok",
+        **{name: table[name].to_numpy(dtype=np.int32) for name in _COUNTS},
+        "n_genes": table["n_genes"].to_numpy(dtype=np.int32),
+        **{name: table[name].to_numpy(dtype=np.int32) for name in COUNTED},
+        "n_landmarks": np.full(len(table), n_landmarks, dtype=np.int32),
+        **arrays,
+        "landmark": landmark,
+    }
+
+
+_COUNTS = ("n_treated", "n_control", "n_plates", "n_control_same_plates")
+
+
+def _pooled_or(samples: pd.Series[Any]) -> npt.NDArray[np.int64] | None:
+    return None if samples.isna().all() else samples.to_numpy(dtype=np.int64)
+
+
+def _landmark(
+    stored: StoredFit, log2_fc: npt.NDArray[np.float32], se: npt.NDArray[np.float32], landmarks: dict[int, int]
+) -> tuple[npt.NDArray[np.float16] | None, int]:
+    """Moderated t of the landmark genes of pooled effects; None where fewer than 500 were tested."""
+    keys = stored.gene_keys.tolist()
+    tested = [(row, landmarks[key]) for row, key in enumerate(keys) if key in landmarks]
+    if len(tested) < MIN_TESTED_FOR_LANDMARK or stored.facts["mode"] != "pooled":
+        return None, len(tested)
+    rows, places = (list(side) for side in zip(*tested, strict=True))
+    values = np.zeros((len(log2_fc), N_LANDMARKS), dtype=np.float16)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        t = np.clip(log2_fc[:, rows] / se[:, rows], -LARGEST_T, LARGEST_T)
+    values[:, places] = np.nan_to_num(t, nan=0.0)
+    return values, len(tested)
+
+
+def _without_arrays(load: Load, stored: StoredFit) -> pd.DataFrame:
+    """Rows of the effects that could not be estimated."""
+    table = stored.effects.iloc[stored.n_ok :]
+    return table[["effect_id", "condition_id", "sample_id", "status", *_COUNTS]].assign(
+        dataset_id=load.dataset_id, fit_id=int(stored.facts["fit_id"])
+    )
+
+
+def _copy_gene_effects(connection: Connection, name: str, load: Load, others: list[int]) -> None:
+    for stored in load.fits or ():
+        if stored.n_ok == 0 or stored.facts["mode"] != "pooled":
+            continue
+        with (
+            cursor(connection) as open_cursor,
+            open_cursor.copy(
+                _copy_command(name, ["dataset_id", "gene_key", "fit_id", "log2_fc", "se", "neg_log10_p_adj"])
+            ) as copy,
+        ):
+            copy.write(copybinary.HEADER)
+            for rows in _row_blocks(len(stored.gene_keys), 3 * 8 * stored.n_ok):
+                block: dict[str, copybinary.Value] = {
+                    "dataset_id": load.dataset_id,
+                    "gene_key": stored.gene_keys[rows],
+                    "fit_id": int(stored.facts["fit_id"]),
+                    **{column: stored.by_gene(column)[rows] for column in ("log2_fc", "se", "neg_log10_p_adj")},
+                }
+                copy.write(copybinary.rows(block, rows.stop - rows.start))
+            copy.write(copybinary.TRAILER)
+    _copy_others(connection, name, "gene_effect", load, others)
+
+
+def _copy_others(connection: Connection, name: str, table: str, load: Load, others: list[int]) -> None:
+    if others:
+        connection.execute(
+            text(
+                f"INSERT INTO {name} SELECT * FROM core.{table} "
+                "WHERE dataset_id = :dataset_id AND fit_id = ANY(:others)"
+            ),
+            {"dataset_id": load.dataset_id, "others": others},
+        )
+
+
+def _replace(connection: Connection, load: Load, built: dict[str, str], others: list[int]) -> None:
+    tables = load.tables
+    own = {"dataset_id": load.dataset_id}
+    insert_new(connection, "assay", tables["assay"])
+    upsert(connection, "dataset", tables["dataset"].assign(**_prints(connection, load, built)))
+    for table in ("context", "compound"):
+        upsert(connection, table, tables[table], keep=KEPT_WHERE_NULL[table])
+    for table in ("source_compound", "plate", "condition"):
+        upsert(connection, table, tables[table])
+    _replace_annotations(connection, tables, own)
+    if "effect" in built:
+        _upsert_fits(connection, load)
+    for table in ("gene_effect", "effect", "sample"):
+        if table in built:
+            partitions.swap(connection, table, load.dataset_id, built[table])
+    if "effect" in built:
+        _replace_fit_samples(connection, load, others)
+    for table, key in (("condition", "condition_id"), ("source_compound", "source_compound_id"), ("plate", "plate_id")):
+        _delete_vanished(connection, table, key, own, tables[table][key].tolist())
+    connection.execute(text(_NAMES), own)
+    load.finish(connection)
+
+
+def _prints(connection: Connection, load: Load, built: dict[str, str]) -> dict[str, str | None]:
+    """Fingerprints of the dataset; that of effects stays where the effects stay."""
+    if "effect" in built:
+        return {"fingerprint": load.fingerprint, "effects_fingerprint": load.effects_fingerprint}
+    row = connection.execute(
+        text("SELECT effects_fingerprint FROM core.dataset WHERE dataset = :dataset"), {"dataset": load.dataset}
+    ).scalar_one_or_none()
+    return {"fingerprint": load.fingerprint, "effects_fingerprint": row}
+
+
+def _replace_annotations(connection: Connection, tables: Tables, own: dict[str, int]) -> None:
+    connection.execute(
+        text(
+            "DELETE FROM core.compound_annotation WHERE source_compound_id IN "
+            "(SELECT source_compound_id FROM core.source_compound WHERE dataset_id = :dataset_id)"
+        ),
+        own,
+    )
+    insert_new(connection, "compound_annotation", tables["compound_annotation"])
+
+
+def _upsert_fits(connection: Connection, load: Load) -> None:
+    fits = list(load.fits or ())
+    keys = sorted({int(key) for stored in fits for key in stored.gene_keys})
+    genes = pd.DataFrame({"gene_key": keys, "gene_id": [gene_id_of(key) for key in keys], "status": "unchecked"})
+    insert_new(connection, "gene", genes)
+    sets = {_feature_set_id(stored): stored for stored in fits}
+    insert_new(
+        connection,
+        "feature_set",
+        pd.DataFrame(
+            {
+                "feature_set_id": list(sets),
+                "n_genes": [len(stored.gene_keys) for stored in sets.values()],
+                "gene_keys": [stored.gene_keys.tolist() for stored in sets.values()],
+            }
+        ),
+    )
+    if any(stored.facts["is_default"] for stored in fits):
+        connection.execute(
+            text("UPDATE core.fit SET is_default = false WHERE dataset_id = :dataset_id"),
+            {"dataset_id": load.dataset_id},
+        )
+    upsert(connection, "fit", pd.DataFrame([_fit_row(load, stored) for stored in fits]))
+
+
+def _feature_set_id(stored: StoredFit) -> int:
+    return stable_id("feature_set", *stored.gene_keys.tolist())
+
+
+def _fit_row(load: Load, stored: StoredFit) -> dict[str, Any]:
+    facts = {name: value for name, value in stored.facts.items() if name not in ("dataset", "context")}
+    return {
+        **facts,
+        "dataset_id": load.dataset_id,
+        "context_id": stable_id("context", stored.facts["context"]),
+        "feature_set_id": _feature_set_id(stored),
+        "is_stale": False,
+        "effect_ids": stored.effects["effect_id"].iloc[: stored.n_ok].tolist(),
+        **{name: stored.gene_fact(name).tolist() for name in GENE_FACTS},
+        "code_version": __version__,
+    }
+
+
+def _replace_fit_samples(connection: Connection, load: Load, others: list[int]) -> None:
+    fits = list(load.fits or ())
+    new = [int(stored.facts["fit_id"]) for stored in fits]
+    connection.execute(text("DELETE FROM core.fit_sample WHERE fit_id = ANY(:new)"), {"new": new})
+    for stored, fit_id in zip(fits, new, strict=True):
+        copy_frame(connection, "core.fit_sample", stored.samples.assign(fit_id=fit_id))
+    _delete_vanished(connection, "fit", "fit_id", {"dataset_id": load.dataset_id}, new + others)
+
+
+def _delete_vanished(connection: Connection, table: str, key: str, own: dict[str, int], kept: list[int]) -> None:
+    connection.execute(
+        text(
+            f"DELETE FROM core.{table} WHERE dataset_id = :dataset_id "
+            f"AND NOT EXISTS (SELECT FROM unnest(CAST(:kept AS bigint[])) k WHERE k = {key})"
+        ),
+        own | {"kept": [int(one) for one in kept]},
+    )
+
+
+# The most frequent name that any source gives a compound; of equally frequent ones the shortest, then the first in
+# the alphabet. A number is nobody's name.
+_NAMES = """
+UPDATE core.compound c SET name = best.name
+FROM (
+    SELECT DISTINCT ON (compound_id) compound_id, name
+    FROM (
+        SELECT s.compound_id, lower(s.name) AS name, count(*) AS n
+        FROM core.source_compound s
+        WHERE s.name !~ '^[0-9.]+$' AND s.compound_id IN
+            (SELECT compound_id FROM core.source_compound WHERE dataset_id = :dataset_id)
+        GROUP BY 1, 2
+    ) named
+    ORDER BY compound_id, n DESC, length(name), name
+) best
+WHERE best.compound_id = c.compound_id AND c.name IS DISTINCT FROM best.name
+"""

@@ -1,0 +1,387 @@
+"""A load from files to effects in the database: stages that resume, one ledger, one swap at the end."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+import pandas as pd
+from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from pbdb import artefacts, files, fits, genes, ledger, locks, registry, rows, server, transform, validate, vocabulary
+from pbdb.config import Settings
+from pbdb.effects import Options
+from pbdb.errors import PbdbError, ServerError, VocabularyError
+from pbdb.ledger import Entry, Stage
+from pbdb.load import Load, publish
+from pbdb.pubchem import Lookup
+from pbdb.source import Files, Source
+from pbdb.source_compounds import source_compounds, unknown_compounds
+
+FINGERPRINT_LENGTH = 16
+
+
+class Reporter(Protocol):
+    """What a load tells while it runs."""
+
+    def stage(self, stage: str, message: str) -> None:
+        """A stage ended, or was found done."""
+
+    def progress(self, what: str, done: int, total: int | None) -> None:
+        """A stage got on."""
+
+
+class Silent:
+    """A reporter that says nothing."""
+
+    def stage(self, stage: str, message: str) -> None:
+        """Say nothing."""
+
+    def progress(self, what: str, done: int, total: int | None) -> None:
+        """Say nothing."""
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What a user asks of a load.
+
+    folder: where the files are (None: fetch them). until: last stage to run. force: do everything anew.
+    verify: hash files again. dry_run: stop before the database is touched, and say what would change.
+    """
+
+    folder: Path | None = None
+    until: Stage = "effects"
+    force: bool = False
+    verify: bool = False
+    dry_run: bool = False
+
+
+def load_source(
+    source: Source,
+    settings: Settings,
+    choices: Choices,
+    *,
+    dataset: str | None = None,
+    reporter: Reporter | None = None,
+    pubchem: Lookup | None = None,
+) -> list[dict[str, Any]]:
+    """Load the datasets of a source (or one of them); return what each became.
+
+    Raises:
+        PbdbError: any of the tree; the database is then as it was, and the next run resumes.
+    """
+    chosen = [dataset] if dataset else list(source.datasets)
+    unknown = [key for key in chosen if key not in source.datasets]
+    if unknown:
+        raise PbdbError(f"Source '{source.key}' has no dataset '{unknown[0]}'; it has {', '.join(source.datasets)}.")
+    engine = server.engine(settings)
+    return [_Run(source, key, settings, choices, engine, reporter or Silent(), pubchem).load() for key in chosen]
+
+
+@dataclass
+class _Run:
+    """One dataset on its way into the database."""
+
+    source: Source
+    dataset: str
+    settings: Settings
+    choices: Choices
+    engine: Engine
+    reporter: Reporter
+    pubchem: Lookup | None
+    entries: list[Entry] = field(default_factory=list)
+    located: dict[str, files.Located] = field(default_factory=dict)
+    genes_release: tuple[str, str] | None = None
+
+    def load(self) -> dict[str, Any]:
+        """Run the stages that are not done; the ledger tells of those that did work."""
+        with self._alone():
+            try:
+                return self._load()
+            except PbdbError as problem:
+                self._record_failure(str(problem))
+                raise
+
+    def _load(self) -> dict[str, Any]:
+        self._extract()
+        if self._is_current():
+            self.reporter.stage("load", f"{self.dataset} is up to date, nothing to do")
+            return {"dataset": self.dataset, "changed": False, "fingerprint": self.fingerprint}
+        samples = self._transform()
+        tables = self._validate(samples)
+        if self.choices.dry_run:
+            return {"dataset": self.dataset, "changed": False, "would_change": self._changes(tables)}
+        if self.choices.until in ("extract", "transform", "validate"):
+            return {"dataset": self.dataset, "changed": False, "fingerprint": self.fingerprint}
+        stored = self._effects(samples, tables) if self.choices.until == "effects" else None
+        self._publish(tables, stored)
+        return {"dataset": self.dataset, "changed": True, "fingerprint": self.fingerprint, **_summary(tables, stored)}
+
+    # Fingerprints and places
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Of everything that decides the samples: inputs, declaration, gene vocabulary, code of the stage."""
+        declared = hashlib.sha256(registry.declaration(self.source).read_bytes()).hexdigest()
+        inputs = sorted((key, file.sha256) for key, file in self.located.items())
+        return _digest([self.dataset, inputs, declared, self.genes_release, transform.VERSION])
+
+    @cached_property
+    def effects_fingerprint(self) -> str:
+        """Of everything that decides the default fits."""
+        return _digest([self.fingerprint, self.fit_choices.as_dict()])
+
+    @cached_property
+    def fit_choices(self) -> fits.FitOptions:
+        """The default fits of the dataset."""
+        options = Options(self.source.assay.readout, self.source.method, threads=self.settings.workers)
+        return fits.FitOptions(options, min_cells=self.source.datasets[self.dataset].min_cells)
+
+    @property
+    def folder(self) -> Path:
+        """Where the stages leave their artefacts."""
+        return self.settings.cache / self.dataset / self.fingerprint
+
+    @property
+    def matrix(self) -> Path:
+        """The canonical sample matrix."""
+        return self.folder / "samples.h5ad"
+
+    # Stages
+
+    def _extract(self) -> None:
+        with self._stage("extract") as entry:
+            self.located = files.locate(
+                self.source,
+                self.dataset,
+                self.settings,
+                self.choices.folder,
+                verify=self.choices.verify,
+                progress=self.reporter.progress,
+            )
+            with self.engine.connect() as connection:
+                self.genes_release = vocabulary.current(connection, vocabulary.GENES)
+            entry.rows_in = entry.rows_out = len(self.located)
+        n_bytes = sum(file.n_bytes for file in self.located.values())
+        self.reporter.stage("extract", f"{len(self.located)} files, {n_bytes / 1e6:,.1f} MB, hashes checked")
+
+    def _transform(self) -> pd.DataFrame:
+        done = self.folder / "transform.json"
+        if self.choices.force and self.folder.exists():
+            shutil.rmtree(self.folder)
+        if done.is_file():
+            self.reporter.stage("transform", "done before")
+            return artefacts.read_samples(self.folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with self._stage("transform") as entry:
+            samples, report = transform.transform(
+                self.source,
+                self.dataset,
+                self._files(),
+                self._mapper(),
+                self.matrix,
+                lambda n: self.reporter.progress("transform samples", n, None),
+            )
+            entry.rows_in = entry.rows_out = len(samples)
+            entry.report = report.as_dict()
+            entry.dropped = {f"gene {code}": n for code, n in report.genes.items()}
+            artefacts.write_samples(self.folder, samples)
+            artefacts.mark(done, entry.report)
+        flagged = ", ".join(f"{n} {code}" for code, n in report.flags.items()) or "none"
+        self.reporter.stage("transform", f"{len(samples):,} samples x {report.n_genes:,} genes; flagged: {flagged}")
+        return samples
+
+    def _validate(self, samples: pd.DataFrame) -> rows.Tables:
+        done = self.folder / "validate.json"
+        if done.is_file():
+            self.reporter.stage("validate", "done before")
+            return artefacts.read_tables(self.folder)
+        with self._stage("validate") as entry:
+            opened = self._files()
+            unknown = unknown_compounds(self.source, opened, samples)
+            validate.check(f"Dataset '{self.dataset}'", samples, self.source.assay.readout, unknown)
+            compounds, annotations = source_compounds(self.source, opened, samples, self.pubchem, self.settings.workers)
+            tables = rows.dataset_tables(self.source, self.dataset, samples, compounds, annotations)
+            entry.rows_in, entry.rows_out = len(samples), len(tables["sample"])
+            entry.report = _resolution_report(tables)
+            artefacts.write_tables(self.folder, tables)
+            artefacts.mark(done, entry.report)
+        self.reporter.stage("validate", _in_words(entry.report))
+        return tables
+
+    def _effects(self, samples: pd.DataFrame, tables: rows.Tables) -> list[fits.StoredFit]:
+        with self._stage("effects") as entry:
+            described = tables["sample"].assign(context=samples["context"].to_numpy())
+            stored = fits.fit_dataset(
+                self.dataset,
+                self.matrix,
+                described,
+                self.fit_choices,
+                self.folder / "fits",
+                lambda what, done, total: self.reporter.progress(f"fit {what}", done, total),
+            )
+            statuses = pd.concat([one.effects["status"] for one in stored]).value_counts()
+            entry.rows_in, entry.rows_out = int(statuses.sum()), int(statuses.get("ok", 0))
+            entry.dropped = {str(code): int(n) for code, n in statuses.items() if code != "ok"}
+            entry.report = {one.facts["context"]: one.facts["report"] for one in stored}
+        left = ", ".join(f"{n} {code}" for code, n in entry.dropped.items()) or "none"
+        self.reporter.stage("effects", f"{len(stored)} fits, {entry.rows_out:,} effects; without estimate: {left}")
+        return stored
+
+    def _publish(self, tables: rows.Tables, stored: list[fits.StoredFit] | None) -> None:
+        with self._stage("load") as entry:
+            entry.rows_in = entry.rows_out = len(tables["sample"])
+            load = Load(
+                self.dataset,
+                tables,
+                stored,
+                self.fingerprint,
+                self.effects_fingerprint if stored is not None else None,
+                self._finish,
+            )
+            publish(self.engine, load, self.reporter.progress)
+        self._record()
+        self.reporter.stage(
+            "load", f"{len(tables['sample']):,} samples, {len(tables['condition']):,} conditions in the database"
+        )
+        self._tidy()
+
+    def _finish(self, connection: Connection) -> None:
+        """Register the canonical matrix, in the transaction of the swap."""
+        connection.execute(text("DELETE FROM core.artifact WHERE dataset = :dataset"), {"dataset": self.dataset})
+        connection.execute(
+            text(
+                "INSERT INTO core.artifact (dataset, kind, path, n_bytes, sha256) "
+                "VALUES (:dataset, 'samples_h5ad', :path, :n_bytes, :sha256)"
+            ),
+            {
+                "dataset": self.dataset,
+                "path": str(self.matrix.relative_to(self.settings.home)),
+                "n_bytes": self.matrix.stat().st_size,
+                "sha256": files.sha256(self.matrix, self.settings),
+            },
+        )
+
+    # What surrounds the stages
+
+    def _files(self) -> Files:
+        paths = {key: file.path for key, file in self.located.items()}
+        return Files(self.source.files_of(self.dataset), paths)
+
+    def _mapper(self) -> transform.GeneMapper:
+        with self.engine.connect() as connection:
+            known = vocabulary.gene_vocabulary(connection)
+        readout, features = self.source.assay.readout, self.source.features
+        if features.names == "symbol" and known is None:
+            raise VocabularyError(
+                f"Source '{self.source.key}' names its genes by symbol, which needs a gene vocabulary: "
+                "run `pbdb vocab import genes FILE` (or `pbdb vocab fetch genes`) first."
+            )
+        translation = features.translate(self._files()) if features.translate else {}
+        if features.names == "symbol":
+            return lambda names: genes.resolve_symbols(names, known, readout, translation)
+        return lambda names: genes.resolve_ids([translation.get(name, name) for name in names], known, readout)
+
+    def _is_current(self) -> bool:
+        if self.choices.force or self.choices.dry_run:
+            return False
+        with self.engine.connect() as connection:
+            row = connection.execute(
+                text("SELECT fingerprint, effects_fingerprint FROM core.dataset WHERE dataset = :dataset"),
+                {"dataset": self.dataset},
+            ).one_or_none()
+        if row is None or row.fingerprint != self.fingerprint:
+            return False
+        return self.choices.until != "effects" or row.effects_fingerprint == self.effects_fingerprint
+
+    def _changes(self, tables: rows.Tables) -> dict[str, dict[str, int]]:
+        """Rows that a load would add and remove, by table."""
+        found = {}
+        with self.engine.connect() as connection:
+            for table in ("source_compound", "condition", "sample"):
+                key = f"{table}_id"
+                query = text(f"SELECT {key} FROM core.{table} WHERE dataset_id = :dataset_id")
+                old = set(connection.execute(query, {"dataset_id": rows.dataset_id(self.dataset)}).scalars())
+                new = set(tables[table][key].astype("int64"))
+                found[table] = {"add": len(new - old), "remove": len(old - new), "keep": len(new & old)}
+        return found
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Hold the dataset's lock: one loader at a time."""
+        key = locks.key_of(f"load {self.dataset}")
+        with self.engine.connect() as connection:
+            if not connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": key}).scalar_one():
+                raise ServerError(f"Dataset '{self.dataset}' is being loaded by another process: wait until it ends.")
+            connection.commit()
+            yield
+
+    @contextmanager
+    def _stage(self, stage: Stage) -> Iterator[Entry]:
+        """Time a stage; its entry of the ledger stands even when it fails."""
+        entry = Entry(stage)
+        self.entries.append(entry)
+        with entry.timed():
+            yield entry
+
+    def _record(self) -> None:
+        ledger.record(self.engine, self.source, self.dataset, self.fingerprint, self.located, self.entries)
+
+    def _record_failure(self, message: str) -> None:
+        """Put a failed load into the ledger, if the database can still be written."""
+        try:
+            self._record()
+        except SQLAlchemyError:
+            self.reporter.stage("ledger", f"the failure could not be written to the ledger: {message}")
+
+    def _tidy(self) -> None:
+        """Keep the canonical matrix and its tables; the tiles of fits and earlier loads are no longer needed."""
+        shutil.rmtree(self.folder / "fits", ignore_errors=True)
+        for other in self.folder.parent.iterdir():
+            if other != self.folder:
+                shutil.rmtree(other, ignore_errors=True)
+
+
+def _digest(parts: list[Any]) -> str:
+    text_of_parts = json.dumps(parts, sort_keys=True)
+    return hashlib.sha256(text_of_parts.encode()).hexdigest()[:FINGERPRINT_LENGTH]
+
+
+def _resolution_report(tables: rows.Tables) -> dict[str, Any]:
+    compounds = tables["source_compound"]
+    routes = compounds["resolved_by"].value_counts()
+    unresolved = compounds.loc[compounds["resolved_by"] == "unresolved", "name"]
+    return {
+        "compounds": len(compounds),
+        "resolved_by": {str(route): int(n) for route, n in routes.items()},
+        "conflicts": int(compounds["conflict"].notna().sum()),
+        "unresolved": sorted(unresolved),
+        "conditions": len(tables["condition"]),
+    }
+
+
+def _in_words(report: dict[str, Any]) -> str:
+    routes = ", ".join(f"{n} {_route(route)}" for route, n in report["resolved_by"].items())
+    compounds = f"{report['compounds']:,} compounds: {routes}; {report['conflicts']} conflicts"
+    return f"{report['conditions']:,} conditions; {compounds}"
+
+
+def _route(route: str) -> str:
+    return route if route == "unresolved" else f"by {route}"
+
+
+def _summary(tables: rows.Tables, stored: list[fits.StoredFit] | None) -> dict[str, Any]:
+    names = {"samples": "sample", "conditions": "condition", "compounds": "source_compound"}
+    counts: dict[str, Any] = {name: len(tables[table]) for name, table in names.items()}
+    if stored is not None:
+        statuses = pd.concat([one.effects["status"] for one in stored]).value_counts()
+        counts["effects"] = {str(code): int(n) for code, n in statuses.items()}
+    return counts
