@@ -91,9 +91,10 @@ def read(connection: Connection) -> Before:
 
 
 def drop(connection: Connection) -> None:
-    """Drop our views and functions; objects of others in the schema stay."""
-    for statement in connection.execute(_DROPS, OURS).scalars().all():
-        connection.exec_driver_sql(statement)
+    """Drop our views and functions, those first that no other uses; objects of others in the schema stay."""
+    while leaves := connection.execute(_LEAVES, OURS).scalars().all():
+        for statement in leaves:
+            connection.exec_driver_sql(statement)
     connection.exec_driver_sql(f"COMMENT ON SCHEMA {VIEWS} IS '{COMMENT}none'")
 
 
@@ -159,20 +160,28 @@ _OBJECTS = text(f"""
     WHERE kind = 'TABLE' AND a.attnum > 0
 """)
 # A view lies behind its rule, a row type before its table: depend on either and you depend on the view.
-_DEPENDENTS = text(f"""
-    WITH {_OWN}, target AS (
-        SELECT classid, oid FROM own
-        UNION ALL SELECT 'pg_type'::regclass, t.oid FROM pg_type t JOIN own ON t.typrelid = own.oid
-        UNION ALL SELECT 'pg_type'::regclass, t.typarray FROM pg_type t JOIN own ON t.typrelid = own.oid
+_USES = f"""
+    {_OWN}, target AS (
+        SELECT own.oid AS used, own.classid, own.oid FROM own
+        UNION ALL SELECT own.oid, 'pg_type'::regclass, t.oid FROM pg_type t JOIN own ON t.typrelid = own.oid
+        UNION ALL SELECT own.oid, 'pg_type'::regclass, t.typarray FROM pg_type t JOIN own ON t.typrelid = own.oid
+    ), uses AS (
+        SELECT target.used, CASE WHEN r.oid IS NULL THEN d.classid ELSE 'pg_class'::regclass END AS classid,
+               coalesce(r.ev_class, d.objid) AS oid
+        FROM pg_depend d JOIN target ON d.refclassid = target.classid AND d.refobjid = target.oid
+        LEFT JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid
+        WHERE d.deptype = 'n' AND coalesce(r.ev_class, d.objid) <> target.used
     )
-    SELECT DISTINCT coalesce(pg_describe_object('pg_class'::regclass, r.ev_class, 0),
-                             pg_describe_object(d.classid, d.objid, d.objsubid))
-    FROM pg_depend d JOIN target ON d.refclassid = target.classid AND d.refobjid = target.oid
-    LEFT JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid
-    WHERE d.deptype = 'n'
-      AND NOT EXISTS (SELECT FROM own WHERE (own.classid, own.oid) IN (
-              (d.classid, d.objid), ('pg_class'::regclass, r.ev_class)))
-    ORDER BY 1
+"""
+_DEPENDENTS = text(f"""
+    WITH {_USES}
+    SELECT DISTINCT pg_describe_object(u.classid, u.oid, 0) FROM uses u
+    WHERE NOT EXISTS (SELECT FROM own WHERE own.classid = u.classid AND own.oid = u.oid) ORDER BY 1
+""")
+_LEAVES = text(f"""
+    WITH {_USES}
+    SELECT format('DROP %s %s', CASE kind WHEN 'TABLE' THEN 'VIEW' ELSE kind END, name) FROM own
+    WHERE NOT EXISTS (SELECT FROM uses u WHERE u.used = own.oid)
 """)
 _GRANTS = text(f"""
     WITH {_OWN}, held AS (
@@ -184,13 +193,6 @@ _GRANTS = text(f"""
     SELECT kind, name, "column", privilege_type,
            CASE grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(grantee)) END, is_grantable
     FROM held WHERE grantee = 0 OR pg_get_userbyid(grantee) <> :owner
-""")
-# Views first, and in one statement, for they depend on each other and on functions.
-_DROPS = text(f"""
-    WITH {_OWN}
-    SELECT 'DROP VIEW ' || string_agg(name, ', ') FROM own WHERE kind = 'TABLE' HAVING count(*) > 0
-    UNION ALL
-    SELECT 'DROP FUNCTION ' || string_agg(name, ', ') FROM own WHERE kind = 'FUNCTION' HAVING count(*) > 0
 """)
 _DEFAULTS = text(f"""
     WITH {_OWN}

@@ -1,0 +1,35 @@
+CREATE VIEW pbdb.coverage WITH (security_invoker = true) AS
+SELECT
+    d.dataset, x.context, x.context_name, n.n_compounds, n.n_conditions, n.n_samples, n.n_control, f.n_effects, f.n_genes,
+    n.min_dose_um, n.max_dose_um, n.times_h
+FROM (
+    SELECT
+        c.dataset_id, c.context_id,
+        count(DISTINCT c.source_compound_id) FILTER (WHERE NOT c.is_vehicle) AS n_compounds,
+        count(*) FILTER (WHERE NOT c.is_vehicle) AS n_conditions,
+        sum(c.n_samples)::bigint AS n_samples,
+        coalesce(sum(c.n_samples) FILTER (WHERE c.is_vehicle), 0)::bigint AS n_control,
+        min(c.dose_um) FILTER (WHERE NOT c.is_vehicle) AS min_dose_um,
+        max(c.dose_um) FILTER (WHERE NOT c.is_vehicle) AS max_dose_um,
+        array_agg(DISTINCT c.time_h) AS times_h
+    FROM core.condition c
+    GROUP BY c.dataset_id, c.context_id
+) n
+JOIN core.dataset d ON d.dataset_id = n.dataset_id
+JOIN core.context x ON x.context_id = n.context_id
+LEFT JOIN (
+    SELECT f.dataset_id, f.context_id, sum(cardinality(f.effect_ids))::bigint AS n_effects, max(g.n_genes) AS n_genes
+    FROM core.fit f
+    JOIN core.feature_set g ON g.feature_set_id = f.feature_set_id
+    WHERE f.is_default
+    GROUP BY f.dataset_id, f.context_id
+) f ON f.dataset_id = n.dataset_id AND f.context_id = n.context_id;
+COMMENT ON VIEW pbdb.coverage IS 'What is here: one row per data set and context, with counts';
+COMMENT ON COLUMN pbdb.coverage.n_compounds IS 'Compounds as the data set counts them, vehicle left out';
+COMMENT ON COLUMN pbdb.coverage.n_conditions IS 'Treated conditions';
+COMMENT ON COLUMN pbdb.coverage.n_samples IS 'Samples of all conditions, vehicle included';
+COMMENT ON COLUMN pbdb.coverage.n_control IS 'Vehicle samples';
+COMMENT ON COLUMN pbdb.coverage.n_genes IS 'Genes tested, in the fit that tests most';
+COMMENT ON COLUMN pbdb.coverage.min_dose_um IS 'Lowest dose in micromolar';
+COMMENT ON COLUMN pbdb.coverage.max_dose_um IS 'Highest dose in micromolar';
+COMMENT ON COLUMN pbdb.coverage.times_h IS 'Hours of exposure that occur';

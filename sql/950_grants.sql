@@ -1,0 +1,6 @@
+-- Views and functions by name; which rows a role sees is decided by the policies of the tables.
+GRANT SELECT ON
+    pbdb.compound, pbdb.compound_alias, pbdb.compound_annotation, pbdb.condition, pbdb.condition_effect, pbdb.context,
+    pbdb.coverage, pbdb.dataset, pbdb.effect, pbdb.effect_sample, pbdb.etl_run, pbdb.fit, pbdb.fit_gene, pbdb.gene,
+    pbdb.gene_response, pbdb.replicate_effect, pbdb.sample
+TO pbdb_reader, pbdb_public;
