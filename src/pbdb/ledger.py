@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from sqlalchemy import Engine, insert
+from sqlalchemy import Engine, insert, select
 
 from pbdb import __version__
 from pbdb.files import Located
@@ -86,6 +86,15 @@ def record(
     }
     with engine.begin() as connection:
         connection.execute(insert(EtlRun), [common | entry.as_row() for entry in entries])
+
+
+def entries(engine: Engine, dataset: str | None = None) -> list[dict[str, Any]]:
+    """Read the ledger, newest entry first; of one dataset or of all."""
+    query = select(EtlRun.__table__).order_by(EtlRun.etl_run_id.desc())
+    if dataset is not None:
+        query = query.where(EtlRun.dataset == dataset)
+    with engine.connect() as connection:
+        return [dict(row._mapping) for row in connection.execute(query)]
 
 
 def plain(value: Any) -> Any:

@@ -69,7 +69,8 @@ def current(connection: Connection, kind: str) -> tuple[str, str] | None:
 def status(connection: Connection) -> list[dict[str, Any]]:
     """All imported releases, newest first."""
     query = text(
-        "SELECT kind, release, is_current, origin, sha256, n_rows, imported_at FROM core.vocabulary ORDER BY imported_at DESC"
+        "SELECT kind, release, is_current, origin, sha256, n_rows, imported_at FROM core.vocabulary "
+        "ORDER BY imported_at DESC"
     )
     return [dict(row._mapping) for row in connection.execute(query)]
 

@@ -1,0 +1,53 @@
+"""The command line: thin commands over the library, found by name and imported on use."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from pbdb import __version__
+from pbdb.cli.common import LazyGroup
+from pbdb.errors import PbdbError
+
+COMMANDS = {
+    "compound": "pbdb.cli.compound:compound",
+    "db": "pbdb.cli.db:db",
+    "demo": "pbdb.cli.demo:demo",
+    "dictionary": "pbdb.cli.dictionary:dictionary",
+    "etl": "pbdb.cli.etl:etl",
+    "simulate": "pbdb.cli.simulate:simulate",
+    "sql": "pbdb.cli.sql:sql",
+    "vocab": "pbdb.cli.vocab:vocab",
+}
+
+
+@click.group(cls=LazyGroup, commands_at=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="pbdb")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+def pbdb(debug: bool) -> None:
+    """Load, query and compare small-molecule perturbation transcriptomics in one database.
+
+    Without PBDB_DATABASE_URL an embedded PostgreSQL under PBDB_HOME is used and started on need.
+    """
+
+
+def main() -> None:
+    """Run the command line: a user's mistake is one sentence and exit code 1."""
+    debug = "--debug" in sys.argv[1:]
+    try:
+        pbdb(prog_name="pbdb", standalone_mode=False)
+    except click.exceptions.Abort:
+        click.echo("Stopped.", err=True)
+        sys.exit(130)
+    except click.ClickException as problem:
+        problem.show()
+        sys.exit(problem.exit_code)
+    except PbdbError as problem:
+        if debug:
+            raise
+        click.secho(f"Error: {problem}", err=True)
+        sys.exit(1)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(1)

@@ -1,0 +1,137 @@
+"""pbdb etl: list sources, show one, load it, look at the ledger."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pbdb.cli.common import TerminalReporter, examples, json_option, say, settings, show_json, show_table
+
+STAGES = ("extract", "transform", "validate", "load", "effects")
+
+
+@click.group()
+def etl() -> None:
+    """Load published data sets from their files."""
+
+
+@examples("pbdb etl list")
+@etl.command("list")
+@json_option
+def list_sources(as_json: bool) -> None:
+    """List the sources and the datasets each fills."""
+    from pbdb import registry
+
+    rows = [
+        {"source": key, "dataset": dataset, "title": source.title, **_terms(source, dataset)}
+        for key in registry.keys()
+        for source in [registry.get(key)]
+        for dataset in source.datasets
+    ]
+    if as_json:
+        show_json(rows)
+    else:
+        show_table([list(row.values()) for row in rows], list(rows[0]))
+
+
+def _terms(source: Any, dataset: str) -> dict[str, Any]:
+    declared = source.datasets[dataset]
+    return {
+        "technology": source.assay.technology,
+        "access": declared.access,
+        "license": declared.license,
+        "redistributable": declared.is_redistributable,
+    }
+
+
+@examples("pbdb etl show drugseq")
+@etl.command()
+@click.argument("source")
+@json_option
+def show(source: str, as_json: bool) -> None:
+    """Show a source: its datasets, their terms, its files and how to get them."""
+    from pbdb import registry
+
+    found = registry.get(source)
+    datasets = {key: asdict(dataset) for key, dataset in found.datasets.items()}
+    files = [
+        {"file": file.name, "url": file.url, "sha256": file.sha256, "set": file.set} for file in found.files.values()
+    ]
+    if as_json:
+        show_json({"source": found.key, "title": found.title, "datasets": datasets, "files": files})
+        return
+    click.echo(f"{found.key}: {found.title}\n{found.homepage or ''}\n")
+    for key, terms in datasets.items():
+        facts = ((name, value) for name, value in terms.items() if value is not None)
+        click.echo(f"dataset {key}")
+        show_table([[name.replace("_", " "), value] for name, value in facts], ["term", "value"])
+    show_table([list(file.values()) for file in files], list(files[0]))
+
+
+@examples(
+    "pbdb etl load drugseq",
+    "pbdb etl load driad --from ../driadrc",
+    "pbdb etl load driad --from ../driadrc --dry-run",
+)
+@etl.command()
+@click.argument("source")
+@click.option("--dataset", help="Load only this dataset of the source.")
+@click.option(
+    "--from", "folder", type=click.Path(path_type=Path), help="Folder that has the files; without it they are fetched."
+)
+@click.option("--until", type=click.Choice(STAGES), default="effects", show_default=True, help="Last stage to run.")
+@click.option("--force", is_flag=True, help="Run every stage anew, whatever is done.")
+@click.option("--verify", is_flag=True, help="Hash all files again instead of trusting remembered hashes.")
+@click.option("--dry-run", is_flag=True, help="Check everything, change nothing, and print what would change.")
+@json_option
+def load(source: str, folder: Path | None, as_json: bool, **chosen: Any) -> None:
+    """Load a source into the database: its samples, conditions and effects.
+
+    SOURCE is a key of `pbdb etl list`, or the path of a file that declares one. A load replaces a dataset as a
+    whole, at the very end: stopped anywhere, the old data stand and the next run goes on. Loading the same files
+    twice changes nothing.
+    """
+    from pbdb import registry, run
+
+    dataset = chosen.pop("dataset")
+    reporter = TerminalReporter(quiet=as_json)
+    outcomes = run.load_source(
+        registry.get(source), settings(), run.Choices(folder=folder, **chosen), dataset=dataset, reporter=reporter
+    )
+    if as_json:
+        show_json(outcomes)
+        return
+    for outcome in outcomes:
+        _tell(outcome)
+
+
+def _tell(outcome: dict[str, Any]) -> None:
+    changes = outcome.get("would_change")
+    if changes is not None:
+        rows = [[table, *counts.values()] for table, counts in changes.items()]
+        say(f"Dry run: nothing was changed. A load of '{outcome['dataset']}' would")
+        show_table(rows, ["table", "add", "remove", "keep"])
+    elif outcome["changed"]:
+        say(f"Dataset '{outcome['dataset']}' is loaded.")
+
+
+@examples("pbdb etl status", "pbdb etl status driad --json")
+@etl.command()
+@click.argument("dataset", required=False)
+@json_option
+def status(dataset: str | None, as_json: bool) -> None:
+    """Show the ledger: what each stage read, wrote and left out, and what failed."""
+    from pbdb import ledger, server
+
+    rows = ledger.entries(server.engine(settings()), dataset)
+    if as_json:
+        show_json(rows)
+        return
+    columns = ("dataset", "release", "stage", "status", "rows_in", "rows_out", "seconds", "peak_mb", "finished_at")
+    show_table([[row[name] for name in columns] for row in rows], columns)
+    for row in rows:
+        if row["message"]:
+            say(f"{row['dataset']} {row['stage']} failed: {row['message']}")
