@@ -21,7 +21,7 @@ Memory is that of the matrix plus a few blocks of 48 MiB (and, for `fill`, 4 byt
 """
 
 from pbdb.effects.adjust import FitWide, adjust, adjust_rows
-from pbdb.effects.complete import CompleteBlock, complete
+from pbdb.effects.complete import ROWS, CompleteBlock, complete
 from pbdb.effects.design import (
     CONFOUNDED,
     NO_DOSE,
@@ -44,6 +44,7 @@ __all__ = [
     "NO_SAMPLE",
     "NO_VEHICLE",
     "OK",
+    "ROWS",
     "STATISTICS",
     "Block",
     "CompleteBlock",

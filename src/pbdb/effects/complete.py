@@ -15,6 +15,7 @@ from pbdb.effects.log_odds import TopGenes, log_odds
 from pbdb.effects.matrix import BLOCK_BYTES
 
 Floats = npt.NDArray[np.float64]
+ROWS = 256
 Allocate = Callable[[tuple[int, int]], Any]
 
 
@@ -71,7 +72,7 @@ def _power(neg_log10_p: Floats) -> Floats:
 
 
 def row_blocks(n_rows: int, n_columns: int) -> Iterator[slice]:
-    """Cut rows into slices of bounded size."""
-    step = max(1, BLOCK_BYTES // (8 * max(1, n_columns)))
+    """Cut rows into slices of bounded size, multiples of ROWS: chunked files should hold ROWS rows a chunk."""
+    step = max(1, BLOCK_BYTES // (8 * ROWS * max(1, n_columns))) * ROWS
     for start in range(0, n_rows, step):
         yield slice(start, min(start + step, n_rows))

@@ -17,7 +17,7 @@ from pbdb.effects.checks import check_counts, check_intensities
 from pbdb.effects.design import Design
 from pbdb.effects.matrix import Matrix, gene_blocks, genes_per_block, wrap
 from pbdb.effects.moderate import Moderated, moderate
-from pbdb.effects.normalise import Filter, Kept, keep_genes, tmm
+from pbdb.effects.normalise import Filter, Kept, detected_genes, keep_genes, tmm
 from pbdb.effects.reader import Reader, first_pass, variances
 from pbdb.effects.tails import neg_log10_p
 from pbdb.errors import ConfigError, DataError
@@ -266,6 +266,8 @@ def _factors(
         return None
     if not options.normalise:
         return np.ones(len(library))
+    if options.filter == "none":
+        genes = detected_genes(matrix, common.design, genes)
     return tmm(matrix, common.design, genes, library)
 
 

@@ -7,6 +7,8 @@ import numpy.typing as npt
 from numba import njit
 
 Floats = npt.NDArray[np.float64]
+Indices = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
 
 
 def lowess(x: Floats, y: Floats, span: float, steps: int = 3, delta: float | None = None) -> Floats:
@@ -14,30 +16,44 @@ def lowess(x: Floats, y: Floats, span: float, steps: int = 3, delta: float | Non
 
     Returns the fitted value of each point, in the order given.
     """
+    order, sorted_fit, _ = _sorted_lowess(x, y, span, steps, delta)
+    fitted = np.empty_like(sorted_fit)
+    fitted[order] = sorted_fit
+    return fitted
+
+
+def lowess_knots(x: Floats, y: Floats, span: float) -> tuple[Floats, Floats]:
+    """Return the points (x rising, fitted y) between which the smooth curve is made of straight lines."""
+    order, fitted, is_knot = _sorted_lowess(x, y, span, 3, None)
+    knots, first = np.unique(x[order][is_knot], return_index=True)
+    return knots, np.ascontiguousarray(fitted[is_knot][first])
+
+
+def _sorted_lowess(x: Floats, y: Floats, span: float, steps: int, delta: float | None) -> tuple[Indices, Floats, Mask]:
+    """Return the order of x, the fitted values in that order, and which of them were fitted by a local line."""
     order = np.argsort(x, kind="stable")
     xs, ys = np.ascontiguousarray(x[order]), np.ascontiguousarray(y[order])
-    fitted = np.empty_like(ys)
     if len(x) < 2:
-        return ys
+        return order, ys, np.ones(len(x), dtype=bool)
     gap = 0.01 * float(xs[-1] - xs[0]) if delta is None else delta
     window = max(2, min(len(xs), int(span * len(xs) + 1e-7)))
-    fitted[order] = _smooth(xs, ys, window, steps, gap)
-    return fitted
+    fitted, is_knot = _smooth(xs, ys, window, steps, gap)
+    return order, fitted, is_knot
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
-def _smooth(x: Floats, y: Floats, window: int, steps: int, delta: float) -> Floats:
-    fitted = np.zeros(len(x))
+def _smooth(x: Floats, y: Floats, window: int, steps: int, delta: float) -> tuple[Floats, Mask]:
+    fitted, is_knot = np.zeros(len(x)), np.zeros(len(x), np.bool_)
     robust = np.ones(len(x))
     for step in range(steps + 1):
-        _sweep(x, y, window, delta, robust, fitted)
+        _sweep(x, y, window, delta, robust, fitted, is_knot)
         if step == steps or not _robust_weights(np.abs(y - fitted), robust):
             break
-    return fitted
+    return fitted, is_knot
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
-def _sweep(x: Floats, y: Floats, window: int, delta: float, robust: Floats, fitted: Floats) -> None:
+def _sweep(x: Floats, y: Floats, window: int, delta: float, robust: Floats, fitted: Floats, is_knot: Mask) -> None:
     """Fit at points at least delta apart and draw straight lines between them."""
     n = len(x)
     left, last, i = 0, -1, 0
@@ -45,6 +61,7 @@ def _sweep(x: Floats, y: Floats, window: int, delta: float, robust: Floats, fitt
     while True:
         while left + window < n and x[i] - x[left] > x[left + window] - x[i]:
             left += 1
+        is_knot[i] = True
         fitted[i] = _local_line(x, y, i, left, left + window - 1, robust, weight)
         for j in range(last + 1, i):
             share = (x[j] - x[last]) / (x[i] - x[last])

@@ -83,19 +83,29 @@ def _count_passing(block: Floats, library: Floats, cut: float, start: Ints) -> t
             here = 0
             for s in range(start[c], start[c + 1]):
                 count = block[g, s]
-                total[g] += count
-                here += count / library[s] * 1e6 >= cut
+                if count > 0:
+                    total[g] += count
+                    here += count / library[s] * 1e6 >= cut
             passing[g] += here
             if here == start[c + 1] - start[c] and here >= FLOOR_WELLS:
                 whole[g] = True
     return passing, total, whole
 
 
+def detected_genes(matrix: Matrix, design: Design, genes: Ints) -> Ints:
+    """Return those of `genes` that have a count in any sample of the fit."""
+    seen = np.zeros(len(genes), dtype=bool)
+    for part in gene_blocks(genes, genes_per_block(design.n_samples)):
+        seen[part] = (matrix.genes(genes[part], design.samples) > 0).any(axis=1)
+    return genes[seen]
+
+
 def tmm(matrix: Matrix, design: Design, genes: Ints, library: Floats) -> Floats:
     """Return the TMM factor of each sample of the fit, in the order of the design, geometric mean 1.
 
-    `library` holds total counts over `genes`. The reference is the sample whose upper quartile of count /
-    library is nearest the mean; trims are 30 % of log ratios and 5 % of abundances, by average rank.
+    `library` holds total counts over `genes`, each of which has a count. The reference is the sample whose
+    upper quartile of count / library is nearest the mean; trims are 30 % of log ratios and 5 % of abundances,
+    by average rank.
     """
     by_sample = np.zeros(matrix.shape[0])
     by_sample[design.samples] = library
@@ -119,28 +129,25 @@ def _sample_blocks(matrix: Matrix, genes: Ints) -> list[slice]:
 
 
 def _describe_samples(matrix: Matrix, genes: Ints, library: Floats) -> tuple[Floats, Floats]:
-    """Return upper quartile of count / library, and sum of square roots, of each sample (genes seen once)."""
+    """Return upper quartile of count / library, and sum of square roots, of each sample."""
     quartile, root = np.zeros(matrix.shape[0]), np.zeros(matrix.shape[0])
-    seen = np.zeros(len(genes), dtype=bool)
     for rows in _sample_blocks(matrix, genes):
-        seen |= (matrix.samples(rows.start, rows.stop, genes)[library[rows] > 0] > 0).any(axis=0)
-    for rows in _sample_blocks(matrix, genes):
-        block = matrix.samples(rows.start, rows.stop, genes[seen])
-        quartile[rows] = _upper_quartile(block) / np.where(library[rows] > 0, library[rows], 1.0)
-        root[rows] = np.sqrt(block).sum(axis=1)
-    return quartile, root
+        quartile[rows], root[rows] = _upper_quartile(matrix.samples(rows.start, rows.stop, genes))
+    return quartile / np.where(library > 0, library, 1.0), root
 
 
 @njit(parallel=True, cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _upper_quartile(block: Floats) -> Floats:
-    quartile = np.zeros(len(block))
+def _upper_quartile(block: Floats) -> tuple[Floats, Floats]:
+    quartile, root = np.zeros(len(block)), np.zeros(len(block))
     place = 0.75 * (block.shape[1] - 1)
     low = int(place)
+    high = min(low + 1, block.shape[1] - 1)
     for i in prange(len(block)):
-        ordered = np.sort(block[i])
-        high = min(low + 1, len(ordered) - 1)
-        quartile[i] = ordered[low] + (place - low) * (ordered[high] - ordered[low])
-    return quartile
+        parted = np.partition(block[i], high)
+        below = parted[: low + 1].max()
+        quartile[i] = below + (place - low) * (parted[high] - below)
+        root[i] = np.sqrt(block[i]).sum()
+    return quartile, root
 
 
 @njit(parallel=True, cache=True, nogil=True)  # type: ignore[untyped-decorator]
@@ -155,36 +162,49 @@ def _tmm(block: Floats, library: Floats, reference: Floats, reference_library: f
 @njit(cache=True)  # type: ignore[untyped-decorator]
 def _tmm_factor(counts: Floats, library: float, reference: Floats, reference_library: float) -> float:
     """Weighted trimmed mean of log ratios of one sample against the reference, as a factor."""
-    both = np.flatnonzero((counts > 0) & (reference > 0))
-    n = len(both)
-    ratio, level, variance = np.empty(n), np.empty(n), np.empty(n)
-    for i in range(n):
-        a, b = counts[both[i]] / library, reference[both[i]] / reference_library
-        ratio[i] = np.log2(a / b)
-        level[i] = (np.log2(a) + np.log2(b)) / 2
-        variance[i] = (1 - a) / counts[both[i]] + (1 - b) / reference[both[i]]
-    if n == 0 or np.abs(ratio).max() < 1e-6:
+    ratio, level, variance = np.empty(len(counts)), np.empty(len(counts)), np.empty(len(counts))
+    n = 0
+    for j in range(len(counts)):
+        if counts[j] > 0 and reference[j] > 0:
+            a, b = counts[j] / library, reference[j] / reference_library
+            ratio[n] = np.log2(a / b)
+            level[n] = (np.log2(a) + np.log2(b)) / 2
+            variance[n] = (1 - a) / counts[j] + (1 - b) / reference[j]
+            n += 1
+    if n == 0 or np.abs(ratio[:n]).max() < 1e-6:
         return 1.0
-    kept = _inner_ranks(ratio, 0.3) & _inner_ranks(level, 0.05)
-    total = (1.0 / variance[kept]).sum()
-    return 2.0 ** ((ratio[kept] / variance[kept]).sum() / total) if total > 0 else 1.0
+    kept = _inner_ranks(ratio[:n], 0.3) & _inner_ranks(level[:n], 0.05)
+    above, below = 0.0, 0.0
+    for j in range(n):
+        if kept[j] and variance[j] > 0:
+            above += ratio[j] / variance[j]
+            below += 1 / variance[j]
+    return float(2.0 ** (above / below)) if below > 0 else 1.0
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
 def _inner_ranks(values: Floats, trim: float) -> Mask:
     """Mark values whose average rank lies between the trims."""
-    n = len(values)
-    low = np.floor(n * trim) + 1
-    high = n + 1 - low
-    order = np.argsort(values)
-    inner = np.zeros(n, np.bool_)
-    i = 0
-    while i < n:
-        j = i
-        while j + 1 < n and values[order[j + 1]] == values[order[i]]:
-            j += 1
-        rank = (i + j) / 2 + 1
-        for k in range(i, j + 1):
-            inner[order[k]] = low <= rank <= high
-        i = j + 1
+    low = int(np.floor(len(values) * trim)) + 1
+    high = len(values) + 1 - low
+    parted = np.partition(values, low - 1)
+    first = parted[low - 1]
+    last = np.partition(parted[low - 1 :], high - low)[high - low] if high >= low else first
+    keep_first, keep_last = _average_rank(values, first) >= low, _average_rank(values, last) <= high
+    inner = np.zeros(len(values), np.bool_)
+    for j in range(len(values)):
+        value = values[j]
+        inner[j] = first < value < last or (value == first and keep_first) or (value == last and keep_last)
+    if first == last:
+        inner[:] = inner & keep_first & keep_last
     return inner
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator]
+def _average_rank(values: Floats, value: float) -> float:
+    """Return the average rank (from 1) of a value among all."""
+    smaller, equal = 0, 0
+    for j in range(len(values)):
+        smaller += values[j] < value
+        equal += values[j] == value
+    return smaller + (equal + 1) / 2

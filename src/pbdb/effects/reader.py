@@ -97,10 +97,11 @@ def first_pass(reader: Reader, genes: Ints, span: voom.Span) -> FirstPass:
 
 
 def _mean_of_known(y: Floats) -> Floats:
-    known = ~np.isnan(y)
-    n = known.sum(axis=1)
-    total = np.where(known, y, 0.0).sum(axis=1)
-    return np.where(n > 0, total / np.maximum(n, 1), np.nan)
+    mean = np.asarray(y.mean(axis=1))
+    for gene in np.flatnonzero(np.isnan(mean)):
+        known = y[gene][~np.isnan(y[gene])]
+        mean[gene] = known.mean() if len(known) else np.nan
+    return mean
 
 
 def _has_counts(y: Floats, reader: Reader) -> npt.NDArray[np.bool_]:

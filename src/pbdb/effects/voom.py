@@ -10,7 +10,7 @@ import numpy.typing as npt
 from numba import njit, prange
 
 from pbdb.effects.design import Design, Layout
-from pbdb.effects.lowess import lowess
+from pbdb.effects.lowess import lowess_knots
 from pbdb.effects.shared import SharedFit
 from pbdb.errors import ConfigError
 
@@ -66,18 +66,17 @@ class Curve:
 
     @classmethod
     def through(cls, x: Floats, y: Floats) -> Curve:
-        """Draw the curve through points; points with equal x are one."""
-        knots, first = np.unique(x, return_index=True)
-        edges = np.linspace(knots[0], knots[-1], _BINS + 1)
-        start = np.maximum(np.searchsorted(knots, edges[:-1], side="right") - 1, 0)
-        return cls(knots, np.ascontiguousarray(y[first]), start)
+        """Draw the curve through points with rising x."""
+        edges = np.linspace(x[0], x[-1], _BINS + 1)
+        start = np.maximum(np.searchsorted(x, edges[:-1], side="right") - 1, 0)
+        return cls(x, y, start)
 
 
 def trend(ave_expr: Floats, sigma: Floats, detected: npt.NDArray[np.bool_], library: Floats, span: Span) -> Curve:
     """Smooth sqrt(sigma) over mean log2 count; genes without any count (not `detected`) are left out."""
     level = ave_expr + np.log2(library + 1.0).mean() - _LOG2_MILLION
     x, y = level[detected], np.sqrt(sigma[detected])
-    return Curve.through(x, lowess(x, y, choose_span(span, len(sigma))))
+    return Curve.through(*lowess_knots(x, y, choose_span(span, len(sigma))))
 
 
 def weights(fit: SharedFit, design: Design, library: Floats, curve: Curve) -> Floats:
@@ -92,24 +91,25 @@ def weights(fit: SharedFit, design: Design, library: Floats, curve: Curve) -> Fl
 def _weights(
     mean: Floats, plate: Floats, layout: Layout, offset: Floats, x: Floats, y: Floats, start: Ints, w: Floats
 ) -> None:
+    bins_per_unit = len(start) / max(x[-1] - x[0], 1e-300)
     for g in prange(len(mean)):
         for c in range(mean.shape[1]):
             for k in range(layout.condition_start[c], layout.condition_start[c + 1]):
                 fitted = mean[g, c] + plate[g, layout.cell_plate[k]]
                 for s in range(layout.cell_start[k], layout.cell_start[k + 1]):
-                    height = _height(fitted + offset[s], x, y, start)
-                    w[g, s] = 1.0 / (height * height * height * height)
+                    square = _height(fitted + offset[s], x, y, start, bins_per_unit) ** 2
+                    w[g, s] = 1.0 / (square * square)
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
-def _height(at: float, x: Floats, y: Floats, start: Ints) -> float:
+def _height(at: float, x: Floats, y: Floats, start: Ints, bins_per_unit: float) -> float:
     """Evaluate the curve at one point."""
     last = len(x) - 1
     if at <= x[0]:
         return float(y[0])
     if at >= x[last]:
         return float(y[last])
-    i = start[min(int((at - x[0]) / (x[last] - x[0]) * len(start)), len(start) - 1)]
+    i = start[min(int((at - x[0]) * bins_per_unit), len(start) - 1)]
     while x[i] > at:
         i -= 1
     while x[i + 1] < at:

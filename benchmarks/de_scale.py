@@ -1,0 +1,276 @@
+"""Time and memory of whole contexts at published shapes, counts in, effects out, on this machine.
+
+    python benchmarks/de_scale.py                                  # the largest DRUG-seq context, pooled
+    python benchmarks/de_scale.py --context l1000_phase1 tahoe --mode replicate
+    python benchmarks/de_scale.py --context all --shapes contexts_reference.csv
+    python benchmarks/de_scale.py --growth growth.png              # each dimension doubled twice
+
+Matrices are simulated at the shape of the largest context of each dataset. Effects are written as float32 to
+on-disk tiles (HDF5 in a temporary folder), by effect and by gene, as a load does it. The peer is the published
+run: the seconds its cluster jobs took for the same context, as listed in the shapes file (built in: the largest
+contexts). With `--context all --shapes` the pooled fits of all contexts are summed, each from the measured
+seconds per sample and gene of its dataset's largest context. The last line is JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import resource
+import tempfile
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import h5py
+import numba
+import numpy as np
+import pandas as pd
+from numba import njit, prange
+from scipy import sparse
+
+from pbdb import effects
+
+POOLED_MODE = "group_all_replicates"
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Samples (controls included), controls, treated conditions, plates, genes tested, published job-seconds."""
+
+    samples: int
+    controls: int
+    conditions: int
+    plates: int
+    genes: int
+    published_seconds: float
+    readout: str = "counts"
+
+
+SHAPES = {
+    "drugseq": Shape(53_012, 312, 17_360, 156, 14_370, 232_264),
+    "l1000_phase1": Shape(125_368, 4_900, 32_359, 339, 978, 14_658, "log2_intensity"),
+    "l1000_phase2": Shape(39_710, 2_215, 11_643, 110, 978, 3_322, "log2_intensity"),
+    "tahoe": Shape(1_342, 28, 1_137, 14, 30_904, 14_293),
+    "cigs_mce": Shape(32_397, 833, 11_136, 108, 2_345, 23_626),
+    "cigs_tcm": Shape(11_277, 713, 3_647, 40, 1_816, 8_015),
+    "vcpi_0001": Shape(27_577, 608, 13_661, 77, 19_517, 317_168),
+    "vcpi_0002": Shape(18_197, 406, 8_957, 51, 15_736, 181_549),
+    "dilimap_train_val": Shape(4_148, 457, 1_192, 62, 21_370, 23_296),
+    "gdpx2": Shape(792, 48, 172, 8, 10_147, 203),
+    "sciplex": Shape(1_706, 38, 914, 26, 7_199, 2_221),
+    "op3": Shape(458, 48, 138, 6, 5_288, 58),
+}
+
+
+def simulate_sheet(shape: Shape) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return condition, plate and control flag: replicates of a condition lie on neighbouring plates."""
+    treated = shape.samples - shape.controls
+    condition = np.sort(np.arange(treated) % shape.conditions)
+    replicate = np.arange(treated) - np.searchsorted(condition, condition)
+    width = min(shape.plates, max(1, round(treated / shape.conditions)))
+    group = condition * max(1, shape.plates // width) // shape.conditions
+    plate = np.minimum(group * width + replicate % width, shape.plates - 1)
+    control_plate = np.arange(shape.controls) % shape.plates
+    condition = np.concatenate([np.full(shape.controls, -1), condition])
+    return condition, np.concatenate([control_plate, plate]), condition < 0
+
+
+def simulate_counts(shape: Shape, seed: int = 1) -> sparse.csc_array:
+    """Return negative binomial counts (float32, CSC): libraries log-normal about 20 counts per tested gene."""
+    random = np.random.default_rng(seed)
+    library = shape.genes * 20 * np.exp(random.normal(0, 0.6, shape.samples))
+    level = np.exp(random.normal(0, 1.8, shape.genes))
+    level /= level.sum()
+    data, indices, indptr = [], [], [0]
+    for start in range(0, shape.genes, 64):
+        block = _draw(level[start : start + 64], library, seed + start)
+        rows = sparse.csr_array(block)
+        data.append(rows.data)
+        indices.append(rows.indices.astype(np.int32))
+        indptr.extend((indptr[-1] + rows.indptr[1:]).tolist())
+    whole = (np.concatenate(data), np.concatenate(indices), np.array(indptr))
+    matrix = sparse.csc_array(whole, shape=(shape.samples, shape.genes))
+    matrix.has_canonical_format = True
+    return matrix
+
+
+@njit(parallel=True, cache=True)
+def _draw(level: np.ndarray, library: np.ndarray, seed: int) -> np.ndarray:
+    block = np.zeros((len(level), len(library)), np.float32)
+    for g in prange(len(level)):
+        np.random.seed(seed + g)
+        for s in range(len(library)):
+            noise = np.random.gamma(5.0, 0.2)
+            block[g, s] = np.random.poisson(level[g] * library[s] * noise)
+    return block
+
+
+def simulate_intensities(shape: Shape, seed: int = 1) -> np.ndarray:
+    """Return log2 intensities as float32: a level and a spread for each gene."""
+    random = np.random.default_rng(seed)
+    spread = np.sqrt(0.1 * 8 / random.chisquare(8, shape.genes)).astype(np.float32)
+    values = random.standard_normal((shape.samples, shape.genes), dtype=np.float32)
+    values *= spread
+    values += random.normal(8, 2, shape.genes).astype(np.float32)
+    return values
+
+
+def run(shape: Shape, mode: str, folder: Path) -> dict[str, float]:
+    """Fit one context and write its tiles; return seconds per step, `total` without simulation."""
+    condition, plate, control = simulate_sheet(shape)
+    counts = shape.readout == "counts"
+    matrix = simulate_counts(shape) if counts else simulate_intensities(shape)
+    start = time.perf_counter()
+    design = effects.build_design(condition, control, plate=plate, mode=mode)
+    fit = effects.prepare(matrix, design, effects.Options(readout=shape.readout))
+    prepared = time.perf_counter()
+    shape_out = (len(fit.effects), len(fit.genes))
+    path = folder / "tiles.h5"
+    with h5py.File(path, "w") as file:
+        by_effect = _tiles(file, "by_effect", shape_out, (effects.ROWS, fit.genes_per_block))
+        by_gene = (
+            _tiles(file, "by_gene", shape_out[::-1], (fit.genes_per_block, effects.ROWS)) if mode == "pooled" else {}
+        )
+        effects.fill(fit, by_effect, by_gene)
+    done = time.perf_counter()
+    path.unlink()
+    return {**fit.report()["seconds"], "effects": done - prepared, "total": done - start}
+
+
+def _tiles(file: h5py.File, group: str, shape: tuple[int, int], chunk: tuple[int, int]) -> dict[str, h5py.Dataset]:
+    names = ("log2_fc", "se", "neg_log10_p", "neg_log10_p_adj")
+    names = names if group == "by_effect" else ("log2_fc", "se", "neg_log10_p_adj")
+    chunks = (min(chunk[0], shape[0]), min(chunk[1], shape[1]))
+    return {n: file.create_dataset(f"{group}/{n}", shape, dtype="f4", chunks=chunks) for n in names}
+
+
+def warm_up(folder: Path) -> float:
+    """Compile (or read from the cache) everything; returns the seconds it took."""
+    start = time.perf_counter()
+    for readout in ("counts", "log2_intensity"):
+        run(Shape(700, 20, 340, 4, 300, 1, readout), "pooled", folder)
+    return time.perf_counter() - start
+
+
+def with_reference(shapes: dict[str, Shape], path: Path) -> tuple[dict[str, Shape], pd.DataFrame]:
+    """Take samples, conditions, genes and seconds from the published table; plates stay as built in."""
+    table = pd.read_csv(path)
+    table = table[(table["mode"] == POOLED_MODE) & (table.min_cells < 50) & table.samples_in_model.notna()]
+    table = table[table.dataset != "dilimap_train"]
+    out = {}
+    for name, shape in shapes.items():
+        row = table[table.dataset == name].sort_values("samples_in_model").iloc[-1]
+        out[name] = replace(
+            shape,
+            samples=int(row.samples_in_model),
+            controls=int(row.control_samples),
+            conditions=int(row.treated_conditions),
+            genes=int(row.aggregated_genes),
+            published_seconds=float(row.seconds_total),
+        )
+    return out, table
+
+
+def sum_over_contexts(measured: dict[str, float], shapes: dict[str, Shape], table: pd.DataFrame) -> float:
+    """Sum all contexts, each by the seconds per sample x gene of its dataset's largest context."""
+    total = 0.0
+    for name, seconds in measured.items():
+        rows = table[table.dataset == name]
+        values = (rows.samples_in_model * rows.aggregated_genes).sum()
+        total += seconds * float(values) / (shapes[name].samples * shapes[name].genes)
+    return total
+
+
+def growth(path: Path, folder: Path) -> dict[str, list[float]]:
+    """Double each dimension twice, print seconds, and draw them."""
+    base = Shape(4_000, 80, 1_300, 20, 1_500, 0)
+    seconds: dict[str, list[float]] = {}
+    for dimension in ("samples", "conditions", "plates", "genes"):
+        for factor in (1, 2, 4):
+            shape = replace(base, **{dimension: getattr(base, dimension) * factor})
+            if dimension == "conditions":
+                shape = replace(shape, samples=base.samples * 2)
+            seconds.setdefault(dimension, []).append(run(shape, "pooled", folder)["total"])
+        print(f"{dimension:12s} x1, x2, x4: " + ", ".join(f"{s:.2f} s" for s in seconds[dimension]))
+    _draw_growth(seconds, path)
+    return seconds
+
+
+def _draw_growth(seconds: dict[str, list[float]], path: Path) -> None:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(6, 4))
+    for dimension, values in seconds.items():
+        axes.plot([1, 2, 4], values, marker="o", label=dimension)
+    axes.set_xlabel("times the base (4,000 samples, 1,300 conditions, 20 plates, 1,500 genes)")
+    axes.set_ylabel("seconds")
+    axes.legend()
+    figure.savefig(path, dpi=120, bbox_inches="tight")
+    print(f"plot: {path}")
+
+
+def arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--context", nargs="+", default=["drugseq"], choices=[*SHAPES, "all"])
+    parser.add_argument("--mode", default="pooled", choices=["pooled", "replicate"])
+    parser.add_argument("--shapes", type=Path, help="contexts_reference.csv of the published runs")
+    parser.add_argument("--genes", type=int, help="simulate this many genes instead")
+    parser.add_argument("--growth", type=Path, help="measure growth instead and draw it to this PNG")
+    parser.add_argument("--scratch", type=Path, help="folder for the tiles")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Run what the command line asks for and end with one JSON line."""
+    args = arguments()
+    shapes, table = with_reference(SHAPES, args.shapes) if args.shapes else (SHAPES, None)
+    names = list(SHAPES) if "all" in args.context else args.context
+    with tempfile.TemporaryDirectory(dir=args.scratch) as name:
+        folder = Path(name)
+        print(f"compile: {warm_up(folder):.1f} s (cached between processes)")
+        measured = {} if args.growth else {n: measure(n, shapes[n], args, folder) for n in names}
+        grown = growth(args.growth, folder) if args.growth else None
+    ours, peer = sum(measured.values()), sum(shapes[n].published_seconds for n in measured)
+    if table is not None and set(measured) == set(SHAPES) and args.mode == "pooled":
+        ours, peer = sum_over_contexts(measured, shapes, table), float(table.seconds_total.sum())
+        print(f"all pooled fits: {ours:.0f} s; published: {peer / 3600:.0f} job-hours")
+    print(json.dumps(result("de_growth" if grown else "de_scale", ours, peer, grown or measured, args)))
+
+
+def measure(name: str, shape: Shape, args: argparse.Namespace, folder: Path) -> float:
+    """Run one context, print its steps, and return its seconds."""
+    shape = replace(shape, genes=args.genes) if args.genes else shape
+    steps = run(shape, args.mode, folder)
+    text = ", ".join(f"{step} {seconds:.1f}" for step, seconds in steps.items())
+    print(f"{name} {args.mode} ({shape.samples} x {shape.genes}): {text} s; peak {peak_mb():.0f} MB", flush=True)
+    return steps["total"]
+
+
+def peak_mb() -> float:
+    """Peak memory of this process in MB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def result(name: str, ours: float, peer: float, sizes: object, args: argparse.Namespace) -> dict[str, object]:
+    """Return the line that ends every benchmark."""
+    return {
+        "name": f"{name}_{args.mode}",
+        "ours": round(ours, 2),
+        "peer": peer,
+        "peer_name": "published limma jobs (job-seconds)",
+        "ratio": round(peer / ours, 1) if ours and peer else None,
+        "peak_rss_mb": round(peak_mb()),
+        "sizes": sizes,
+        "machine": f"{platform.machine()}, {os.cpu_count()} CPUs, {numba.get_num_threads()} threads",
+    }
+
+
+if __name__ == "__main__":
+    main()
