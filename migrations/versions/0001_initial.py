@@ -183,6 +183,12 @@ def upgrade() -> None:
             comment="Morgan fingerprint of the parent, radius 2, 2048 bits",
         ),
         sa.Column(
+            "screen",
+            postgresql.BIT(length=2048),
+            nullable=True,
+            comment="Pattern fingerprint of the parent, 2048 bits, to screen for substructures",
+        ),
+        sa.Column(
             "rule_version",
             sa.Text(),
             nullable=True,
@@ -398,6 +404,7 @@ def upgrade() -> None:
         "gene_synonym",
         sa.Column("synonym", sa.Text(), nullable=False, comment="Symbol that is not the gene's current one"),
         sa.Column("gene_id", sa.Text(), nullable=False, comment="Ensembl gene id, without version"),
+        sa.Column("kind", sa.Text(), nullable=False, comment="official (is or was an approved symbol) or alias"),
         sa.PrimaryKeyConstraint("synonym", "gene_id", name=op.f("pk_gene_synonym")),
         schema="core",
         comment="Earlier and alternative symbols of genes",
@@ -538,6 +545,12 @@ def upgrade() -> None:
         ),
         sa.Column(
             "fingerprint", sa.Text(), nullable=True, comment="Fingerprint of inputs, declaration and code of the load"
+        ),
+        sa.Column(
+            "effects_fingerprint",
+            sa.Text(),
+            nullable=True,
+            comment="Fingerprint of the default fits on display; null where effects are not loaded",
         ),
         sa.CheckConstraint("access IN ('open', 'token', 'gated', 'on_request')", name=op.f("ck_dataset_access")),
         sa.ForeignKeyConstraint(["assay_id"], ["core.assay.assay_id"], name=op.f("fk_dataset_assay_id")),

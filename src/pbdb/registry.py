@@ -17,7 +17,7 @@ GROUP = "pbdb.sources"
 FOLDER = "pbdb.etl"
 
 
-def keys() -> list[str]:
+def known() -> list[str]:
     """Keys of all sources, sorted: file names of etl/ and names of entry points."""
     own = [module.name for module in pkgutil.iter_modules(importlib.import_module(FOLDER).__path__)]
     return sorted({*own, *(point.name for point in entry_points(group=GROUP))})
@@ -35,8 +35,8 @@ def get(key: str) -> Source:
         return _source(importlib.import_module(f"{FOLDER}.{key}"), key)
     for point in entry_points(group=GROUP, name=key):
         return _checked(point.load(), key, point.value)
-    near = difflib.get_close_matches(key, keys(), n=1)
-    hint = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(keys())}."
+    near = difflib.get_close_matches(key, known(), n=1)
+    hint = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(known())}."
     raise SourceError(f"There is no source '{key}': {hint}")
 
 

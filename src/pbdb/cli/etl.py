@@ -27,7 +27,7 @@ def list_sources(as_json: bool) -> None:
 
     rows = [
         {"source": key, "dataset": dataset, "title": source.title, **_terms(source, dataset)}
-        for key in registry.keys()
+        for key in registry.known()
         for source in [registry.get(key)]
         for dataset in source.datasets
     ]

@@ -55,16 +55,12 @@ CONTENT_KEY = "first 52 bits of SHA-256 over table name and natural key: the sam
 
 Attributes = Annotated[
     dict[str, Any],
-    mapped_column(
-        server_default=EMPTY_JSON, comment="Further facts the source states, as published, by name"
-    ),
+    mapped_column(server_default=EMPTY_JSON, comment="Further facts the source states, as published, by name"),
 ]
 ContextName = Annotated[str, mapped_column(comment="Readable name of the cells")]
 Stratum = Annotated[
     str | None,
-    mapped_column(
-        comment="Source-specific stratum fitted on its own (such as percent DMSO); null where none"
-    ),
+    mapped_column(comment="Source-specific stratum fitted on its own (such as percent DMSO); null where none"),
 ]
 TimeH = Annotated[float, mapped_column(comment="Hours of exposure before harvest")]
 DoseFm = Annotated[
@@ -74,24 +70,16 @@ DoseFm = Annotated[
 Method = Annotated[str, mapped_column(comment="Method of estimation: voom, trend or deseq2")]
 Mode = Annotated[
     str,
-    mapped_column(
-        comment="pooled: all wells of a condition in one effect; replicate: each treated well its own"
-    ),
+    mapped_column(comment="pooled: all wells of a condition in one effect; replicate: each treated well its own"),
 ]
 CodeVersion = Annotated[str, mapped_column(comment="Version of pbdb that wrote the row")]
 Parameters = Annotated[dict[str, Any], mapped_column(comment="Every parameter of the computation, by name")]
 Log2Fc = Annotated[
     list[float] | None,
-    mapped_column(
-        ARRAY(REAL), comment="log2 fold change, condition over vehicle of the same time; up is positive"
-    ),
+    mapped_column(ARRAY(REAL), comment="log2 fold change, condition over vehicle of the same time; up is positive"),
 ]
-StandardError = Annotated[
-    list[float] | None, mapped_column(ARRAY(REAL), comment="Moderated standard error of log2_fc")
-]
-NegLog10P = Annotated[
-    list[float] | None, mapped_column(ARRAY(REAL), comment="-log10 of the two-sided p value")
-]
+StandardError = Annotated[list[float] | None, mapped_column(ARRAY(REAL), comment="Moderated standard error of log2_fc")]
+NegLog10P = Annotated[list[float] | None, mapped_column(ARRAY(REAL), comment="-log10 of the two-sided p value")]
 NegLog10PAdj = Annotated[
     list[float] | None,
     mapped_column(ARRAY(REAL), comment="-log10 of the p value adjusted over the genes of one effect (BH)"),

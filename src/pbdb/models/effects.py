@@ -50,9 +50,7 @@ class FeatureSet(Base):
         primary_key=True, autoincrement=False, comment=f"Key of a feature set: {CONTENT_KEY}"
     )
     n_genes: Mapped[int] = mapped_column(Integer, comment="Number of genes")
-    gene_keys: Mapped[list[int]] = mapped_column(
-        ARRAY(INTEGER), comment="Integer keys of the genes, in array order"
-    )
+    gene_keys: Mapped[list[int]] = mapped_column(ARRAY(INTEGER), comment="Integer keys of the genes, in array order")
 
 
 class Fit(Base):
@@ -76,9 +74,7 @@ class Fit(Base):
         Index(None, "feature_set_id"),
         {"comment": "One model over all samples of a dataset in one context (and stratum)"},
     )
-    fit_id: Mapped[int] = mapped_column(
-        primary_key=True, autoincrement=False, comment=f"Key of a fit: {CONTENT_KEY}"
-    )
+    fit_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False, comment=f"Key of a fit: {CONTENT_KEY}")
     dataset_id: Mapped[int] = mapped_column(
         ForeignKey("core.dataset.dataset_id"), index=True, comment="Key of the dataset"
     )
@@ -99,9 +95,7 @@ class Fit(Base):
     )
     n_samples: Mapped[int] = mapped_column(Integer, comment="Samples in the fit, vehicle included")
     n_control: Mapped[int] = mapped_column(Integer, comment="Vehicle samples of the fit or effect")
-    n_plates: Mapped[int] = mapped_column(
-        Integer, comment="Plates of the fit, or of the treated samples of an effect"
-    )
+    n_plates: Mapped[int] = mapped_column(Integer, comment="Plates of the fit, or of the treated samples of an effect")
     n_components: Mapped[int] = mapped_column(
         Integer, comment="Connected components of the graph of conditions and plates"
     )
@@ -112,9 +106,7 @@ class Fit(Base):
     )
     min_samples: Mapped[float | None] = mapped_column(comment="Samples in which a gene must reach cpm_cutoff")
     span: Mapped[float | None] = mapped_column(comment="Span of the voom trend; null for other methods")
-    df_residual: Mapped[float | None] = mapped_column(
-        comment="Residual degrees of freedom of a complete gene"
-    )
+    df_residual: Mapped[float | None] = mapped_column(comment="Residual degrees of freedom of a complete gene")
     df_prior: Mapped[float | None] = mapped_column(
         comment="Prior degrees of freedom, median over genes; infinity where the variances do not differ"
     )
@@ -124,12 +116,8 @@ class Fit(Base):
     ave_expr: Mapped[list[float] | None] = mapped_column(
         ARRAY(REAL), comment="Mean log2 expression of each gene over the samples of the fit"
     )
-    sigma: Mapped[list[float] | None] = mapped_column(
-        ARRAY(REAL), comment="Residual standard deviation of each gene"
-    )
-    s2_post: Mapped[list[float] | None] = mapped_column(
-        ARRAY(REAL), comment="Moderated residual variance of each gene"
-    )
+    sigma: Mapped[list[float] | None] = mapped_column(ARRAY(REAL), comment="Residual standard deviation of each gene")
+    s2_post: Mapped[list[float] | None] = mapped_column(ARRAY(REAL), comment="Moderated residual variance of each gene")
     df_total: Mapped[list[float] | None] = mapped_column(
         ARRAY(REAL), comment="Degrees of freedom of the moderated t of each gene"
     )
@@ -139,9 +127,7 @@ class Fit(Base):
     parameters: Mapped[Parameters]
     report: Mapped[Parameters] = mapped_column(comment="What the fit did: counts, priors, seconds per step")
     code_version: Mapped[CodeVersion]
-    created_at: Mapped[datetime.datetime] = mapped_column(
-        server_default=NOW, comment="When the row was written"
-    )
+    created_at: Mapped[datetime.datetime] = mapped_column(server_default=NOW, comment="When the row was written")
 
 
 class FitSample(Base):
@@ -191,30 +177,20 @@ class Effect(Base):
     condition_id: Mapped[int] = mapped_column(
         ForeignKey("core.condition.condition_id"), comment=f"Key of a condition: {CONTENT_KEY}"
     )
-    sample_id: Mapped[int | None] = mapped_column(
-        comment=f"Key of a sample: {CONTENT_KEY}; null for pooled effects"
-    )
+    sample_id: Mapped[int | None] = mapped_column(comment=f"Key of a sample: {CONTENT_KEY}; null for pooled effects")
     status: Mapped[str] = mapped_column(comment="ok, or the reason why the effect could not be estimated")
     n_treated: Mapped[int] = mapped_column(Integer, comment="Treated samples of the effect in the fit")
     n_control: Mapped[int] = mapped_column(Integer, comment="Vehicle samples of the fit or effect")
-    n_plates: Mapped[int] = mapped_column(
-        Integer, comment="Plates of the fit, or of the treated samples of an effect"
-    )
+    n_plates: Mapped[int] = mapped_column(Integer, comment="Plates of the fit, or of the treated samples of an effect")
     n_control_same_plates: Mapped[int] = mapped_column(
         Integer, comment="Vehicle samples on the plates of the treated samples"
     )
     n_genes: Mapped[int | None] = mapped_column(Integer, comment="Number of genes")
     prior_var: Mapped[float | None] = mapped_column(comment="Prior variance of the log-odds statistic B")
     n_up: Mapped[int | None] = mapped_column(Integer, comment="Genes up with p_adj < 0.05 within the effect")
-    n_down: Mapped[int | None] = mapped_column(
-        Integer, comment="Genes down with p_adj < 0.05 within the effect"
-    )
-    n_up_fit: Mapped[int | None] = mapped_column(
-        Integer, comment="Genes up at 5 % false discoveries over the fit"
-    )
-    n_down_fit: Mapped[int | None] = mapped_column(
-        Integer, comment="Genes down at 5 % false discoveries over the fit"
-    )
+    n_down: Mapped[int | None] = mapped_column(Integer, comment="Genes down with p_adj < 0.05 within the effect")
+    n_up_fit: Mapped[int | None] = mapped_column(Integer, comment="Genes up at 5 % false discoveries over the fit")
+    n_down_fit: Mapped[int | None] = mapped_column(Integer, comment="Genes down at 5 % false discoveries over the fit")
     n_landmarks: Mapped[int | None] = mapped_column(Integer, comment="Landmark genes among the tested genes")
     log2_fc: Mapped[Log2Fc]
     se: Mapped[StandardError]

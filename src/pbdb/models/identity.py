@@ -61,6 +61,9 @@ class Compound(Base):
     fingerprint: Mapped[str | None] = mapped_column(
         Fingerprint, comment="Morgan fingerprint of the parent, radius 2, 2048 bits"
     )
+    screen: Mapped[str | None] = mapped_column(
+        Fingerprint, comment="Pattern fingerprint of the parent, 2048 bits, to screen for substructures"
+    )
     rule_version: Mapped[RuleVersion]
     replaced_by: Mapped[int | None] = mapped_column(
         ForeignKey("core.compound.compound_id"),
@@ -83,9 +86,7 @@ class SourceCompound(Base):
     source_compound_id: Mapped[int] = mapped_column(
         primary_key=True, autoincrement=False, comment=f"Key of a source compound: {CONTENT_KEY}"
     )
-    dataset_id: Mapped[int] = mapped_column(
-        ForeignKey("core.dataset.dataset_id"), comment="Key of the dataset"
-    )
+    dataset_id: Mapped[int] = mapped_column(ForeignKey("core.dataset.dataset_id"), comment="Key of the dataset")
     source_key: Mapped[str] = mapped_column(
         comment="The dataset's own id of the compound, or its name where it has none"
     )
@@ -179,9 +180,7 @@ class Gene(Base):
     )
     gene_key: Mapped[GeneKey] = mapped_column(primary_key=True, autoincrement=False)
     gene_id: Mapped[str] = mapped_column(unique=True, comment="Ensembl gene id, without version")
-    symbol: Mapped[str | None] = mapped_column(
-        comment="Gene symbol (HGNC for human genes): a label, not an identity"
-    )
+    symbol: Mapped[str | None] = mapped_column(comment="Gene symbol (HGNC for human genes): a label, not an identity")
     name: Mapped[str | None] = mapped_column(comment="Full name of the gene")
     biotype: Mapped[str | None] = mapped_column(comment="Ensembl biotype")
     chromosome: Mapped[str | None] = mapped_column(comment="Chromosome or sequence the gene lies on")
@@ -222,12 +221,9 @@ class GeneSynonym(Base):
 
     __tablename__ = "gene_synonym"
     __table_args__ = ({"comment": "Earlier and alternative symbols of genes"},)
-    synonym: Mapped[str] = mapped_column(
-        primary_key=True, comment="Symbol that is not the gene's current one"
-    )
-    gene_id: Mapped[str] = mapped_column(
-        primary_key=True, index=True, comment="Ensembl gene id, without version"
-    )
+    synonym: Mapped[str] = mapped_column(primary_key=True, comment="Symbol that is not the gene's current one")
+    gene_id: Mapped[str] = mapped_column(primary_key=True, index=True, comment="Ensembl gene id, without version")
+    kind: Mapped[str] = mapped_column(comment="official (is or was an approved symbol) or alias")
 
 
 class Vocabulary(Base):

@@ -32,9 +32,7 @@ class EtlRun(Base):
     release: Mapped[str] = mapped_column(comment="Release as its provider names it")
     stage: Mapped[str] = mapped_column(comment="extract, transform, validate, load, effects or match")
     status: Mapped[str] = mapped_column(comment="done or failed")
-    fingerprint: Mapped[str] = mapped_column(
-        comment="Fingerprint of inputs, declaration and code of the load"
-    )
+    fingerprint: Mapped[str] = mapped_column(comment="Fingerprint of inputs, declaration and code of the load")
     inputs: Mapped[Parameters] = mapped_column(
         comment="Files read: name, bytes, SHA-256, and against what the hash was checked"
     )
@@ -65,6 +63,4 @@ class Artifact(Base):
     path: Mapped[str] = mapped_column(unique=True, comment="Path below the folder of pbdb (PBDB_HOME)")
     n_bytes: Mapped[int] = mapped_column(comment="Size in bytes")
     sha256: Mapped[str] = mapped_column(comment="SHA-256 of the file, hexadecimal")
-    created_at: Mapped[datetime.datetime] = mapped_column(
-        server_default=NOW, comment="When the row was written"
-    )
+    created_at: Mapped[datetime.datetime] = mapped_column(server_default=NOW, comment="When the row was written")

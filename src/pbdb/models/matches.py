@@ -28,9 +28,7 @@ class Match(Base):
         Index(None, "dataset_id_b"),
         Index(None, "effect_id_a"),
         Index(None, "effect_id_b"),
-        {
-            "comment": "Two conditions of different datasets: same compound, context and time, mutual-nearest dose"
-        },
+        {"comment": "Two conditions of different datasets: same compound, context and time, mutual-nearest dose"},
     )
     match_id: Mapped[int] = mapped_column(
         primary_key=True, autoincrement=False, comment=f"Key of a match: {CONTENT_KEY}"
@@ -47,21 +45,15 @@ class Match(Base):
     condition_id_b: Mapped[int] = mapped_column(
         ForeignKey("core.condition.condition_id", ondelete="CASCADE"), comment="Second condition"
     )
-    effect_id_a: Mapped[int | None] = mapped_column(
-        comment="Effect of the first condition in its default fit"
-    )
-    effect_id_b: Mapped[int | None] = mapped_column(
-        comment="Effect of the second condition in its default fit"
-    )
+    effect_id_a: Mapped[int | None] = mapped_column(comment="Effect of the first condition in its default fit")
+    effect_id_b: Mapped[int | None] = mapped_column(comment="Effect of the second condition in its default fit")
     inchikey_level: Mapped[str] = mapped_column(
         comment="Level of identity: inchikey, parent_inchikey, skeleton or pubchem_cid"
     )
     compound_key: Mapped[str] = mapped_column(comment="The shared compound at the level of identity")
     time_tolerance_h: Mapped[float] = mapped_column(comment="Hours by which the two times may differ")
     dose_fold: Mapped[float] = mapped_column(comment="Larger dose over smaller dose, at least 1")
-    tie_block_size: Mapped[int] = mapped_column(
-        Integer, comment="Pairs tied at the same fold difference in the group"
-    )
+    tie_block_size: Mapped[int] = mapped_column(Integer, comment="Pairs tied at the same fold difference in the group")
     n_shared_compounds: Mapped[int] = mapped_column(
         Integer, comment="Distinct compounds matched in the same pair of datasets, context and time"
     )
@@ -133,14 +125,10 @@ class Split(Base):
         primary_key=True, autoincrement=False, comment=f"Key of a split: {CONTENT_KEY}"
     )
     split: Mapped[str] = mapped_column(unique=True, comment="Name of the split")
-    kind: Mapped[str] = mapped_column(
-        comment="What is held out: compound, scaffold, context, dataset or published"
-    )
+    kind: Mapped[str] = mapped_column(comment="What is held out: compound, scaffold, context, dataset or published")
     parameters: Mapped[Parameters]
     code_version: Mapped[CodeVersion]
-    created_at: Mapped[datetime.datetime] = mapped_column(
-        server_default=NOW, comment="When the row was written"
-    )
+    created_at: Mapped[datetime.datetime] = mapped_column(server_default=NOW, comment="When the row was written")
 
 
 class SplitMember(Base):

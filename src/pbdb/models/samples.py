@@ -47,25 +47,17 @@ class Dataset(Base):
         Index(None, "assay_id"),
         {"comment": "One harmonised data set, with its origin and terms of use"},
     )
-    dataset_id: Mapped[int] = mapped_column(
-        primary_key=True, autoincrement=False, comment="Key of the dataset"
-    )
+    dataset_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False, comment="Key of the dataset")
     dataset: Mapped[str] = mapped_column(unique=True, comment="Short name of the dataset")
     source: Mapped[str] = mapped_column(comment="Source that fills the dataset: a file of etl/")
     title: Mapped[str] = mapped_column(comment="Title of the data set")
     release: Mapped[str] = mapped_column(comment="Release as its provider names it")
-    assay_id: Mapped[int] = mapped_column(
-        ForeignKey("core.assay.assay_id"), comment=f"Key of an assay: {CONTENT_KEY}"
-    )
-    license: Mapped[str] = mapped_column(
-        comment="Licence of the data, in the words of the provider or as SPDX id"
-    )
+    assay_id: Mapped[int] = mapped_column(ForeignKey("core.assay.assay_id"), comment=f"Key of an assay: {CONTENT_KEY}")
+    license: Mapped[str] = mapped_column(comment="Licence of the data, in the words of the provider or as SPDX id")
     citation: Mapped[str] = mapped_column(comment="How to cite the data")
     doi: Mapped[str | None] = mapped_column(comment="DOI of the data or of their publication")
     homepage: Mapped[str | None] = mapped_column(comment="Address where the provider describes the data")
-    access: Mapped[str] = mapped_column(
-        comment="open, token, gated or on_request: how the files are obtained"
-    )
+    access: Mapped[str] = mapped_column(comment="open, token, gated or on_request: how the files are obtained")
     is_redistributable: Mapped[bool] = mapped_column(
         server_default=FALSE, comment="True where the terms allow passing the data on"
     )
@@ -81,8 +73,9 @@ class Dataset(Base):
     is_primary: Mapped[bool] = mapped_column(
         server_default="true", comment="True for the one dataset of an overlap group that counts in totals"
     )
-    fingerprint: Mapped[str | None] = mapped_column(
-        comment="Fingerprint of inputs, declaration and code of the load"
+    fingerprint: Mapped[str | None] = mapped_column(comment="Fingerprint of inputs, declaration and code of the load")
+    effects_fingerprint: Mapped[str | None] = mapped_column(
+        comment="Fingerprint of the default fits on display; null where effects are not loaded"
     )
 
 
@@ -97,9 +90,7 @@ class Plate(Base):
     plate_id: Mapped[int] = mapped_column(
         primary_key=True, autoincrement=False, comment=f"Key of a plate: {CONTENT_KEY}"
     )
-    dataset_id: Mapped[int] = mapped_column(
-        ForeignKey("core.dataset.dataset_id"), comment="Key of the dataset"
-    )
+    dataset_id: Mapped[int] = mapped_column(ForeignKey("core.dataset.dataset_id"), comment="Key of the dataset")
     plate: Mapped[str] = mapped_column(comment="Name of the plate, as the source writes it")
 
 
@@ -128,9 +119,7 @@ class Condition(Base):
     condition_id: Mapped[int] = mapped_column(
         primary_key=True, autoincrement=False, comment=f"Key of a condition: {CONTENT_KEY}"
     )
-    dataset_id: Mapped[int] = mapped_column(
-        ForeignKey("core.dataset.dataset_id"), comment="Key of the dataset"
-    )
+    dataset_id: Mapped[int] = mapped_column(ForeignKey("core.dataset.dataset_id"), comment="Key of the dataset")
     source_compound_id: Mapped[int] = mapped_column(
         ForeignKey("core.source_compound.source_compound_id"),
         comment="Key of the compound as its dataset wrote it",
@@ -145,9 +134,7 @@ class Condition(Base):
     time_h: Mapped[TimeH]
     stratum: Mapped[Stratum]
     is_vehicle: Mapped[bool] = mapped_column(comment="True for vehicle: wells that got the solvent alone")
-    n_samples: Mapped[int] = mapped_column(
-        comment="Samples of the condition, whether they are in a fit or not"
-    )
+    n_samples: Mapped[int] = mapped_column(comment="Samples of the condition, whether they are in a fit or not")
     attributes: Mapped[Attributes]
 
 
@@ -177,9 +164,7 @@ class Sample(Base):
         ForeignKey("core.dataset.dataset_id"), autoincrement=False, comment="Key of the dataset"
     )
     source_sample: Mapped[str] = mapped_column(comment="The source's own key of the sample")
-    plate_id: Mapped[int] = mapped_column(
-        ForeignKey("core.plate.plate_id"), comment=f"Key of a plate: {CONTENT_KEY}"
-    )
+    plate_id: Mapped[int] = mapped_column(ForeignKey("core.plate.plate_id"), comment=f"Key of a plate: {CONTENT_KEY}")
     well: Mapped[str | None] = mapped_column(comment="Well on the plate")
     condition_id: Mapped[int | None] = mapped_column(
         ForeignKey("core.condition.condition_id"),
