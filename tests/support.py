@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import socket
@@ -9,13 +10,14 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 
-from pbdb import server
+from pbdb import embedded_data, postgres, server
 from pbdb.config import Settings
 from pbdb.embedded import Cluster
 
@@ -38,7 +40,7 @@ def throwaway_home(name: str = "home") -> Iterator[Path]:
 
 @contextmanager
 def running_server(home: Path) -> Iterator[Settings]:
-    """The embedded server of this home, started without syncing to disk; yields settings that lead to it."""
+    """The embedded server of this home, which never waits for the disk; yields settings that lead to it."""
     settings = Settings(home=home)
     _start_quickly(Cluster(home))
     try:
@@ -69,7 +71,26 @@ def free_port() -> int:
     return port
 
 
+def prepare(cluster: Cluster) -> None:
+    """Make the cluster without waiting for the disk, and let its server never wait for it either."""
+    cluster.folder.mkdir(parents=True)
+    (cluster.folder / "local.conf").write_text("fsync = off\nfull_page_writes = off\n")
+    subprocess.run(["cp", "-a", _template(cluster.version), cluster.data], check=True)
+
+
+@cache
+def _template(version: int) -> Path:
+    """An empty cluster, made once for all tests of this process."""
+    folder = Path(tempfile.mkdtemp(prefix="pbdb-test-template-"))
+    atexit.register(shutil.rmtree, folder)
+    folder.chmod(0o755)
+    user = postgres.account(folder / "data")
+    programs = postgres.programs_for(user, folder / "programs", version)
+    embedded_data.init_cluster(programs, version, folder / "data", user, "--no-sync")
+    return folder / "data"
+
+
 def _start_quickly(cluster: Cluster, port: int | None = None) -> dict[str, str]:
-    cluster.folder.mkdir(parents=True, exist_ok=True)
-    (cluster.folder / "local.conf").write_text("fsync = off\nfull_page_writes = off\nsynchronous_commit = off\n")
+    if not cluster.folder.exists():
+        prepare(cluster)
     return cluster.start(port)

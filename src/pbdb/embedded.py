@@ -37,6 +37,7 @@ log = logging.getLogger(__name__)
 
 DATABASE = "pbdb"
 GRACE_S = 5.0
+ORPHAN_GRACE_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -309,22 +310,26 @@ class Cluster:
 
     def _settled(self) -> bool:
         """Wait until the server answers (True), or until nothing of it is left (False)."""
-        deadline = time.monotonic() + GRACE_S
+        since = time.monotonic()
         while self.alive() or self._processes():
             ping = self._ping()
             if ping == pq.Ping.OK:
                 return True
-            if ping == pq.Ping.REJECT:
-                deadline = time.monotonic() + GRACE_S
-            if time.monotonic() > deadline:
+            if ping == pq.Ping.REJECT:  # it starts, recovers or stops, which may take its time
+                since = time.monotonic()
+            if time.monotonic() - since > (GRACE_S if self._has_postmaster() else ORPHAN_GRACE_S):
                 self._end_leftovers()
-            time.sleep(0.05)
+            time.sleep(0.02)
         return False
+
+    def _has_postmaster(self) -> bool:
+        found = self.postmaster()
+        return found is not None and found.pid in self._processes()
 
     def _end_leftovers(self) -> None:
         """End the processes that a killed postmaster left behind; they would block the next start."""
         found, left = self.postmaster(), self._processes()
-        if found and found.pid in left:
+        if found and self._has_postmaster():
             raise ServerError(
                 f"The server of '{self.home}' runs (pid {found.pid}) but its socket in '{found.sockets}' does not "
                 "answer: run `pbdb db stop`, then try again."

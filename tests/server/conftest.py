@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support import Child, external_server, running_server, throwaway_home
+from support import Child, external_server, prepare, running_server, throwaway_home
 
 from pbdb.config import Settings
+from pbdb.embedded import Cluster
 
 
 @pytest.fixture
@@ -22,7 +23,8 @@ def home() -> Iterator[Path]:
 
 @pytest.fixture
 def settings(home: Path) -> Settings:
-    """Settings that lead to this test's own home."""
+    """Settings that lead to this test's own cluster, which has not been started yet."""
+    prepare(Cluster(home))
     return Settings(home=home)
 
 

@@ -25,7 +25,8 @@ def answer(settings: Settings, query: str) -> object:
     return row and row[0]
 
 
-def test_first_use_makes_a_cluster_of_utf8_sorted_by_code_point(settings: Settings) -> None:
+def test_first_use_makes_a_cluster_of_utf8_sorted_by_code_point(home: Path) -> None:
+    settings = Settings(home=home)
     server.ensure_running(settings)
     query = "SELECT pg_encoding_to_char(encoding) || ' ' || datlocale FROM pg_database WHERE datname = 'pbdb'"
     assert answer(settings, query) == "UTF8 C.UTF-8"
@@ -40,15 +41,15 @@ def test_server_outlives_a_stop_and_keeps_its_data(settings: Settings) -> None:
     assert answer(settings, "SELECT x FROM public.kept") == 42
 
 
-def test_stop_of_what_does_not_run_says_so(settings: Settings) -> None:
-    assert server.stop(settings) is False
-    assert not settings.home.exists()
+def test_stop_of_what_does_not_run_says_so(home: Path) -> None:
+    assert server.stop(Settings(home=home)) is False
+    assert not home.exists()
 
 
-def test_status_starts_nothing(settings: Settings) -> None:
-    found = server.status(settings)
+def test_status_starts_nothing(home: Path) -> None:
+    found = server.status(Settings(home=home))
     assert (found.running, found.url, found.pid) == (False, None, None)
-    assert not settings.home.exists()
+    assert not home.exists()
 
 
 def test_status_of_a_running_server(embedded: Settings) -> None:
@@ -82,14 +83,17 @@ def test_sockets_lie_in_a_folder_closed_to_others(embedded: Settings) -> None:
 
 def test_socket_folder_of_somebody_else_is_not_used() -> None:
     with throwaway_home("x" * 120) as home:
-        server.ensure_running(Settings(home=home))
+        settings = Settings(home=home)
+        server.ensure_running(settings)
         found = Cluster(home).postmaster()
+        server.stop(settings)
         assert found is not None
-        server.stop(Settings(home=home))
-        os.chmod(found.sockets, 0o777)
+        folder = Path(found.sockets)
+        folder.mkdir()
+        folder.chmod(0o777)
         with pytest.raises(ServerError, match="belongs to somebody else"):
-            server.ensure_running(Settings(home=home))
-        shutil.rmtree(found.sockets)
+            server.ensure_running(settings)
+        folder.rmdir()
 
 
 def test_without_a_port_nothing_listens_on_tcp(embedded: Settings) -> None:
@@ -103,7 +107,6 @@ def test_settings_for_bulk_loads_stand(embedded: Settings) -> None:
 
 def test_local_conf_overrides(settings: Settings) -> None:
     folder = Cluster(settings.home).folder
-    folder.mkdir(parents=True)
     (folder / "local.conf").write_text("work_mem = 7MB\n")
     assert answer(settings, "SHOW work_mem") == "7MB"
 
@@ -145,16 +148,15 @@ def test_a_data_folder_of_something_else_is_refused(home: Path) -> None:
 
 def test_why_it_does_not_start_is_told(settings: Settings) -> None:
     folder = Cluster(settings.home).folder
-    folder.mkdir(parents=True)
     (folder / "local.conf").write_text("shared_buffers = 'lots'\n")
     with pytest.raises(ServerError, match=r"did not start.*local\.conf"):
         server.ensure_running(settings)
 
 
-def test_a_missing_wheel_points_to_an_external_server(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_wheel_points_to_an_external_server(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(postgres, "PACKAGE", "no_such_package")
     with pytest.raises(ServerError, match="set PBDB_DATABASE_URL"):
-        server.ensure_running(settings)
+        server.ensure_running(Settings(home=home))
 
 
 def test_port_makes_it_reachable_with_the_readers_password(settings: Settings) -> None:

@@ -93,9 +93,10 @@ def test_server_survives_the_client_that_started_it(settings: Settings, child: C
     assert server.status(settings).pid == before
 
 
-def test_client_killed_in_the_first_start(settings: Settings, child: Child) -> None:
-    client = child(CLIENT, settings.home, "SELECT 1")
-    new = Cluster(settings.home).folder / "data.new" / "base"
+def test_client_killed_in_the_first_start(home: Path, child: Child) -> None:
+    settings = Settings(home=home)
+    client = child(CLIENT, home, "SELECT 1")
+    new = Cluster(home).folder / "data.new" / "base"
     while not new.exists():
         time.sleep(0.001)
     client.kill()
@@ -144,7 +145,7 @@ def test_living_server_whose_socket_vanished_is_not_killed(filled: Settings, mon
 
 
 def test_server_elsewhere_on_a_shared_home_is_not_doubled(filled: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(embedded, "GRACE_S", 0.3)
+    monkeypatch.setattr(embedded, "ORPHAN_GRACE_S", 0.3)
     found = Cluster(filled.home).postmaster()
     assert found is not None
     socket = Path(found.sockets, f".s.PGSQL.{found.port}")
@@ -170,8 +171,8 @@ def test_log_of_the_run_before_is_kept(filled: Settings) -> None:
     assert file.with_suffix(".log.1").read_text().startswith(before)
 
 
-def test_unfinished_cluster_is_thrown_away(settings: Settings) -> None:
-    rest = Cluster(settings.home).folder / "data.new" / "base"
+def test_unfinished_cluster_is_thrown_away(home: Path) -> None:
+    rest = Cluster(home).folder / "data.new" / "base"
     rest.mkdir(parents=True)
-    server.ensure_running(settings)
+    server.ensure_running(Settings(home=home))
     assert not rest.exists()
