@@ -34,6 +34,8 @@ RULE_VERSION: Final = (
 
 _MORGAN = rdFingerprintGenerator.GetMorganGenerator(radius=2, fpSize=N_BITS)
 _MOLBLOCK = re.compile(r"\bV[23]000\b|^M  END", re.MULTILINE)
+# ChemAxon's hints on how bridges are drawn, for which RDKit refuses the whole line; they say nothing of identity.
+_DRAWING_HINTS = re.compile(r"T[HL]B:[\d:.,]*(?=[^|]*\|$)")
 _REPEAT_UNITS = frozenset({"SRU", "MON", "MER", "COP", "CRO", "MOD", "GRA", "ANY"})
 # The pipeline's own solvent table writes DMSO with S=O, which its standard form no longer has.
 _DMSO = Chem.MolFromSmarts("[CH3][S+]([CH3])[O-]")
@@ -137,7 +139,9 @@ def _read(text: str) -> Any:
 def _parse(text: str) -> Any:
     if _MOLBLOCK.search(text):
         return Chem.MolFromMolBlock(text)
-    return Chem.MolFromInchi(text) if text.startswith("InChI=") else Chem.MolFromSmiles(text)
+    if text.startswith("InChI="):
+        return Chem.MolFromInchi(text)
+    return Chem.MolFromSmiles(_DRAWING_HINTS.sub("", text).replace(",|", "|"))
 
 
 def _problem(text: str) -> str:

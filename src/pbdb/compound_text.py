@@ -10,7 +10,7 @@ _SENTINELS = frozenset({"", "restricted", "nan", "none", "<na>", "na", "n/a", "n
 _NUMERIC_SENTINEL = re.compile(r"-666(\.0*)?|0(\.0*)?")
 _INCHIKEY = re.compile(r"(?:InChIKey=)?([A-Z]{14}-[A-Z]{8}SA-[A-Z])", re.IGNORECASE)
 _CID = re.compile(r"([1-9][0-9]{0,17})(\.0*)?")
-_CAS = re.compile(r"([1-9][0-9]{1,6})-([0-9]{2})-([0-9])")
+_CAS = re.compile(r"0*([1-9][0-9]{1,6})-([0-9]{2})-([0-9])")
 _A_LETTER = re.compile(r"[^\W\d_]")
 
 
@@ -33,16 +33,16 @@ def cid_or_none(text: str) -> int | None:
 
 
 def cas_or_none(text: str) -> str | None:
-    """Return a CAS number whose check digit is right.
+    """Return a CAS number whose check digit is right, without leading zeros.
 
-    It is the sum of the other digits, each times its place from the right, modulo 10.
+    The digit is the sum of the other digits, each times its place from the right, modulo 10.
     """
     match = _CAS.fullmatch(text)
     if not match:
         return None
-    digits = reversed(match.group(1) + match.group(2))
-    total = sum(place * int(digit) for place, digit in enumerate(digits, 1))
-    return text if total % 10 == int(match.group(3)) else None
+    body, middle, check = match.groups()
+    total = sum(place * int(digit) for place, digit in enumerate(reversed(body + middle), 1))
+    return f"{body}-{middle}-{check}" if total % 10 == int(check) else None
 
 
 def name_or_none(value: object) -> str | None:

@@ -42,9 +42,7 @@ def test_a_structure_has_every_level_of_identity() -> None:
     assert "Cl" not in salt.parent_smiles
 
 
-@pytest.mark.parametrize(
-    "text", ["CC(=O)Oc1ccccc1C(=O)O", "OC(=O)c1ccccc1OC(C)=O", " CC(=O)OC1=CC=CC=C1C(O)=O\n"]
-)
+@pytest.mark.parametrize("text", ["CC(=O)Oc1ccccc1C(=O)O", "OC(=O)c1ccccc1OC(C)=O", " CC(=O)OC1=CC=CC=C1C(O)=O\n"])
 def test_one_compound_has_one_key_however_it_is_written(text: str) -> None:
     assert known(text).inchikey == ASPIRIN_KEY
     assert known(text).smiles == known("CC(=O)Oc1ccccc1C(=O)O").smiles
@@ -171,6 +169,16 @@ def test_relative_stereo_counts_as_unknown() -> None:
     assert racemate.written_inchikey == known("C[C@H](N)C(=O)O").inchikey
 
 
+@pytest.mark.parametrize(
+    "extension",
+    ["|THB:9:7:1:3.4|", "|r,THB:9:7:1:3.4|", "|TLB:1:2:3,4:5:6.7,THB:9:7:1:3.4,&1:12|", "|&1:12,THB:9:7:1|"],
+)
+def test_hints_on_drawing_do_not_hide_a_structure(extension: str) -> None:
+    atropine = known(f"CN1[C@H]2CC[C@@H]1C[C@@H](C2)OC(=O)[C@@H](CO)c1ccccc1 {extension}")
+    assert atropine.skeleton == "RKUNBYITZUJHSG"
+    assert ("relative_stereo" in atropine.kinds) == ("&1" in extension)
+
+
 def test_atropisomers_share_one_key() -> None:
     binol = "Oc1ccc2ccccc2c1-c1c(O)ccc2ccccc12"
     right, left = (known(f"{binol} |(0,0,;),wU:10.10|"), known(f"{binol} |(0,0,;),wD:10.10|"))
@@ -249,13 +257,8 @@ def test_the_screen_loses_no_hit(shared: Path) -> None:
     found = [s for s in map(standardise, table.smiles.dropna().iloc[::15]) if isinstance(s, Structure)]
     for smarts in ("c1ccncc1", "[#6]S(=O)(=O)N", "C=CC(=O)", "[F,Cl,Br]c", "[R]@[N+]", "[C@H](O)C", "[2H]"):
         pattern = Chem.MolFromSmarts(smarts)
-        expected = [
-            s.inchikey for s in found if Chem.MolFromSmiles(s.parent_smiles).HasSubstructMatch(pattern)
-        ]
-        assert (
-            list(chem.substructure(smarts, [(s.inchikey, s.parent_smiles, s.screen) for s in found]))
-            == expected
-        )
+        expected = [s.inchikey for s in found if Chem.MolFromSmiles(s.parent_smiles).HasSubstructMatch(pattern)]
+        assert list(chem.substructure(smarts, [(s.inchikey, s.parent_smiles, s.screen) for s in found])) == expected
 
 
 @pytest.mark.parametrize("smarts", ["", "C(", "not a pattern"])

@@ -158,7 +158,7 @@ def test_two_aliases_of_one_name_are_refused() -> None:
 
 def test_a_cas_number_is_looked_up_only_if_its_check_digit_is_right() -> None:
     lookup = pubchem()
-    assert one(Record(cas="149647-78-9"), lookup).route == "cas"
+    assert one(Record(cas="00149647-78-9"), lookup).route == "cas"
     wrong = one(Record(cas="149647-78-8"), lookup)
     assert (wrong.route, wrong.problem) == ("unresolved", "'149647-78-8' is not a valid CAS number")
     assert lookup.asked == ["149647-78-9"]
