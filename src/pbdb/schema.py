@@ -133,7 +133,7 @@ def _change(connection: Connection, context: EnvironmentContext) -> None:
         views.build(connection, before)
     else:
         log.warning(
-            "Below revision %s there are no views in schema %s; `pbdb db upgrade` builds them.", head(), views.VIEWS
+            "Below revision %s there are no views in schema %s; `pbdb db upgrade` builds them.", head(), ground.VIEWS
         )
 
 
