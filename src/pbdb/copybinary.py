@@ -40,6 +40,16 @@ def rows(columns: Mapping[str, Value], n_rows: int) -> bytes:
     return block.tobytes()
 
 
+def decode(data: bytes, columns: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    """Decode what COPY BINARY sent, header and trailer included: a structured array with the named columns.
+
+    columns: an empty array of each column's kind, as `rows` would take it; no value may be null and arrays of one
+    column have one length.
+    """
+    layout = [("n_fields", ">i2")] + [part for name, field in columns.items() for part in _layout(name, field)]
+    return np.frombuffer(data[len(HEADER) : len(data) - len(TRAILER)], dtype=layout)
+
+
 def _field(value: Value) -> npt.NDArray[Any] | bytes | None:
     if value is None or isinstance(value, np.ndarray):
         return value

@@ -182,19 +182,22 @@ class _Run:
             return artefacts.read_samples(self.folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         with self._stage("transform") as entry:
+            opened = self._files()
             samples, report = transform.transform(
                 self.source,
                 self.dataset,
-                self._files(),
-                self._mapper(),
+                opened,
+                self._mapper(opened),
                 self.matrix,
                 lambda n: self.reporter.progress("transform samples", n, None),
             )
             entry.rows_in = entry.rows_out = len(samples)
-            entry.report = report.as_dict()
+            entry.report = report.as_dict() | {"unlisted_columns": opened.unlisted}
             entry.dropped = {f"gene {code}": n for code, n in report.genes.items()}
             artefacts.write_samples(self.folder, samples)
             artefacts.mark(done, entry.report)
+        for name, columns in opened.unlisted.items():
+            self.reporter.stage("transform", f"'{name}' has columns that nothing reads: {', '.join(columns)}")
         flagged = ", ".join(f"{n} {code}" for code, n in report.flags.items()) or "none"
         self.reporter.stage("transform", f"{len(samples):,} samples x {report.n_genes:,} genes; flagged: {flagged}")
         return samples
@@ -210,6 +213,7 @@ class _Run:
             validate.check(f"Dataset '{self.dataset}'", samples, self.source.assay.readout, unknown)
             compounds, annotations = source_compounds(self.source, opened, samples, self.pubchem, self.settings.workers)
             tables = rows.dataset_tables(self.source, self.dataset, samples, compounds, annotations)
+            tables["dataset"]["is_simulated"] = self._is_simulated()
             entry.rows_in, entry.rows_out = len(samples), len(tables["sample"])
             entry.report = _resolution_report(tables)
             artefacts.write_tables(self.folder, tables)
@@ -276,19 +280,25 @@ class _Run:
         paths = {key: file.path for key, file in self.located.items()}
         return Files(self.source.files_of(self.dataset), paths)
 
-    def _mapper(self) -> transform.GeneMapper:
+    def _mapper(self, opened: Files) -> transform.GeneMapper:
         with self.engine.connect() as connection:
             known = vocabulary.gene_vocabulary(connection)
         readout, features = self.source.assay.readout, self.source.features
-        if features.names == "symbol" and known is None:
-            raise VocabularyError(
-                f"Source '{self.source.key}' names its genes by symbol, which needs a gene vocabulary: "
-                "run `pbdb vocab import genes FILE` (or `pbdb vocab fetch genes`) first."
-            )
-        translation = features.translate(self._files()) if features.translate else {}
         if features.names == "symbol":
-            return lambda names: genes.resolve_symbols(names, known, readout, translation)
-        return lambda names: genes.resolve_ids([translation.get(name, name) for name in names], known, readout)
+            if known is None:
+                raise VocabularyError(
+                    f"Source '{self.source.key}' names its genes by symbol, which needs a gene vocabulary: "
+                    "run `pbdb vocab import genes FILE` (or `pbdb vocab fetch genes`) first."
+                )
+            return lambda names: genes.resolve_symbols(names, known, readout, features.aliases)
+        if features.table is not None:
+            table = features.table(opened)
+            return lambda names: genes.resolve_probes(names, table, known, readout, features.drop_sharing)
+        return lambda names: genes.resolve_ids(names, known, readout)
+
+    def _is_simulated(self) -> bool:
+        """Simulated releases carry the truth that was planted; published ones do not."""
+        return any((file.path.parent / "truth.csv").is_file() for file in self.located.values())
 
     def _is_current(self) -> bool:
         if self.choices.force or self.choices.dry_run:

@@ -181,6 +181,21 @@ def connect(
     return _open(parameters | ({"dbname": database} if database else {}), application_name, role, autocommit)
 
 
+def connect_as_reader(settings: Settings, application_name: str = "pbdb") -> psycopg.Connection[tuple[Any, ...]]:
+    """Open a connection that can only read: logged in as pbdb_reader where the server is ours, else in that role.
+
+    A role alone can be left again by the statement itself; a login cannot.
+
+    Raises:
+        ServerError: as `connect`.
+    """
+    server = ensure_running(settings)
+    if not server.embedded:
+        return connect(settings, role=READER, application_name=application_name)
+    reader_password(settings)
+    return _open(server.parameters | {"user": READER}, application_name)
+
+
 def engine(
     settings: Settings, *, database: str | None = None, role: str | None = None, application_name: str = "pbdb"
 ) -> Engine:

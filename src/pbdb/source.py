@@ -210,22 +210,29 @@ class Block:
 
 @dataclass(frozen=True)
 class Features:
-    """What the features of a block are called: Ensembl ids (version or not) or symbols.
+    """What the features of a block are called: Ensembl ids (version or not), symbols, or probes of a platform.
 
-    translate: function of the files that gives Ensembl ids for features that carry other names. A feature that is
-    no known gene afterwards is dropped and counted.
+    table: for probes, a function of the files that gives the columns `probe` and `gene_id`, a row for each pair.
+    drop_sharing: a probe that shares a gene with a probe of several genes is dropped too. aliases: the source's own
+    symbols, each with its Ensembl id. A feature that is no known gene is dropped and counted.
     """
 
-    names: Literal["gene_id", "symbol"]
-    translate: Callable[[Files], Mapping[str, str]] | None = None
+    names: Literal["gene_id", "symbol", "probe"]
+    table: Callable[[Files], pd.DataFrame] | None = None
+    drop_sharing: bool = False
+    aliases: Mapping[str, str] = field(default_factory=dict)
 
 
 class Files:
-    """The files of one load, read on demand: `files["name"]` reads, `files.path("name")` does not."""
+    """The files of one load, read on demand: `files["name"]` reads, `files.path("name")` does not.
+
+    unlisted: columns that a table has and its declaration does not name, by file, where those are allowed.
+    """
 
     def __init__(self, declared: Mapping[str, File], paths: Mapping[str, Path]):
         self._declared = declared
         self._paths = paths
+        self.unlisted: dict[str, list[str]] = {}
 
     def __contains__(self, key: str) -> bool:
         return key in self._paths
@@ -235,7 +242,8 @@ class Files:
         file = self._declared[key]
         content = file.read(self.path(key))
         if file.columns and hasattr(content, "columns"):
-            check_columns(file, list(content.columns))
+            extra = check_columns(file, list(content.columns))
+            self.unlisted |= {file.name: extra} if extra else {}
         return content
 
     def path(self, key: str) -> Path:

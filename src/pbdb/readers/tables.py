@@ -6,7 +6,7 @@ import csv as csv_module
 import gzip
 import zlib
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -95,6 +95,19 @@ def aligned(sheet: pd.DataFrame, key: str, samples: np.ndarray[Any, Any], sheet_
                 "the two files must list the same samples."
             )
     return sheet.set_index(key, drop=False).loc[list(samples)].reset_index(drop=True)
+
+
+def only(table: pd.DataFrame, column: str, values: Sequence[str], name: str) -> None:
+    """Check that a column of codes holds none but the known ones.
+
+    Raises:
+        DataError: it holds another; the sentence names it.
+    """
+    unknown = sorted(set(table[column].astype(str)) - set(values))
+    if unknown:
+        raise DataError(
+            f"Column '{column}' of '{name}' has the unknown code '{unknown[0]}'; known are {', '.join(values)}."
+        )
 
 
 def missing(path: Path) -> SourceError:

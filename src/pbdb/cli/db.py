@@ -1,0 +1,155 @@
+"""pbdb db: the server, the schema, backups."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from pbdb.cli.common import examples, json_option, say, settings, show_json, show_table
+
+
+@click.group()
+def db() -> None:
+    """Start and stop the embedded server, move the schema, back up and restore."""
+
+
+@examples("pbdb db start", "pbdb db start --port 54320")
+@db.command()
+@click.option("--port", type=click.IntRange(0, 65535), help="Also listen here on 127.0.0.1; 0: no longer.")
+def start(port: int | None) -> None:
+    """Start the embedded server; with a port, BI tools can log in as pbdb_reader over loopback TCP."""
+    from pbdb import database, server
+
+    found = settings()
+    server.start(found, port)
+    database.ready(found)
+    say("The server runs.")
+    if port:
+        click.echo(server.url(found))
+
+
+@examples("pbdb db stop")
+@db.command()
+def stop() -> None:
+    """Shut the embedded server down."""
+    from pbdb import server
+
+    say("The server is shut down." if server.stop(settings()) else "The server was not running.")
+
+
+@examples("pbdb db status --json")
+@db.command()
+@json_option
+def status(as_json: bool) -> None:
+    """Show whether the server runs, where, and whether the schema is current."""
+    from pbdb import schema, server
+
+    found = settings()
+    facts = asdict(server.status(found))
+    facts["schema"] = None
+    if facts["running"]:
+        with server.engine(found).connect() as connection:
+            facts["schema"] = schema.current(connection)
+    facts["head"] = schema.head()
+    if as_json:
+        show_json(facts)
+    else:
+        show_table([[name, value] for name, value in facts.items() if value is not None], ["fact", "value"])
+
+
+@examples("pbdb db url")
+@db.command()
+def url() -> None:
+    """Print the address of the database for other programs."""
+    from pbdb import server
+
+    click.echo(server.url(settings()))
+
+
+@examples("pbdb db psql", "pbdb db psql -- -c '\\d+ effect'")
+@db.command(context_settings={"ignore_unknown_options": True})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def psql(arguments: tuple[str, ...]) -> None:
+    """Open psql on the database; ARGUMENTS are psql's own."""
+    from pbdb import server
+
+    command, environment = server.psql_command(settings(), arguments)
+    os.execve(command[0], command, environment)
+
+
+@examples("pbdb db upgrade")
+@db.command()
+@click.argument("revision", default="head")
+def upgrade(revision: str) -> None:
+    """Bring tables and views to the newest revision (or REVISION), in one transaction."""
+    from pbdb import schema, server
+
+    schema.upgrade(server.engine(settings()), revision)
+    say(f"The schema is at {schema.head() if revision == 'head' else revision}.")
+
+
+@examples("pbdb db downgrade base")
+@db.command()
+@click.argument("revision")
+@click.confirmation_option(prompt="Tables of later revisions are dropped with their rows. Go on?")
+def downgrade(revision: str) -> None:
+    """Take the tables back to REVISION (`base`: none at all); below head there are no views."""
+    from pbdb import schema, server
+
+    schema.downgrade(server.engine(settings()), revision)
+    say(f"The schema is at {revision}; the views are away until `pbdb db upgrade`.")
+
+
+@examples("pbdb db check")
+@db.command()
+@json_option
+def check(as_json: bool) -> None:
+    """Compare the database with what this version would build; exit code 1 where they differ."""
+    from pbdb import schema, server
+
+    differences = schema.check(server.engine(settings()))
+    if as_json:
+        show_json(differences)
+    else:
+        click.echo("\n".join(differences) or "The schema is as this version builds it.")
+    if differences:
+        raise SystemExit(1)
+
+
+@examples("pbdb db revision -m 'add compound.title'")
+@db.command()
+@click.option("-m", "--message", required=True, help="What the revision does.")
+def revision(message: str) -> None:
+    """Write a new revision from the difference between models and database (in a checkout)."""
+    from alembic import command
+
+    from pbdb import schema, server
+
+    with server.engine(settings()).begin() as connection:
+        command.revision(schema.config(connection), message, autogenerate=True)
+
+
+@examples("pbdb db backup pbdb.backup")
+@db.command()
+@click.argument("file", type=click.Path(path_type=Path))
+def backup(file: Path) -> None:
+    """Write the whole database, with roles and settings, into one FILE."""
+    from pbdb import backup as backups
+
+    size = backups.backup(settings(), file)
+    say(f"'{file}' holds the database: {size / 1e6:,.1f} MB.")
+
+
+@examples("pbdb db restore pbdb.backup", "pbdb db restore --replace pbdb.backup")
+@db.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--replace", is_flag=True, help="Drop what is in the database first.")
+def restore(file: Path, replace: bool) -> None:
+    """Fill an empty database from the backup in FILE."""
+    from pbdb import backup as backups
+
+    backups.restore(settings(), file, replace=replace)
+    say(f"The database is as '{file}' has it.")
