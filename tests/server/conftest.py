@@ -44,13 +44,12 @@ def external(request: pytest.FixtureRequest) -> Iterator[Settings]:
 
 @pytest.fixture
 def child() -> Iterator[Child]:
-    """Start Python code in a process of its own, as user `uid` if given; killed at the end."""
+    """Start Python code in a process of its own, killed at the end."""
     started: list[subprocess.Popen[str]] = []
 
-    def start(code: str, *words: str | Path, uid: int | None = None) -> subprocess.Popen[str]:
+    def start(code: str, *words: str | int | Path) -> subprocess.Popen[str]:
         argv = [sys.executable, "-c", code, *map(str, words)]
-        change = {} if uid is None else {"user": uid, "group": uid, "extra_groups": []}
-        process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd="/", **change)
+        process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd="/")
         started.append(process)
         return process
 
