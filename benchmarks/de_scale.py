@@ -29,9 +29,9 @@ import numba
 import numpy as np
 import pandas as pd
 from numba import njit, prange
-from scipy import sparse
 
 from pbdb import effects
+from pbdb.effects.matrix import Columns
 
 POOLED_MODE = "group_all_replicates"
 
@@ -78,33 +78,41 @@ def simulate_sheet(shape: Shape) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return condition, np.concatenate([control_plate, plate]), condition < 0
 
 
-def simulate_counts(shape: Shape, seed: int = 1) -> sparse.csc_array:
-    """Return negative binomial counts (float32, CSC): libraries log-normal about 20 counts per tested gene."""
+def simulate_counts(shape: Shape, seed: int = 1) -> Columns:
+    """Return overdispersed counts as `effects.gather` holds them: about 10 per tested gene, log-normal libraries."""
     random = np.random.default_rng(seed)
-    library = shape.genes * 20 * np.exp(random.normal(0, 0.6, shape.samples))
-    level = np.exp(random.normal(0, 1.8, shape.genes))
+    library = shape.genes * 10 * np.exp(random.normal(0, 0.6, shape.samples))
+    level = np.exp(random.normal(0, 1.5, shape.genes))
     level /= level.sum()
-    data, indices, indptr = [], [], [0]
+    noise, normal = random.gamma(5.0, 0.2, 65_537), random.normal(size=65_521)
+    small = np.uint16 if shape.samples <= 2**16 else np.int32
+    data, indices, sizes = [], [], []
     for start in range(0, shape.genes, 64):
-        block = _draw(level[start : start + 64], library, seed + start)
-        rows = sparse.csr_array(block)
-        data.append(rows.data)
-        indices.append(rows.indices.astype(np.int32))
-        indptr.extend((indptr[-1] + rows.indptr[1:]).tolist())
-    whole = (np.concatenate(data), np.concatenate(indices), np.array(indptr))
-    matrix = sparse.csc_array(whole, shape=(shape.samples, shape.genes))
-    matrix.has_canonical_format = True
-    return matrix
+        for counts in _draw(level[start : start + 64], library, noise, normal, seed + start):
+            held = np.flatnonzero(counts)
+            data.append(counts[held])
+            indices.append(held.astype(small))
+            sizes.append(len(held))
+    joined = np.concatenate(data)
+    data.clear()
+    indptr = np.concatenate([[0], np.cumsum(sizes)])
+    return Columns(joined, np.concatenate(indices), indptr, (shape.samples, shape.genes))
 
 
 @njit(parallel=True, cache=True)
-def _draw(level: np.ndarray, library: np.ndarray, seed: int) -> np.ndarray:
-    block = np.zeros((len(level), len(library)), np.float32)
+def _draw(level: np.ndarray, library: np.ndarray, noise: np.ndarray, normal: np.ndarray, seed: int) -> np.ndarray:
+    """Draw counts of a few genes: Poisson, above 20 its normal approximation, with gamma noise."""
+    block = np.zeros((len(level), len(library)), np.uint16)
     for g in prange(len(level)):
         np.random.seed(seed + g)
+        shift = np.random.randint(0, 60_000)
         for s in range(len(library)):
-            noise = np.random.gamma(5.0, 0.2)
-            block[g, s] = np.random.poisson(level[g] * library[s] * noise)
+            mean = level[g] * library[s] * noise[(shift + s) % len(noise)]
+            if mean > 20:
+                count = np.rint(mean + np.sqrt(mean) * normal[(7 * shift + s) % len(normal)])
+                block[g, s] = min(65_535.0, max(0.0, count))
+            else:
+                block[g, s] = np.random.poisson(mean)
     return block
 
 

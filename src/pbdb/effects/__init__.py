@@ -7,7 +7,8 @@ limma-voom (counts) or limma-trend (log2 intensities), each treated condition ag
     design = build_design(condition, is_control, plate=plate, time=time, keep=keep, mode="pooled")
     fit = prepare(matrix, design, Options(readout="counts"))       # filter, normalise, weigh, moderate
 
-`matrix` is samples x genes: CSC (best) or CSR counts, or a NumPy array of any numeric type. `design.effects` has
+`matrix` is samples x genes: CSC or CSR counts, chunks of CSR through `gather` (best for large ones), or a NumPy
+array of any numeric type. `design.effects` has
 one row per condition (or per treated sample, mode "replicate") with its status; only those of status `ok`
 (`fit.effects`: their positions) have numbers. `fit.genes` are the tested genes. By gene: `fit.ave_expr, sigma,
 s2_post, df_total, df_prior, df_residual`. `fit.report()` is a plain dict. Then one of:
@@ -35,6 +36,7 @@ from pbdb.effects.design import (
 )
 from pbdb.effects.design import build as build_design
 from pbdb.effects.fit import Block, Fit, Options, prepare
+from pbdb.effects.matrix import gather
 from pbdb.effects.tiles import STATISTICS, Summary, fill
 
 __all__ = [
@@ -60,5 +62,6 @@ __all__ = [
     "complete",
     "enough_cells",
     "fill",
+    "gather",
     "prepare",
 ]

@@ -1,29 +1,37 @@
-"""Refuse matrices that cannot be what the caller says they are."""
+"""Refuse values that cannot be what the caller says they are."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from pbdb.effects.matrix import Matrix
 from pbdb.errors import DataError
 
 LARGEST_LOG2 = 50.0
+_PIECE = 2**22
 
 
-def check_counts(matrix: Matrix) -> None:
+def _pieces(values: npt.NDArray[Any]) -> Iterator[npt.NDArray[Any]]:
+    """Cut values along their first dimension, so that temporary arrays stay small."""
+    step = max(1, _PIECE // max(1, values[:1].size))
+    for start in range(0, len(values), step):
+        yield values[start : start + step]
+
+
+def check_counts(values: npt.NDArray[Any]) -> None:
     """Refuse counts that are negative, fractional, missing or infinite.
 
     Raises:
         DataError: naming the first such value.
     """
-    for values in matrix.stored():
-        if values.dtype.kind == "f":
-            _check_fractions(values)
-        if values.dtype.kind != "u" and values.size and values.min() < 0:
-            raise DataError(f"The counts hold a negative value ({values.min():g}); counts start at zero.")
+    for piece in _pieces(values):
+        if piece.dtype.kind == "f":
+            _check_fractions(piece)
+        if piece.dtype.kind not in "ub" and piece.size and piece.min() < 0:
+            raise DataError(f"The counts hold a negative value ({piece.min():g}); counts start at zero.")
 
 
 def _check_fractions(values: npt.NDArray[Any]) -> None:
@@ -38,7 +46,7 @@ def _check_fractions(values: npt.NDArray[Any]) -> None:
         )
 
 
-def check_intensities(matrix: Matrix) -> None:
+def check_intensities(values: npt.NDArray[Any]) -> None:
     """Refuse log2 intensities that are infinite, too large for a logarithm, or whole numbers throughout.
 
     Missing values (NaN) are allowed.
@@ -46,19 +54,19 @@ def check_intensities(matrix: Matrix) -> None:
     Raises:
         DataError: naming what was found.
     """
-    all_whole, any_finite = True, False
-    for values in matrix.stored():
-        if np.isinf(values).any():
+    all_whole, any_known = True, False
+    for piece in _pieces(values):
+        if np.isinf(piece).any():
             raise DataError("The log2 intensities hold an infinite value; give NaN where a value is missing.")
-        finite = values[np.isfinite(values)]
-        any_finite |= finite.size > 0
-        if finite.size and np.abs(finite).max() > LARGEST_LOG2:
+        known = piece[~np.isnan(piece)]
+        any_known |= known.size > 0
+        all_whole &= bool((known == np.rint(known)).all())
+        if known.size and np.abs(known).max() > LARGEST_LOG2:
             raise DataError(
-                f"The log2 intensities hold {finite[np.abs(finite).argmax()]:g}, which no logarithm reaches; "
+                f"The log2 intensities hold {known[np.abs(known).argmax()]:g}, which no logarithm reaches; "
                 "take log2 first, or say that the values are counts."
             )
-        all_whole &= bool((finite == np.rint(finite)).all())
-    if all_whole and any_finite:
-        raise DataError("All log2 intensities are whole numbers; if these are raw counts, say so.")
-    if not any_finite:
+    if not any_known:
         raise DataError("The log2 intensities are all missing.")
+    if all_whole:
+        raise DataError("All log2 intensities are whole numbers; if these are raw counts, say so.")

@@ -13,9 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pbdb.effects import shared, voom
-from pbdb.effects.checks import check_counts, check_intensities
 from pbdb.effects.design import Design
-from pbdb.effects.matrix import Matrix, gene_blocks, genes_per_block, wrap
+from pbdb.effects.matrix import Matrix, Readout, gene_blocks, genes_per_block, wrap
 from pbdb.effects.moderate import Moderated, moderate
 from pbdb.effects.normalise import Filter, Kept, detected_genes, keep_genes, tmm
 from pbdb.effects.reader import Reader, first_pass, variances
@@ -24,7 +23,6 @@ from pbdb.errors import ConfigError, DataError
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
-Readout = Literal["counts", "log2_intensity"]
 
 
 @dataclass(frozen=True)
@@ -191,7 +189,8 @@ def _median(values: Floats) -> float | None:
 def prepare(matrix: Any, design: Design, options: Options | None = None) -> Fit:
     """Filter, normalise, fit and moderate; effects then come from `Fit.blocks`.
 
-    `matrix` is samples x genes (NumPy, CSC; CSR is copied to CSC), rows as given to `design.build`.
+    `matrix` is samples x genes (NumPy, CSC, CSR, or what `gather` returns), rows as given to `build_design`.
+    CSR counts are copied; hand them over without keeping a reference and their memory is free after that.
 
     Raises:
         DataError: values that contradict the readout, or no gene passes the filter.
@@ -199,13 +198,13 @@ def prepare(matrix: Any, design: Design, options: Options | None = None) -> Fit:
     """
     options = options or Options()
     method = options.chosen_method
-    values = wrap(matrix)
+    clock = _Clock()
+    with clock("check"):
+        values = wrap(matrix, options.readout)
+    del matrix
     if values.shape[0] != design.n_given:
         raise DataError(f"The matrix has {values.shape[0]} samples and the design {design.n_given}.")
-    clock = _Clock()
     with threads(options.threads):
-        with clock("check"):
-            (check_counts if options.readout == "counts" else check_intensities)(values)
         with clock("design"):
             common = shared.share(design)
         with clock("filter"):
