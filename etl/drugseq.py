@@ -64,9 +64,9 @@ def gene_annotation(path: Path) -> pd.DataFrame:
 
 
 def probes(files: Files) -> pd.DataFrame:
-    """Give the pairs of geneID (`SYMBOL,chromosome`) and Ensembl id, a row each."""
-    pairs: pd.DataFrame = files["genes"]
-    return pairs.rename(columns={"geneID": "probe", "ensembl_gene_id": "gene_id"})
+    """Give the pairs of geneID (`SYMBOL,chromosome`) and Ensembl id, a row each, labelled by the symbol."""
+    pairs: pd.DataFrame = files["genes"].rename(columns={"geneID": "probe", "ensembl_gene_id": "gene_id"})
+    return pairs.assign(symbol=pairs["probe"].str.split(",").str[0])
 
 
 SOURCE = Source(

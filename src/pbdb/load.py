@@ -14,7 +14,6 @@ from sqlalchemy import Connection, Engine, text
 from pbdb import __version__, copybinary, locks, partitions
 from pbdb.copytext import copy_frame, cursor, insert_new, upsert
 from pbdb.fits import COUNTED, GENE_FACTS, StoredFit
-from pbdb.genes import gene_id_of
 from pbdb.ids import stable_id
 from pbdb.models import N_LANDMARKS
 from pbdb.rows import Tables, dataset_id
@@ -32,13 +31,17 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class Load:
-    """What a dataset becomes: rows of its tables, its fits (None: leave effects out), and their fingerprints."""
+    """What a dataset becomes: rows of its tables, its fits (None: leave effects out), and their fingerprints.
+
+    genes: gene_key, symbol, with Ensembl ids as index: of the canonical matrix.
+    """
 
     dataset: str
     tables: Tables
     fits: Sequence[StoredFit] | None
     fingerprint: str
     effects_fingerprint: str | None
+    genes: pd.DataFrame
     finish: Callable[[Connection], None] = field(default=lambda connection: None)
 
     @property
@@ -289,9 +292,7 @@ def _replace_annotations(connection: Connection, tables: Tables, own: dict[str, 
 
 def _upsert_fits(connection: Connection, load: Load) -> None:
     fits = list(load.fits or ())
-    keys = sorted({int(key) for stored in fits for key in stored.gene_keys})
-    genes = pd.DataFrame({"gene_key": keys, "gene_id": [gene_id_of(key) for key in keys], "status": "unchecked"})
-    insert_new(connection, "gene", genes)
+    _insert_genes(connection, load)
     sets = {_feature_set_id(stored): stored for stored in fits}
     insert_new(
         connection,
@@ -310,6 +311,19 @@ def _upsert_fits(connection: Connection, load: Load) -> None:
             {"dataset_id": load.dataset_id},
         )
     upsert(connection, "fit", pd.DataFrame([_fit_row(load, stored) for stored in fits]))
+
+
+def _insert_genes(connection: Connection, load: Load) -> None:
+    """Add genes that no imported vocabulary has brought, with the source's own labels."""
+    table = pd.DataFrame(
+        {
+            "gene_key": load.genes["gene_key"].to_numpy(),
+            "gene_id": load.genes.index.to_numpy(),
+            "symbol": load.genes["symbol"].astype(object).to_numpy(),
+            "status": "unchecked",
+        }
+    )
+    insert_new(connection, "gene", table)
 
 
 def _feature_set_id(stored: StoredFit) -> int:

@@ -16,10 +16,24 @@ import pandas as pd
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from pbdb import artefacts, files, fits, genes, ledger, locks, registry, rows, server, transform, validate, vocabulary
+from pbdb import (
+    artefacts,
+    canonical,
+    files,
+    fits,
+    ledger,
+    locks,
+    registry,
+    rows,
+    server,
+    transform,
+    validate,
+    vocabulary,
+)
 from pbdb.config import Settings
 from pbdb.effects import Options
-from pbdb.errors import PbdbError, ServerError, VocabularyError
+from pbdb.errors import PbdbError, ServerError
+from pbdb.gene_mapper import GeneMapper, gene_mapper
 from pbdb.ledger import Entry, Stage
 from pbdb.load import Load, publish
 from pbdb.pubchem import Lookup
@@ -249,6 +263,7 @@ class _Run:
                 stored,
                 self.fingerprint,
                 self.effects_fingerprint if stored is not None else None,
+                canonical.read_annotations(self.matrix)[1],
                 self._finish,
             )
             publish(self.engine, load, self.reporter.progress)
@@ -280,21 +295,10 @@ class _Run:
         paths = {key: file.path for key, file in self.located.items()}
         return Files(self.source.files_of(self.dataset), paths)
 
-    def _mapper(self, opened: Files) -> transform.GeneMapper:
+    def _mapper(self, opened: Files) -> GeneMapper:
         with self.engine.connect() as connection:
             known = vocabulary.gene_vocabulary(connection)
-        readout, features = self.source.assay.readout, self.source.features
-        if features.names == "symbol":
-            if known is None:
-                raise VocabularyError(
-                    f"Source '{self.source.key}' names its genes by symbol, which needs a gene vocabulary: "
-                    "run `pbdb vocab import genes FILE` (or `pbdb vocab fetch genes`) first."
-                )
-            return lambda names: genes.resolve_symbols(names, known, readout, features.aliases)
-        if features.table is not None:
-            table = features.table(opened)
-            return lambda names: genes.resolve_probes(names, table, known, readout, features.drop_sharing)
-        return lambda names: genes.resolve_ids(names, known, readout)
+        return gene_mapper(self.source, opened, known)
 
     def _is_simulated(self) -> bool:
         """Simulated releases carry the truth that was planted; published ones do not."""

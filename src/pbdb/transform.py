@@ -17,11 +17,11 @@ import scipy.sparse as sp
 from pbdb import units
 from pbdb.canonical import Writer
 from pbdb.errors import DataError
-from pbdb.genes import GeneMap
+from pbdb.gene_mapper import GeneMapper
+from pbdb.genes import GeneMap, gene_id_of
 from pbdb.source import Block, Column, Constant, Files, Mapped, Samples, Source
 
-GeneMapper = Callable[[list[str]], GeneMap]
-VERSION = 1
+VERSION = 2
 COUNTS_LOOKED_AT = 1 << 20
 
 
@@ -56,7 +56,7 @@ def transform(
 ) -> tuple[pd.DataFrame, Report]:
     """Write the canonical matrix of a dataset and return its samples.
 
-    mapper: from the feature names of a block to genes. Memory is bounded by one block and the sample table.
+    mapper: how feature names become genes. Memory is bounded by one block and the sample table.
     The table has the columns of `canonical_samples`; its rows stand in the order of the matrix.
 
     Raises:
@@ -74,7 +74,9 @@ def transform(
             progress(writer.n_rows)
         samples = _all(tables, source)
         _fill(report, samples, writer)
-        writer.finish(standard_obs(source, dataset, samples), _var(writer), {"pbdb": json.dumps(report.as_dict())})
+        writer.finish(
+            standard_obs(source, dataset, samples), _var(writer, maps), {"pbdb": json.dumps(report.as_dict())}
+        )
     except BaseException:
         writer.abandon()
         raise
@@ -88,22 +90,26 @@ class _Maps:
         self._mapper, self._report = mapper, report
         self._known: dict[int, GeneMap] = {}
         self._seen: set[str] = set()
+        self.symbols = mapper.symbols
+        self.merged: set[int] = set()
 
     def of(self, features: npt.NDArray[Any]) -> GeneMap:
         names = [str(name) for name in features]
         key = hash(tuple(names))
         if key not in self._known:
-            self._known[key] = self._mapper(names)
+            self._known[key] = self._mapper.resolve(names)
             self._count(names, self._known[key])
         return self._known[key]
 
     def _count(self, names: list[str], found: GeneMap) -> None:
         """Count each feature once, on whichever plate it stands first."""
+        sources = np.bincount(found.target_index, minlength=len(found.gene_keys))
+        self.merged.update(found.gene_keys[sources > 1].tolist())
         if not self._seen:
             self._report.genes.update(found.counts)
             self._report.genes["genes"] = len(found.gene_keys)
         elif new := [name for name in names if name not in self._seen]:
-            self._report.genes.update(self._mapper(new).counts)
+            self._report.genes.update(self._mapper.resolve(new).counts)
         self._seen.update(names)
 
 
@@ -283,11 +289,14 @@ def _fill(report: Report, samples: pd.DataFrame, writer: Writer) -> None:
     report.genes["genes"] = report.n_genes
 
 
-def _var(writer: Writer) -> pd.DataFrame:
-    from pbdb.genes import gene_id_of
-
-    keys = writer.gene_keys
-    return pd.DataFrame({"gene_key": keys}, index=pd.Index([gene_id_of(int(key)) for key in keys], name="ensembl_id"))
+def _var(writer: Writer, maps: _Maps) -> pd.DataFrame:
+    keys = writer.gene_keys.tolist()
+    columns = {
+        "gene_key": writer.gene_keys,
+        "symbol": pd.Series([maps.symbols.get(key) for key in keys], dtype=object).astype("category").array,
+        "is_merged": [key in maps.merged for key in keys],
+    }
+    return pd.DataFrame(columns, index=pd.Index([gene_id_of(key) for key in keys], name="ensembl_id"))
 
 
 def standard_obs(source: Source, dataset: str, samples: pd.DataFrame) -> pd.DataFrame:

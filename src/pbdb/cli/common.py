@@ -50,6 +50,7 @@ def say(message: str) -> None:
 def show_json(value: Any) -> None:
     """Print a value as JSON; what JSON lacks becomes text, NaN and infinity null."""
     click.echo(json.dumps(_plain(value), indent=2, default=str))
+    sys.stdout.flush()
 
 
 def _plain(value: Any) -> Any:
@@ -77,6 +78,7 @@ def show_table(rows: Iterable[Sequence[object]], header: Sequence[str]) -> None:
         table.add_row(*(_shown(cell) for cell in row))
     console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else 400, highlight=False, markup=False)
     console.print(table)
+    sys.stdout.flush()
 
 
 def _shown(cell: object) -> str:

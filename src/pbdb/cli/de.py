@@ -1,0 +1,79 @@
+"""pbdb de: differential expression of anyone's plates, without a database."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pbdb.cli.common import TerminalReporter, examples, json_option, plain, say, settings, show_json, show_table
+
+A_PATH = click.Path(path_type=Path)
+
+
+@click.group()
+def de() -> None:
+    """Estimate effects from a matrix and a sample sheet, without a database."""
+
+
+class Span(click.ParamType):
+    """`adaptive`, or a share of the genes."""
+
+    name = "adaptive|NUMBER"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the number, or the word."""
+        try:
+            return value if value == "adaptive" else float(value)
+        except ValueError:
+            self.fail(f"'{value}' is neither adaptive nor a number.", param, ctx)
+
+
+@examples(
+    "pbdb de run --matrix counts.csv.gz --samples samples.csv --readout counts --out effects.parquet",
+    "pbdb de run --matrix plates.h5ad --samples samples.csv --readout counts --mode replicate --out wells.parquet",
+    "pbdb de run --matrix l3.parquet --samples samples.csv --readout log2_intensity --out effects.parquet --json",
+)
+@de.command()
+@click.option("--matrix", required=True, type=A_PATH, help="Genes x samples (.csv, .tsv, .parquet, 10x folder), .h5ad.")
+@click.option("--samples", required=True, type=A_PATH, help="Sample sheet, one row per column of the matrix.")
+@click.option("--readout", required=True, type=click.Choice(["counts", "log2_intensity"]), help="What the values are.")
+@click.option("--out", required=True, type=A_PATH, help="Parquet file to write.")
+@click.option("--method", type=click.Choice(["voom", "trend", "deseq2"]), help="By default voom for counts, else trend.")
+@click.option("--mode", type=click.Choice(["pooled", "replicate"]), default="pooled", show_default=True,
+              help="Effects of conditions, or of every treated sample.")
+@click.option("--span", type=Span(), default="adaptive", show_default=True, help="Span of voom's trend.")
+@click.option("--batching", type=click.Choice(["none", "published"]), default="none", show_default=True,
+              help="One fit per context, or the batches of the published runs.")
+@click.option("--filter", type=click.Choice(["floor", "limma", "none"]), default="floor", show_default=True,
+              help="Expression filter for counts.")
+@click.option("--no-filter", is_flag=True, help="The same as --filter none.")
+@click.option("--no-norm", is_flag=True, help="Take library sizes as they are, without TMM.")
+@click.option("--robust/--no-robust", default=True, show_default=True, help="Tolerate genes of outlying variance.")
+@click.option("--min-cells", type=click.IntRange(0), default=0, show_default=True,
+              help="Leave out samples of fewer cells (column n_cells).")
+@click.option("--threads", type=click.IntRange(1), help="Threads to use; by default all.")
+@click.option("--report", type=A_PATH, help="Where to write the report; by default beside --out.")
+@json_option
+def run(matrix: Path, samples: Path, out: Path, report: Path | None, as_json: bool, **chosen: Any) -> None:
+    """Estimate the effect of every condition against the vehicle of its time and context.
+
+    The sheet needs the columns sample_id, compound, dose_um, time_h, plate and is_control; context, stratum, well
+    and n_cells are optional. Every context and stratum is fitted by itself. The output has one row per condition
+    and gene; a condition that cannot be estimated has one row that says why.
+    """
+    from pbdb import de_run
+
+    report = report or out.with_suffix(".report.json")
+    reporter = TerminalReporter(quiet=as_json)
+    found = de_run.run(matrix, samples, out, _choices(**chosen), reporter.progress)
+    report.write_text(json.dumps(plain(found), indent=2) + "\n", encoding="utf-8")
+    if found["ignored_columns"]:
+        say(f"Columns of the sheet that were not read: {', '.join(found['ignored_columns'])}.")
+    if as_json:
+        show_json(found)
+        return
+    reporter.stage("written", f"{found['rows']:,} rows to {out}, the report to {report}")
+    show_table([_row(fit) for fit in found["fits"]], ["context", "stratum", "batch", "samples", "genes", "effects"])

@@ -1,0 +1,105 @@
+"""pbdb demo: simulate a small DRUG-seq release, load it, and look at it."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from pbdb.cli.common import TerminalReporter, examples, say, settings, show_table
+from pbdb.config import Settings
+
+SOURCE = "drugseq"
+SHOWN_COMPOUND, SHOWN_DOSE_UM = "bortezomib", 1.0
+SHOWN_GENES = 12
+
+
+@examples("pbdb demo")
+@click.command()
+def demo() -> None:
+    """Simulate a small DRUG-seq release with planted effects, load it, and show what is in the database.
+
+    The demo has a home and a server of its own, in the folder `demo` of PBDB_HOME, and touches nothing else. A
+    second run finds everything done.
+    """
+    found = settings()
+    own = replace(found, home=found.home / "demo", database_url=None)
+    release = own.home / "release"
+    _simulate(release)
+    _load(own, release)
+    _show_coverage(own)
+    _show_next(own, _show_effects(own, release))
+
+
+def _simulate(release: Path) -> None:
+    from pbdb.simulate import drugseq
+
+    if (release / "SHA256SUMS").is_file():
+        return
+    _command(f"pbdb simulate {SOURCE} --out {shlex.quote(str(release))}")
+    release.mkdir(parents=True, exist_ok=True)
+    truth = drugseq.write(release)
+    say(f"          {sum(truth.wells.values()):,} wells on 12 plates; {len(truth.effects):,} effects planted")
+
+
+def _load(own: Settings, release: Path) -> None:
+    from pbdb import database, registry, run
+
+    _command(f"pbdb etl load {SOURCE} --from {shlex.quote(str(release))}")
+    database.ready(own)
+    run.load_source(registry.get(SOURCE), own, run.Choices(folder=release), reporter=TerminalReporter())
+
+
+def _show_coverage(own: Settings) -> None:
+    from pbdb import database
+
+    columns = "dataset, context_name, n_compounds, n_conditions, n_samples, n_control, n_effects, n_genes"
+    _command(f'pbdb sql "SELECT {columns} FROM coverage"')
+    found = database.connect(own).sql(f"SELECT {columns} FROM coverage")
+    show_table(found.itertuples(index=False, name=None), list(found.columns))
+
+
+def _show_effects(own: Settings, release: Path) -> str:
+    """Show the strongest effects of one compound beside what was planted; return its InChIKey."""
+    import pandas as pd
+
+    from pbdb import database
+
+    truth = pd.read_csv(release / "truth.csv")
+    planted = truth[(truth["compound"] == SHOWN_COMPOUND) & (truth["dose_um"] == SHOWN_DOSE_UM)]
+    key = {"inchikey": planted["inchikey"].iloc[0], "dose_um": SHOWN_DOSE_UM}
+    query = (
+        "SELECT gene_id, log2_fc, se, p_adj FROM condition_effect "
+        "WHERE inchikey = %(inchikey)s AND dose_um = %(dose_um)s ORDER BY abs(log2_fc) DESC"
+    )
+    found = (
+        database.connect(own)
+        .sql(query, key)
+        .merge(planted[["gene_id", "gene_symbol", "log2_fc"]], on="gene_id", how="left", suffixes=("", "_planted"))
+    )
+    both = found.dropna(subset=["log2_fc_planted"])
+    found["gene_symbol"] = found["gene_symbol"].fillna(found["gene_id"])
+    columns = ["gene_symbol", "log2_fc", "log2_fc_planted", "se", "p_adj"]
+    say(f"\nStrongest effects of {SHOWN_COMPOUND} at {SHOWN_DOSE_UM:g} uM, beside what was planted:")
+    top = found[columns].head(SHOWN_GENES).astype(object)
+    show_table(top.where(top.notna(), None).itertuples(index=False, name=None), columns)
+    r = both["log2_fc"].corr(both["log2_fc_planted"])
+    say(f"Over the {len(both)} planted genes that were tested, estimate and truth correlate with r = {r:.3f}.")
+    return str(key["inchikey"])
+
+
+def _show_next(own: Settings, inchikey: str) -> None:
+    query = (
+        "SELECT inchikey, dose_um, log2_fc, p_adj FROM gene_response WHERE gene_symbol = 'HMOX1' ORDER BY log2_fc DESC"
+    )
+    say("\nTo go on, use the demo's database and try:")
+    click.echo(f"  export PBDB_HOME={shlex.quote(str(own.home))}")
+    click.echo(f"  pbdb compound show {inchikey}")
+    click.echo(f'  pbdb sql "{query}"')
+    click.echo("  pbdb db psql")
+
+
+def _command(line: str) -> None:
+    say(f"\n$ {line}")
