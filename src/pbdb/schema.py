@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -16,12 +17,13 @@ from psycopg.errors import DependentObjectsStillExist
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import InternalError
 
-from pbdb import ground, locks, shipped, views
+from pbdb import catalog, ground, locks, shipped, views
 from pbdb.errors import SchemaError
 from pbdb.models import SCHEMA, Base
 from pbdb.models.rules import OWNER
 
 VERSION_TABLE = "alembic_version"
+ONE_AT_A_TIME = threading.Lock()  # Alembic's context is one for the whole process
 LOCK = locks.key_of("pbdb schema")
 
 log = logging.getLogger(__name__)
@@ -53,13 +55,22 @@ def require_head(connection: Connection) -> None:
     Raises:
         SchemaError: they are not; the sentence says what to run.
     """
-    found = current(connection)
-    if found is None:
-        raise SchemaError("The database has no schema of pbdb yet: run `pbdb db upgrade`.")
-    if found not in _known():
-        raise SchemaError(f"The schema is at revision {found}, which this version of pbdb does not know: update pbdb.")
-    if found != head() or not views.is_current(connection):
-        raise SchemaError(f"The schema is at revision {found}, older than this pbdb ({head()}): run `pbdb db upgrade`.")
+    if (problem := _behind(connection) or _views_behind(connection)) is not None:
+        raise SchemaError(problem)
+
+
+def check(engine: Engine) -> list[str]:
+    """What is wrong with the schema, one sentence each; empty where all is as this version made it.
+
+    Tables are compared with the models, views by their fingerprint; what has no comment is listed too.
+    """
+    with engine.connect() as connection, connection.begin() as transaction:
+        if (behind := _behind(connection)) is not None:
+            return [behind]
+        views_behind = _views_behind(connection)
+        found = catalog.differences(connection)
+        transaction.rollback()
+    return found if views_behind is None else [views_behind, *found]
 
 
 def current(connection: Connection) -> str | None:
@@ -157,11 +168,31 @@ def _is_ours(name: str | None, kind: str, parents: Any) -> bool:
 
 
 def _through_the_door(bind: Engine | Connection, verb: Callable[[Config, str], None], revision: str) -> None:
-    if isinstance(bind, Connection):
-        verb(config(bind), revision)
-        return
-    with bind.begin() as connection:
-        verb(config(connection), revision)
+    if isinstance(bind, Engine):
+        with bind.begin() as connection:
+            _through_the_door(connection, verb, revision)
+    else:
+        with ONE_AT_A_TIME:
+            verb(config(bind), revision)
+
+
+def _behind(connection: Connection) -> str | None:
+    found = current(connection)
+    if found is None:
+        return "The database has no schema of pbdb yet: run `pbdb db upgrade`."
+    if found not in _known():
+        return f"The schema is at revision {found}, which this version of pbdb does not know: update pbdb."
+    if found != head():
+        return f"The schema is at revision {found}, behind this version of pbdb ({head()}): run `pbdb db upgrade`."
+    return None
+
+
+def _views_behind(connection: Connection) -> str | None:
+    if gone := views.missing(connection):
+        return f"Views are missing from schema {ground.VIEWS} ({', '.join(gone)}): run `pbdb db upgrade`."
+    if not views.is_current(connection):
+        return f"The views of schema {ground.VIEWS} are not those of this version of pbdb: run `pbdb db upgrade`."
+    return None
 
 
 def _script() -> ScriptDirectory:
