@@ -1,0 +1,85 @@
+"""A login without superuser rights: what the door needs of an administrator, and what it then does by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import psycopg
+import pytest
+from rows import add_genes, add_world
+from support import external_server, throwaway_home
+
+from pbdb import partitions, schema, server
+from pbdb.config import Settings
+from pbdb.errors import SchemaError
+
+
+@pytest.fixture(params=[16, 18])
+def administrator(request: pytest.FixtureRequest) -> Iterator[Settings]:
+    """The superuser of a server of its own, for roles belong to servers."""
+    with throwaway_home() as home, external_server(home, request.param) as settings:
+        yield settings
+
+
+@pytest.fixture
+def lab(administrator: Settings) -> Settings:
+    """A login that may create roles and schemas, and nothing else."""
+    _as_administrator(
+        administrator, "CREATE ROLE lab LOGIN CREATEROLE PASSWORD 'sesame'", "GRANT CREATE ON DATABASE pbdb TO lab"
+    )
+    return replace(administrator, database_url=str(administrator.database_url).replace("postgres:sesame", "lab:sesame"))
+
+
+def _as_administrator(administrator: Settings, *statements: str) -> None:
+    with server.connect(administrator, autocommit=True) as connection:
+        for statement in statements:
+            connection.execute(statement.encode())
+
+
+def test_a_plain_login_builds_loads_and_checks(administrator: Settings, lab: Settings) -> None:
+    with pytest.raises(SchemaError, match="let an administrator run CREATE EXTENSION vector SCHEMA public"):
+        schema.upgrade(server.engine(lab))
+    _as_administrator(administrator, "CREATE EXTENSION vector SCHEMA public")
+    engine = server.engine(lab)
+    schema.upgrade(engine)
+    with engine.begin() as connection:
+        add_genes(connection)
+        add_world(connection, 1000, "open", is_redistributable=True)
+    assert schema.check(engine) == []
+    with server.connect(lab, role="pbdb_public") as public:
+        assert public.execute("SELECT count(*) FROM condition_effect").fetchone() == (2,)
+    schema.downgrade(engine, "base")
+    schema.upgrade(engine)
+
+
+def test_another_login_may_load_and_replace_once_it_is_a_member(administrator: Settings, lab: Settings) -> None:
+    _as_administrator(
+        administrator, "CREATE EXTENSION vector SCHEMA public", "CREATE ROLE other LOGIN PASSWORD 'sesame'"
+    )
+    schema.upgrade(server.engine(lab))
+    other = replace(lab, database_url=str(lab.database_url).replace("lab:", "other:"))
+    with pytest.raises(psycopg.errors.InsufficientPrivilege), server.connect(other) as connection:
+        connection.execute("INSERT INTO core.gene (gene_key) VALUES (1)")
+    _as_administrator(administrator, "GRANT pbdb_owner TO other")
+    with server.engine(other).begin() as loading:
+        add_genes(loading)
+        add_world(loading, 1000, "open")
+    with server.engine(lab).begin() as reloading:
+        name = partitions.create_standalone(reloading, "effect", "open", 1000, "again")
+        partitions.swap(reloading, "effect", 1000, name)
+
+
+def test_roles_of_another_owner_are_asked_for(administrator: Settings, lab: Settings) -> None:
+    _as_administrator(administrator, "CREATE EXTENSION vector SCHEMA public", "CREATE ROLE pbdb_owner")
+    major = server.ensure_running(lab).major
+    if major < 16:  # a login that may create roles may then grant any
+        pytest.skip("needs PostgreSQL 16")
+    with pytest.raises(SchemaError, match="no member of the role pbdb_owner: let an administrator grant it"):
+        schema.upgrade(server.engine(lab))
+
+
+def test_a_schema_of_another_program_is_left_alone(administrator: Settings) -> None:
+    _as_administrator(administrator, "CREATE SCHEMA core")
+    with pytest.raises(SchemaError, match="Schema 'core' belongs to 'postgres', not to pbdb_owner"):
+        schema.upgrade(server.engine(administrator))
