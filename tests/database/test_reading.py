@@ -1,0 +1,54 @@
+"""What readers get: signatures as AnnData equal the rows of the views."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from pbdb import registry, run
+from pbdb.database import connect
+from pbdb.errors import QueryError, SchemaError
+from pbdb.simulate import drugseq
+
+
+@pytest.fixture
+def loaded(database, tmp_path):
+    release = tmp_path / "release"
+    release.mkdir()
+    drugseq.write(release, compounds=10, plates=3, genes=400)
+    run.load_source(registry.get("drugseq"), database, run.Choices(folder=release))
+    return database
+
+
+def test_signatures_hold_the_numbers_of_the_views(loaded):
+    db = connect(loaded)
+    signatures = db.signatures(dataset="drugseq")
+    rows = db.sql("SELECT effect_id, gene_id, log2_fc, se, p_adj FROM condition_effect")
+    assert signatures.shape == (rows["effect_id"].nunique(), rows["gene_id"].nunique())
+    effects = signatures.obs_names.get_indexer(rows["effect_id"].astype(str))
+    genes = signatures.var_names.get_indexer(rows["gene_id"])
+    assert np.array_equal(signatures.X[effects, genes], rows["log2_fc"].to_numpy(np.float32))
+    assert np.allclose(10.0 ** -signatures.layers["neg_log10_p_adj"][effects, genes], rows["p_adj"], rtol=1e-5)
+
+
+def test_signatures_can_be_of_one_compound(loaded):
+    db = connect(loaded)
+    name = db.sql("SELECT compound_name FROM condition WHERE NOT is_vehicle LIMIT 1").iloc[0, 0]
+    found = db.signatures(compound=name)
+    assert set(found.obs["compound_name"]) == {name}
+
+
+def test_a_selection_without_effects_is_a_sentence(loaded):
+    with pytest.raises(QueryError, match="No estimated effect"):
+        connect(loaded).signatures(dataset="none")
+
+
+def test_parameters_are_values_not_text(loaded):
+    db = connect(loaded)
+    found = db.sql("SELECT %(name)s AS name", {"name": "'; DROP TABLE core.effect; --"})
+    assert found.iloc[0, 0] == "'; DROP TABLE core.effect; --"
+
+
+def test_an_external_database_without_schema_says_what_to_run(empty_database):
+    with pytest.raises(SchemaError, match="pbdb db upgrade"):
+        connect(empty_database)
