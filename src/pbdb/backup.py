@@ -66,8 +66,8 @@ def restore(settings: Settings, file: Path, *, replace: bool = False) -> None:
         _refuse_older(manifest["postgres"], major)
         if row != (True,) and not replace:
             raise ServerError(
-                f"The database '{connection.info.dbname}' is not empty: restore into a new PBDB_HOME or database, "
-                "or say --replace to drop everything in it first."
+                f"The database '{target.parameters.get('dbname', '')}' is not empty: restore into a new PBDB_HOME or "
+                "database, or say --replace to drop everything in it first."
             )
         _run_restore(target, archive, major, replace=replace)
     with server.connect(settings, autocommit=True) as connection:
@@ -111,16 +111,8 @@ def _dump(source: Server, major: int, output: IO[bytes]) -> None:
 def _run_restore(target: Server, archive: zipfile.ZipFile, major: int, *, replace: bool) -> None:
     """Feed psql with one transaction; without its COMMIT at the end nothing has happened."""
     environment = server.client_environment(target)
-    psql = [
-        server.client_program("psql", target),
-        "-X",
-        "-q",
-        "--no-password",
-        "-v",
-        "ON_ERROR_STOP=1",
-        "-o",
-        os.devnull,
-    ]
+    words = ["-X", "-q", "--no-password", "--set=ON_ERROR_STOP=1", f"--output={os.devnull}"]
+    psql = [server.client_program("psql", target), *words]
     pg_restore = [server.client_program("pg_restore", target, _client_version(major)), "-f", "-"]
     with tempfile.TemporaryFile() as errors:
         shell = subprocess.Popen(psql, env=environment, stdin=subprocess.PIPE, stderr=errors)

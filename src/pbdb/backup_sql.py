@@ -37,7 +37,7 @@ FROM role
 UNION ALL
 SELECT format('GRANT %I TO %I%s;', granted.rolname, member.rolname, CASE
     WHEN options ? 'set_option' THEN format(' WITH ADMIN %s, INHERIT %s, SET %s',
-        m.admin_option, options ->> 'inherit_option', options ->> 'set_option')
+        options ->> 'admin_option', options ->> 'inherit_option', options ->> 'set_option')
     WHEN m.admin_option THEN ' WITH ADMIN OPTION' END)
 FROM pg_auth_members m CROSS JOIN to_jsonb(m) options
 JOIN role member ON member.oid = m.member JOIN pg_roles granted ON granted.oid = m.roleid

@@ -1,0 +1,67 @@
+"""docker-compose.yml: what a server for several users needs, and nothing open to the network."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+
+@pytest.fixture(scope="module")
+def text(root: Path) -> str:
+    return (root / "docker-compose.yml").read_text()
+
+
+@pytest.fixture(scope="module")
+def services(text: str) -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load(text)["services"]
+    return found
+
+
+def test_plain_start_brings_the_database_alone(services: dict[str, Any]) -> None:
+    assert [name for name, service in services.items() if "profiles" not in service] == ["postgres"]
+    assert services["metabase"]["profiles"] == ["bi"]
+
+
+def test_images_are_pinned(services: dict[str, Any]) -> None:
+    assert services["postgres"]["image"] == "pgvector/pgvector:pg18"
+    tags = [service["image"].rpartition(":")[2] for service in services.values()]
+    assert all(re.fullmatch(r"pg\d+|v\d+\.\d+\.\d+", tag) for tag in tags)
+
+
+def test_every_port_is_bound_to_loopback(services: dict[str, Any]) -> None:
+    ports = [port for service in services.values() for port in service["ports"]]
+    assert len(ports) == 2 and all(port.startswith("127.0.0.1:") for port in ports)
+
+
+def test_data_lie_in_named_volumes_where_images_from_18_on_want_them(text: str, services: dict[str, Any]) -> None:
+    mounts = dict(mount.split(":") for service in services.values() for mount in service["volumes"])
+    assert mounts["database"] == "/var/lib/postgresql"
+    assert set(mounts) == set(yaml.safe_load(text)["volumes"])
+
+
+def test_every_service_has_a_healthcheck(services: dict[str, Any]) -> None:
+    assert all({"test", "interval", "timeout", "retries"} <= set(s["healthcheck"]) for s in services.values())
+    assert "pg_isready --host=127.0.0.1" in services["postgres"]["healthcheck"]["test"][1]
+    assert services["metabase"]["depends_on"] == {"postgres": {"condition": "service_healthy"}}
+
+
+def test_the_password_comes_from_the_environment(services: dict[str, Any]) -> None:
+    assert services["postgres"]["environment"]["POSTGRES_PASSWORD"] == "${PBDB_PASSWORD:-pbdb}"
+
+
+def test_the_address_in_the_comment_is_that_of_the_service(text: str, services: dict[str, Any]) -> None:
+    found = re.search(r"PBDB_DATABASE_URL=postgresql://(\w+):(\w+)@127\.0\.0\.1:(\d+)/(\w+)", text)
+    assert found is not None
+    environment = services["postgres"]["environment"]
+    assert found.groups() == (environment["POSTGRES_USER"], "pbdb", "5432", environment["POSTGRES_DB"])
+
+
+def test_the_server_is_set_for_bulk_loads(services: dict[str, Any]) -> None:
+    command = services["postgres"]["command"]
+    options = dict(word.split("=") for word in command if "=" in word)
+    assert (options["wal_level"], options["max_wal_senders"], options["max_wal_size"]) == ("minimal", "0", "8GB")
+    assert command[0] == "postgres" and command[1::2] == ["-c"] * len(options)
