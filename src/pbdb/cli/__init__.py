@@ -13,6 +13,7 @@ from pbdb.errors import PbdbError
 COMMANDS = {
     "compound": "pbdb.cli.compound:compound",
     "db": "pbdb.cli.db:db",
+    "de": "pbdb.cli.de:de",
     "demo": "pbdb.cli.demo:demo",
     "dictionary": "pbdb.cli.dictionary:dictionary",
     "etl": "pbdb.cli.etl:etl",

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import click
 
-from pbdb.cli.common import TerminalReporter, examples, json_option, plain, say, settings, show_json, show_table
+from pbdb.cli.common import TerminalReporter, examples, json_option, say, settings, show_json, show_table
 
 A_PATH = click.Path(path_type=Path)
 
@@ -18,7 +17,7 @@ def de() -> None:
     """Estimate effects from a matrix and a sample sheet, without a database."""
 
 
-class Span(click.ParamType):
+class Span(click.ParamType[Any]):
     """`adaptive`, or a share of the genes."""
 
     name = "adaptive|NUMBER"
@@ -41,19 +40,41 @@ class Span(click.ParamType):
 @click.option("--samples", required=True, type=A_PATH, help="Sample sheet, one row per column of the matrix.")
 @click.option("--readout", required=True, type=click.Choice(["counts", "log2_intensity"]), help="What the values are.")
 @click.option("--out", required=True, type=A_PATH, help="Parquet file to write.")
-@click.option("--method", type=click.Choice(["voom", "trend", "deseq2"]), help="By default voom for counts, else trend.")
-@click.option("--mode", type=click.Choice(["pooled", "replicate"]), default="pooled", show_default=True,
-              help="Effects of conditions, or of every treated sample.")
+@click.option(
+    "--method", type=click.Choice(["voom", "trend", "deseq2"]), help="By default voom for counts, else trend."
+)
+@click.option(
+    "--mode",
+    type=click.Choice(["pooled", "replicate"]),
+    default="pooled",
+    show_default=True,
+    help="Effects of conditions, or of every treated sample.",
+)
 @click.option("--span", type=Span(), default="adaptive", show_default=True, help="Span of voom's trend.")
-@click.option("--batching", type=click.Choice(["none", "published"]), default="none", show_default=True,
-              help="One fit per context, or the batches of the published runs.")
-@click.option("--filter", type=click.Choice(["floor", "limma", "none"]), default="floor", show_default=True,
-              help="Expression filter for counts.")
+@click.option(
+    "--batching",
+    type=click.Choice(["none", "published"]),
+    default="none",
+    show_default=True,
+    help="One fit per context, or the batches of the published runs.",
+)
+@click.option(
+    "--filter",
+    type=click.Choice(["floor", "limma", "none"]),
+    default="floor",
+    show_default=True,
+    help="Expression filter for counts.",
+)
 @click.option("--no-filter", is_flag=True, help="The same as --filter none.")
 @click.option("--no-norm", is_flag=True, help="Take library sizes as they are, without TMM.")
 @click.option("--robust/--no-robust", default=True, show_default=True, help="Tolerate genes of outlying variance.")
-@click.option("--min-cells", type=click.IntRange(0), default=0, show_default=True,
-              help="Leave out samples of fewer cells (column n_cells).")
+@click.option(
+    "--min-cells",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Leave out samples of fewer cells (column n_cells).",
+)
 @click.option("--threads", type=click.IntRange(1), help="Threads to use; by default all.")
 @click.option("--report", type=A_PATH, help="Where to write the report; by default beside --out.")
 @json_option
@@ -66,14 +87,35 @@ def run(matrix: Path, samples: Path, out: Path, report: Path | None, as_json: bo
     """
     from pbdb import de_run
 
-    report = report or out.with_suffix(".report.json")
     reporter = TerminalReporter(quiet=as_json)
-    found = de_run.run(matrix, samples, out, _choices(**chosen), reporter.progress)
-    report.write_text(json.dumps(plain(found), indent=2) + "\n", encoding="utf-8")
+    report_to = report or out.with_suffix(".report.json")
+    found = de_run.run(matrix, samples, out, _choices(**chosen), report_to=report_to, progress=reporter.progress)
     if found["ignored_columns"]:
         say(f"Columns of the sheet that were not read: {', '.join(found['ignored_columns'])}.")
     if as_json:
         show_json(found)
         return
-    reporter.stage("written", f"{found['rows']:,} rows to {out}, the report to {report}")
+    reporter.stage("written", f"{found['rows']:,} rows to {out}, the report to {report_to}")
     show_table([_row(fit) for fit in found["fits"]], ["context", "stratum", "batch", "samples", "genes", "effects"])
+
+
+def _choices(*, method: str | None, threads: int | None, no_filter: bool, no_norm: bool, **chosen: Any) -> Any:
+    from pbdb.de_run import Choices
+    from pbdb.effects import Options
+
+    rule = chosen.pop("filter")
+    options = Options(
+        readout=chosen.pop("readout"),
+        method=None if method == "deseq2" else method,  # type: ignore[arg-type]
+        span=chosen.pop("span"),
+        filter="none" if no_filter else rule,
+        normalise=not no_norm,
+        robust=chosen.pop("robust"),
+        threads=threads or settings().workers,
+    )
+    return Choices(options, deseq2=method == "deseq2", **chosen)
+
+
+def _row(fit: dict[str, Any]) -> list[Any]:
+    effects = ", ".join(f"{n:,} {status}" for status, n in fit["effects"].items())
+    return [fit["context"], fit["stratum"], fit["batch"], fit["n_samples"], fit.get("genes_tested"), effects]
