@@ -99,16 +99,17 @@ def _add_samples(connection: Connection, base: int) -> None:
         where = {"condition_id": base + key, "dataset_id": base, "source_compound_id": base + compound}
         what = {"context_id": context, "dose_fm": dose_fm, "time_h": 24, "is_vehicle": dose_fm == 0, "n_samples": 2}
         insert(connection, "condition", where | what)
-    for key, condition, compound, in_fit in (
-        (41, 31, 10, True),
-        (42, 31, 10, True),
-        (43, 32, 11, True),
-        (44, 32, 11, True),
-        (45, 33, 12, False),
+    for key, condition, compound, dose_fm in (
+        (41, 31, 10, 0),
+        (42, 31, 10, 0),
+        (43, 32, 11, 10**9),
+        (44, 32, 11, 10**9),
+        (45, 33, 12, 10**10),
     ):
+        flags = ["low_counts"] if key == 45 else []
         who = {"sample_id": base + key, "dataset_id": base, "source_sample": f"w{base + key}", "plate_id": base + 20}
         what = {"condition_id": base + condition, "source_compound_id": base + compound, "context_id": 1}
-        dose = {"time_h": 24, "is_vehicle": compound == 10, "in_fit": in_fit, "flags": [] if in_fit else ["low_counts"]}
+        dose = {"dose_fm": dose_fm, "time_h": 24, "is_vehicle": dose_fm == 0, "in_fit": not flags, "flags": flags}
         insert(connection, "sample", who | what | dose)
 
 
@@ -148,11 +149,17 @@ def add_match(connection: Connection, a: int, b: int) -> None:
     rule = {"inchikey_level": "inchikey", "compound_key": "WAE", "time_tolerance_h": 0, "dose_fold": 1}
     key = a * b
     insert(connection, "match", {"match_id": key, "tie_block_size": 1, "n_shared_compounds": 1} | pair | sides | rule)
-    statistic = {"metric": "spearman_all", "universe": "shared", "parameters": {}}
-    insert(connection, "agreement", {"agreement_id": key, "match_id": key, "n": 3, "value": 1} | statistic)
-    counts = dict.fromkeys(("n_matches", "n_defined", "n_compounds"), 1)
-    summary = {"agreement_summary_id": key, "interval_status": "degenerate", "parameters_hash": "0"}
-    insert(connection, "agreement_summary", summary | counts | pair | statistic)
+    peers = {"n_source_peers": 0, "n_source_centroid": 0, "is_capped": False, "parameters_id": key}
+    statistic = {"metric": "spearman_log2_fc", "n": 3, "value": 1} | peers
+    insert(connection, "agreement", {"match_id": key, "n_target_peers": 0, "n_target_centroid": 0} | statistic)
+    for base in (a, b):
+        if connection.execute(text(f"SELECT 1 FROM core.replicate_agreement WHERE dataset_id = {base}")).first() is None:
+            insert(connection, "replicate_agreement", {"condition_id": base + 32, "dataset_id": base, "n_pairs": 1} | statistic)
+    counts = dict.fromkeys(("n_matches", "n_defined", "n_rows", "n_compounds"), 1)
+    summary = {"agreement_summary_id": key, "interval_status": "degenerate", "quantity": "value", "parameters": {}}
+    how = {"inchikey_level": "inchikey", "time_tolerance_h": 0, "dose_window": 10, "code_version": "0"}
+    named = {"metric": "spearman_log2_fc", "parameters_id": key}
+    insert(connection, "agreement_summary", summary | counts | pair | how | named)
     split = {"split_id": a + b, "split": f"split {a + b}", "kind": "compound", "parameters": {}, "code_version": "0"}
     insert(connection, "split", split)
     members = ({"split_id": a + b, "condition_id": base + 32, "fold": "test"} for base in (a, b))
