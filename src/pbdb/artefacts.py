@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from pbdb.copytext import as_json
 from pbdb.rows import Tables
 
 
@@ -44,7 +45,7 @@ def read_tables(folder: Path) -> Tables:
 
 
 def _without_dicts(samples: pd.DataFrame) -> pd.DataFrame:
-    return samples.assign(attributes=samples["attributes"].map(json.dumps))
+    return samples.assign(attributes=samples["attributes"].map(as_json))
 
 
 def _with_dicts(samples: pd.DataFrame) -> pd.DataFrame:

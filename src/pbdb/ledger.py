@@ -13,6 +13,7 @@ from typing import Any, Literal
 from sqlalchemy import Engine, insert, select
 
 from pbdb import __version__
+from pbdb.copytext import as_json
 from pbdb.files import Located
 from pbdb.models import EtlRun
 from pbdb.source import Source
@@ -43,7 +44,7 @@ class Entry:
             "rows_in": self.rows_in,
             "rows_out": self.rows_out,
             "dropped": self.dropped,
-            "report": plain(self.report),
+            "report": json.loads(as_json(self.report)),
             "message": self.message,
             "seconds": self.seconds,
             "peak_mb": self.peak_mb,
@@ -95,8 +96,3 @@ def entries(engine: Engine, dataset: str | None = None) -> list[dict[str, Any]]:
         query = query.where(EtlRun.dataset == dataset)
     with engine.connect() as connection:
         return [dict(row._mapping) for row in connection.execute(query)]
-
-
-def plain(value: Any) -> Any:
-    """Make a report fit for JSON: numbers that JSON lacks become text."""
-    return json.loads(json.dumps(value, default=str), parse_constant=str)
