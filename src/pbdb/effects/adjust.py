@@ -26,7 +26,7 @@ def adjust_rows(neg_log10_p: AnyFloats) -> Floats:
     return out
 
 
-@njit(parallel=True, cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(parallel=True, cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _adjust_rows(rows: AnyFloats, out: Floats) -> None:
     for i in prange(len(rows)):
         row = rows[i].astype(np.float64)
@@ -91,7 +91,7 @@ class FitWide:
         return self._steps
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _count_rises(values: AnyFloats, n_tests: int) -> int:
     rises, highest = 0, 0.0
     for j in range(len(values)):
@@ -102,7 +102,7 @@ def _count_rises(values: AnyFloats, n_tests: int) -> int:
     return rises
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _find_rises(values: AnyFloats, n_tests: int, place: npt.NDArray[np.int64], adjusted: Floats) -> None:
     rises, highest = 0, 0.0
     for j in range(len(values)):

@@ -243,6 +243,11 @@ def _choose_genes(matrix: Matrix, common: shared.Shared, options: Options) -> tu
     if options.readout != "counts":
         return Kept(np.arange(matrix.shape[1]), "none", 0.0, 0.0, 0.0), None
     library = matrix.totals()[common.design.samples]
+    if (library <= 0).any():
+        raise DataError(
+            f"{int((library <= 0).sum())} samples have no count at all (the first is row "
+            f"{int(common.design.samples[library <= 0].min())}, from 0); leave them out of the fit."
+        )
     kept = keep_genes(matrix, common, library, options.filter)
     if not len(kept.genes):
         raise DataError("No gene passes the expression filter; check that samples and genes are not swapped.")

@@ -64,7 +64,7 @@ def _room(n_genes: int, n_effects: int) -> Fitted:
     return Fitted(np.empty(n_genes), np.empty(n_genes), np.empty(shape), np.empty(shape))
 
 
-@njit(parallel=True, cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(parallel=True, cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _fit_weighted(
     y: Floats, w: Floats, layout: Layout, treated: Ints, vehicle: Ints,
     variance: Floats, df: Floats, log2_fc: Floats, stdev: Floats,
@@ -73,7 +73,7 @@ def _fit_weighted(
         variance[i], df[i] = _fit_gene(y[i], w[i], layout, treated, vehicle, log2_fc[i], stdev[i])
 
 
-@njit(parallel=True, cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(parallel=True, cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _fit_missing(
     y: Floats, layout: Layout, treated: Ints, vehicle: Ints,
     variance: Floats, df: Floats, log2_fc: Floats, stdev: Floats,
@@ -89,7 +89,7 @@ def _fit_missing(
         variance[i], df[i] = _fit_gene(filled, w, own, treated, vehicle, log2_fc[i], stdev[i])
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _fit_gene(
     y: Floats, w: Floats, layout: Layout, treated: Ints, vehicle: Ints, log2_fc: Floats, stdev: Floats,
 ) -> tuple[float, float]:  # fmt: skip
@@ -112,7 +112,7 @@ def _fit_gene(
     return (rss / df if df > 0 else np.nan), float(df)
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _sums(y: Floats, w: Floats, layout: Layout) -> tuple[Floats, Floats, Floats, Floats]:
     """Return sums of w and w y by cell, and by condition."""
     n_cells, n_conditions = len(layout.cell_plate), len(layout.condition_start) - 1
@@ -128,7 +128,7 @@ def _sums(y: Floats, w: Floats, layout: Layout) -> tuple[Floats, Floats, Floats,
     return sw, swy, d, r
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _plate_system(sw: Floats, swy: Floats, d: Floats, r: Floats, layout: Layout, n_free: int) -> tuple[Floats, Floats]:
     """Return the lower half of S and its right-hand side."""
     S, rhs = np.zeros((n_free, n_free)), np.zeros(n_free)
@@ -149,7 +149,7 @@ def _plate_system(sw: Floats, swy: Floats, d: Floats, r: Floats, layout: Layout,
     return S, rhs
 
 
-@njit(cache=True, fastmath=_FAST)  # type: ignore[untyped-decorator]
+@njit(cache=True, error_model="numpy", fastmath=_FAST)  # type: ignore[untyped-decorator]
 def _cholesky(S: Floats) -> None:
     """Replace the lower half of S by its Cholesky factor."""
     for i in range(len(S)):
@@ -163,7 +163,7 @@ def _cholesky(S: Floats) -> None:
                 S[i, j] = (S[i, j] - total) / S[j, j]
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _solve(L: Floats, x: Floats) -> None:
     """Replace x by the solution of L L' z = x."""
     n = len(L)
@@ -177,7 +177,7 @@ def _solve(L: Floats, x: Floats) -> None:
             x[k] -= L[i, k] * x[i]
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _inverse(L: Floats) -> Floats:
     """Return (L L')^-1, both halves filled."""
     half, whole = _invert_factor(L), np.zeros(L.shape)
@@ -192,7 +192,7 @@ def _inverse(L: Floats) -> Floats:
     return whole
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _invert_factor(L: Floats) -> Floats:
     half = np.zeros(L.shape)
     for i in range(len(L)):
@@ -206,7 +206,7 @@ def _invert_factor(L: Floats) -> Floats:
     return half
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _condition_means(sw: Floats, d: Floats, r: Floats, g: Floats, layout: Layout) -> Floats:
     """Return the mean of each condition on the reference plate; NaN where it has no weight."""
     mean = np.empty(len(d))
@@ -220,7 +220,7 @@ def _condition_means(sw: Floats, d: Floats, r: Floats, g: Floats, layout: Layout
     return mean
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _residual_sum(y: Floats, w: Floats, mean: Floats, g: Floats, layout: Layout) -> float:
     """Return the weighted residual sum of squares; what is only rounding counts as zero."""
     rss, raw = 0.0, 0.0
@@ -235,7 +235,7 @@ def _residual_sum(y: Floats, w: Floats, mean: Floats, g: Floats, layout: Layout)
     return rss if rss > _ROUNDING * raw else 0.0
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _contrasts(
     sw: Floats, d: Floats, mean: Floats, H: Floats, layout: Layout,
     treated: Ints, vehicle: Ints, log2_fc: Floats, stdev: Floats,
@@ -257,7 +257,7 @@ def _contrasts(
         stdev[e] = np.sqrt(1.0 / d[c] + 1.0 / d[v] + max(0.0, cc - 2.0 * cv + vv))
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _times_share(sw: Floats, d: Floats, c: int, H: Floats, layout: Layout) -> Floats:
     """Return H a, a = the share of each plate in the weight of condition c."""
     product = np.zeros(len(H))
@@ -268,7 +268,7 @@ def _times_share(sw: Floats, d: Floats, c: int, H: Floats, layout: Layout) -> Fl
     return product
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _share_dot(sw: Floats, d: Floats, c: int, x: Floats, layout: Layout) -> float:
     """Return a'x, a = the share of each plate in the weight of condition c."""
     total: float = 0.0
@@ -279,7 +279,7 @@ def _share_dot(sw: Floats, d: Floats, c: int, x: Floats, layout: Layout) -> floa
     return float(total / d[c])
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _share_square(sw: Floats, d: Floats, c: int, H: Floats, layout: Layout) -> float:
     """Return a'Ha, a = the share of each plate in the weight of condition c."""
     total = 0.0
@@ -294,7 +294,7 @@ def _share_square(sw: Floats, d: Floats, c: int, H: Floats, layout: Layout) -> f
     return float(total / d[c] ** 2)
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _components(w: Floats, layout: Layout) -> Layout:
     """Return the layout with the graph of only those cells that have weight.
 
@@ -323,7 +323,7 @@ def _components(w: Floats, layout: Layout) -> Layout:
     return Layout(layout.cell_start, layout.cell_plate, layout.condition_start, free, component)
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _root(parent: Ints, node: int) -> int:
     while parent[node] != node:
         parent[node] = parent[parent[node]]

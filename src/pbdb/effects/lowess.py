@@ -41,7 +41,7 @@ def _sorted_lowess(x: Floats, y: Floats, span: float, steps: int, delta: float |
     return order, fitted, is_knot
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _smooth(x: Floats, y: Floats, window: int, steps: int, delta: float) -> tuple[Floats, Mask]:
     fitted, is_knot = np.zeros(len(x)), np.zeros(len(x), np.bool_)
     robust = np.ones(len(x))
@@ -52,7 +52,7 @@ def _smooth(x: Floats, y: Floats, window: int, steps: int, delta: float) -> tupl
     return fitted, is_knot
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _sweep(x: Floats, y: Floats, window: int, delta: float, robust: Floats, fitted: Floats, is_knot: Mask) -> None:
     """Fit at points at least delta apart and draw straight lines between them."""
     n = len(x)
@@ -71,7 +71,7 @@ def _sweep(x: Floats, y: Floats, window: int, delta: float, robust: Floats, fitt
             break
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _next_point(x: Floats, last: int, delta: float, fitted: Floats) -> tuple[int, int]:
     """Return the last point that is fitted and the next one to fit; ties share the fitted value."""
     n = len(x)
@@ -85,7 +85,7 @@ def _next_point(x: Floats, last: int, delta: float, fitted: Floats) -> tuple[int
     return last, max(last + 1, i - 1)
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _local_line(x: Floats, y: Floats, at: int, left: int, right: int, robust: Floats, weight: Floats) -> float:
     """Evaluate the weighted local line at x[at]; y[at] itself where no point has weight."""
     n = len(x)
@@ -108,7 +108,7 @@ def _local_line(x: Floats, y: Floats, at: int, left: int, right: int, robust: Fl
     return float(_weighted_line(x[left:end], y[left:end], weight[left:end] / total, here, reach, x[n - 1] - x[0]))
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _weighted_line(x: Floats, y: Floats, weight: Floats, here: float, reach: float, spread: float) -> float:
     if reach > 0.0:
         centre = 0.0
@@ -127,7 +127,7 @@ def _weighted_line(x: Floats, y: Floats, weight: Floats, here: float, reach: flo
     return value
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _robust_weights(residual: Floats, robust: Floats) -> bool:
     """Set bisquare weights from six median absolute residuals; False when the fit is exact already."""
     n = len(residual)

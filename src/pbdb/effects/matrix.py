@@ -158,7 +158,7 @@ def gene_blocks(genes: Ints, size: int) -> Iterator[slice]:
         yield slice(start, min(start + size, len(genes)))
 
 
-@njit(parallel=True, cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(parallel=True, cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _scatter_genes(data: Any, indices: Any, indptr: Any, genes: Ints, position: Ints, block: Floats) -> None:
     for g in prange(len(genes)):
         for k in range(indptr[genes[g]], indptr[genes[g] + 1]):
@@ -167,7 +167,7 @@ def _scatter_genes(data: Any, indices: Any, indptr: Any, genes: Ints, position: 
                 block[g, column] = data[k]
 
 
-@njit(parallel=True, cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(parallel=True, cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _scatter_samples(data: Any, indices: Any, indptr: Any, genes: Ints, start: int, block: Floats) -> None:
     stop = start + len(block)
     for g in prange(len(genes)):
@@ -178,13 +178,13 @@ def _scatter_samples(data: Any, indices: Any, indptr: Any, genes: Ints, start: i
             k += 1
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _add_up(data: Any, indices: Any, total: Floats) -> None:
     for k in range(len(data)):
         total[indices[k]] += data[k]
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _fill(
     chunk: Any, genes: Any, indptr: Any, start: int, place: Ints, data: Any, indices: Any
 ) -> None:  # fmt: skip

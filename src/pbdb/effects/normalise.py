@@ -72,7 +72,7 @@ def keep_genes(matrix: Matrix, shared: Shared, library: Floats, rule: Filter) ->
     return Kept(everything[keep], rule, cut, needed, floor)
 
 
-@njit(parallel=True, cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(parallel=True, cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _count_passing(block: Floats, library: Floats, cut: float, start: Ints) -> tuple[Floats, Floats, Mask]:
     """Per gene: samples at or above the cut, total count, and whether a whole condition passes."""
     n_genes = len(block)
@@ -136,7 +136,7 @@ def _describe_samples(matrix: Matrix, genes: Ints, library: Floats) -> tuple[Flo
     return quartile / np.where(library > 0, library, 1.0), root
 
 
-@njit(parallel=True, cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(parallel=True, cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _upper_quartile(block: Floats) -> tuple[Floats, Floats]:
     quartile, root = np.zeros(len(block)), np.zeros(len(block))
     place = 0.75 * (block.shape[1] - 1)
@@ -150,7 +150,7 @@ def _upper_quartile(block: Floats) -> tuple[Floats, Floats]:
     return quartile, root
 
 
-@njit(parallel=True, cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(parallel=True, cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _tmm(block: Floats, library: Floats, reference: Floats, reference_library: float) -> Floats:
     factor = np.ones(len(block))
     for i in prange(len(block)):
@@ -159,7 +159,7 @@ def _tmm(block: Floats, library: Floats, reference: Floats, reference_library: f
     return factor
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _tmm_factor(counts: Floats, library: float, reference: Floats, reference_library: float) -> float:
     """Weighted trimmed mean of log ratios of one sample against the reference, as a factor."""
     ratio, level, variance = np.empty(len(counts)), np.empty(len(counts)), np.empty(len(counts))
@@ -182,7 +182,7 @@ def _tmm_factor(counts: Floats, library: float, reference: Floats, reference_lib
     return float(2.0 ** (above / below)) if below > 0 else 1.0
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _inner_ranks(values: Floats, trim: float) -> Mask:
     """Mark values whose average rank lies between the trims."""
     low = int(np.floor(len(values) * trim)) + 1
@@ -200,7 +200,7 @@ def _inner_ranks(values: Floats, trim: float) -> Mask:
     return inner
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _average_rank(values: Floats, value: float) -> float:
     """Return the average rank (from 1) of a value among all."""
     smaller, equal = 0, 0

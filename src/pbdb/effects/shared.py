@@ -99,10 +99,11 @@ def fit(y: Floats, shared: Shared) -> SharedFit:
     mean, plate = np.empty((len(y), design.n_conditions)), np.empty((len(y), design.n_plates))
     rss = np.empty(len(y))
     _fit(y, design.layout, shared.inverse, shared.cell_size, shared.condition_size, mean, plate, rss)
-    return SharedFit(mean, plate, rss / max(design.df_residual, 1))
+    df = design.df_residual
+    return SharedFit(mean, plate, rss / df if df > 0 else np.full(len(y), np.nan))
 
 
-@njit(parallel=True, cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(parallel=True, cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _fit(y: Floats, layout: Layout, H: Floats, sw: Floats, d: Floats, mean: Floats, plate: Floats, rss: Floats) -> None:
     for i in prange(len(y)):
         swy, r = _cell_sums(y[i], layout)
@@ -113,7 +114,7 @@ def _fit(y: Floats, layout: Layout, H: Floats, sw: Floats, d: Floats, mean: Floa
             plate[i, p] = g[layout.free[p]] if layout.free[p] >= 0 else 0.0
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _cell_sums(y: Floats, layout: Layout) -> tuple[Floats, Floats]:
     swy, r = np.zeros(len(layout.cell_plate)), np.zeros(len(layout.condition_start) - 1)
     for c in range(len(r)):
@@ -124,7 +125,7 @@ def _cell_sums(y: Floats, layout: Layout) -> tuple[Floats, Floats]:
     return swy, r
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _plate_effects(sw: Floats, swy: Floats, d: Floats, r: Floats, layout: Layout, H: Floats) -> Floats:
     rhs = np.zeros(len(H))
     for c in range(len(d)):
@@ -138,6 +139,6 @@ def _plate_effects(sw: Floats, swy: Floats, d: Floats, r: Floats, layout: Layout
     return g
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _residual_sum(y: Floats, mean: Floats, g: Floats, layout: Layout) -> float:
     return float(linear._residual_sum(y, np.ones(len(y)), mean, g, layout))

@@ -23,7 +23,7 @@ _TABLE_T = 38.0
 def log_t_tail(t: npt.ArrayLike, df: npt.ArrayLike) -> Floats:
     """Return the natural log of the two-sided tail probability of t; infinite df is the normal law."""
     size, d = np.broadcast_arrays(np.abs(np.asarray(t, np.float64)), np.asarray(df, np.float64))
-    out = np.log(2.0) + special.log_ndtr(-size)
+    out = np.array(np.log(2.0) + special.log_ndtr(-size))
     finite = np.isfinite(d) & np.isfinite(size)
     ratio = size[finite] ** 2 / d[finite]
     out[finite] = _log_beta_tail(0.5 * d[finite], np.full(ratio.shape, 0.5), ratio)
@@ -54,7 +54,8 @@ def log_f_lower(f: npt.ArrayLike, d1: npt.ArrayLike, d2: npt.ArrayLike) -> Float
 
 def _log_beta_tail(a: Floats, b: Floats, ratio: Floats) -> Floats:
     """Return log I_x(a, b) at x = 1 / (1 + ratio)."""
-    p = np.asarray(special.betaincc(b, a, ratio / (1.0 + ratio)))
+    near, far = special.betaincc(b, a, ratio / (1.0 + ratio)), special.betainc(a, b, 1.0 / (1.0 + ratio))
+    p = np.where(ratio < 1.0, near, far)
     out = np.log(np.maximum(p, _SMALL))
     deep = p < _SMALL
     if deep.any():
@@ -66,7 +67,7 @@ def _log_beta(a: Floats, b: Floats) -> Floats:
     return np.asarray(special.betaln(a, b))
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _beta_fraction(a: Floats, b: Floats, ratio: Floats, log_beta: Floats) -> Floats:
     """Return log I_x(a, b) by Lentz's method for the continued fraction DLMF 8.17.22, x = 1 / (1 + ratio)."""
     out = np.empty(len(a))
@@ -98,7 +99,7 @@ def _log_gamma_tail(a: Floats, x: Floats) -> Floats:
     return np.asarray(out)
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _gamma_fraction(a: Floats, x: Floats, log_gamma: Floats) -> Floats:
     """Return log Q(a, x) by Lentz's method for the continued fraction DLMF 8.9.2."""
     out = np.empty(len(a))
@@ -126,15 +127,15 @@ def log_t_density(t: Floats, df: float) -> Floats:
 
 
 def t_quantile(log_p: Floats, df: float) -> Floats:
-    """Return |t| whose two-sided log tail probability is log_p, by Newton's method on the log scale."""
-    start = special.stdtrit(min(df, 1e9), 0.5 * np.exp(np.maximum(log_p, -650.0)))
-    t: Floats = np.maximum(np.abs(start), 1e-12)
-    for _ in range(60):
+    """Return |t| whose two-sided log tail probability is log_p, by Newton's method in log t."""
+    start = np.abs(special.stdtrit(min(df, 1e9), 0.5 * np.exp(np.maximum(log_p, -600.0))))
+    t: Floats = np.clip(np.nan_to_num(start, posinf=1e100), 1e-12, 1e100)
+    for _ in range(100):
         tail = log_t_tail(t, df)
-        slope = -2.0 * np.exp(log_t_density(t, df) - tail)
-        step = (tail - log_p) / slope
-        t = np.maximum(t - step, 0.5 * t)
-        if np.all(np.abs(step) <= 1e-13 * t):
+        slope = -2.0 * t * np.exp(log_t_density(t, df) - tail)
+        step = np.clip((tail - log_p) / slope, -5.0, 5.0)
+        t = t * np.exp(-step)
+        if np.all(np.abs(step) <= 1e-13):
             break
     return np.asarray(t)
 
@@ -168,7 +169,7 @@ def _table(df: float) -> Floats:
     return np.stack([tail, first * _STEP, second * _STEP**2], axis=1)
 
 
-@njit(parallel=True, cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(parallel=True, cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _read_table(t: Floats, tables: Floats, table_of_gene: npt.NDArray[np.int64], out: Floats) -> None:
     last = tables.shape[1] - 1
     for g in prange(len(t)):
@@ -182,7 +183,7 @@ def _read_table(t: Floats, tables: Floats, table_of_gene: npt.NDArray[np.int64],
             out[g, e] = _hermite(table[i], table[i + 1], at - i)
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _hermite(a: Floats, b: Floats, u: float) -> float:
     """Join value, slope and curvature at both ends of a unit interval."""
     rise = b[0] - a[0] - a[1] - 0.5 * a[2]

@@ -21,6 +21,7 @@ Span = float | Literal["adaptive"]
 _LOG2_MILLION = float(np.log2(1e6))
 _LOG2_HALVES = np.log2(np.arange(4096) + 0.5)
 _BINS = 4096
+_LEAST = 1e-24
 
 
 def choose_span(span: Span, n_genes: int) -> float:
@@ -44,7 +45,7 @@ def log_cpm_prior(counts: Floats, library: Floats, prior: float = 2.0) -> Floats
     return np.asarray(np.log2((counts + own) / (library + 2 * own) * 1e6))
 
 
-@njit(parallel=True, cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(parallel=True, cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _log_cpm(counts: Floats, offset: Floats, table: Floats) -> None:
     for g in prange(len(counts)):
         for s in range(counts.shape[1]):
@@ -87,7 +88,7 @@ def weights(fit: SharedFit, design: Design, library: Floats, curve: Curve) -> Fl
     return w
 
 
-@njit(parallel=True, cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(parallel=True, cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _weights(
     mean: Floats, plate: Floats, layout: Layout, offset: Floats, x: Floats, y: Floats, start: Ints, w: Floats
 ) -> None:
@@ -98,10 +99,10 @@ def _weights(
                 fitted = mean[g, c] + plate[g, layout.cell_plate[k]]
                 for s in range(layout.cell_start[k], layout.cell_start[k + 1]):
                     square = _height(fitted + offset[s], x, y, start, bins_per_unit) ** 2
-                    w[g, s] = 1.0 / (square * square)
+                    w[g, s] = 1.0 / max(square * square, _LEAST)
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _height(at: float, x: Floats, y: Floats, start: Ints, bins_per_unit: float) -> float:
     """Evaluate the curve at one point."""
     last = len(x) - 1
