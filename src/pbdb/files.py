@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import os
+import re
 import sqlite3
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import fsspec
 
@@ -18,6 +21,8 @@ from pbdb.errors import SourceError
 from pbdb.source import Dataset, File, Source
 
 CHUNK = 8 << 20
+SUMS = "SHA256SUMS"
+SUM = re.compile(r"(?P<digest>[0-9a-fA-F]{64})\s+\*?(?:\./)?(?P<name>.+)")
 Checked = Literal["declaration", "SHA256SUMS", "first download", "recorded"]
 Progress = Callable[[str, int, int | None], None]
 
@@ -53,12 +58,14 @@ def locate(
         SourceError: a file is missing, half a set is there, or a hash is not the one it should be.
     """
     declared = source.files_of(dataset)
-    place = _in_folder if folder is not None else _downloaded
-    root = folder if folder is not None else settings.downloads / source.key
-    if folder is not None and not folder.is_dir():
+    hashed = partial(sha256, settings=settings, verify=verify, progress=progress)
+    if folder is None:
+        root = settings.downloads / source.key
+        return {key: _downloaded(source, dataset, file, root, hashed, progress) for key, file in declared.items()}
+    if not folder.is_dir():
         raise SourceError(f"There is no folder '{folder}' to load from.")
-    wanted = _complete_sets(source, declared, root) if folder is not None else dict(declared)
-    return {key: place(source, file, root, settings, verify, progress) for key, file in wanted.items()}
+    wanted = _complete_sets(source, declared, folder)
+    return {key: _in_folder(source, file, folder, hashed) for key, file in wanted.items()}
 
 
 def how_to_get(source: Source, dataset: Dataset) -> str:
@@ -80,33 +87,32 @@ def _complete_sets(source: Source, declared: Mapping[str, File], folder: Path) -
     return {key: file for key, file in declared.items() if file.set is None or there[key]}
 
 
-def _in_folder(
-    source: Source, file: File, folder: Path, settings: Settings, verify: bool, progress: Progress
-) -> Located:
+def _in_folder(source: Source, file: File, folder: Path, hashed: Callable[[Path], str]) -> Located:
     path = folder / file.name
     if not path.is_file():
         raise SourceError(f"There is no file '{file.name}' in '{folder}', which source '{source.key}' needs.")
-    found = sha256(path, settings, verify=verify, progress=progress)
+    found = hashed(path)
     listed = _listed(folder).get(file.name)
     _check(file, path, found, file.sha256, "the declaration of the source")
-    _check(file, path, found, listed, "SHA256SUMS")
+    _check(file, path, found, listed, SUMS)
     checked: Checked = "declaration" if file.sha256 else "SHA256SUMS" if listed else "recorded"
     return Located(path, path.stat().st_size, found, checked)
 
 
 def _downloaded(
-    source: Source, file: File, folder: Path, settings: Settings, verify: bool, progress: Progress
+    source: Source, dataset: str, file: File, folder: Path, hashed: Callable[[Path], str], progress: Progress
 ) -> Located:
     path = folder / file.name
-    fetched = not path.is_file()
-    if fetched:
-        _fetch(source, file, path, progress)
-    found = sha256(path, settings, verify=verify, progress=progress)
+    if not path.is_file():
+        _fetch(source, dataset, file, path, progress)
+    found = hashed(path)
     known = _listed(folder).get(file.name)
     _check(file, path, found, file.sha256, "the declaration of the source")
-    _check(file, path, found, known, "the one recorded at its first download")
+    _check(
+        file, path, found, known, f"the record of its first download ('{folder / SUMS}', remove the line to renew it)"
+    )
     if known is None:
-        with (folder / "SHA256SUMS").open("a", encoding="utf-8") as record:
+        with (folder / SUMS).open("a", encoding="utf-8") as record:
             record.write(f"{found}  {file.name}\n")
     checked: Checked = "declaration" if file.sha256 else "recorded" if known else "first download"
     return Located(path, path.stat().st_size, found, checked)
@@ -121,27 +127,30 @@ def _check(file: File, path: Path, found: str, expected: str | None, by: str) ->
 
 
 def _listed(folder: Path) -> dict[str, str]:
-    sums = folder / "SHA256SUMS"
+    sums = folder / SUMS
     if not sums.is_file():
         return {}
-    pairs = (line.split(maxsplit=1) for line in sums.read_text(encoding="utf-8").splitlines() if line.strip())
-    return {name.strip().lstrip("*"): digest.lower() for digest, name in pairs}
+    listed = {}
+    for line in filter(str.strip, sums.read_text(encoding="utf-8").splitlines()):
+        found = SUM.fullmatch(line.strip())
+        if found is None:
+            raise SourceError(f"'{sums}' has the line '{line}', which is no SHA-256 and name of a file: correct it.")
+        listed[found["name"]] = found["digest"].lower()
+    return listed
 
 
-def _fetch(source: Source, file: File, path: Path, progress: Progress) -> None:
+def _fetch(source: Source, dataset: str, file: File, path: Path, progress: Progress) -> None:
     """Fetch to a .part file beside the target, going on where an earlier try stopped, then rename."""
     if file.url is None:
-        dataset = next(iter(source.datasets.values()))
         raise SourceError(
-            f"'{file.name}' of source '{source.key}' cannot be fetched: {how_to_get(source, dataset)}; then load "
-            "with --from and the folder you put it in."
+            f"'{file.name}' of source '{source.key}' cannot be fetched: "
+            f"{how_to_get(source, source.datasets[dataset])}; then load with --from and the folder you put it in."
         )
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
     try:
-        _resume(file.url, part, file.name, progress)
-    except (OSError, ValueError) as problem:
-        kept = part.stat().st_size if part.exists() else 0
+        part = _resume(file.url, path, progress)
+    except Exception as problem:  # every provider's client has errors of its own
+        kept = sum(part.stat().st_size for part in _parts(path))
         raise SourceError(
             f"'{file.name}' could not be fetched from {file.url} ({_first_line(problem)}); {kept:,} bytes are kept: "
             "run the command again to go on, or get the file yourself and use --from."
@@ -149,9 +158,24 @@ def _fetch(source: Source, file: File, path: Path, progress: Progress) -> None:
     os.replace(part, path)
 
 
-def _resume(url: str, part: Path, name: str, progress: Progress) -> None:
+def _parts(path: Path) -> list[Path]:
+    return list(path.parent.glob(f"{glob.escape(path.name)}.*.part"))
+
+
+def _part(path: Path, url: str, info: Mapping[str, Any]) -> Path:
+    """Where the bytes fetched so far are kept; of a file that has changed since they are thrown away."""
+    version = [url, info.get("size"), info.get("ETag") or info.get("Last-Modified")]
+    part = path.with_name(f"{path.name}.{hashlib.sha256(repr(version).encode()).hexdigest()[:8]}.part")
+    for other in _parts(path):
+        if other != part:
+            other.unlink()
+    return part
+
+
+def _resume(url: str, path: Path, progress: Progress) -> Path:
     filesystem, address = fsspec.url_to_fs(url)
-    total = filesystem.size(address)
+    info = filesystem.info(address)
+    part, total = _part(path, url, info), info.get("size")
     done = part.stat().st_size if part.exists() and total is not None else 0
     with filesystem.open(address, "rb") as remote, part.open("r+b" if done else "wb") as local:
         if done:
@@ -160,9 +184,10 @@ def _resume(url: str, part: Path, name: str, progress: Progress) -> None:
         while chunk := remote.read(CHUNK):
             local.write(chunk)
             done += len(chunk)
-            progress(name, done, total)
+            progress(path.name, done, total)
     if total is not None and done != total:
         raise OSError(f"{done:,} of {total:,} bytes came")
+    return part
 
 
 def _first_line(problem: BaseException) -> str:
