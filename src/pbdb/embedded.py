@@ -38,6 +38,7 @@ log = logging.getLogger(__name__)
 DATABASE = "pbdb"
 GRACE_S = 5.0
 ORPHAN_GRACE_S = 1.0
+STOP_S = 600.0
 
 
 @dataclass(frozen=True)
@@ -155,7 +156,7 @@ class Cluster:
             if port is not None:
                 self._wish_port(port)
             if not running:
-                self._launch(port_must_be_free=port is not None)
+                self._launch_or_say_why(port_must_be_free=port is not None)
             self._ensure_database()
         return self._answer()
 
@@ -207,6 +208,12 @@ class Cluster:
                 f"The database's folder '{self.home}' cannot be used ({error.strerror}): make it writable, "
                 "or set PBDB_HOME to another folder."
             ) from None
+
+    def _launch_or_say_why(self, *, port_must_be_free: bool) -> None:
+        try:
+            self._launch(port_must_be_free=port_must_be_free)
+        except OSError as error:
+            raise ServerError(f"The server of '{self.home}' cannot be started: {error}.") from None
 
     def _launch(self, *, port_must_be_free: bool) -> None:
         embedded_data.restore_interrupted(self.folder)
@@ -364,7 +371,10 @@ class Cluster:
             self._settled()
             return False
         processes.send(found.pid, how)
+        deadline = time.monotonic() + STOP_S
         while self.alive() or found.pid in self._processes():
+            if time.monotonic() > deadline:
+                raise ServerError(f"The server of '{self.home}' (pid {found.pid}) does not end: see '{self.log_file}'.")
             time.sleep(0.02)
         with suppress(OSError):
             os.rmdir(found.sockets)  # it may lie in /tmp

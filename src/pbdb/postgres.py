@@ -88,6 +88,11 @@ def _preference(user: pwd.struct_passwd) -> tuple[int, int]:
     return known, user.pw_uid
 
 
+def installed() -> bool:
+    """Whether the wheel with PostgreSQL's programs is here."""
+    return util.find_spec(PACKAGE) is not None
+
+
 def programs(version: int = MAJOR) -> Path:
     """The `bin` folder of the wheel's PostgreSQL of this major version.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import secrets
 import shutil
 from collections.abc import Iterable
@@ -11,27 +10,19 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import psycopg
 from psycopg import pq, sql
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from sqlalchemy import URL, Engine, NullPool, create_engine
 
-from pbdb import postgres
+from pbdb import connections, postgres
 from pbdb.config import Settings
 from pbdb.embedded import DATABASE, Cluster
 from pbdb.embedded_settings import LOOPBACK
-from pbdb.errors import ConfigError, ServerError
+from pbdb.errors import ServerError
 
 READER = "pbdb_reader"
 OLDEST = 15
-SESSION = {
-    "search_path": "pbdb,core,public",
-    "join_collapse_limit": "16",
-    "from_collapse_limit": "16",
-    "geqo_threshold": "20",
-}
 
 
 @dataclass(frozen=True)
@@ -44,13 +35,13 @@ class Server:
     @property
     def major(self) -> int:
         """Major version of PostgreSQL."""
-        with _open(self.parameters, "pbdb") as connection:
+        with connections.open_connection(self.parameters, "pbdb") as connection:
             return connection.info.server_version // 10000
 
     @property
     def encrypted(self) -> bool:
         """Whether connections to it are encrypted."""
-        with _open(self.parameters, "pbdb") as connection:
+        with connections.open_connection(self.parameters, "pbdb") as connection:
             return bool(connection.pgconn.ssl_in_use)
 
 
@@ -114,12 +105,12 @@ def status(settings: Settings) -> Status:
     if parameters is None:
         return Status(running=False, embedded=True, url=None, folder=cluster.folder)
     found = cluster.postmaster()
-    with _open(parameters, "pbdb") as connection:
+    with connections.open_connection(parameters, "pbdb") as connection:
         version = connection.info.parameter_status("server_version")
     return Status(
         running=True,
         embedded=True,
-        url=_url(parameters),
+        url=connections.url_of(parameters),
         version=version,
         pid=found.pid if found else None,
         tcp_port=found.port if found and found.tcp else None,
@@ -134,9 +125,9 @@ def url(settings: Settings) -> str:
         return settings.database_url
     found = Cluster(settings.home).postmaster()
     if found is None or not found.tcp:
-        return _url(server.parameters)
+        return connections.url_of(server.parameters)
     where = {"host": LOOPBACK, "port": str(found.port), "dbname": DATABASE}
-    return _url(where | {"user": READER, "password": reader_password(settings)})
+    return connections.url_of(where | {"user": READER, "password": reader_password(settings)})
 
 
 def reader_password(settings: Settings, *, rotate: bool = False) -> str:
@@ -178,7 +169,9 @@ def connect(
         ServerError: as `ensure_running`, or the login may not take that role.
     """
     parameters = ensure_running(settings).parameters
-    return _open(parameters | ({"dbname": database} if database else {}), application_name, role, autocommit)
+    return connections.open_connection(
+        parameters | ({"dbname": database} if database else {}), application_name, role, autocommit
+    )
 
 
 def connect_as_reader(settings: Settings, application_name: str = "pbdb") -> psycopg.Connection[tuple[Any, ...]]:
@@ -193,7 +186,7 @@ def connect_as_reader(settings: Settings, application_name: str = "pbdb") -> psy
     if not server.embedded:
         return connect(settings, role=READER, application_name=application_name)
     reader_password(settings)
-    return _open(server.parameters | {"user": READER}, application_name)
+    return connections.open_connection(server.parameters | {"user": READER}, application_name)
 
 
 def engine(
@@ -207,7 +200,9 @@ def engine(
     server = ensure_running(settings)
     parameters = server.parameters | ({"dbname": database} if database else {})
     address = URL.create("postgresql+psycopg", database=parameters.get("dbname"), host=parameters.get("host"))
-    return create_engine(address, creator=lambda: _open(parameters, application_name, role), poolclass=NullPool)
+    return create_engine(
+        address, creator=lambda: connections.open_connection(parameters, application_name, role), poolclass=NullPool
+    )
 
 
 def require_creator(settings: Settings) -> None:
@@ -246,18 +241,19 @@ def psql_command(
 
 
 def client_program(name: str, server: Server, version: int = postgres.MAJOR) -> str:
-    """Path of psql, pg_dump or pg_restore: the wheel's, or the machine's own where the connection is encrypted.
+    """Path of psql, pg_dump or pg_restore: the wheel's, or the machine's own where that cannot serve.
 
     Raises:
-        ServerError: the connection is encrypted, which the wheel's programs cannot do, and there is no other.
+        ServerError: the wheel is missing, or cannot encrypt as the connection wants, and there is no other program.
     """
-    if server.embedded or not server.encrypted:
+    if server.embedded or (postgres.installed() and not server.encrypted):
         return str(postgres.programs(version) / name)
     found = shutil.which(name)
     if found is None:
         raise ServerError(
-            f"The server {_place(server.parameters)} wants an encrypted connection, which the bundled {name} cannot "
-            f"make: install PostgreSQL's client programs (Debian: postgresql-client), so that {name} is in the PATH."
+            f"The bundled {name} is missing or cannot reach the server {connections.place(server.parameters)}, which "
+            "wants an encrypted connection: install PostgreSQL's client programs (Debian: postgresql-client), "
+            f"so that {name} is in the PATH."
         )
     return found
 
@@ -267,115 +263,38 @@ def client_environment(server: Server) -> dict[str, str]:
     names = {option.keyword.decode(): option.envvar for option in pq.Conninfo.get_defaults()}
     own = {name.decode(): server.parameters[key] for key, name in names.items() if name and key in server.parameters}
     kept = {name: value for name, value in os.environ.items() if not (server.embedded and name.startswith("PG"))}
-    return kept | own | {"PGOPTIONS": _options(server.parameters, None), "PGCLIENTENCODING": "UTF8"}
-
-
-def external_parameters(address: str) -> dict[str, str]:
-    """Connection parameters in a URL that starts with postgresql://, postgres:// or postgresql+psycopg://.
-
-    Raises:
-        ConfigError: it is no such URL. The text of the URL is not repeated: it may hold a password.
-    """
-    plain = re.sub(r"^postgres(ql)?(\+psycopg)?://", "postgresql://", address)
-    try:
-        if not plain.startswith("postgresql://"):
-            raise ValueError
-        found = conninfo_to_dict(plain)
-    except (ValueError, psycopg.Error):
-        raise ConfigError(
-            "PBDB_DATABASE_URL is not the address of a PostgreSQL: "
-            "write it as postgresql://user:password@host:5432/database, special characters as %XX."
-        ) from None
-    return {key: str(value) for key, value in found.items() if value is not None}
-
-
-def _open(
-    parameters: dict[str, str], application_name: str, role: str | None = None, autocommit: bool = False
-) -> psycopg.Connection[tuple[Any, ...]]:
-    given = {"connect_timeout": "10"} | parameters
-    given |= {"application_name": application_name, "options": _options(parameters, role), "client_encoding": "UTF8"}
-    try:
-        return psycopg.connect(make_conninfo("", **given), autocommit=autocommit)
-    except psycopg.OperationalError as error:
-        raise ServerError(_sentence(str(error), parameters, role)) from None
-
-
-def _options(parameters: dict[str, str], role: str | None) -> str:
-    """The session's settings, sent with the login, so that RESET and RESET ROLE return to them."""
-    wanted = SESSION | ({"role": role} if role else {})
-    own = ["-c " + re.sub(r"([ \\])", r"\\\1", f"{name}={value}") for name, value in wanted.items()]
-    return " ".join([parameters.get("options", ""), *own]).strip()
+    return kept | own | {"PGOPTIONS": connections.session_options(server.parameters, None), "PGCLIENTENCODING": "UTF8"}
 
 
 @cache
 def _checked(address: str) -> dict[str, str]:
     """Connection parameters of an external server that was looked at once in this process."""
-    parameters = external_parameters(address)
-    with _open(parameters, "pbdb") as connection:
+    parameters = connections.external_parameters(address)
+    with connections.open_connection(parameters, "pbdb") as connection:
         _check(connection)
     return parameters
 
 
 def _check(connection: psycopg.Connection[tuple[Any, ...]]) -> None:
     version = connection.info.server_version
+    where = connections.place(connection.info.get_parameters())
     if version < OLDEST * 10000:
         raise ServerError(
-            f"The server {_place(connection.info.get_parameters())} is PostgreSQL {version // 10000}: "
-            f"pbdb needs {OLDEST} or newer, with pgvector."
+            f"The server {where} is PostgreSQL {version // 10000}: pbdb needs {OLDEST} or newer, with pgvector."
         )
     found = connection.execute("SELECT FROM pg_available_extensions WHERE name = 'vector'")
     if not found.rowcount:
         raise ServerError(
-            f"The server {_place(connection.info.get_parameters())} has no extension 'vector': install pgvector on it "
+            f"The server {where} has no extension 'vector': install pgvector on it "
             "(Debian: postgresql-18-pgvector; containers: the image pgvector/pgvector)."
         )
 
 
-SENTENCES = (
-    (
-        "password authentication failed|no password supplied|authentication failed",
-        "The server {place} refuses user '{user}' with this password: correct PBDB_DATABASE_URL.",
-    ),
-    (
-        'database "[^"]*" does not exist',
-        "The server {place} has no database '{dbname}': create it, or correct PBDB_DATABASE_URL.",
-    ),
-    ('role "[^"]*" does not exist', "The server {place} has no role '{role}': create it with `pbdb db upgrade`."),
-    ("permission denied to set role", "User '{user}' on the server {place} is no member of role '{role}'."),
-    (
-        "could not translate host name|not known|failed to resolve|Temporary failure in name resolution",
-        "The host '{host}' of PBDB_DATABASE_URL is not known: correct its name.",
-    ),
-    (
-        "Connection refused|timeout|timed out|No route|unreachable|No such file",
-        "No PostgreSQL answers {place}: start it, or correct PBDB_DATABASE_URL.",
-    ),
-    (
-        "too many (clients|connections)|connection slots",
-        "The server {place} has no connection left: close other sessions, then try again.",
-    ),
-)
-
-
-def _sentence(message: str, parameters: dict[str, str], role: str | None) -> str:
-    """Say what failed in one sentence; libpq's messages never hold the password."""
-    words = {"place": _place(parameters), "role": role or parameters.get("user", "")}
-    words |= {key: parameters.get(key, "(not given)") for key in ("user", "dbname", "host")}
-    for pattern, sentence in SENTENCES:
-        if re.search(pattern, message):
-            return sentence.format(**words)
-    return f"The server {words['place']} cannot be used: {' '.join(message.split())}"
-
-
-def _place(parameters: dict[str, str]) -> str:
-    return f"at {parameters.get('host', 'the default socket')}, port {parameters.get('port', '5432')}"
-
-
 def _external_status(address: str) -> Status:
-    parameters = external_parameters(address)
-    shown = _url({key: value for key, value in parameters.items() if key != "password"})
+    parameters = connections.external_parameters(address)
+    shown = connections.url_of({key: value for key, value in parameters.items() if key != "password"})
     try:
-        with _open(parameters, "pbdb") as connection:
+        with connections.open_connection(parameters, "pbdb") as connection:
             _check(connection)
             version = connection.info.parameter_status("server_version")
     except ServerError as error:
@@ -383,17 +302,10 @@ def _external_status(address: str) -> Status:
     return Status(running=True, embedded=False, url=shown, version=version)
 
 
-def _url(parameters: dict[str, str]) -> str:
-    login = quote(parameters.get("user", ""), safe="")
-    if "password" in parameters:
-        login += ":" + quote(parameters["password"], safe="")
-    host, port = parameters.get("host", ""), parameters.get("port", "5432")
-    if host.startswith("/"):
-        return f"postgresql://{login}@/{parameters.get('dbname', '')}?host={quote(host, safe='/')}&port={port}"
-    return f"postgresql://{login}@{host}:{port}/{parameters.get('dbname', '')}"
-
-
 def _write_private(path: Path, text: str) -> None:
+    """Write a file for the folder's owner alone, who may be another than root."""
     path.unlink(missing_ok=True)
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(text + "\n")
+    if os.geteuid() == 0:
+        os.chown(path, path.parent.stat().st_uid, path.parent.stat().st_gid)

@@ -153,6 +153,21 @@ def test_why_it_does_not_start_is_told(settings: Settings) -> None:
         server.ensure_running(settings)
 
 
+@pytest.mark.parametrize("size", ["10m", "38m"])
+def test_a_full_disk_is_told(size: str) -> None:
+    with throwaway_home() as home:
+        home.mkdir()
+        mount = ["mount", "-t", "tmpfs", "-o", f"size={size},mode=755", "tmpfs", str(home)]
+        if subprocess.run(mount, capture_output=True, check=False).returncode:
+            pytest.skip("a small disk cannot be mounted here")
+        try:
+            with pytest.raises(ServerError, match=r"No space left on device|wrote only"):
+                server.ensure_running(Settings(home=home))
+        finally:
+            server.stop(Settings(home=home), immediately=True)
+            subprocess.run(["umount", str(home)], check=True)
+
+
 def test_a_missing_wheel_points_to_an_external_server(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(postgres, "PACKAGE", "no_such_package")
     with pytest.raises(ServerError, match="set PBDB_DATABASE_URL"):

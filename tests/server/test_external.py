@@ -240,6 +240,14 @@ def test_encrypted_connections_use_the_machines_own_programs(
         server.client_program("psql", found)
 
 
+def test_without_the_wheel_external_servers_use_the_machines_own_programs(
+    external: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres, "PACKAGE", "no_such_package")
+    monkeypatch.setattr(shutil, "which", lambda name: f"/opt/{name}")
+    assert server.psql_command(external)[0] == ["/opt/psql"]
+
+
 def test_too_many_sessions_are_told(settings: Settings) -> None:
     (settings.home / "server" / "local.conf").write_text("max_connections = 5\nsuperuser_reserved_connections = 0\n")
     held = [server.connect(settings)]

@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from support import Child, as_root, throwaway_home
+from support import Child, as_root, free_port, throwaway_home
 
 from pbdb import postgres, processes, server
 from pbdb.config import Settings
@@ -90,6 +90,15 @@ def test_root_uses_another_users_home_as_that_user(home: Path, child: Child) -> 
     assert owner_of_server(home) == NOBODY
     assert server.stop(Settings(home=home))
     assert child(CLIENT, home, NOBODY).communicate()[0] == "(1,)\nTrue\n"
+
+
+@as_root
+def test_root_leaves_the_readers_password_to_the_homes_owner(home: Path, child: Child) -> None:
+    home.mkdir()
+    os.chown(home, NOBODY, NOBODY)
+    child(CLIENT, home, NOBODY).communicate()
+    server.start(Settings(home=home), free_port())
+    assert (home / "server" / "reader.password").stat().st_uid == NOBODY
 
 
 @as_root
