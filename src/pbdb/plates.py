@@ -165,6 +165,8 @@ def _check_values(profiles: matrices.Profiles, readout: str) -> None:
     except DataError as problem:
         wrong = _wrong_count if readout == "counts" else _wrong_intensity
         raise DataError(f"{str(problem).rstrip('.')}{_where(profiles, wrong)}.") from None
+    if readout == "counts" and not stored.any():
+        raise DataError("All counts of the matrix are zero: it is not the one that belongs to the sheet.")
 
 
 def _wrong_count(values: npt.NDArray[Any]) -> Mask:

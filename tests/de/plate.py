@@ -29,7 +29,7 @@ def sheet(compounds: tuple[str, ...] = ("Aspirin", "Torin 1"), wells: int = 3) -
 def counts(samples: pd.DataFrame, genes: int = 60, seed: int = 1) -> pd.DataFrame:
     """Negative binomial counts, genes x samples; the first five genes rise eightfold in treated wells."""
     random = np.random.default_rng(seed)
-    level = random.lognormal(4, 1, genes)[:, None] * random.lognormal(0, 0.2, len(samples))
+    level = random.lognormal(5, 0.7, genes)[:, None] * random.lognormal(0, 0.2, len(samples))
     level[:5] *= np.where(samples.is_control, 1, 8)
     drawn = random.poisson(level * random.gamma(20, 1 / 20, level.shape))
     names = pd.Index([f"GENE{i:02d}" for i in range(genes)], name="gene")
