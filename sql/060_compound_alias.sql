@@ -1,16 +1,21 @@
 CREATE VIEW pbdb.compound_alias WITH (security_invoker = true) AS
-SELECT k.name AS alias, 'preferred' AS kind, k.name AS compound_name, k.inchikey, NULL AS dataset, k.compound_id,
+SELECT u.alias, u.kind, k.name AS compound_name, k.inchikey, NULL AS dataset, k.compound_id,
     NULL::bigint AS source_compound_id
 FROM core.compound k
-WHERE k.replaced_by IS NULL AND k.name IS NOT NULL
+CROSS JOIN LATERAL (VALUES
+    (k.name, 'preferred'), (k.inchikey, 'inchikey'), (k.pubchem_cid::text, 'pubchem_cid'),
+    (k.pubchem_title, 'pubchem_title')
+) u (alias, kind)
+WHERE k.replaced_by IS NULL AND u.alias IS NOT NULL
 UNION ALL
-SELECT k.inchikey, 'inchikey', k.name, k.inchikey, NULL, k.compound_id, NULL
-FROM core.compound k
-WHERE k.replaced_by IS NULL
+SELECT o.inchikey, 'former_inchikey', k.name, k.inchikey, NULL, k.compound_id, NULL
+FROM core.compound o
+JOIN core.compound k ON k.compound_id = o.replaced_by
 UNION ALL
-SELECT k.pubchem_cid::text, 'pubchem_cid', k.name, k.inchikey, NULL, k.compound_id, NULL
-FROM core.compound k
-WHERE k.replaced_by IS NULL AND k.pubchem_cid IS NOT NULL
+SELECT r.value, 'reference_name', k.name, k.inchikey, NULL, k.compound_id, NULL
+FROM core.reference_annotation r
+JOIN core.compound k ON coalesce(k.parent_inchikey, k.inchikey) = r.parent_key
+WHERE r.kind = 'name' AND k.replaced_by IS NULL
 UNION ALL
 SELECT u.alias, u.kind, s.compound_name, k.inchikey, d.dataset, s.compound_id, s.source_compound_id
 FROM core.source_compound s
@@ -21,6 +26,7 @@ WHERE u.alias IS NOT NULL;
 COMMENT ON VIEW pbdb.compound_alias IS 'Every name and number a compound goes by, in any data set';
 COMMENT ON COLUMN pbdb.compound_alias.alias IS 'A name, or a number in words';
 COMMENT ON COLUMN pbdb.compound_alias.kind IS
-    'preferred, inchikey or pubchem_cid of the compound; source_name, source_key or cas as a data set writes it';
+    'preferred, inchikey, pubchem_cid or pubchem_title of the compound; former_inchikey of one that became it; '
+    'reference_name in a reference table; source_name, source_key or cas as a data set writes it';
 COMMENT ON COLUMN pbdb.compound_alias.compound_id IS 'Key of the compound; null where unresolved';
 COMMENT ON COLUMN pbdb.compound_alias.source_compound_id IS 'Key of the compound as its dataset wrote it';

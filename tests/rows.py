@@ -55,6 +55,7 @@ def add_world(connection: Connection, base: int, dataset: str, **terms: object) 
     add_dataset(connection, base, dataset, **terms)
     add_partitions(connection, base, dataset)
     _add_identity(connection, base)
+    _add_reference(connection, base, bool(terms.get("is_redistributable")))
     _add_samples(connection, base)
     _add_effects(connection, base)
     run = {"source": "made", "dataset": dataset, "release": "1", "stage": "load", "status": "done", "fingerprint": "f"}
@@ -86,6 +87,21 @@ def _add_identity(connection: Connection, base: int) -> None:
             ),
             {"key": key, "name": name},
         )
+
+
+def _add_reference(connection: Connection, base: int, is_redistributable: bool) -> None:
+    """What a reference table says of the compound of the dataset; open datasets share one, closed ones another."""
+    key = 2 if is_redistributable else 3
+    release = {"vocabulary_id": key, "kind": f"reference {key}", "terms": is_redistributable}
+    connection.execute(
+        text(
+            "INSERT INTO core.vocabulary (vocabulary_id, kind, release, origin, sha256, n_rows, is_redistributable)"
+            " VALUES (:vocabulary_id, :kind, '1', 'made', '0', 1, :terms) ON CONFLICT DO NOTHING"
+        ),
+        release,
+    )
+    row = {"reference_annotation_id": base + 16, "vocabulary_id": key, "parent_key": f"KEY{base}"}
+    insert(connection, "reference_annotation", row | {"kind": "target", "value": f"target of {base}"})
 
 
 def _add_samples(connection: Connection, base: int) -> None:
@@ -153,8 +169,15 @@ def add_match(connection: Connection, a: int, b: int) -> None:
     statistic = {"metric": "spearman_log2_fc", "n": 3, "value": 1} | peers
     insert(connection, "agreement", {"match_id": key, "n_target_peers": 0, "n_target_centroid": 0} | statistic)
     for base in (a, b):
-        if connection.execute(text(f"SELECT 1 FROM core.replicate_agreement WHERE dataset_id = {base}")).first() is None:
-            insert(connection, "replicate_agreement", {"condition_id": base + 32, "dataset_id": base, "n_pairs": 1} | statistic)
+        if (
+            connection.execute(text(f"SELECT 1 FROM core.replicate_agreement WHERE dataset_id = {base}")).first()
+            is None
+        ):
+            insert(
+                connection,
+                "replicate_agreement",
+                {"condition_id": base + 32, "dataset_id": base, "n_pairs": 1} | statistic,
+            )
     counts = dict.fromkeys(("n_matches", "n_defined", "n_rows", "n_compounds"), 1)
     summary = {"agreement_summary_id": key, "interval_status": "degenerate", "quantity": "value", "parameters": {}}
     how = {"inchikey_level": "inchikey", "time_tolerance_h": 0, "dose_window": 10, "code_version": "0"}

@@ -26,6 +26,7 @@ TABLES = (
     "gene_synonym",
     "split",
     "vocabulary",
+    "reference_annotation",
     "dataset",
     "agreement_summary",
     "fit",
@@ -40,6 +41,7 @@ TABLES = (
     "sample",
     "split_member",
     "agreement",
+    "replicate_agreement",
 )
 
 # Arrays of results are not compressed, and ANALYZE leaves them alone; arrays of keys are not compressed.
@@ -64,6 +66,7 @@ VISIBLE = {
     "source_compound": DATASET,
     "compound": "EXISTS (SELECT FROM core.source_compound p WHERE p.compound_id = compound.compound_id)",
     "compound_annotation": "EXISTS (SELECT FROM core.source_compound p WHERE p.source_compound_id = compound_annotation.source_compound_id)",
+    "reference_annotation": "EXISTS (SELECT FROM core.vocabulary p WHERE p.vocabulary_id = reference_annotation.vocabulary_id AND p.is_redistributable)",
     "context": "EXISTS (SELECT FROM core.condition p WHERE p.context_id = context.context_id)",
     "condition": DATASET,
     "sample": DATASET,
@@ -74,6 +77,7 @@ VISIBLE = {
     "gene_effect": DATASET,
     "match": BOTH,
     "agreement": "EXISTS (SELECT FROM core.match p WHERE p.match_id = agreement.match_id)",
+    "replicate_agreement": DATASET,
     "agreement_summary": BOTH,
     "split": "EXISTS (SELECT FROM core.split_member p WHERE p.split_id = split.split_id)",
     "split_member": "EXISTS (SELECT FROM core.condition p WHERE p.condition_id = split_member.condition_id)",
@@ -173,7 +177,14 @@ def upgrade() -> None:
         ),
         sa.Column("pubchem_cid", sa.BigInteger(), nullable=True, comment="PubChem compound id (CID)"),
         sa.Column("name", sa.Text(), nullable=True, comment="Preferred name, lower case"),
+        sa.Column(
+            "pubchem_title",
+            sa.Text(),
+            nullable=True,
+            comment="Title of the compound in PubChem; null where it was not looked up",
+        ),
         sa.Column("smiles", sa.Text(), nullable=True, comment="Structure as SMILES"),
+        sa.Column("parent_smiles", sa.Text(), nullable=True, comment="Salt- and solvent-free parent as SMILES"),
         sa.Column("formula", sa.Text(), nullable=True, comment="Molecular formula of the standardised structure"),
         sa.Column("molecular_weight", sa.Double(), nullable=True, comment="Average molecular weight, g/mol"),
         sa.Column(
@@ -457,7 +468,12 @@ def upgrade() -> None:
             nullable=False,
             comment="Key of a vocabulary release: first 52 bits of SHA-256 over table name and natural key: the same on every machine",
         ),
-        sa.Column("kind", sa.Text(), nullable=False, comment="genes, landmarks, cellosaurus, cell_ontology or pubchem"),
+        sa.Column(
+            "kind",
+            sa.Text(),
+            nullable=False,
+            comment="What it is a vocabulary of, such as genes, landmarks, cellosaurus or pubchem",
+        ),
         sa.Column("release", sa.Text(), nullable=False, comment="Release as its provider names it"),
         sa.Column(
             "is_current",
@@ -467,8 +483,20 @@ def upgrade() -> None:
             comment="True for the release in use",
         ),
         sa.Column("origin", sa.Text(), nullable=False, comment="File name or address it was read from"),
-        sa.Column("sha256", sa.Text(), nullable=False, comment="SHA-256 of the file, hexadecimal"),
+        sa.Column(
+            "sha256",
+            sa.Text(),
+            nullable=False,
+            comment="SHA-256 of the file, hexadecimal; of several files, of their hashes",
+        ),
         sa.Column("n_rows", sa.BigInteger(), nullable=False, comment="Entries it holds"),
+        sa.Column(
+            "is_redistributable",
+            sa.Boolean(),
+            server_default=sa.text("true"),
+            nullable=False,
+            comment="True where the terms allow passing the data on",
+        ),
         sa.Column(
             "imported_at",
             postgresql.TIMESTAMP(timezone=True),
@@ -483,6 +511,59 @@ def upgrade() -> None:
     )
     op.create_index(
         "uq_vocabulary_current", "vocabulary", ["kind"], unique=True, schema="core", postgresql_where="is_current"
+    )
+    op.create_table(
+        "reference_annotation",
+        sa.Column(
+            "reference_annotation_id",
+            sa.BigInteger(),
+            autoincrement=False,
+            nullable=False,
+            comment="Key of a reference annotation: first 52 bits of SHA-256 over table name and natural key: the same on every machine",
+        ),
+        sa.Column("vocabulary_id", sa.BigInteger(), nullable=False, comment="Key of the release that states it"),
+        sa.Column(
+            "parent_key",
+            sa.Text(),
+            nullable=False,
+            comment="InChIKey of the salt- and solvent-free parent; the compound's own where its structure is not known",
+        ),
+        sa.Column("kind", sa.Text(), nullable=False, comment="name, moa, target, pathway, approval or toxicity_label"),
+        sa.Column("value", sa.Text(), nullable=False, comment="One statement, as published"),
+        sa.CheckConstraint(
+            "kind IN ('name', 'moa', 'target', 'pathway', 'approval', 'toxicity_label')",
+            name=op.f("ck_reference_annotation_kind"),
+        ),
+        sa.ForeignKeyConstraint(
+            ["vocabulary_id"],
+            ["core.vocabulary.vocabulary_id"],
+            name=op.f("fk_reference_annotation_vocabulary_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("reference_annotation_id", name=op.f("pk_reference_annotation")),
+        sa.UniqueConstraint(
+            "vocabulary_id",
+            "parent_key",
+            "kind",
+            "value",
+            name=op.f("uq_reference_annotation_vocabulary_id_parent_key_kind_value"),
+        ),
+        schema="core",
+        comment="What a reference table, which is no data set, says of a compound: name, mechanism, target, ...",
+    )
+    op.create_index(
+        op.f("ix_reference_annotation_kind_value"),
+        "reference_annotation",
+        ["kind", "value"],
+        unique=False,
+        schema="core",
+    )
+    op.create_index(
+        op.f("ix_reference_annotation_parent_key"),
+        "reference_annotation",
+        ["parent_key"],
+        unique=False,
+        schema="core",
     )
     op.create_table(
         "dataset",
@@ -552,6 +633,12 @@ def upgrade() -> None:
             nullable=True,
             comment="Fingerprint of the default fits on display; null where effects are not loaded",
         ),
+        sa.Column(
+            "matches_fingerprint",
+            sa.Text(),
+            nullable=True,
+            comment="Fingerprint of the load whose conditions were matched; null where none was",
+        ),
         sa.CheckConstraint("access IN ('open', 'token', 'gated', 'on_request')", name=op.f("ck_dataset_access")),
         sa.ForeignKeyConstraint(["assay_id"], ["core.assay.assay_id"], name=op.f("fk_dataset_assay_id")),
         sa.PrimaryKeyConstraint("dataset_id", name=op.f("pk_dataset")),
@@ -571,21 +658,64 @@ def upgrade() -> None:
         ),
         sa.Column("dataset_id_a", sa.BigInteger(), nullable=False, comment="Dataset of the first condition"),
         sa.Column("dataset_id_b", sa.BigInteger(), nullable=False, comment="Dataset of the second condition"),
-        sa.Column("metric", sa.Text(), nullable=False, comment="Statistic, such as spearman_all or direction_both"),
-        sa.Column("universe", sa.Text(), nullable=False, comment="Genes the statistic holds for"),
-        sa.Column("n_matches", sa.Integer(), nullable=False, comment="Matches of the pair of datasets"),
-        sa.Column("n_defined", sa.Integer(), nullable=False, comment="Matches on which the statistic is defined"),
+        sa.Column("metric", sa.Text(), nullable=False, comment="Statistic, such as spearman_log2_fc or direction_both"),
+        sa.Column(
+            "quantity",
+            sa.Text(),
+            nullable=False,
+            comment="value; a baseline or statistic of peers; or delta_ and a baseline: the value less the baseline",
+        ),
+        sa.Column(
+            "inchikey_level",
+            sa.Text(),
+            nullable=False,
+            comment="Level of identity: inchikey, parent_inchikey, skeleton or pubchem_cid",
+        ),
+        sa.Column("time_tolerance_h", sa.Double(), nullable=False, comment="Hours by which the two times may differ"),
+        sa.Column("dose_window", sa.Double(), nullable=False, comment="Fold of dose up to which matches count"),
+        sa.Column(
+            "n_matches",
+            sa.Integer(),
+            nullable=False,
+            comment="Matches of the two datasets, or conditions with replicates",
+        ),
+        sa.Column(
+            "n_defined", sa.Integer(), nullable=False, comment="Matches (conditions) on which the quantity is defined"
+        ),
+        sa.Column(
+            "n_rows",
+            sa.Integer(),
+            nullable=False,
+            comment="Rows averaged: distinct compounds in a context at a time among those defined",
+        ),
         sa.Column("n_compounds", sa.Integer(), nullable=False, comment="Distinct compounds among them"),
         sa.Column("mean", sa.Double(), nullable=True, comment="Mean over contexts, times and compounds"),
         sa.Column("interval_low", sa.Double(), nullable=True, comment="Lower end of the 95 % interval"),
         sa.Column("interval_high", sa.Double(), nullable=True, comment="Upper end of the 95 % interval"),
         sa.Column("interval_status", sa.Text(), nullable=False, comment="bca, percentile, degenerate or not_estimable"),
-        sa.Column("parameters_hash", sa.Text(), nullable=False, comment="SHA-256 of the parameters, hexadecimal"),
+        sa.Column(
+            "parameters_id",
+            sa.BigInteger(),
+            nullable=False,
+            comment="First 52 bits of SHA-256 over the parameters of the computation, which agreement_summary shows",
+        ),
         sa.Column(
             "parameters",
             postgresql.JSONB(astext_type=sa.Text()),
             nullable=False,
             comment="Every parameter of the computation, by name",
+        ),
+        sa.Column("code_version", sa.Text(), nullable=False, comment="Version of pbdb that wrote the row"),
+        sa.Column(
+            "created_at",
+            postgresql.TIMESTAMP(timezone=True),
+            server_default=sa.text("now()"),
+            nullable=False,
+            comment="When the row was written",
+        ),
+        sa.CheckConstraint(
+            "interval_status IN ('bca', 'percentile', 'degenerate', 'not_estimable')",
+            name=op.f("ck_agreement_summary_interval_status"),
         ),
         sa.ForeignKeyConstraint(
             ["dataset_id_a"],
@@ -601,15 +731,18 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("agreement_summary_id", name=op.f("pk_agreement_summary")),
         sa.UniqueConstraint(
+            "parameters_id",
             "dataset_id_a",
             "dataset_id_b",
             "metric",
-            "universe",
-            "parameters_hash",
-            name=op.f("uq_agreement_summary_dataset_id_a_dataset_id_b_metric_universe_parameters_hash"),
+            "quantity",
+            name=op.f("uq_agreement_summary_parameters_id_dataset_id_a_dataset_id_b_metric_quantity"),
         ),
         schema="core",
         comment="A statistic over all matches of two datasets, with a compound-clustered interval",
+    )
+    op.create_index(
+        op.f("ix_agreement_summary_dataset_id_a"), "agreement_summary", ["dataset_id_a"], unique=False, schema="core"
     )
     op.create_index(
         op.f("ix_agreement_summary_dataset_id_b"), "agreement_summary", ["dataset_id_b"], unique=False, schema="core"
@@ -1181,13 +1314,19 @@ def upgrade() -> None:
             "tie_block_size",
             sa.Integer(),
             nullable=False,
-            comment="Pairs tied at the same fold difference in the group",
+            comment="Matches in the block of equally near doses this one belongs to, itself included",
         ),
         sa.Column(
             "n_shared_compounds",
             sa.Integer(),
             nullable=False,
-            comment="Distinct compounds matched in the same pair of datasets, context and time",
+            comment="Compounds matched within ten-fold dose in the same two datasets, context and times",
+        ),
+        sa.Column(
+            "from_window",
+            sa.Double(),
+            nullable=True,
+            comment="Narrowest window (fold of dose) in which the match counts: dose_fold, or the window from which on the two datasets share ten compounds in the context at these times; null where they never do",
         ),
         sa.CheckConstraint(
             "inchikey_level IN ('inchikey', 'parent_inchikey', 'skeleton', 'pubchem_cid')",
@@ -1369,44 +1508,193 @@ def upgrade() -> None:
     op.create_table(
         "agreement",
         sa.Column(
-            "agreement_id",
+            "match_id",
             sa.BigInteger(),
             autoincrement=False,
             nullable=False,
-            comment="Key of an agreement: first 52 bits of SHA-256 over table name and natural key: the same on every machine",
-        ),
-        sa.Column(
-            "match_id",
-            sa.BigInteger(),
-            nullable=False,
             comment="Key of a match: first 52 bits of SHA-256 over table name and natural key: the same on every machine",
         ),
-        sa.Column("metric", sa.Text(), nullable=False, comment="Statistic, such as spearman_all or direction_both"),
-        sa.Column("universe", sa.Text(), nullable=False, comment="Genes the statistic holds for"),
+        sa.Column(
+            "target_centroid",
+            sa.Double(),
+            nullable=True,
+            comment="The same against the mean of other compounds at the partner's dataset, context, dose and time",
+        ),
+        sa.Column(
+            "n_target_centroid",
+            sa.Integer(),
+            nullable=False,
+            comment="Effects averaged in target centroids, both sides",
+        ),
+        sa.Column(
+            "target_peer_mean",
+            sa.Double(),
+            nullable=True,
+            comment="The same against single other compounds at the partner's dataset, context, dose and time: mean",
+        ),
+        sa.Column("target_peer_sd", sa.Double(), nullable=True, comment="Standard deviation over target peers (n - 1)"),
+        sa.Column("target_peer_below", sa.Double(), nullable=True, comment="Fraction of target peers below the value"),
+        sa.Column(
+            "target_peer_percentile",
+            sa.Double(),
+            nullable=True,
+            comment="(1 + target peers below the value) / (target peers + 1)",
+        ),
+        sa.Column(
+            "target_peer_p",
+            sa.Double(),
+            nullable=True,
+            comment="(1 + target peers at or above the value) / (target peers + 1)",
+        ),
+        sa.Column(
+            "n_target_peers",
+            sa.Integer(),
+            nullable=False,
+            comment="Target peers on which the statistic is defined, both sides",
+        ),
+        sa.Column(
+            "is_capped", sa.Boolean(), nullable=False, comment="True where peers are a sample of a larger number"
+        ),
+        sa.Column(
+            "parameters_id",
+            sa.BigInteger(),
+            nullable=False,
+            comment="First 52 bits of SHA-256 over the parameters of the computation, which agreement_summary shows",
+        ),
+        sa.Column("metric", sa.Text(), nullable=False, comment="Statistic, such as spearman_log2_fc or direction_both"),
         sa.Column("n", sa.Integer(), nullable=False, comment="Genes the statistic was computed on"),
         sa.Column("value", sa.Double(), nullable=True, comment="Value of the statistic; null where undefined"),
         sa.Column(
-            "baselines",
-            postgresql.JSONB(astext_type=sa.Text()),
-            server_default=sa.text("'{}'::jsonb"),
-            nullable=False,
-            comment="Value, n and percentile of each baseline, by name",
+            "source_centroid",
+            sa.Double(),
+            nullable=True,
+            comment="The same against the mean of other compounds of the same dataset, context, dose and time",
         ),
         sa.Column(
-            "parameters",
-            postgresql.JSONB(astext_type=sa.Text()),
+            "n_source_centroid",
+            sa.Integer(),
             nullable=False,
-            comment="Every parameter of the computation, by name",
+            comment="Effects averaged in source centroids, both sides",
+        ),
+        sa.Column(
+            "source_peer_mean",
+            sa.Double(),
+            nullable=True,
+            comment="The same against single other compounds of the same dataset, context, dose and time: mean",
+        ),
+        sa.Column("source_peer_sd", sa.Double(), nullable=True, comment="Standard deviation over source peers (n - 1)"),
+        sa.Column("source_peer_below", sa.Double(), nullable=True, comment="Fraction of source peers below the value"),
+        sa.Column(
+            "source_peer_percentile",
+            sa.Double(),
+            nullable=True,
+            comment="(1 + source peers below the value) / (source peers + 1)",
+        ),
+        sa.Column(
+            "source_peer_p",
+            sa.Double(),
+            nullable=True,
+            comment="(1 + source peers at or above the value) / (source peers + 1)",
+        ),
+        sa.Column(
+            "n_source_peers",
+            sa.Integer(),
+            nullable=False,
+            comment="Source peers on which the statistic is defined, both sides",
         ),
         sa.ForeignKeyConstraint(
             ["match_id"], ["core.match.match_id"], name=op.f("fk_agreement_match_id"), ondelete="CASCADE"
         ),
-        sa.PrimaryKeyConstraint("agreement_id", name=op.f("pk_agreement")),
-        sa.UniqueConstraint("match_id", "metric", "universe", name=op.f("uq_agreement_match_id_metric_universe")),
+        sa.PrimaryKeyConstraint("match_id", "metric", name=op.f("pk_agreement")),
         schema="core",
-        comment="One statistic of a match, with its baselines",
+        comment="One statistic of a match with its four baselines; of two sides the mean of those defined",
     )
     op.create_index(op.f("ix_agreement_metric"), "agreement", ["metric"], unique=False, schema="core")
+    op.create_index(op.f("ix_agreement_parameters_id"), "agreement", ["parameters_id"], unique=False, schema="core")
+    op.create_table(
+        "replicate_agreement",
+        sa.Column(
+            "condition_id",
+            sa.BigInteger(),
+            autoincrement=False,
+            nullable=False,
+            comment="Key of a condition: first 52 bits of SHA-256 over table name and natural key: the same on every machine",
+        ),
+        sa.Column("dataset_id", sa.BigInteger(), nullable=False, comment="Key of the dataset"),
+        sa.Column("n_pairs", sa.Integer(), nullable=False, comment="Pairs of replicates compared"),
+        sa.Column(
+            "is_capped", sa.Boolean(), nullable=False, comment="True where peers are a sample of a larger number"
+        ),
+        sa.Column(
+            "parameters_id",
+            sa.BigInteger(),
+            nullable=False,
+            comment="First 52 bits of SHA-256 over the parameters of the computation, which agreement_summary shows",
+        ),
+        sa.Column("metric", sa.Text(), nullable=False, comment="Statistic, such as spearman_log2_fc or direction_both"),
+        sa.Column("n", sa.Integer(), nullable=False, comment="Genes the statistic was computed on"),
+        sa.Column("value", sa.Double(), nullable=True, comment="Value of the statistic; null where undefined"),
+        sa.Column(
+            "source_centroid",
+            sa.Double(),
+            nullable=True,
+            comment="The same against the mean of other compounds of the same dataset, context, dose and time",
+        ),
+        sa.Column(
+            "n_source_centroid",
+            sa.Integer(),
+            nullable=False,
+            comment="Effects averaged in source centroids, both sides",
+        ),
+        sa.Column(
+            "source_peer_mean",
+            sa.Double(),
+            nullable=True,
+            comment="The same against single other compounds of the same dataset, context, dose and time: mean",
+        ),
+        sa.Column("source_peer_sd", sa.Double(), nullable=True, comment="Standard deviation over source peers (n - 1)"),
+        sa.Column("source_peer_below", sa.Double(), nullable=True, comment="Fraction of source peers below the value"),
+        sa.Column(
+            "source_peer_percentile",
+            sa.Double(),
+            nullable=True,
+            comment="(1 + source peers below the value) / (source peers + 1)",
+        ),
+        sa.Column(
+            "source_peer_p",
+            sa.Double(),
+            nullable=True,
+            comment="(1 + source peers at or above the value) / (source peers + 1)",
+        ),
+        sa.Column(
+            "n_source_peers",
+            sa.Integer(),
+            nullable=False,
+            comment="Source peers on which the statistic is defined, both sides",
+        ),
+        sa.ForeignKeyConstraint(
+            ["condition_id"],
+            ["core.condition.condition_id"],
+            name=op.f("fk_replicate_agreement_condition_id"),
+            ondelete="CASCADE",
+        ),
+        sa.ForeignKeyConstraint(
+            ["dataset_id"],
+            ["core.dataset.dataset_id"],
+            name=op.f("fk_replicate_agreement_dataset_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("condition_id", "metric", name=op.f("pk_replicate_agreement")),
+        schema="core",
+        comment="One statistic between replicates of a condition, mean over pairs, with its baselines",
+    )
+    op.create_index(
+        op.f("ix_replicate_agreement_dataset_id_metric"),
+        "replicate_agreement",
+        ["dataset_id", "metric"],
+        unique=False,
+        schema="core",
+    )
     for table, columns in VALUES.items():
         for column in columns:
             op.execute(f"ALTER TABLE core.{table} ALTER COLUMN {column} SET STORAGE EXTERNAL")

@@ -268,12 +268,25 @@ def substructure(smarts: str, rows: Iterable[tuple[_Id, str, bytes | None]]) -> 
     Raises:
         QueryError: the pattern cannot be read.
     """
+    return _matches(_pattern(smarts), rows)
+
+
+def pattern_screen(smarts: str) -> bytes:
+    """Return the bits that a structure's screen must have if it contains a SMARTS pattern.
+
+    Raises:
+        QueryError: the pattern cannot be read.
+    """
+    return _screen(_pattern(smarts))
+
+
+def _pattern(smarts: str) -> Any:
     with rdBase.BlockLogs():
         pattern = Chem.MolFromSmarts(smarts.strip())
     if pattern is None or pattern.GetNumAtoms() == 0:
         raise QueryError(f"'{_shown(smarts) if smarts.strip() else smarts}' is not a SMARTS pattern.")
     pattern.UpdatePropertyCache(strict=False)
-    return _matches(pattern, rows)
+    return pattern
 
 
 def _matches(pattern: Any, rows: Iterable[tuple[_Id, str, bytes | None]]) -> Iterator[_Id]:

@@ -46,7 +46,7 @@ class Resolution:
 
     route: one of ROUTES, what decided. inchikey: None where only the CID is known, or nothing. parent_inchikey: None
     where the structure is not known. conflict: which given key or CID contradicts the identity; problem: what was
-    given but could not be used, and why; both in words, or None.
+    given but could not be used, and why; both in words, or None. title: PubChem's name of the CID, where known.
     """
 
     route: str
@@ -57,6 +57,7 @@ class Resolution:
     structure: Structure | None = None
     conflict: str | None = None
     problem: str | None = None
+    title: str | None = None
     rule_version: str = RULE_VERSION
 
 
@@ -203,6 +204,10 @@ class _Facts:
         cids = self._by_name.get(name or "")
         return None if cids is None else [hit for hit in map(self.of_cid, cids) if hit]
 
+    def title(self, cid: int | None) -> str | None:
+        entry = self._entries.get(cid or 0)
+        return entry.title if entry else None
+
     def lowest_cid(self, inchikey: str | None) -> int | None:
         return next(iter(self._by_inchikey.get(inchikey or "", ())), None)
 
@@ -288,13 +293,14 @@ def _resolution(given: _Given, route: str, identity: _Identity | None, facts: _F
     problem = "; ".join(_problems(given, route, facts)) or None
     if identity is None:
         return Resolution(route, problem=problem)
-    structure = identity.structure
+    structure, cid = identity.structure, _pubchem_cid(given, identity, facts)
     return Resolution(
         route=route,
         inchikey=identity.inchikey,
         parent_inchikey=structure.parent_inchikey if structure else None,
         skeleton=structure.skeleton if structure else identity.inchikey[:14] if identity.inchikey else None,
-        pubchem_cid=_pubchem_cid(given, identity, facts),
+        pubchem_cid=cid,
+        title=facts.title(cid),
         structure=structure,
         conflict="; ".join(_conflicts(given, identity, facts)) or None,
         problem=problem,

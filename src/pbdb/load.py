@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 from sqlalchemy import Connection, Engine, text
 
-from pbdb import __version__, copybinary, locks, partitions
+from pbdb import __version__, compound_names, copybinary, locks, partitions
 from pbdb.copytext import copy_frame, cursor, insert_new, upsert
 from pbdb.fits import COUNTED, GENE_FACTS, StoredFit
 from pbdb.ids import stable_id
@@ -24,7 +24,19 @@ LARGEST_T = 50.0
 SUFFIX_LENGTH = 8
 KEPT_WHERE_NULL = {
     "context": ("tissue", "disease", "sex", "development_stage", "ethnicity", "donor", "parent_context"),
-    "compound": ("parent_inchikey", "skeleton", "pubchem_cid", "name", "smiles", "formula", "molecular_weight"),
+    "compound": (
+        "parent_inchikey",
+        "skeleton",
+        "pubchem_cid",
+        "pubchem_title",
+        "name",
+        "smiles",
+        "parent_smiles",
+        "formula",
+        "molecular_weight",
+        "fingerprint",
+        "screen",
+    ),
 }
 Progress = Callable[[str, int, int], None]
 
@@ -265,7 +277,7 @@ def _replace(connection: Connection, load: Load, built: dict[str, str], others: 
         _replace_fit_samples(connection, load, others)
     for table, key in (("condition", "condition_id"), ("source_compound", "source_compound_id"), ("plate", "plate_id")):
         _delete_vanished(connection, table, key, own, tables[table][key].tolist())
-    connection.execute(text(_NAMES), own)
+    compound_names.choose(connection, load.dataset_id)
     load.finish(connection)
 
 
@@ -361,22 +373,3 @@ def _delete_vanished(connection: Connection, table: str, key: str, own: dict[str
         ),
         own | {"kept": [int(one) for one in kept]},
     )
-
-
-# The most frequent name that any source gives a compound; of equally frequent ones the shortest, then the first in
-# the alphabet. A number is nobody's name.
-_NAMES = """
-UPDATE core.compound c SET name = best.name
-FROM (
-    SELECT DISTINCT ON (compound_id) compound_id, name
-    FROM (
-        SELECT s.compound_id, lower(s.name) AS name, count(*) AS n
-        FROM core.source_compound s
-        WHERE s.name !~ '^[0-9.]+$' AND s.compound_id IN
-            (SELECT compound_id FROM core.source_compound WHERE dataset_id = :dataset_id)
-        GROUP BY 1, 2
-    ) named
-    ORDER BY compound_id, n DESC, length(name), name
-) best
-WHERE best.compound_id = c.compound_id AND c.name IS DISTINCT FROM best.name
-"""

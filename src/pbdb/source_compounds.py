@@ -95,14 +95,17 @@ def compound_rows(compounds: pd.DataFrame) -> pd.DataFrame:
     """One row per InChIKey among resolved compounds, with the columns of table `compound` except its id."""
     rows: dict[str, dict[str, Any]] = {}
     names: dict[str, list[str]] = {}
+    titles: dict[str, str] = {}
     for name, found in zip(compounds["name"].tolist(), compounds["resolution"].tolist(), strict=True):
         if found.inchikey is None:
             continue
         names.setdefault(found.inchikey, []).append(name)
+        if found.title:
+            titles.setdefault(found.inchikey, found.title)
         if found.inchikey not in rows or rows[found.inchikey]["smiles"] is None:
             rows[found.inchikey] = _compound_row(found)
     for inchikey, row in rows.items():
-        row["name"] = preferred_name(None, None, names[inchikey])
+        row["name"] = preferred_name(None, titles.get(inchikey), names[inchikey])
     return pd.DataFrame(list(rows.values()))
 
 
@@ -113,7 +116,9 @@ def _compound_row(found: Resolution) -> dict[str, Any]:
         "parent_inchikey": found.parent_inchikey,
         "skeleton": found.skeleton,
         "pubchem_cid": found.pubchem_cid,
+        "pubchem_title": found.title,
         "smiles": structure.smiles if structure else None,
+        "parent_smiles": structure.parent_smiles if structure else None,
         "formula": structure.formula if structure else None,
         "molecular_weight": structure.molecular_weight if structure else None,
         "fingerprint": chem.bit_string(structure.fingerprint) if structure else None,

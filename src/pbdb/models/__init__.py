@@ -4,6 +4,7 @@ from pbdb.models.base import DOSE_UM, FINGERPRINT_BITS, N_LANDMARKS, NAMING, PAR
 from pbdb.models.effects import METHODS, MODES, STATUSES, Effect, FeatureSet, Fit, FitSample, GeneEffect
 from pbdb.models.identity import (
     ANNOTATION_KINDS,
+    REFERENCE_KINDS,
     ROUTES,
     Compound,
     CompoundAnnotation,
@@ -11,11 +12,12 @@ from pbdb.models.identity import (
     Gene,
     GeneReplacement,
     GeneSynonym,
+    ReferenceAnnotation,
     SourceCompound,
     Vocabulary,
 )
 from pbdb.models.ledger import STAGES, Artifact, EtlRun
-from pbdb.models.matches import LEVELS, Agreement, AgreementSummary, Match, Split, SplitMember
+from pbdb.models.matches import LEVELS, Agreement, AgreementSummary, Match, ReplicateAgreement, Split, SplitMember
 from pbdb.models.samples import ACCESS, READOUTS, Assay, Condition, Dataset, Plate, Sample
 
 __all__ = [
@@ -30,6 +32,7 @@ __all__ = [
     "N_LANDMARKS",
     "PARTITIONS",
     "READOUTS",
+    "REFERENCE_KINDS",
     "ROUTES",
     "SCHEMA",
     "STAGES",
@@ -55,6 +58,8 @@ __all__ = [
     "GeneSynonym",
     "Match",
     "Plate",
+    "ReferenceAnnotation",
+    "ReplicateAgreement",
     "Sample",
     "SourceCompound",
     "Split",

@@ -45,6 +45,7 @@ Int = Integer
 EMPTY_JSON = text("'{}'::jsonb")
 EMPTY_LIST = text("'{}'::text[]")
 FALSE = text("false")
+TRUE = text("true")
 NOW = text("now()")
 
 # Doses are exact integers; the readable number is computed from them. The expression is written as PostgreSQL

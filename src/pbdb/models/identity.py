@@ -11,6 +11,7 @@ from pbdb.models.base import (
     CONTENT_KEY,
     FALSE,
     NOW,
+    TRUE,
     Attributes,
     Base,
     ContextName,
@@ -23,6 +24,7 @@ from pbdb.models.base import (
 
 ROUTES = ("structure", "inchikey", "pubchem_cid", "alias", "cas", "name", "unresolved")
 ANNOTATION_KINDS = ("moa", "target", "pathway", "approval", "toxicity_label")
+REFERENCE_KINDS = ("name", *ANNOTATION_KINDS)
 
 
 def one_of(column: str, values: tuple[str, ...]) -> CheckConstraint:
@@ -55,7 +57,11 @@ class Compound(Base):
     )
     pubchem_cid: Mapped[PubChemCid]
     name: Mapped[str | None] = mapped_column(comment="Preferred name, lower case")
+    pubchem_title: Mapped[str | None] = mapped_column(
+        comment="Title of the compound in PubChem; null where it was not looked up"
+    )
     smiles: Mapped[Smiles]
+    parent_smiles: Mapped[str | None] = mapped_column(comment="Salt- and solvent-free parent as SMILES")
     formula: Mapped[str | None] = mapped_column(comment="Molecular formula of the standardised structure")
     molecular_weight: Mapped[float | None] = mapped_column(comment="Average molecular weight, g/mol")
     fingerprint: Mapped[str | None] = mapped_column(
@@ -134,6 +140,30 @@ class CompoundAnnotation(Base):
     kind: Mapped[str] = mapped_column(comment="moa, target, pathway, approval or toxicity_label")
     value: Mapped[str] = mapped_column(comment="One statement, as published")
     origin: Mapped[str] = mapped_column(comment="Table or file that states it")
+
+
+class ReferenceAnnotation(Base):
+    """What a reference table, which is no data set, says of a compound at the level of its parent."""
+
+    __tablename__ = "reference_annotation"
+    __table_args__ = (
+        UniqueConstraint("vocabulary_id", "parent_key", "kind", "value"),
+        one_of("kind", REFERENCE_KINDS),
+        Index(None, "parent_key"),
+        Index(None, "kind", "value"),
+        {"comment": "What a reference table, which is no data set, says of a compound: name, mechanism, target, ..."},
+    )
+    reference_annotation_id: Mapped[int] = mapped_column(
+        primary_key=True, autoincrement=False, comment=f"Key of a reference annotation: {CONTENT_KEY}"
+    )
+    vocabulary_id: Mapped[int] = mapped_column(
+        ForeignKey("core.vocabulary.vocabulary_id", ondelete="CASCADE"), comment="Key of the release that states it"
+    )
+    parent_key: Mapped[str] = mapped_column(
+        comment="InChIKey of the salt- and solvent-free parent; the compound's own where its structure is not known"
+    )
+    kind: Mapped[str] = mapped_column(comment="name, moa, target, pathway, approval or toxicity_label")
+    value: Mapped[str] = mapped_column(comment="One statement, as published")
 
 
 class Context(Base):
@@ -238,10 +268,15 @@ class Vocabulary(Base):
     vocabulary_id: Mapped[int] = mapped_column(
         primary_key=True, autoincrement=False, comment=f"Key of a vocabulary release: {CONTENT_KEY}"
     )
-    kind: Mapped[str] = mapped_column(comment="genes, landmarks, cellosaurus, cell_ontology or pubchem")
+    kind: Mapped[str] = mapped_column(
+        comment="What it is a vocabulary of, such as genes, landmarks, cellosaurus or pubchem"
+    )
     release: Mapped[str] = mapped_column(comment="Release as its provider names it")
     is_current: Mapped[bool] = mapped_column(server_default=FALSE, comment="True for the release in use")
     origin: Mapped[str] = mapped_column(comment="File name or address it was read from")
-    sha256: Mapped[str] = mapped_column(comment="SHA-256 of the file, hexadecimal")
+    sha256: Mapped[str] = mapped_column(comment="SHA-256 of the file, hexadecimal; of several files, of their hashes")
     n_rows: Mapped[int] = mapped_column(comment="Entries it holds")
+    is_redistributable: Mapped[bool] = mapped_column(
+        server_default=TRUE, comment="True where the terms allow passing the data on"
+    )
     imported_at: Mapped[datetime.datetime] = mapped_column(server_default=NOW, comment="When it was imported")

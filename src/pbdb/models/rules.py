@@ -42,6 +42,8 @@ VISIBLE = {
     "source_compound": _DATASET,
     "compound": _seen_in("source_compound", "compound_id", "compound"),
     "compound_annotation": _seen_in("source_compound", "source_compound_id", "compound_annotation"),
+    "reference_annotation": "EXISTS (SELECT FROM core.vocabulary p"
+    " WHERE p.vocabulary_id = reference_annotation.vocabulary_id AND p.is_redistributable)",
     "context": _seen_in("condition", "context_id", "context"),
     "condition": _DATASET,
     "sample": _DATASET,
@@ -52,6 +54,7 @@ VISIBLE = {
     "gene_effect": _DATASET,
     "match": _BOTH,
     "agreement": _seen_in("match", "match_id", "agreement"),
+    "replicate_agreement": _DATASET,
     "agreement_summary": _BOTH,
     "split": _seen_in("split_member", "split_id", "split"),
     "split_member": _seen_in("condition", "condition_id", "split_member"),
