@@ -14,6 +14,15 @@ Row = dict[str, Any]
 DEFAULT_K = 20
 
 
+def find(database: Database, way: str, text: str, limit: int = DEFAULT_K) -> list[Row]:
+    """Search in one of the ways smiles, substructure, name, inchikey, cid; at most `limit` compounds."""
+    if way == "smiles":
+        return similar_to(database, text, limit)
+    if way == "substructure":
+        return with_substructure(database, text, limit)
+    return {"name": by_name, "inchikey": by_inchikey, "cid": by_cid}[way](database, text)[:limit]
+
+
 def by_name(database: Database, name: str) -> list[Row]:
     """Compounds with an alias that contains the text: compound_name, inchikey, aliases, datasets, is_exact."""
     return fetch(database, "SELECT * FROM pbdb.find_compound(%(text)s)", {"text": name})

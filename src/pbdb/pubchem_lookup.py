@@ -1,0 +1,17 @@
+"""Which look-up in PubChem a command uses: imported files first, then earlier answers, the service on request."""
+
+from __future__ import annotations
+
+from pbdb.config import Settings
+from pbdb.pubchem import BASE_URL, Client, FirstOf, Lookup
+from pbdb.pubchem_dump import INCHIKEYS, SMILES, Dump
+
+WAYS = ("local", "rest")
+
+
+def lookup(settings: Settings, way: str = "local", base_url: str = BASE_URL) -> Lookup:
+    """Return the look-up: `local` never leaves this machine, `rest` asks PubChem's service for what is missing."""
+    client = Client(settings.cache / "pubchem", base_url=base_url, offline=way != "rest")
+    folder = settings.home / "vocab" / "pubchem"
+    has_dump = any((folder / name).exists() for name in (INCHIKEYS, SMILES))
+    return FirstOf(Dump(folder), client) if has_dump else client
