@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -126,11 +128,16 @@ def read_rows(path: Path, rows: npt.NDArray[np.intp]) -> sp.csr_matrix | npt.NDA
 
 def _dense_rows(matrix: h5py.Dataset, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.float32]:
     found = np.empty((len(rows), matrix.shape[1]), dtype=np.float32)
-    for start in range(0, matrix.shape[0], ROWS_PER_CHUNK):
-        first, last = np.searchsorted(rows, (start, start + ROWS_PER_CHUNK))
-        if last > first:
-            found[first:last] = matrix[start : start + ROWS_PER_CHUNK][rows[first:last] - start]
+    for some in _stretches(rows):
+        wanted = rows[some]
+        found[some] = matrix[wanted[0] : wanted[-1] + 1][wanted - wanted[0]]
     return found
+
+
+def _stretches(rows: npt.NDArray[np.intp]) -> Iterator[slice]:
+    """Slices of wanted rows that lie within ROWS_PER_CHUNK rows of the file, however far apart they are."""
+    _, starts = np.unique(rows // ROWS_PER_CHUNK, return_index=True)
+    return (slice(first, last) for first, last in pairwise([*starts.tolist(), len(rows)]))
 
 
 def _sparse_rows(group: h5py.Group, rows: npt.NDArray[np.intp]) -> sp.csr_matrix:
@@ -139,12 +146,11 @@ def _sparse_rows(group: h5py.Group, rows: npt.NDArray[np.intp]) -> sp.csr_matrix
     lengths = np.diff(indptr)[rows]
     ends = np.concatenate(([0], np.cumsum(lengths)))
     found = {name: np.empty(ends[-1], dtype=np.int32) for name in ("data", "indices")}
-    for start in range(0, len(rows), ROWS_PER_CHUNK):
-        some = rows[start : start + ROWS_PER_CHUNK]
-        low, high = indptr[some[0]], indptr[some[-1] + 1]
-        wanted = _ranges(indptr[some] - low, lengths[start : start + ROWS_PER_CHUNK])
+    for some in _stretches(rows):
+        low, high = indptr[rows[some][0]], indptr[rows[some][-1] + 1]
+        wanted = _ranges(indptr[rows[some]] - low, lengths[some])
         for name, values in found.items():
-            values[ends[start] : ends[start + len(some)]] = group[name][low:high][wanted]
+            values[ends[some.start] : ends[some.stop]] = group[name][low:high][wanted]
     shape = (len(rows), int(group.attrs["shape"][1]))
     return sp.csr_matrix((found["data"], found["indices"], ends), shape)
 

@@ -58,6 +58,11 @@ class StoredFit:
         """The row of table `fit`, arrays excepted; with `dataset`, `context` and `stratum` as text."""
         return dict(json.loads((self.folder / "fit.json").read_text(encoding="utf-8")))
 
+    @property
+    def label(self) -> str:
+        """Context, and stratum where there is one."""
+        return " ".join(filter(None, (self.facts["context"], self.facts["stratum"])))
+
     @cached_property
     def effects(self) -> pd.DataFrame:
         """One row per effect, whatever its status; those with status ok come first, in the order of the tiles."""

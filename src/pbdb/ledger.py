@@ -8,14 +8,16 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
-from sqlalchemy import Engine, insert, select
+from sqlalchemy import Connection, Engine, delete, insert, select
 
 from pbdb import __version__
+from pbdb.config import Settings
 from pbdb.copytext import as_json
 from pbdb.files import Located
-from pbdb.models import EtlRun
+from pbdb.models import Artifact, EtlRun
 from pbdb.source import Source
 
 Stage = Literal["extract", "transform", "validate", "load", "effects"]
@@ -72,7 +74,9 @@ def record(
     located: Mapping[str, Located],
     entries: Sequence[Entry],
 ) -> None:
-    """Write the entries of one load, in a transaction of its own."""
+    """Write entries of one load, in a transaction of its own."""
+    if not entries:
+        return
     inputs = {
         key: {"file": file.path.name, "bytes": file.n_bytes, "sha256": file.sha256, "checked": file.checked}
         for key, file in located.items()
@@ -87,6 +91,19 @@ def record(
     }
     with engine.begin() as connection:
         connection.execute(insert(EtlRun), [common | entry.as_row() for entry in entries])
+
+
+def register(connection: Connection, settings: Settings, dataset: str, path: Path, sha256: str) -> None:
+    """Register the canonical matrix of a dataset, in the place of the one before."""
+    row = {
+        "dataset": dataset,
+        "kind": "samples_h5ad",
+        "path": str(path.relative_to(settings.home)),
+        "n_bytes": path.stat().st_size,
+        "sha256": sha256,
+    }
+    connection.execute(delete(Artifact).where(Artifact.dataset == dataset, Artifact.kind == row["kind"]))
+    connection.execute(insert(Artifact), row)
 
 
 def entries(engine: Engine, dataset: str | None = None) -> list[dict[str, Any]]:

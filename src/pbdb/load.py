@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,9 +12,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import SQLAlchemyError
 
 from pbdb import __version__, compound_names, copybinary, locks, partitions
 from pbdb.copytext import copy_frame, cursor, insert_new, upsert
+from pbdb.errors import PbdbError
 from pbdb.fits import COUNTED, GENE_FACTS, StoredFit
 from pbdb.ids import stable_id
 from pbdb.models import N_LANDMARKS
@@ -21,7 +25,6 @@ from pbdb.rows import Tables, dataset_id
 BYTES_PER_BLOCK = 64 << 20
 MIN_TESTED_FOR_LANDMARK = 500
 LARGEST_T = 50.0
-SUFFIX_LENGTH = 8
 KEPT_WHERE_NULL = {
     "context": ("tissue", "disease", "sex", "development_stage", "ethnicity", "donor", "parent_context"),
     "compound": (
@@ -74,15 +77,25 @@ def publish(engine: Engine, load: Load, progress: Progress = lambda what, done, 
         partitions.drop_leftovers(connection, load.dataset)
         landmarks = _landmarks(connection)
         others = _other_fits(connection, load)
-    built = dict(_build(engine, load, landmarks, others, progress))
-    with engine.begin() as connection:
-        locks.patiently(
-            connection, lambda: _replace(connection, load, built, others), f"Loading dataset '{load.dataset}'"
-        )
+    try:
+        built = dict(_build(engine, load, landmarks, others, progress))
+        with engine.begin() as connection:
+            locks.patiently(
+                connection, lambda: _replace(connection, load, built, others), f"Loading dataset '{load.dataset}'"
+            )
+    except Exception:
+        _clear(engine, load)
+        raise
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         partitions.analyze(connection, *built)
         for table in ("condition", "source_compound", "compound", "fit", "fit_sample", "gene"):
             connection.exec_driver_sql(f"ANALYZE core.{table}")
+
+
+def _clear(engine: Engine, load: Load) -> None:
+    """Drop what a failed load has built; where even that fails the next load does it."""
+    with suppress(SQLAlchemyError, PbdbError), engine.begin() as connection:
+        partitions.drop_leftovers(connection, load.dataset)
 
 
 def remove(engine: Engine, dataset: str) -> None:
@@ -109,14 +122,18 @@ def _other_fits(connection: Connection, load: Load) -> list[int]:
         ),
         {"dataset": load.dataset, "fingerprint": load.fingerprint, "all": load.fits is None},
     )
-    new = {stored.facts["fit_id"] for stored in load.fits or ()}
+    new = _fit_ids(load)
     return [int(fit_id) for (fit_id,) in rows if fit_id not in new]
+
+
+def _fit_ids(load: Load) -> list[int]:
+    return [int(stored.facts["fit_id"]) for stored in load.fits or ()]
 
 
 def _build(
     engine: Engine, load: Load, landmarks: dict[int, int], others: list[int], progress: Progress
 ) -> Iterator[tuple[str, str]]:
-    """Fill and index the standalone tables; each in a transaction of its own, so that COPY can FREEZE."""
+    """Fill and index the standalone tables, each in a transaction of its own; no lock of a parent is held meanwhile."""
     yield "sample", _standalone(engine, load, "sample", lambda connection, name: _copy_samples(connection, name, load))
     if load.fits is None and others:
         return
@@ -128,18 +145,13 @@ def _build(
 
 
 def _standalone(engine: Engine, load: Load, table: str, fill: Callable[[Connection, str], None]) -> str:
-    suffix = f"{stable_id('partition', load.fingerprint, load.effects_fingerprint, _now(engine)):x}"[:SUFFIX_LENGTH]
     with engine.begin() as connection:
-        name = partitions.create_standalone(connection, table, load.dataset, load.dataset_id, suffix)
+        name = partitions.create_standalone(connection, table, load.dataset, load.dataset_id, secrets.token_hex(4))
+    with engine.begin() as connection:
+        partitions.empty(connection, name)
         fill(connection, name)
-    with engine.begin() as connection:
         partitions.finish(connection, table, name)
     return name
-
-
-def _now(engine: Engine) -> str:
-    with engine.connect() as connection:
-        return str(connection.execute(text("SELECT clock_timestamp()")).scalar_one())
 
 
 def _copy_samples(connection: Connection, name: str, load: Load) -> None:
@@ -270,11 +282,14 @@ def _replace(connection: Connection, load: Load, built: dict[str, str], others: 
     _replace_annotations(connection, tables, own)
     if "effect" in built:
         _upsert_fits(connection, load)
+        _replace_fit_samples(connection, load)
+    # From here on readers wait: what takes time stands above.
     for table in ("gene_effect", "effect", "sample"):
         if table in built:
             partitions.swap(connection, table, load.dataset_id, built[table])
     if "effect" in built:
-        _replace_fit_samples(connection, load, others)
+        kept = [*_fit_ids(load), *others]
+        _delete_vanished(connection, "fit", "fit_id", own, kept)
     for table, key in (("condition", "condition_id"), ("source_compound", "source_compound_id"), ("plate", "plate_id")):
         _delete_vanished(connection, table, key, own, tables[table][key].tolist())
     compound_names.choose(connection, load.dataset_id)
@@ -356,13 +371,11 @@ def _fit_row(load: Load, stored: StoredFit) -> dict[str, Any]:
     }
 
 
-def _replace_fit_samples(connection: Connection, load: Load, others: list[int]) -> None:
-    fits = list(load.fits or ())
-    new = [int(stored.facts["fit_id"]) for stored in fits]
-    connection.execute(text("DELETE FROM core.fit_sample WHERE fit_id = ANY(:new)"), {"new": new})
-    for stored, fit_id in zip(fits, new, strict=True):
-        copy_frame(connection, "core.fit_sample", stored.samples.assign(fit_id=fit_id))
-    _delete_vanished(connection, "fit", "fit_id", {"dataset_id": load.dataset_id}, new + others)
+def _replace_fit_samples(connection: Connection, load: Load) -> None:
+    connection.execute(text("DELETE FROM core.fit_sample WHERE fit_id = ANY(:new)"), {"new": _fit_ids(load)})
+    for stored in load.fits or ():
+        samples = stored.samples.assign(fit_id=int(stored.facts["fit_id"]))
+        copy_frame(connection, "core.fit_sample", samples)
 
 
 def _delete_vanished(connection: Connection, table: str, key: str, own: dict[str, int], kept: list[int]) -> None:

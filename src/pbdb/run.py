@@ -13,16 +13,19 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pandas as pd
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from pbdb import (
     artefacts,
     canonical,
+    chem,
+    database,
     files,
     fits,
     ledger,
     locks,
+    outcome,
     registry,
     rows,
     server,
@@ -39,6 +42,7 @@ from pbdb.load import Load, publish
 from pbdb.pubchem import Lookup
 from pbdb.source import Files, Source
 from pbdb.source_compounds import source_compounds, unknown_compounds
+from pbdb.troubles import require_loader, told
 
 FINGERPRINT_LENGTH = 16
 
@@ -96,8 +100,12 @@ def load_source(
     unknown = [key for key in chosen if key not in source.datasets]
     if unknown:
         raise PbdbError(f"Source '{source.key}' has no dataset '{unknown[0]}'; it has {', '.join(source.datasets)}.")
-    engine = server.engine(settings)
-    return [_Run(source, key, settings, choices, engine, reporter or Silent(), pubchem).load() for key in chosen]
+    with told(f"The load of source '{source.key}'"):
+        database.ready(settings)
+        engine = server.engine(settings)
+        with engine.connect() as connection:
+            require_loader(connection)
+        return [_Run(source, key, settings, choices, engine, reporter or Silent(), pubchem).load() for key in chosen]
 
 
 @dataclass
@@ -120,8 +128,8 @@ class _Run:
         with self._alone():
             try:
                 return self._load()
-            except PbdbError as problem:
-                self._record_failure(str(problem))
+            except Exception:
+                self._record_failure()
                 raise
 
     def _load(self) -> dict[str, Any]:
@@ -137,7 +145,12 @@ class _Run:
             return {"dataset": self.dataset, "changed": False, "fingerprint": self.fingerprint}
         stored = self._effects(samples, tables) if self.choices.until == "effects" else None
         self._publish(tables, stored)
-        return {"dataset": self.dataset, "changed": True, "fingerprint": self.fingerprint, **_summary(tables, stored)}
+        return {
+            "dataset": self.dataset,
+            "changed": True,
+            "fingerprint": self.fingerprint,
+            **outcome.summary(tables, stored),
+        }
 
     # Fingerprints and places
 
@@ -146,7 +159,7 @@ class _Run:
         """Of everything that decides the samples: inputs, declaration, gene vocabulary, code of the stage."""
         declared = hashlib.sha256(registry.declaration(self.source).read_bytes()).hexdigest()
         inputs = sorted((key, file.sha256) for key, file in self.located.items())
-        return _digest([self.dataset, inputs, declared, self.genes_release, transform.VERSION])
+        return _digest([self.dataset, inputs, declared, self.genes_release, transform.VERSION, chem.RULE_VERSION])
 
     @cached_property
     def effects_fingerprint(self) -> str:
@@ -207,7 +220,7 @@ class _Run:
             )
             entry.rows_in = entry.rows_out = len(samples)
             entry.report = report.as_dict() | {"unlisted_columns": opened.unlisted}
-            entry.dropped = {f"gene {code}": n for code, n in report.genes.items()}
+            entry.dropped = dict(report.dropped)
             artefacts.write_samples(self.folder, samples)
             artefacts.mark(done, entry.report)
         for name, columns in opened.unlisted.items():
@@ -229,10 +242,10 @@ class _Run:
             tables = rows.dataset_tables(self.source, self.dataset, samples, compounds, annotations)
             tables["dataset"]["is_simulated"] = self._is_simulated()
             entry.rows_in, entry.rows_out = len(samples), len(tables["sample"])
-            entry.report = _resolution_report(tables)
+            entry.report = outcome.resolution(tables)
             artefacts.write_tables(self.folder, tables)
             artefacts.mark(done, entry.report)
-        self.reporter.stage("validate", _in_words(entry.report))
+        self.reporter.stage("validate", outcome.in_words(entry.report))
         return tables
 
     def _effects(self, samples: pd.DataFrame, tables: rows.Tables) -> list[fits.StoredFit]:
@@ -246,10 +259,10 @@ class _Run:
                 self.folder / "fits",
                 lambda what, done, total: self.reporter.progress(f"fit {what}", done, total),
             )
-            statuses = pd.concat([one.effects["status"] for one in stored]).value_counts()
-            entry.rows_in, entry.rows_out = int(statuses.sum()), int(statuses.get("ok", 0))
-            entry.dropped = {str(code): int(n) for code, n in statuses.items() if code != "ok"}
-            entry.report = {one.facts["context"]: one.facts["report"] for one in stored}
+            found = outcome.statuses(stored)
+            entry.rows_in, entry.rows_out = sum(found.values()), found.pop("ok", 0)
+            entry.dropped = found
+            entry.report = {one.label: one.facts["report"] for one in stored}
         left = ", ".join(f"{n} {code}" for code, n in entry.dropped.items()) or "none"
         self.reporter.stage("effects", f"{len(stored)} fits, {entry.rows_out:,} effects; without estimate: {left}")
         return stored
@@ -257,6 +270,7 @@ class _Run:
     def _publish(self, tables: rows.Tables, stored: list[fits.StoredFit] | None) -> None:
         with self._stage("load") as entry:
             entry.rows_in = entry.rows_out = len(tables["sample"])
+            sha256 = files.sha256(self.matrix, self.settings)
             load = Load(
                 self.dataset,
                 tables,
@@ -264,30 +278,13 @@ class _Run:
                 self.fingerprint,
                 self.effects_fingerprint if stored is not None else None,
                 canonical.read_annotations(self.matrix)[1],
-                self._finish,
+                lambda connection: ledger.register(connection, self.settings, self.dataset, self.matrix, sha256),
             )
             publish(self.engine, load, self.reporter.progress)
-        self._record()
         self.reporter.stage(
             "load", f"{len(tables['sample']):,} samples, {len(tables['condition']):,} conditions in the database"
         )
         self._tidy()
-
-    def _finish(self, connection: Connection) -> None:
-        """Register the canonical matrix, in the transaction of the swap."""
-        connection.execute(text("DELETE FROM core.artifact WHERE dataset = :dataset"), {"dataset": self.dataset})
-        connection.execute(
-            text(
-                "INSERT INTO core.artifact (dataset, kind, path, n_bytes, sha256) "
-                "VALUES (:dataset, 'samples_h5ad', :path, :n_bytes, :sha256)"
-            ),
-            {
-                "dataset": self.dataset,
-                "path": str(self.matrix.relative_to(self.settings.home)),
-                "n_bytes": self.matrix.stat().st_size,
-                "sha256": files.sha256(self.matrix, self.settings),
-            },
-        )
 
     # What surrounds the stages
 
@@ -340,21 +337,29 @@ class _Run:
 
     @contextmanager
     def _stage(self, stage: Stage) -> Iterator[Entry]:
-        """Time a stage; its entry of the ledger stands even when it fails."""
+        """Time a stage and record it at its end, so that the ledger knows it whatever becomes of the next.
+
+        Extract waits for the stage after it: a load that finds nothing to do leaves no trace.
+        """
         entry = Entry(stage)
         self.entries.append(entry)
-        with entry.timed():
+        with entry.timed(), told(f"Stage {stage} of dataset '{self.dataset}'"):
             yield entry
+        if stage != "extract":
+            self._record()
 
     def _record(self) -> None:
-        ledger.record(self.engine, self.source, self.dataset, self.fingerprint, self.located, self.entries)
+        if not self.choices.dry_run:
+            fingerprint = self.fingerprint if self.located else "unknown"
+            ledger.record(self.engine, self.source, self.dataset, fingerprint, self.located, self.entries)
+        self.entries.clear()
 
-    def _record_failure(self, message: str) -> None:
-        """Put a failed load into the ledger, if the database can still be written."""
+    def _record_failure(self) -> None:
+        """Put a failed stage into the ledger, if the database can still be written."""
         try:
             self._record()
-        except SQLAlchemyError:
-            self.reporter.stage("ledger", f"the failure could not be written to the ledger: {message}")
+        except (PbdbError, SQLAlchemyError):
+            self.reporter.stage("ledger", "the failure could not be written to the ledger")
 
     def _tidy(self) -> None:
         """Keep the canonical matrix and its tables; the tiles of fits and earlier loads are no longer needed."""
@@ -367,35 +372,3 @@ class _Run:
 def _digest(parts: list[Any]) -> str:
     text_of_parts = json.dumps(parts, sort_keys=True)
     return hashlib.sha256(text_of_parts.encode()).hexdigest()[:FINGERPRINT_LENGTH]
-
-
-def _resolution_report(tables: rows.Tables) -> dict[str, Any]:
-    compounds = tables["source_compound"]
-    routes = compounds["resolved_by"].value_counts()
-    unresolved = compounds.loc[compounds["resolved_by"] == "unresolved", "name"]
-    return {
-        "compounds": len(compounds),
-        "resolved_by": {str(route): int(n) for route, n in routes.items()},
-        "conflicts": int(compounds["conflict"].notna().sum()),
-        "unresolved": sorted(unresolved),
-        "conditions": len(tables["condition"]),
-    }
-
-
-def _in_words(report: dict[str, Any]) -> str:
-    routes = ", ".join(f"{n} {_route(route)}" for route, n in report["resolved_by"].items())
-    compounds = f"{report['compounds']:,} compounds: {routes}; {report['conflicts']} conflicts"
-    return f"{report['conditions']:,} conditions; {compounds}"
-
-
-def _route(route: str) -> str:
-    return route if route == "unresolved" else f"by {route}"
-
-
-def _summary(tables: rows.Tables, stored: list[fits.StoredFit] | None) -> dict[str, Any]:
-    names = {"samples": "sample", "conditions": "condition", "compounds": "source_compound"}
-    counts: dict[str, Any] = {name: len(tables[table]) for name, table in names.items()}
-    if stored is not None:
-        statuses = pd.concat([one.effects["status"] for one in stored]).value_counts()
-        counts["effects"] = {str(code): int(n) for code, n in statuses.items()}
-    return counts

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ class Report:
     n_genes: int = 0
     flags: Counter[str] = field(default_factory=Counter)
     genes: Counter[str] = field(default_factory=Counter)
+    dropped: Counter[str] = field(default_factory=Counter)
 
     def as_dict(self) -> dict[str, Any]:
         """The report as plain values."""
@@ -88,29 +89,31 @@ class _Maps:
 
     def __init__(self, mapper: GeneMapper, report: Report):
         self._mapper, self._report = mapper, report
-        self._known: dict[int, GeneMap] = {}
+        self._known: dict[tuple[str, ...], GeneMap] = {}
         self._seen: set[str] = set()
         self.symbols = mapper.symbols
         self.merged: set[int] = set()
 
     def of(self, features: npt.NDArray[Any]) -> GeneMap:
-        names = [str(name) for name in features]
-        key = hash(tuple(names))
-        if key not in self._known:
-            self._known[key] = self._mapper.resolve(names)
-            self._count(names, self._known[key])
-        return self._known[key]
+        names = tuple(str(name) for name in features)
+        if names not in self._known:
+            self._known[names] = self._mapper.resolve(list(names))
+            self._count(names, self._known[names])
+        return self._known[names]
 
-    def _count(self, names: list[str], found: GeneMap) -> None:
+    def _count(self, names: Sequence[str], found: GeneMap) -> None:
         """Count each feature once, on whichever plate it stands first."""
         sources = np.bincount(found.target_index, minlength=len(found.gene_keys))
         self.merged.update(found.gene_keys[sources > 1].tolist())
         if not self._seen:
-            self._report.genes.update(found.counts)
-            self._report.genes["genes"] = len(found.gene_keys)
+            self._add(found)
         elif new := [name for name in names if name not in self._seen]:
-            self._report.genes.update(self._mapper.resolve(new).counts)
+            self._add(self._mapper.resolve(new))
         self._seen.update(names)
+
+    def _add(self, found: GeneMap) -> None:
+        self._report.genes.update(found.counts)
+        self._report.dropped.update(f"gene {reason}" for reason in found.dropped["reason"])
 
 
 def _read(source: Source, dataset: str, files: Files) -> Iterator[Block]:
@@ -138,7 +141,7 @@ def _fractional(values: npt.NDArray[Any]) -> bool:
         return False
     flat = values.ravel()
     chunks = (flat[at : at + COUNTS_LOOKED_AT] for at in range(0, len(flat), COUNTS_LOOKED_AT))
-    return any(bool((chunk != np.floor(chunk)).any()) for chunk in chunks)
+    return any(bool((~np.isfinite(chunk) | (chunk != np.floor(chunk))).any()) for chunk in chunks)
 
 
 def canonical_samples(source: Source, raw: pd.DataFrame) -> pd.DataFrame:
@@ -169,18 +172,25 @@ def canonical_samples(source: Source, raw: pd.DataFrame) -> pd.DataFrame:
     table["n_counts"] = raw["n_counts"].astype("Int64")
     table["is_vehicle"] = vehicle
     table["has_condition"] = table["compound"].notna() & ~excluded
-    table["in_fit"] = table["has_condition"] & ~pd.DataFrame(flags, index=raw.index).any(axis=1)
-    table["flags"] = [[code for code in flags if flags[code].iat[row]] for row in range(len(raw))]
+    table["flags"] = _codes(flags, raw.index)
+    table["in_fit"] = table["has_condition"] & ~table["flags"].astype(bool)
     table["attributes"] = pd.Series(_attributes(source, raw), index=raw.index, dtype=object)
     return table
 
 
 def _rule(source: Source, raw: pd.DataFrame, rule: str, what: str) -> pd.Series[bool]:
     try:
-        found = raw.eval(rule, engine="python")
+        found = pd.Series(raw.eval(rule, engine="python"), index=raw.index).astype("boolean")
     except Exception as problem:
         raise DataError(f"Source '{source.key}': the rule of '{what}' ({rule}) fails: {problem}.") from problem
-    return pd.Series(found, index=raw.index).fillna(False).astype(bool)
+    return found.fillna(False).astype(bool)
+
+
+def _codes(flags: Mapping[str, pd.Series[bool]], index: pd.Index[Any]) -> pd.Series[Any]:
+    """The codes of each sample, as lists."""
+    marked = zip(*flags.values(), strict=True) if flags else [()] * len(index)
+    codes = [[code for code, is_marked in zip(flags, row, strict=True) if is_marked] for row in marked]
+    return pd.Series(codes, index=index, dtype=object)
 
 
 def _column(source: Source, raw: pd.DataFrame, name: str) -> pd.Series[Any]:
@@ -286,7 +296,6 @@ def _fill(report: Report, samples: pd.DataFrame, writer: Writer) -> None:
     report.n_in_fit = int(samples["in_fit"].sum())
     report.n_genes = len(writer.gene_keys)
     report.flags = Counter(code for flags in samples["flags"] for code in flags)
-    report.genes["genes"] = report.n_genes
 
 
 def _var(writer: Writer, maps: _Maps) -> pd.DataFrame:

@@ -15,7 +15,8 @@ RULES: tuple[tuple[str, str, Rule], ...] = (
     ("source_sample", "must not be empty", lambda s: s["source_sample"].isna()),
     ("source_sample", "must be unique", lambda s: s["source_sample"].duplicated(keep=False)),
     ("plate", "must not be empty", lambda s: s["plate"].isna()),
-    ("compound", "must not be empty for vehicle", lambda s: s["is_vehicle"] & s["compound"].isna()),
+    ("compound", "must not be empty where no flag says why", lambda s: s["compound"].isna() & ~s["flags"].astype(bool)),
+    ("n_cells", "must not be negative", lambda s: s["n_cells"] < 0),
     ("time_h", "must not be empty for a condition", lambda s: s["has_condition"] & s["time_h"].isna()),
     ("dose", "must be above 0 for a treated sample", lambda s: s["in_fit"] & ~s["is_vehicle"] & (s["dose_fm"] == 0)),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv as csv_module
 import gzip
+import warnings
 import zlib
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -23,8 +24,11 @@ DAMAGED = (
     zlib.error,
     UnicodeDecodeError,
     pd.errors.ParserError,
+    pd.errors.ParserWarning,
     csv_module.Error,
 )
+MISSING = ("", "NA")
+MAX_COUNT = np.iinfo(np.int32).max
 
 
 @dataclass(frozen=True)
@@ -127,8 +131,8 @@ def _open(path: Path) -> IO[str]:
     with path.open("rb") as raw:
         zipped = raw.read(2) == b"\x1f\x8b"
     if zipped:
-        return gzip.open(path, "rt", encoding="utf-8", newline="")
-    return path.open(encoding="utf-8", newline="")
+        return gzip.open(path, "rt", encoding="utf-8-sig", newline="")
+    return path.open(encoding="utf-8-sig", newline="")
 
 
 def _header(path: Path, sep: str) -> list[str]:
@@ -147,30 +151,38 @@ def _header(path: Path, sep: str) -> list[str]:
 
 def _table(path: Path, sep: str) -> pd.DataFrame:
     names = _header(path, sep)
+    rows = []
     try:
         with _open(path) as text:
-            table = pd.read_csv(text, sep=sep, dtype=str, keep_default_na=False, na_values=["", "NA"], index_col=False)
+            reader = csv_module.reader(text, delimiter=sep)
+            for row in reader:
+                if row and len(row) != len(names):
+                    raise csv_module.Error(f"line {reader.line_num} has {len(row)} fields, not {len(names)}")
+                rows.append(row)
     except DAMAGED as problem:
         raise damaged(path, problem) from None
-    table.columns = pd.Index(names)
-    return table
+    table = pd.DataFrame(filter(None, rows[1:]), columns=pd.Index(names), dtype=object)
+    return table.mask(table.isin(MISSING))
 
 
 def _values(path: Path, sep: str, header: list[str]) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     try:
-        with _open(path) as text:
+        with _open(path) as text, warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)
             frame = pd.read_csv(text, sep=sep, dtype={header[0]: str}, keep_default_na=False, index_col=False)
     except DAMAGED as problem:
         raise damaged(path, problem) from None
     genes = frame.pop(header[0]).to_numpy(dtype=object)
     for name in frame.columns[[kind.kind not in "iuf" for kind in frame.dtypes]]:
-        bad = pd.to_numeric(frame[name], errors="coerce").isna().to_numpy()
-        raise _not_a_count(path, frame[name][bad].iloc[0], genes[bad][0], name)
+        first = int(pd.to_numeric(frame[name], errors="coerce").isna().to_numpy().argmax())
+        raise _not_a_count(path, frame[name].iloc[first], genes[first], name)
     return genes, frame.to_numpy()
 
 
 def _counts(path: Path, values: np.ndarray[Any, Any], genes: np.ndarray[Any, Any], samples: list[str]) -> sp.csr_matrix:
-    wrong = ~((values >= 0) & (values == np.floor(values)))
+    wrong = ~((values >= 0) & (values <= MAX_COUNT))
+    if values.dtype.kind == "f":
+        wrong |= values != np.floor(values)
     if wrong.any():
         gene, sample = np.argwhere(wrong)[0]
         raise _not_a_count(path, values[gene, sample], genes[gene], samples[sample])
@@ -179,5 +191,6 @@ def _counts(path: Path, values: np.ndarray[Any, Any], genes: np.ndarray[Any, Any
 
 def _not_a_count(path: Path, value: object, gene: str, sample: str) -> DataError:
     return DataError(
-        f"The file '{path.name}' holds '{value}' for gene {gene} in sample {sample}: counts are whole numbers from 0."
+        f"The file '{path.name}' holds '{value}' for gene {gene} in sample {sample}: "
+        f"counts are whole numbers from 0 to {MAX_COUNT}."
     )

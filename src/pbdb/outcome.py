@@ -1,0 +1,51 @@
+"""What a load did, in numbers and in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from pbdb.fits import StoredFit
+from pbdb.rows import Tables
+
+
+def resolution(tables: Tables) -> dict[str, Any]:
+    """Count how the compounds of a dataset were resolved."""
+    compounds = tables["source_compound"]
+    routes = compounds["resolved_by"].value_counts()
+    unresolved = compounds.loc[compounds["resolved_by"] == "unresolved", "name"]
+    return {
+        "compounds": len(compounds),
+        "resolved_by": {str(route): int(n) for route, n in routes.items()},
+        "conflicts": int(compounds["conflict"].notna().sum()),
+        "unresolved": sorted(unresolved),
+        "conditions": len(tables["condition"]),
+    }
+
+
+def in_words(report: dict[str, Any]) -> str:
+    """Say what `resolution` counted."""
+    routes = ", ".join(f"{n} {_route(route)}" for route, n in report["resolved_by"].items())
+    compounds = f"{report['compounds']:,} compounds: {routes}; {report['conflicts']} conflicts"
+    return f"{report['conditions']:,} conditions; {compounds}"
+
+
+def _route(route: str) -> str:
+    return route if route == "unresolved" else f"by {route}"
+
+
+def summary(tables: Tables, stored: Sequence[StoredFit] | None) -> dict[str, Any]:
+    """Count samples, conditions, compounds, and effects by status."""
+    names = {"samples": "sample", "conditions": "condition", "compounds": "source_compound"}
+    counts: dict[str, Any] = {name: len(tables[table]) for name, table in names.items()}
+    if stored is not None:
+        counts["effects"] = statuses(stored)
+    return counts
+
+
+def statuses(stored: Sequence[StoredFit]) -> dict[str, int]:
+    """Count effects by status."""
+    found = pd.concat([one.effects["status"] for one in stored]).value_counts()
+    return {str(code): int(n) for code, n in found.items()}
