@@ -93,7 +93,7 @@ def _client_version(major: int) -> int:
 
 def _dump(source: Server, major: int, output: IO[bytes]) -> None:
     program = server.client_program("pg_dump", source, _client_version(major))
-    argv = [program, "--format=custom", "--no-password"]
+    argv = [program, "--format=custom", "--compress=1", "--no-password"]  # the default takes 7 times as long
     with (
         tempfile.TemporaryFile() as errors,
         subprocess.Popen(argv, env=server.client_environment(source), stdout=subprocess.PIPE, stderr=errors) as process,

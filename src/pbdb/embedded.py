@@ -29,13 +29,12 @@ from psycopg.conninfo import make_conninfo
 
 from pbdb import embedded_data, embedded_settings, postgres, processes
 from pbdb.embedded_data import SUPERUSER
-from pbdb.embedded_settings import LOOPBACK
+from pbdb.embedded_settings import DATABASE, LOOPBACK
 from pbdb.errors import ConfigError, ServerError
 from pbdb.postgres import Account
 
 log = logging.getLogger(__name__)
 
-DATABASE = "pbdb"
 GRACE_S = 5.0
 ORPHAN_GRACE_S = 1.0
 STOP_S = 600.0

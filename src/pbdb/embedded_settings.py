@@ -11,6 +11,7 @@ from pathlib import Path
 from pbdb.errors import ServerError
 from pbdb.postgres import Account
 
+DATABASE = "pbdb"
 LOOPBACK = "127.0.0.1"
 SOCKET_PORT = 5432
 LONGEST_SOCKET_FOLDER = 80  # an address of a socket holds 107 bytes, on macOS 103

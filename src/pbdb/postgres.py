@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import pwd
 import shutil
 import subprocess
 import tempfile
@@ -12,9 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import metadata, util
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pbdb.errors import ServerError
+
+if TYPE_CHECKING:
+    import pwd
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +67,8 @@ def account(data: Path) -> Account:
 
 
 def _name(uid: int) -> str:
+    import pwd  # not on Windows, where the rest of this package serves external servers
+
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
@@ -72,6 +76,8 @@ def _name(uid: int) -> str:
 
 
 def _unprivileged() -> Account:
+    import pwd
+
     users = sorted((user for user in pwd.getpwall() if user.pw_uid != 0), key=_preference)
     if not users:
         raise ServerError(

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg import pq, sql
@@ -17,9 +17,11 @@ from sqlalchemy import URL, Engine, NullPool, create_engine
 
 from pbdb import connections, postgres
 from pbdb.config import Settings
-from pbdb.embedded import DATABASE, Cluster
-from pbdb.embedded_settings import LOOPBACK
+from pbdb.embedded_settings import DATABASE, LOOPBACK
 from pbdb.errors import ServerError
+
+if TYPE_CHECKING:
+    from pbdb.embedded import Cluster
 
 READER = "pbdb_reader"
 OLDEST = 15
@@ -59,6 +61,14 @@ class Status:
     problem: str | None = None
 
 
+def _cluster(settings: Settings) -> Cluster:
+    if os.name != "posix":
+        raise ServerError("The embedded PostgreSQL runs on Linux and macOS: set PBDB_DATABASE_URL to a server.")
+    from pbdb.embedded import Cluster
+
+    return Cluster(settings.home)
+
+
 def ensure_running(settings: Settings) -> Server:
     """Start the embedded server on need, or check the external one.
 
@@ -67,7 +77,7 @@ def ensure_running(settings: Settings) -> Server:
         ConfigError: PBDB_DATABASE_URL is no address of a PostgreSQL.
     """
     if settings.database_url is None:
-        return Server(Cluster(settings.home).ensure_running(), embedded=True)
+        return Server(_cluster(settings).ensure_running(), embedded=True)
     return Server(_checked(settings.database_url), embedded=False)
 
 
@@ -79,7 +89,7 @@ def start(settings: Settings, port: int | None = None) -> Server:
     """
     if settings.database_url is not None:
         raise ServerError("PBDB_DATABASE_URL names an external server, which pbdb neither starts nor stops: unset it.")
-    server = Server(Cluster(settings.home).start(port), embedded=True)
+    server = Server(_cluster(settings).start(port), embedded=True)
     if port:
         reader_password(settings)
     return server
@@ -93,14 +103,14 @@ def stop(settings: Settings, *, immediately: bool = False) -> bool:
     """
     if settings.database_url is not None:
         raise ServerError("PBDB_DATABASE_URL names an external server, which pbdb neither starts nor stops: unset it.")
-    return Cluster(settings.home).stop(immediately=immediately)
+    return _cluster(settings).stop(immediately=immediately)
 
 
 def status(settings: Settings) -> Status:
     """Look at the server without starting it."""
     if settings.database_url is not None:
         return _external_status(settings.database_url)
-    cluster = Cluster(settings.home)
+    cluster = _cluster(settings)
     parameters = cluster.answering()
     if parameters is None:
         return Status(running=False, embedded=True, url=None, folder=cluster.folder)
@@ -123,7 +133,7 @@ def url(settings: Settings) -> str:
     server = ensure_running(settings)
     if settings.database_url is not None:
         return settings.database_url
-    found = Cluster(settings.home).postmaster()
+    found = _cluster(settings).postmaster()
     if found is None or not found.tcp:
         return connections.url_of(server.parameters)
     where = {"host": LOOPBACK, "port": str(found.port), "dbname": DATABASE}
@@ -135,7 +145,7 @@ def reader_password(settings: Settings, *, rotate: bool = False) -> str:
 
     The role is made too where it does not exist yet; its grants are the schema's affair.
     """
-    file = Cluster(settings.home).folder / "reader.password"
+    file = _cluster(settings).folder / "reader.password"
     fresh = rotate or not file.exists()
     if fresh:
         _write_private(file, secrets.token_urlsafe(24))

