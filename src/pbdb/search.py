@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from pbdb import chem
+from psycopg.rows import dict_row
+
+from pbdb import chem, server
 from pbdb.chem import Refusal, Structure
 from pbdb.compound_text import cid_or_none, inchikey_or_none
 from pbdb.database import Database
@@ -93,9 +95,9 @@ def one_compound(database: Database, text: str) -> list[Row]:
 
 
 def fetch(database: Database, query: str, parameters: dict[str, Any]) -> list[Row]:
-    """Run a query and return its rows by column name."""
-    with database.rows(query, parameters) as (columns, rows):
-        return [dict(zip(columns, row, strict=True)) for row in rows]
+    """Run a query as pbdb_reader and return its rows by column name."""
+    with server.connect_as_reader(database.settings) as connection:
+        return connection.cursor(row_factory=dict_row).execute(query, parameters).fetchall()
 
 
 def _standard(structure: str) -> Structure:
