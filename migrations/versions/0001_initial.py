@@ -50,7 +50,7 @@ VALUES = {
     "gene_effect": ("log2_fc", "se", "neg_log10_p_adj"),
     "fit": ("ave_expr", "sigma", "s2_post", "df_total"),
 }
-KEYS = (("fit", "effect_ids"), ("feature_set", "gene_keys"))
+KEYS = (("fit", "effect_ids"), ("fit", "condition_ids"), ("feature_set", "gene_keys"))
 
 # Which rows pbdb_public sees; the subquery on dataset is run once, and its result prunes partitions.
 DATASET = "dataset_id = ANY (ARRAY(SELECT d.dataset_id FROM core.dataset d))"
@@ -374,7 +374,7 @@ def upgrade() -> None:
             comment="current in the imported release; unchecked while none was imported; retired by it",
         ),
         sa.CheckConstraint("status IN ('current', 'unchecked', 'retired')", name=op.f("ck_gene_status")),
-        sa.PrimaryKeyConstraint("gene_key", name=op.f("pk_gene")),
+        sa.PrimaryKeyConstraint("gene_key", name=op.f("pk_gene"), postgresql_include=["gene_id", "symbol"]),
         sa.UniqueConstraint("gene_id", name=op.f("uq_gene_gene_id")),
         schema="core",
         comment="Genes by Ensembl id of the current release; symbols are labels",
@@ -663,7 +663,7 @@ def upgrade() -> None:
             "quantity",
             sa.Text(),
             nullable=False,
-            comment="value; a baseline or statistic of peers; or delta_ and a baseline: the value less the baseline",
+            comment="score; a baseline or statistic of peers; or delta_ and a baseline: the score less the baseline",
         ),
         sa.Column(
             "inchikey_level",
@@ -683,10 +683,10 @@ def upgrade() -> None:
             "n_defined", sa.Integer(), nullable=False, comment="Matches (conditions) on which the quantity is defined"
         ),
         sa.Column(
-            "n_rows",
+            "n_units",
             sa.Integer(),
             nullable=False,
-            comment="Rows averaged: distinct compounds in a context at a time among those defined",
+            comment="Units averaged: distinct compounds in a context at a time among those defined",
         ),
         sa.Column("n_compounds", sa.Integer(), nullable=False, comment="Distinct compounds among them"),
         sa.Column("mean", sa.Double(), nullable=True, comment="Mean over contexts, times and compounds"),
@@ -832,6 +832,12 @@ def upgrade() -> None:
             postgresql.ARRAY(sa.BIGINT()),
             nullable=False,
             comment="Effects with status ok, in the order of gene_effect's arrays",
+        ),
+        sa.Column(
+            "condition_ids",
+            postgresql.ARRAY(sa.BIGINT()),
+            nullable=False,
+            comment="Conditions of the effects, in the order of effect_ids",
         ),
         sa.Column(
             "ave_expr",
@@ -1267,7 +1273,7 @@ def upgrade() -> None:
             comment="Moderated t of the 978 landmarks in landmark_index order, clipped to +-50, 0 where untested",
         ),
         sa.CheckConstraint(
-            "status IN ('ok', 'no_vehicle', 'confounded_with_plate', 'no_sample', 'no_residual_df', 'no_dose', 'no_convergence')",
+            "status IN ('ok', 'no_vehicle', 'confounded_with_plate', 'no_sample', 'no_residual_df', 'no_dose', 'not_fitted')",
             name=op.f("ck_effect_status"),
         ),
         sa.ForeignKeyConstraint(["condition_id"], ["core.condition.condition_id"], name=op.f("fk_effect_condition_id")),
@@ -1533,18 +1539,18 @@ def upgrade() -> None:
             comment="The same against single other compounds at the partner's dataset, context, dose and time: mean",
         ),
         sa.Column("target_peer_sd", sa.Double(), nullable=True, comment="Standard deviation over target peers (n - 1)"),
-        sa.Column("target_peer_below", sa.Double(), nullable=True, comment="Fraction of target peers below the value"),
+        sa.Column("target_peer_below", sa.Double(), nullable=True, comment="Fraction of target peers below the score"),
         sa.Column(
             "target_peer_percentile",
             sa.Double(),
             nullable=True,
-            comment="(1 + target peers below the value) / (target peers + 1)",
+            comment="(1 + target peers below the score) / (target peers + 1)",
         ),
         sa.Column(
             "target_peer_p",
             sa.Double(),
             nullable=True,
-            comment="(1 + target peers at or above the value) / (target peers + 1)",
+            comment="(1 + target peers at or above the score) / (target peers + 1)",
         ),
         sa.Column(
             "n_target_peers",
@@ -1563,7 +1569,7 @@ def upgrade() -> None:
         ),
         sa.Column("metric", sa.Text(), nullable=False, comment="Statistic, such as spearman_log2_fc or direction_both"),
         sa.Column("n", sa.Integer(), nullable=False, comment="Genes the statistic was computed on"),
-        sa.Column("value", sa.Double(), nullable=True, comment="Value of the statistic; null where undefined"),
+        sa.Column("score", sa.Double(), nullable=True, comment="Value of the statistic; null where undefined"),
         sa.Column(
             "source_centroid",
             sa.Double(),
@@ -1583,18 +1589,18 @@ def upgrade() -> None:
             comment="The same against single other compounds of the same dataset, context, dose and time: mean",
         ),
         sa.Column("source_peer_sd", sa.Double(), nullable=True, comment="Standard deviation over source peers (n - 1)"),
-        sa.Column("source_peer_below", sa.Double(), nullable=True, comment="Fraction of source peers below the value"),
+        sa.Column("source_peer_below", sa.Double(), nullable=True, comment="Fraction of source peers below the score"),
         sa.Column(
             "source_peer_percentile",
             sa.Double(),
             nullable=True,
-            comment="(1 + source peers below the value) / (source peers + 1)",
+            comment="(1 + source peers below the score) / (source peers + 1)",
         ),
         sa.Column(
             "source_peer_p",
             sa.Double(),
             nullable=True,
-            comment="(1 + source peers at or above the value) / (source peers + 1)",
+            comment="(1 + source peers at or above the score) / (source peers + 1)",
         ),
         sa.Column(
             "n_source_peers",
@@ -1633,7 +1639,7 @@ def upgrade() -> None:
         ),
         sa.Column("metric", sa.Text(), nullable=False, comment="Statistic, such as spearman_log2_fc or direction_both"),
         sa.Column("n", sa.Integer(), nullable=False, comment="Genes the statistic was computed on"),
-        sa.Column("value", sa.Double(), nullable=True, comment="Value of the statistic; null where undefined"),
+        sa.Column("score", sa.Double(), nullable=True, comment="Value of the statistic; null where undefined"),
         sa.Column(
             "source_centroid",
             sa.Double(),
@@ -1653,18 +1659,18 @@ def upgrade() -> None:
             comment="The same against single other compounds of the same dataset, context, dose and time: mean",
         ),
         sa.Column("source_peer_sd", sa.Double(), nullable=True, comment="Standard deviation over source peers (n - 1)"),
-        sa.Column("source_peer_below", sa.Double(), nullable=True, comment="Fraction of source peers below the value"),
+        sa.Column("source_peer_below", sa.Double(), nullable=True, comment="Fraction of source peers below the score"),
         sa.Column(
             "source_peer_percentile",
             sa.Double(),
             nullable=True,
-            comment="(1 + source peers below the value) / (source peers + 1)",
+            comment="(1 + source peers below the score) / (source peers + 1)",
         ),
         sa.Column(
             "source_peer_p",
             sa.Double(),
             nullable=True,
-            comment="(1 + source peers at or above the value) / (source peers + 1)",
+            comment="(1 + source peers at or above the score) / (source peers + 1)",
         ),
         sa.Column(
             "n_source_peers",

@@ -49,6 +49,20 @@ def ready(settings: Settings) -> None:
         schema.require_head(connection)
 
 
+def readout(settings: Settings, dataset: str) -> Any:
+    """The readout of a loaded dataset: counts or log2_intensity.
+
+    Raises:
+        QueryError: it is not loaded.
+    """
+    query = "SELECT readout FROM core.dataset JOIN core.assay USING (assay_id) WHERE dataset = %s"
+    with server.connect(settings) as connection:
+        row = connection.execute(query, [dataset]).fetchone()
+    if row is None:
+        raise QueryError(f"Dataset '{dataset}' is not loaded: run `pbdb etl load` of its source first.")
+    return row[0]
+
+
 @dataclass(frozen=True)
 class Database:
     """A database open for reading, as pbdb_reader."""

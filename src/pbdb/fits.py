@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
-from functools import cached_property
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,15 +14,33 @@ import numpy.typing as npt
 import pandas as pd
 
 from pbdb import canonical
-from pbdb.effects import NO_DOSE, NO_SAMPLE, NO_VEHICLE, OK, Design, Fit, Options, Summary, build_design, fill, prepare
+from pbdb.effects import (
+    NO_DOSE,
+    NO_SAMPLE,
+    NO_VEHICLE,
+    OK,
+    Design,
+    Fit,
+    FitWide,
+    Options,
+    Summary,
+    build_design,
+    deseq2,
+    fill,
+    prepare,
+)
+from pbdb.effects.batching import published_batches
+from pbdb.effects.matrix import wrap
+from pbdb.effects.normalise import keep_genes
+from pbdb.effects.shared import share
 from pbdb.errors import DesignError
 from pbdb.ids import stable_id, stable_ids
+from pbdb.stored_fit import BY_EFFECT, BY_GENE, COUNTED, GENE_FACTS, StoredFit, tile
 
 VERSION = 1
-BY_EFFECT = ("log2_fc", "se", "neg_log10_p", "neg_log10_p_adj")
-BY_GENE = ("log2_fc", "se", "neg_log10_p_adj")
-GENE_FACTS = ("ave_expr", "sigma", "s2_post", "df_total")
-COUNTED = ("n_up", "n_down", "n_up_fit", "n_down_fit")
+PADDED = "padded"
+FDR = 0.05
+Ints = npt.NDArray[np.int64]
 Progress = Callable[[str, int, int], None]
 
 
@@ -35,71 +52,24 @@ class FitOptions:
     mode: Literal["pooled", "replicate"] = "pooled"
     min_cells: int = 0
     is_default: bool = True
+    batching: Literal["none", "published"] = "none"
+    deseq2: bool = False
+
+    @property
+    def method(self) -> str:
+        """voom, trend or deseq2."""
+        return "deseq2" if self.deseq2 else self.options.chosen_method
 
     def as_dict(self) -> dict[str, Any]:
         """Everything that decides the numbers, by name."""
         chosen = {name: value for name, value in asdict(self.options).items() if name != "threads"}
         return chosen | {
-            "method": self.options.chosen_method,
+            "method": self.method,
             "mode": self.mode,
             "min_cells": self.min_cells,
+            "batching": self.batching,
             "version": VERSION,
         }
-
-
-@dataclass(frozen=True)
-class StoredFit:
-    """A fit on disk: facts, the table of its effects, facts of its genes, and tiles in two orientations (float32)."""
-
-    folder: Path
-
-    @cached_property
-    def facts(self) -> dict[str, Any]:
-        """The row of table `fit`, arrays excepted; with `dataset`, `context` and `stratum` as text."""
-        return dict(json.loads((self.folder / "fit.json").read_text(encoding="utf-8")))
-
-    @property
-    def label(self) -> str:
-        """Context, and stratum where there is one."""
-        return " ".join(filter(None, (self.facts["context"], self.facts["stratum"])))
-
-    @cached_property
-    def effects(self) -> pd.DataFrame:
-        """One row per effect, whatever its status; those with status ok come first, in the order of the tiles."""
-        return pd.read_parquet(self.folder / "effects.parquet")
-
-    @cached_property
-    def gene_keys(self) -> npt.NDArray[np.int32]:
-        """The tested genes, in array order."""
-        return np.asarray(np.load(self.folder / "gene_keys.npy"))
-
-    def gene_fact(self, name: str) -> npt.NDArray[np.float32]:
-        """One of GENE_FACTS, aligned with gene_keys."""
-        return np.asarray(np.load(self.folder / f"{name}.npy"))
-
-    @cached_property
-    def samples(self) -> pd.DataFrame:
-        """sample_id and role of the samples in the fit."""
-        return pd.read_parquet(self.folder / "samples.parquet")
-
-    @property
-    def n_ok(self) -> int:
-        """Effects that were estimated."""
-        return int((self.effects["status"] == OK).sum())
-
-    def by_effect(self, name: str) -> npt.NDArray[np.float32]:
-        """One of BY_EFFECT: estimated effects x genes, mapped from disk."""
-        return _tile(self.folder / f"{name}.by_effect", (self.n_ok, len(self.gene_keys)), "r")
-
-    def by_gene(self, name: str) -> npt.NDArray[np.float32]:
-        """One of BY_GENE: genes x estimated effects, mapped from disk."""
-        return _tile(self.folder / f"{name}.by_gene", (len(self.gene_keys), self.n_ok), "r")
-
-
-def _tile(path: Path, shape: tuple[int, int], mode: Literal["r", "w+"]) -> npt.NDArray[np.float32]:
-    if 0 in shape:
-        return np.zeros(shape, dtype=np.float32)
-    return np.memmap(path, dtype=np.float32, mode=mode, shape=shape)
 
 
 def fit_dataset(
@@ -109,40 +79,71 @@ def fit_dataset(
     choices: FitOptions,
     folder: Path,
     progress: Progress = lambda what, done, total: None,
+    wanted: frozenset[int] | None = None,
 ) -> list[StoredFit]:
     """Fit every context and stratum of a dataset; finished fits found in `folder` are kept.
 
     matrix: canonical file; samples: the rows of table `sample` in the matrix's order, with `context` as text.
+    wanted: conditions whose effects are kept, all unless given; every fit is of all its samples.
     """
     gene_keys = canonical.read_annotations(matrix)[1]["gene_key"].to_numpy(dtype=np.int32)
     return [
-        _fit_group(_Group(dataset, context, stratum, rows), matrix, gene_keys, choices, folder, progress)
-        for context, stratum, rows in _groups(samples)
+        _fit_group(group, matrix, gene_keys, choices, folder, progress)
+        for whole in _groups(dataset, samples)
+        for batch in (_batches(whole) if choices.batching == "published" else [whole])
+        for group in ([batch] if wanted is None else batch.only(wanted))
     ]
 
 
 @dataclass(frozen=True)
 class _Group:
-    """The samples of one fit, in the order of the matrix; their index is the row of the matrix."""
+    """The samples of one fit, in the order of the matrix; their index is the row of the matrix.
+
+    batch: its number from 1 where a context was cut, else None; padded: conditions whose effects are not kept, for
+    another batch gives them, or nobody wants them.
+    """
 
     dataset: str
     context: str
     stratum: str | None
     rows: pd.DataFrame
+    batch: int | None = None
+    padded: frozenset[int] = frozenset()
 
     @property
     def label(self) -> str:
         return self.context if self.stratum is None else f"{self.context} {self.stratum}"
 
+    def only(self, wanted: frozenset[int]) -> list[_Group]:
+        """The group without the effects of other conditions; nothing where it has none of those wanted."""
+        conditions = frozenset(self.rows["condition_id"].astype(int))
+        return [replace(self, padded=self.padded | (conditions - wanted))] if conditions & wanted else []
+
     def fit_id(self, choices: FitOptions) -> int:
         decided = json.dumps(choices.as_dict(), sort_keys=True)
-        return stable_id("fit", self.dataset, self.context, self.stratum, decided)
+        batch = () if self.batch is None else (self.batch,)
+        return stable_id("fit", self.dataset, self.context, self.stratum, decided, *batch)
 
 
-def _groups(samples: pd.DataFrame) -> Iterator[tuple[str, str | None, pd.DataFrame]]:
+def _groups(dataset: str, samples: pd.DataFrame) -> Iterator[_Group]:
     with_condition = samples[samples["condition_id"].notna()]
     for (context, stratum), rows in with_condition.groupby(["context", "stratum"], dropna=False, sort=True):
-        yield str(context), str(stratum) if isinstance(stratum, str) else None, rows
+        yield _Group(dataset, str(context), str(stratum) if isinstance(stratum, str) else None, rows)
+
+
+def _batches(whole: _Group) -> Iterator[_Group]:
+    """Cut a context as the published runs did; samples that no fit takes stay with the first batch."""
+    rows = whole.rows
+    taken = rows[rows["in_fit"]]
+    batches = published_batches(taken["source_compound_id"].to_numpy(), taken["is_vehicle"].to_numpy(dtype=bool))
+    if len(batches) == 1:
+        yield whole
+        return
+    for number, batch in enumerate(batches, start=1):
+        own = taken.iloc[batch.samples]
+        padded = frozenset(own.loc[batch.padded, "condition_id"].astype(int))
+        with_rest = pd.concat([own, rows[~rows["in_fit"]]]).sort_index() if number == 1 else own
+        yield _Group(whole.dataset, whole.context, whole.stratum, with_rest, number, padded)
 
 
 def _fit_group(
@@ -162,9 +163,14 @@ def _fit_group(
         design = _design(group, keep, choices)
     except DesignError:
         return _write_unestimated(stored, group, choices, len(gene_keys))
-    used = group.rows[keep]
-    fit = prepare(canonical.read_rows(matrix, used.index.to_numpy()), design, choices.options)
-    return _write(stored, group, choices, fit, gene_keys, progress)
+    found = design.effects
+    if group.padded:
+        padded = np.isin(found.condition, list(group.padded))
+        design = replace(design, effects=replace(found, status=np.where(padded, PADDED, found.status)))
+    values = canonical.read_rows(matrix, group.rows[keep].index.to_numpy())
+    if choices.deseq2:
+        return _write_deseq2(stored, group, choices, values, design, gene_keys, progress)
+    return _write(stored, group, choices, prepare(values, design, choices.options), gene_keys, progress)
 
 
 def _kept(group: _Group, choices: FitOptions) -> npt.NDArray[np.bool_]:
@@ -194,7 +200,7 @@ def _write(
     progress: Progress,
 ) -> StoredFit:
     used = group.rows[_kept(group, choices)]
-    effects = _effects(stored, group, used, fit)
+    effects = _effects(stored, group, used, fit.design, fit.effects)
     np.save(stored.folder / "gene_keys.npy", gene_keys[fit.genes])
     for name in GENE_FACTS:
         np.save(stored.folder / f"{name}.npy", np.asarray(getattr(fit, name), dtype=np.float32))
@@ -205,10 +211,69 @@ def _write(
     return _finish(stored, facts)
 
 
+def _write_deseq2(
+    stored: StoredFit,
+    group: _Group,
+    choices: FitOptions,
+    values: Any,
+    design: Design,
+    gene_keys: npt.NDArray[np.int32],
+    progress: Progress,
+) -> StoredFit:
+    """Fit each effect by itself; those DESeq2 cannot fit get their status."""
+    used = group.rows[_kept(group, choices)]
+    matrix = wrap(values, "counts")
+    kept = keep_genes(matrix, share(design), matrix.totals()[design.samples], choices.options.filter)
+    results = []
+    for done, one in enumerate(deseq2.run(matrix, design, kept.genes, choices.options.threads or 1), start=1):
+        results.append(one)
+        progress(group.label, done, len(design.ok))
+    status = design.effects.status.astype(object)
+    status[[one.effect for one in results]] = [one.status for one in results]
+    design = replace(design, effects=replace(design.effects, status=status.astype(str)))
+    estimated = [one for one in results if one.status == OK]
+    np.save(stored.folder / "gene_keys.npy", gene_keys[kept.genes])
+    for name in GENE_FACTS:
+        np.save(stored.folder / f"{name}.npy", np.full(len(kept.genes), np.nan, dtype=np.float32))
+    _write_fit_samples(stored, used.iloc[design.samples])
+    summary = _fill_deseq2(stored, estimated, len(kept.genes))
+    effects = _effects(stored, group, used, design, np.array([one.effect for one in estimated], dtype=np.int64))
+    _with_counts(effects, summary).to_parquet(stored.folder / "effects.parquet")
+    report = {"genes_in": matrix.shape[1], "n_control": int(design.is_control.sum()), "filter": kept.rule}
+    return _finish(stored, _facts(group, choices, design, report) | {"neg_log10_p_cutoff": summary.cutoff_fit})
+
+
+def _fill_deseq2(stored: StoredFit, results: list[deseq2.Wald], n_genes: int) -> Summary:
+    """Write Wald statistics to the tiles; adjustment within an effect is DESeq2's own, NaN where it gives none."""
+    shape = (len(results), n_genes)
+    by_effect = {name: tile(stored.folder / f"{name}.by_effect", shape, "w+") for name in BY_EFFECT}
+    wide = FitWide(max(1, len(results) * n_genes), largest_p=FDR, dtype=np.float32)
+    for row, one in enumerate(results):
+        adjusted = -np.log10(np.asarray(one.p_adj))
+        columns = zip(BY_EFFECT, (one.log2_fc, one.se, one.neg_log10_p, adjusted), strict=True)
+        for name, column in columns:
+            by_effect[name][row] = column
+        wide.add(by_effect["neg_log10_p"][row])
+    for name in BY_GENE:
+        tile(stored.folder / f"{name}.by_gene", (n_genes, len(results)), "w+")[:] = by_effect[name].T
+    cutoff = wide.cutoff(FDR)
+    p, is_up = by_effect["neg_log10_p"], by_effect["log2_fc"] > 0
+    within, over = by_effect["neg_log10_p_adj"] > -np.log10(FDR), p >= (np.inf if cutoff is None else cutoff)
+    return Summary(
+        n_genes=(~np.isnan(p)).sum(axis=1),
+        n_up=(within & is_up).sum(axis=1),
+        n_down=(within & ~is_up).sum(axis=1),
+        n_up_fit=(over & is_up).sum(axis=1),
+        n_down_fit=(over & ~is_up).sum(axis=1),
+        cutoff_fit=cutoff,
+        n_tests=wide.n_tests,
+    )
+
+
 def _fill(stored: StoredFit, fit: Fit, progress: Callable[[int, int], None]) -> Summary:
     n_ok, n_genes = len(fit.effects), len(fit.genes)
-    by_effect = {name: _tile(stored.folder / f"{name}.by_effect", (n_ok, n_genes), "w+") for name in BY_EFFECT}
-    by_gene = {name: _tile(stored.folder / f"{name}.by_gene", (n_genes, n_ok), "w+") for name in BY_GENE}
+    by_effect = {name: tile(stored.folder / f"{name}.by_effect", (n_ok, n_genes), "w+") for name in BY_EFFECT}
+    by_gene = {name: tile(stored.folder / f"{name}.by_gene", (n_genes, n_ok), "w+") for name in BY_GENE}
     return fill(fit, by_effect, by_gene, progress=progress)
 
 
@@ -218,9 +283,9 @@ def _write_fit_samples(stored: StoredFit, used: pd.DataFrame) -> None:
     table.to_parquet(stored.folder / "samples.parquet")
 
 
-def _effects(stored: StoredFit, group: _Group, used: pd.DataFrame, fit: Fit) -> pd.DataFrame:
-    """One row per treated condition of the group, in the fit or not; estimated ones first, as in the blocks."""
-    found = fit.design.effects
+def _effects(stored: StoredFit, group: _Group, used: pd.DataFrame, design: Design, ok: Ints) -> pd.DataFrame:
+    """One row per treated condition of the group, in the fit or not; first those of `ok`, in its order."""
+    found = design.effects
     positions = np.where(found.sample >= 0, found.sample, 0)
     table = pd.DataFrame(
         {
@@ -234,7 +299,8 @@ def _effects(stored: StoredFit, group: _Group, used: pd.DataFrame, fit: Fit) -> 
         }
     )
     table.loc[found.sample < 0, "sample_id"] = pd.NA
-    order = np.concatenate([fit.effects, np.flatnonzero(found.status != OK)])
+    others = np.setdiff1d(np.flatnonzero(found.status != PADDED), ok)
+    order = np.concatenate([ok, others])
     table = pd.concat([table.iloc[order], _left_out(group, table)], ignore_index=True)
     return _with_ids(stored, table)
 
@@ -242,6 +308,7 @@ def _effects(stored: StoredFit, group: _Group, used: pd.DataFrame, fit: Fit) -> 
 def _left_out(group: _Group, table: pd.DataFrame | None = None) -> pd.DataFrame:
     """Treated conditions that have no sample in the fit, with the reason."""
     rows = group.rows[~group.rows["is_vehicle"]]
+    rows = rows[~rows["condition_id"].isin(group.padded)]
     if table is not None:
         rows = rows[~rows["condition_id"].isin(table["condition_id"])]
     conditions = rows.groupby("condition_id", sort=True)["dose_fm"].first()
@@ -284,7 +351,7 @@ def _facts(group: _Group, choices: FitOptions, design: Design | None, report: di
         "dataset": group.dataset,
         "context": group.context,
         "stratum": group.stratum,
-        "method": choices.options.chosen_method,
+        "method": choices.method,
         "mode": choices.mode,
         "is_default": choices.is_default,
         "n_samples": design.n_samples if design else 0,
@@ -298,7 +365,7 @@ def _facts(group: _Group, choices: FitOptions, design: Design | None, report: di
         "span": report.get("span"),
         "df_residual": report.get("df_residual"),
         "df_prior": None if df_prior is None else float(df_prior),
-        "parameters": choices.as_dict(),
+        "parameters": choices.as_dict() | ({"batch": group.batch} if group.batch else {}),
         "report": report,
     }
 

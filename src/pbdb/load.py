@@ -8,23 +8,18 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from pbdb import __version__, compound_names, copybinary, locks, partitions
-from pbdb.copytext import copy_frame, cursor, insert_new, upsert
+from pbdb import __version__, compound_names, locks, partitions
+from pbdb.copyeffects import Progress, copy_effects, copy_gene_effects
+from pbdb.copytext import copy_frame, insert_new, upsert
 from pbdb.errors import PbdbError
-from pbdb.fits import COUNTED, GENE_FACTS, StoredFit
 from pbdb.ids import stable_id
-from pbdb.models import N_LANDMARKS
 from pbdb.rows import Tables, dataset_id
+from pbdb.stored_fit import GENE_FACTS, StoredFit
 
-BYTES_PER_BLOCK = 64 << 20
-MIN_TESTED_FOR_LANDMARK = 500
-LARGEST_T = 50.0
 KEPT_WHERE_NULL = {
     "context": ("tissue", "disease", "sex", "development_stage", "ethnicity", "donor", "parent_context"),
     "compound": (
@@ -41,7 +36,6 @@ KEPT_WHERE_NULL = {
         "screen",
     ),
 }
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -75,10 +69,9 @@ def publish(engine: Engine, load: Load, progress: Progress = lambda what, done, 
     """
     with engine.begin() as connection:
         partitions.drop_leftovers(connection, load.dataset)
-        landmarks = _landmarks(connection)
         others = _other_fits(connection, load)
     try:
-        built = dict(_build(engine, load, landmarks, others, progress))
+        built = dict(_build(engine, load, others, progress))
         with engine.begin() as connection:
             locks.patiently(
                 connection, lambda: _replace(connection, load, built, others), f"Loading dataset '{load.dataset}'"
@@ -98,6 +91,26 @@ def _clear(engine: Engine, load: Load) -> None:
         partitions.drop_leftovers(connection, load.dataset)
 
 
+def append(engine: Engine, load: Load, progress: Progress = lambda what, done, total: None) -> None:
+    """Store further fits of a loaded dataset beside its default ones; a fit that is there is replaced.
+
+    Of `load` its fits and genes are read; the samples stay as they are.
+    """
+    with engine.begin() as connection:
+        fits = _fit_ids(load)
+        own = {"dataset_id": load.dataset_id, "fits": fits}
+        for table in ("gene_effect", "effect"):
+            connection.execute(
+                text(f"DELETE FROM core.{table} WHERE dataset_id = :dataset_id AND fit_id = ANY(:fits)"), own
+            )
+        _upsert_fits(connection, load)
+        copy_effects(connection, "core.effect", load.dataset_id, load.fits or (), progress, freeze=False)
+        copy_gene_effects(connection, "core.gene_effect", load.dataset_id, load.fits or (), freeze=False)
+        connection.execute(text("DELETE FROM core.fit_sample WHERE fit_id = ANY(:fits)"), own)
+        for stored, fit_id in zip(load.fits or (), fits, strict=True):
+            copy_frame(connection, "core.fit_sample", stored.samples.assign(fit_id=fit_id))
+
+
 def remove(engine: Engine, dataset: str) -> None:
     """Take a dataset out of the database, its ledger excepted."""
     key = {"dataset_id": dataset_id(dataset)}
@@ -106,11 +119,6 @@ def remove(engine: Engine, dataset: str) -> None:
             partitions.drop_partition(connection, table, key["dataset_id"])
         for table in ("fit", "condition", "source_compound", "plate", "dataset"):
             connection.execute(text(f"DELETE FROM core.{table} WHERE dataset_id = :dataset_id"), key)
-
-
-def _landmarks(connection: Connection) -> dict[int, int]:
-    rows = connection.execute(text("SELECT gene_key, landmark_index FROM core.gene WHERE landmark_index IS NOT NULL"))
-    return {int(key): int(index) for key, index in rows}
 
 
 def _other_fits(connection: Connection, load: Load) -> list[int]:
@@ -130,18 +138,23 @@ def _fit_ids(load: Load) -> list[int]:
     return [int(stored.facts["fit_id"]) for stored in load.fits or ()]
 
 
-def _build(
-    engine: Engine, load: Load, landmarks: dict[int, int], others: list[int], progress: Progress
-) -> Iterator[tuple[str, str]]:
+def _build(engine: Engine, load: Load, others: list[int], progress: Progress) -> Iterator[tuple[str, str]]:
     """Fill and index the standalone tables, each in a transaction of its own; no lock of a parent is held meanwhile."""
     yield "sample", _standalone(engine, load, "sample", lambda connection, name: _copy_samples(connection, name, load))
     if load.fits is None and others:
         return
-    yield (
-        "effect",
-        _standalone(engine, load, "effect", lambda c, n: _copy_effects(c, n, load, landmarks, others, progress)),
-    )
-    yield "gene_effect", _standalone(engine, load, "gene_effect", lambda c, n: _copy_gene_effects(c, n, load, others))
+    fits = load.fits or ()
+
+    def by_effect(connection: Connection, name: str) -> None:
+        copy_effects(connection, name, load.dataset_id, fits, progress, freeze=True)
+        _copy_others(connection, name, "effect", load, others)
+
+    def by_gene(connection: Connection, name: str) -> None:
+        copy_gene_effects(connection, name, load.dataset_id, fits, freeze=True)
+        _copy_others(connection, name, "gene_effect", load, others)
+
+    yield "effect", _standalone(engine, load, "effect", by_effect)
+    yield "gene_effect", _standalone(engine, load, "gene_effect", by_gene)
 
 
 def _standalone(engine: Engine, load: Load, table: str, fill: Callable[[Connection, str], None]) -> str:
@@ -156,107 +169,6 @@ def _standalone(engine: Engine, load: Load, table: str, fill: Callable[[Connecti
 
 def _copy_samples(connection: Connection, name: str, load: Load) -> None:
     copy_frame(connection, name, load.tables["sample"], "FREEZE")
-
-
-def _copy_effects(
-    connection: Connection, name: str, load: Load, landmarks: dict[int, int], others: list[int], progress: Progress
-) -> None:
-    for stored in load.fits or ():
-        columns = list(_effect_columns(load, stored, slice(0, 0), landmarks))
-        with cursor(connection) as open_cursor, open_cursor.copy(_copy_command(name, columns)) as copy:
-            copy.write(copybinary.HEADER)
-            for rows in _row_blocks(stored.n_ok, 4 * 8 * len(stored.gene_keys)):
-                block = _effect_columns(load, stored, rows, landmarks)
-                copy.write(copybinary.rows(block, rows.stop - rows.start))
-                progress(f"load effects of {stored.facts['context']}", rows.stop, stored.n_ok)
-            copy.write(copybinary.TRAILER)
-        copy_frame(connection, name, _without_arrays(load, stored), "FREEZE")
-    _copy_others(connection, name, "effect", load, others)
-
-
-def _copy_command(name: str, columns: Sequence[str]) -> str:
-    return f"COPY {name} ({', '.join(columns)}) FROM STDIN (FORMAT binary, FREEZE)"
-
-
-def _row_blocks(n_rows: int, bytes_per_row: int) -> Iterator[slice]:
-    step = max(1, BYTES_PER_BLOCK // max(1, bytes_per_row))
-    return (slice(start, min(start + step, n_rows)) for start in range(0, n_rows, step))
-
-
-def _effect_columns(
-    load: Load, stored: StoredFit, rows: slice, landmarks: dict[int, int]
-) -> dict[str, copybinary.Value]:
-    table = stored.effects.iloc[rows]
-    arrays = {name: stored.by_effect(name)[rows] for name in ("log2_fc", "se", "neg_log10_p", "neg_log10_p_adj")}
-    landmark, n_landmarks = _landmark(stored, arrays["log2_fc"], arrays["se"], landmarks)
-    return {
-        "dataset_id": load.dataset_id,
-        "effect_id": table["effect_id"].to_numpy(dtype=np.int64),
-        "fit_id": int(stored.facts["fit_id"]),
-        "condition_id": table["condition_id"].to_numpy(dtype=np.int64),
-        "sample_id": _pooled_or(table["sample_id"]),
-        "status": "ok",
-        **{name: table[name].to_numpy(dtype=np.int32) for name in _COUNTS},
-        "n_genes": table["n_genes"].to_numpy(dtype=np.int32),
-        **{name: table[name].to_numpy(dtype=np.int32) for name in COUNTED},
-        "n_landmarks": np.full(len(table), n_landmarks, dtype=np.int32),
-        **arrays,
-        "landmark": landmark,
-    }
-
-
-_COUNTS = ("n_treated", "n_control", "n_plates", "n_control_same_plates")
-
-
-def _pooled_or(samples: pd.Series[Any]) -> npt.NDArray[np.int64] | None:
-    return None if samples.isna().all() else samples.to_numpy(dtype=np.int64)
-
-
-def _landmark(
-    stored: StoredFit, log2_fc: npt.NDArray[np.float32], se: npt.NDArray[np.float32], landmarks: dict[int, int]
-) -> tuple[npt.NDArray[np.float16] | None, int]:
-    """Moderated t of the landmark genes of pooled effects; None where fewer than 500 were tested."""
-    keys = stored.gene_keys.tolist()
-    tested = [(row, landmarks[key]) for row, key in enumerate(keys) if key in landmarks]
-    if len(tested) < MIN_TESTED_FOR_LANDMARK or stored.facts["mode"] != "pooled":
-        return None, len(tested)
-    rows, places = (list(side) for side in zip(*tested, strict=True))
-    values = np.zeros((len(log2_fc), N_LANDMARKS), dtype=np.float16)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        t = np.clip(log2_fc[:, rows] / se[:, rows], -LARGEST_T, LARGEST_T)
-    values[:, places] = np.nan_to_num(t, nan=0.0)
-    return values, len(tested)
-
-
-def _without_arrays(load: Load, stored: StoredFit) -> pd.DataFrame:
-    """Rows of the effects that could not be estimated."""
-    table = stored.effects.iloc[stored.n_ok :]
-    return table[["effect_id", "condition_id", "sample_id", "status", *_COUNTS]].assign(
-        dataset_id=load.dataset_id, fit_id=int(stored.facts["fit_id"])
-    )
-
-
-def _copy_gene_effects(connection: Connection, name: str, load: Load, others: list[int]) -> None:
-    for stored in load.fits or ():
-        if stored.n_ok == 0 or stored.facts["mode"] != "pooled":
-            continue
-        with (
-            cursor(connection) as open_cursor,
-            open_cursor.copy(
-                _copy_command(name, ["dataset_id", "gene_key", "fit_id", "log2_fc", "se", "neg_log10_p_adj"])
-            ) as copy,
-        ):
-            copy.write(copybinary.HEADER)
-            for rows in _row_blocks(len(stored.gene_keys), 3 * 8 * stored.n_ok):
-                block: dict[str, copybinary.Value] = {
-                    "dataset_id": load.dataset_id,
-                    "gene_key": stored.gene_keys[rows],
-                    "fit_id": int(stored.facts["fit_id"]),
-                    **{column: stored.by_gene(column)[rows] for column in ("log2_fc", "se", "neg_log10_p_adj")},
-                }
-                copy.write(copybinary.rows(block, rows.stop - rows.start))
-            copy.write(copybinary.TRAILER)
-    _copy_others(connection, name, "gene_effect", load, others)
 
 
 def _copy_others(connection: Connection, name: str, table: str, load: Load, others: list[int]) -> None:
@@ -366,6 +278,7 @@ def _fit_row(load: Load, stored: StoredFit) -> dict[str, Any]:
         "feature_set_id": _feature_set_id(stored),
         "is_stale": False,
         "effect_ids": stored.effects["effect_id"].iloc[: stored.n_ok].tolist(),
+        "condition_ids": stored.effects["condition_id"].iloc[: stored.n_ok].tolist(),
         **{name: stored.gene_fact(name).tolist() for name in GENE_FACTS},
         "code_version": __version__,
     }

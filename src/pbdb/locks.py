@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 import psycopg.errors
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import OperationalError
 
 from pbdb.errors import ServerError
@@ -36,6 +37,20 @@ def patiently(connection: Connection, work: Callable[[], T], what: str, key: int
             if not isinstance(getattr(error, "orig", error), BUSY):
                 raise
     raise ServerError(f"{what} had to wait too long for {_holder(connection, key)}: try again when it is done.")
+
+
+@contextmanager
+def alone(engine: Engine, name: str, busy: str) -> Iterator[None]:
+    """Hold the lock of a name for as long as the block runs.
+
+    Raises:
+        ServerError: another process holds it; `busy` says what it does.
+    """
+    with engine.connect() as connection:
+        if not connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": key_of(name)}).scalar_one():
+            raise ServerError(f"{busy}: wait until it ends.")
+        connection.commit()
+        yield
 
 
 def take(connection: Connection, key: int) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from pbdb.fits import StoredFit
 from pbdb.rows import Tables
+from pbdb.stored_fit import StoredFit
 
 
 def resolution(tables: Tables) -> dict[str, Any]:

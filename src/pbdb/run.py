@@ -26,6 +26,7 @@ from pbdb import (
     ledger,
     locks,
     outcome,
+    plate_scores,
     registry,
     rows,
     server,
@@ -35,13 +36,14 @@ from pbdb import (
 )
 from pbdb.config import Settings
 from pbdb.effects import Options
-from pbdb.errors import PbdbError, ServerError
+from pbdb.errors import ConfigError, PbdbError
 from pbdb.gene_mapper import GeneMapper, gene_mapper
 from pbdb.ledger import Entry, Stage
 from pbdb.load import Load, publish
 from pbdb.pubchem import Lookup
 from pbdb.source import Files, Source
 from pbdb.source_compounds import source_compounds, unknown_compounds
+from pbdb.stored_fit import StoredFit
 from pbdb.troubles import require_loader, told
 
 FINGERPRINT_LENGTH = 16
@@ -73,6 +75,7 @@ class Choices:
 
     folder: where the files are (None: fetch them). until: last stage to run. force: do everything anew.
     verify: hash files again. dry_run: stop before the database is touched, and say what would change.
+    plate_z: robust scores within plates as a layer of the canonical matrix.
     """
 
     folder: Path | None = None
@@ -80,6 +83,7 @@ class Choices:
     force: bool = False
     verify: bool = False
     dry_run: bool = False
+    plate_z: bool = False
 
 
 def load_source(
@@ -125,7 +129,8 @@ class _Run:
 
     def load(self) -> dict[str, Any]:
         """Run the stages that are not done; the ledger tells of those that did work."""
-        with self._alone():
+        busy = f"Dataset '{self.dataset}' is being loaded by another process"
+        with locks.alone(self.engine, f"load {self.dataset}", busy):
             try:
                 return self._load()
             except Exception:
@@ -137,7 +142,10 @@ class _Run:
         if self._is_current():
             self.reporter.stage("load", f"{self.dataset} is up to date, nothing to do")
             return {"dataset": self.dataset, "changed": False, "fingerprint": self.fingerprint}
+        self.source = self.source.with_contexts(self._files())
         samples = self._transform()
+        if self.choices.plate_z:
+            self._score_plates()
         tables = self._validate(samples)
         if self.choices.dry_run:
             return {"dataset": self.dataset, "changed": False, "would_change": self._changes(tables)}
@@ -218,7 +226,7 @@ class _Run:
                 self.matrix,
                 lambda n: self.reporter.progress("transform samples", n, None),
             )
-            entry.rows_in = entry.rows_out = len(samples)
+            entry.rows_in, entry.rows_out = len(samples) + report.n_left_out, len(samples)
             entry.report = report.as_dict() | {"unlisted_columns": opened.unlisted}
             entry.dropped = dict(report.dropped)
             artefacts.write_samples(self.folder, samples)
@@ -227,7 +235,19 @@ class _Run:
             self.reporter.stage("transform", f"'{name}' has columns that nothing reads: {', '.join(columns)}")
         flagged = ", ".join(f"{n} {code}" for code, n in report.flags.items()) or "none"
         self.reporter.stage("transform", f"{len(samples):,} samples x {report.n_genes:,} genes; flagged: {flagged}")
+        if report.n_left_out:
+            self.reporter.stage("transform", f"{report.n_left_out:,} profiles of other kinds were left out")
         return samples
+
+    def _score_plates(self) -> None:
+        """Add the scores within plates to the canonical matrix, unless they are there."""
+        if self.source.assay.readout != "log2_intensity":
+            raise ConfigError(
+                f"Source '{self.source.key}' has {self.source.assay.readout}: scores within plates need intensities."
+            )
+        if not plate_scores.has_layer(self.matrix):
+            plate_scores.add_layer(self.matrix)
+            self.reporter.stage("transform", f"scores within plates are the layer '{plate_scores.LAYER}'")
 
     def _validate(self, samples: pd.DataFrame) -> rows.Tables:
         done = self.folder / "validate.json"
@@ -248,7 +268,7 @@ class _Run:
         self.reporter.stage("validate", outcome.in_words(entry.report))
         return tables
 
-    def _effects(self, samples: pd.DataFrame, tables: rows.Tables) -> list[fits.StoredFit]:
+    def _effects(self, samples: pd.DataFrame, tables: rows.Tables) -> list[StoredFit]:
         with self._stage("effects") as entry:
             described = tables["sample"].assign(context=samples["context"].to_numpy())
             stored = fits.fit_dataset(
@@ -267,7 +287,7 @@ class _Run:
         self.reporter.stage("effects", f"{len(stored)} fits, {entry.rows_out:,} effects; without estimate: {left}")
         return stored
 
-    def _publish(self, tables: rows.Tables, stored: list[fits.StoredFit] | None) -> None:
+    def _publish(self, tables: rows.Tables, stored: list[StoredFit] | None) -> None:
         with self._stage("load") as entry:
             entry.rows_in = entry.rows_out = len(tables["sample"])
             sha256 = files.sha256(self.matrix, self.settings)
@@ -311,6 +331,8 @@ class _Run:
             ).one_or_none()
         if row is None or row.fingerprint != self.fingerprint:
             return False
+        if self.choices.plate_z and not plate_scores.has_layer(self.matrix):
+            return False
         return self.choices.until != "effects" or row.effects_fingerprint == self.effects_fingerprint
 
     def _changes(self, tables: rows.Tables) -> dict[str, dict[str, int]]:
@@ -324,16 +346,6 @@ class _Run:
                 new = set(tables[table][key].astype("int64"))
                 found[table] = {"add": len(new - old), "remove": len(old - new), "keep": len(new & old)}
         return found
-
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Hold the dataset's lock: one loader at a time."""
-        key = locks.key_of(f"load {self.dataset}")
-        with self.engine.connect() as connection:
-            if not connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": key}).scalar_one():
-                raise ServerError(f"Dataset '{self.dataset}' is being loaded by another process: wait until it ends.")
-            connection.commit()
-            yield
 
     @contextmanager
     def _stage(self, stage: Stage) -> Iterator[Entry]:

@@ -16,6 +16,7 @@ COMMANDS = {
     "de": "pbdb.cli.de:de",
     "demo": "pbdb.cli.demo:demo",
     "dictionary": "pbdb.cli.dictionary:dictionary",
+    "effects": "pbdb.cli.effects:effects",
     "etl": "pbdb.cli.etl:etl",
     "simulate": "pbdb.cli.simulate:simulate",
     "sql": "pbdb.cli.sql:sql",

@@ -36,7 +36,7 @@ STATUSES = (
     "no_sample",
     "no_residual_df",
     "no_dose",
-    "no_convergence",
+    "not_fitted",
 )
 ROLES = ("treated", "vehicle")
 
@@ -112,6 +112,9 @@ class Fit(Base):
     )
     effect_ids: Mapped[list[int]] = mapped_column(
         ARRAY(BIGINT), comment="Effects with status ok, in the order of gene_effect's arrays"
+    )
+    condition_ids: Mapped[list[int]] = mapped_column(
+        ARRAY(BIGINT), comment="Conditions of the effects, in the order of effect_ids"
     )
     ave_expr: Mapped[list[float] | None] = mapped_column(
         ARRAY(REAL), comment="Mean log2 expression of each gene over the samples of the fit"

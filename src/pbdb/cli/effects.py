@@ -1,0 +1,99 @@
+"""pbdb effects: further fits of loaded datasets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from pbdb.cli.common import TerminalReporter, examples, json_option, say, settings, show_json
+
+
+@click.group()
+def effects() -> None:
+    """Store further fits of a loaded dataset beside its default ones."""
+
+
+@examples(
+    "pbdb effects run driad --method deseq2",
+    "pbdb effects run driad --mode replicate",
+    "pbdb effects run drugseq --batching published --filter limma",
+)
+@effects.command()
+@click.argument("dataset")
+@click.option("--method", type=click.Choice(["voom", "trend", "deseq2"]), help="Method; by readout unless given.")
+@click.option(
+    "--mode",
+    type=click.Choice(["pooled", "replicate"]),
+    default="pooled",
+    show_default=True,
+    help="One effect per condition, or one per treated well.",
+)
+@click.option("--span", default="adaptive", show_default=True, help="Span of the voom trend: adaptive, or a number.")
+@click.option(
+    "--filter",
+    "rule",
+    type=click.Choice(["floor", "limma", "none"]),
+    default="floor",
+    show_default=True,
+    help="Expression filter of counts.",
+)
+@click.option(
+    "--batching",
+    type=click.Choice(["none", "published"]),
+    default="none",
+    show_default=True,
+    help="Cut large contexts as the published runs did; implies --filter limma.",
+)
+@click.option("--min-cells", type=click.IntRange(0), default=0, show_default=True, help="Smaller pseudobulks stay out.")
+@click.option("--robust/--no-robust", default=True, show_default=True, help="Moderation that tolerates outlying genes.")
+@click.option("--compound", help="Store the effects of this compound only.")
+@json_option
+def run(dataset: str, compound: str | None, as_json: bool, **chosen: Any) -> None:
+    """Fit the samples of DATASET anew; fits with the same choices are replaced, the default ones stay.
+
+    The views show default fits; these are in `effect`, `fit` and `replicate_effect`, told apart by method and mode.
+    """
+    from pbdb import further_fits
+
+    found = settings()
+    reporter = TerminalReporter(quiet=as_json)
+    choices = _choices(found, dataset, chosen)
+    outcome = further_fits.run_fits(found, dataset, choices, compound=compound, reporter=reporter)
+    if as_json:
+        show_json(outcome)
+    else:
+        counts = ", ".join(f"{n:,} {status}" for status, n in outcome["effects"].items())
+        say(f"{len(outcome['fits'])} fits of '{dataset}' are stored: {counts}.")
+
+
+def _choices(found: Any, dataset: str, chosen: dict[str, Any]) -> Any:
+    from pbdb import database
+    from pbdb.effects import Options
+    from pbdb.fits import FitOptions
+
+    readout = database.readout(found, dataset)
+    is_published = chosen["batching"] == "published"
+    options = Options(
+        readout=readout,
+        method=None if chosen["method"] in (None, "deseq2") else chosen["method"],
+        span=chosen["span"] if chosen["span"] == "adaptive" else _number(chosen["span"]),
+        filter="limma" if is_published and chosen["rule"] == "floor" else chosen["rule"],
+        robust=chosen["robust"],
+        threads=found.workers,
+    )
+    return FitOptions(
+        options,
+        mode=chosen["mode"],
+        min_cells=chosen["min_cells"],
+        is_default=False,
+        batching=chosen["batching"],
+        deseq2=chosen["method"] == "deseq2",
+    )
+
+
+def _number(span: str) -> float:
+    try:
+        return float(span)
+    except ValueError:
+        raise click.BadParameter(f"'{span}' is neither adaptive nor a number.", param_hint="--span") from None
