@@ -39,22 +39,18 @@ def value(settings: Settings, statement: str, **values: Any) -> Any:
 
 
 def contents(settings: Settings, *, versions: bool = False) -> dict[str, str]:
-    """A checksum of the rows of every table of core, the ledger excepted, and the names of its partitions.
+    """A checksum of the rows of every table of core, the ledger excepted, and the partitions.
 
-    versions: which transaction wrote each row counts too, so that an equal row written anew is a difference.
+    versions: of which transaction wrote which row, so that an equal row written anew is a difference.
     """
-    tables = query(
-        settings, "SELECT relname FROM pg_class WHERE relnamespace = 'core'::regnamespace AND relkind ~ 'r|p'"
-    )
-    row = "t::text || t.xmin::text || t.ctid::text" if versions else "t::text"
+    relations = "SELECT relname FROM pg_class WHERE relnamespace = '{}'::regnamespace AND relkind IN ('r', 'p')"
+    row = "concat(t.tableoid, t.xmin, t.ctid)" if versions else "t::text"
     found = {
-        name: value(settings, f"SELECT md5(string_agg({row}, '|' ORDER BY t::text)) FROM core.{name} t")
-        for (name,) in sorted(tables)
+        name: value(settings, f"SELECT md5(string_agg({row}, '|' ORDER BY {row})) FROM core.{name} t")
+        for (name,) in sorted(query(settings, relations.format("core")))
         if name not in UNSTABLE
     }
-    partitions = query(
-        settings, "SELECT relname FROM pg_class WHERE relnamespace = 'part'::regnamespace AND relkind = 'r'"
-    )
+    partitions = query(settings, relations.format("part"))
     return found | {"part": str(sorted(partitions) if versions else len(partitions))}
 
 
@@ -67,8 +63,7 @@ def copy_of(release: Path, folder: Path) -> Path:
 
 def name_of(settings: Settings) -> str:
     """The database that settings lead to."""
-    assert settings.database_url is not None
-    return server.external_parameters(settings.database_url)["dbname"]
+    return str(value(settings, "SELECT current_database()"))
 
 
 @pytest.fixture(scope="session")
