@@ -136,9 +136,18 @@ def _run_restore(target: Server, archive: zipfile.ZipFile, major: int, *, replac
 
 
 def _unpack(pg_restore: list[str], archive: zipfile.ZipFile, script: IO[bytes]) -> None:
-    """Write the dump's SQL to `script`."""
+    """Write the dump's SQL to `script`, without comments on extensions: those are for their owners to write."""
+    with tempfile.TemporaryFile() as contents, tempfile.NamedTemporaryFile() as wanted:
+        _feed([*pg_restore, "--list"], archive, contents)
+        contents.seek(0)
+        wanted.writelines(line for line in contents if b" COMMENT - EXTENSION " not in line)
+        wanted.flush()
+        _feed([*pg_restore, f"--use-list={wanted.name}"], archive, script)
+
+
+def _feed(pg_restore: list[str], archive: zipfile.ZipFile, output: IO[bytes]) -> None:
     with tempfile.TemporaryFile() as errors, archive.open("database.dump") as dump:
-        process = subprocess.Popen(pg_restore, stdin=subprocess.PIPE, stdout=script, stderr=errors)
+        process = subprocess.Popen(pg_restore, stdin=subprocess.PIPE, stdout=output, stderr=errors)
         assert process.stdin is not None
         try:
             with process.stdin as packed:
@@ -146,7 +155,7 @@ def _unpack(pg_restore: list[str], archive: zipfile.ZipFile, script: IO[bytes]) 
         except zipfile.BadZipFile as error:
             raise DataError(f"The backup is damaged: {error}.") from None
         except BrokenPipeError:
-            pass
+            pass  # it has read enough, or ended at an error
         finally:
             failed = process.wait()
         if failed > 0:

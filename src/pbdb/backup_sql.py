@@ -26,13 +26,14 @@ _ASSIGNMENT = """split_part(setting, '=', 1) || ' TO ' || CASE
 
 ROLES = f"""{_INVOLVED}
 SELECT format('DO $do$ BEGIN IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = %L) THEN CREATE ROLE %I%s; '
-    || 'END IF; END $do$;', rolname, rolname, concat(
+    || 'IF NOT (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = CURRENT_USER) THEN GRANT %I TO CURRENT_USER; '
+    || 'END IF; END IF; END $do$;', rolname, rolname, concat(
         CASE WHEN rolcanlogin THEN ' LOGIN' ELSE ' NOLOGIN' END,
         CASE WHEN rolinherit THEN ' INHERIT' ELSE ' NOINHERIT' END,
         CASE WHEN rolcreatedb THEN ' CREATEDB' END,
         CASE WHEN rolcreaterole THEN ' CREATEROLE' END,
         CASE WHEN rolbypassrls AND NOT rolsuper THEN ' BYPASSRLS' END,
-        CASE WHEN rolconnlimit >= 0 THEN ' CONNECTION LIMIT ' || rolconnlimit END))
+        CASE WHEN rolconnlimit >= 0 THEN ' CONNECTION LIMIT ' || rolconnlimit END), rolname)
 FROM role
 UNION ALL
 SELECT format('GRANT %I TO %I%s;', granted.rolname, member.rolname, CASE

@@ -248,6 +248,19 @@ def test_external_server_of_16_to_embedded_18_and_back_to_16(
     assert facts(sixteen)["policies"] == facts(settings)["policies"]
 
 
+def test_a_login_without_superuser_rights_restores_its_own_database(sixteen: Settings, tmp_path: Path) -> None:
+    backup.backup(sixteen, tmp_path / "toy")
+    with throwaway_home() as home, external_server(home, 16) as administrator:
+        with server.connect(administrator, autocommit=True) as connection:
+            connection.execute("CREATE ROLE lab LOGIN PASSWORD 'sesame' CREATEROLE")
+            connection.execute("CREATE EXTENSION vector")
+            connection.execute("ALTER DATABASE pbdb OWNER TO lab")
+        url = str(administrator.database_url).replace("postgres:", "lab:")
+        backup.restore(Settings(home=home, database_url=url), tmp_path / "toy")
+        assert facts(administrator)["rows"] == facts(sixteen)["rows"]
+        assert facts(administrator)["policies"] == facts(sixteen)["policies"]
+
+
 def test_a_server_older_than_the_backup_is_refused(sixteen: Settings, saved: Path) -> None:
     with pytest.raises(ServerError, match="was made on PostgreSQL 18 and the server is 16"):
         backup.restore(sixteen, saved, replace=True)
