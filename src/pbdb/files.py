@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import glob
+import gzip
 import hashlib
 import os
 import re
 import sqlite3
+import zlib
 from collections.abc import Callable, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -61,11 +63,14 @@ def locate(
     hashed = partial(sha256, settings=settings, verify=verify, progress=progress)
     if folder is None:
         root = settings.downloads / source.key
-        return {key: _downloaded(source, dataset, file, root, hashed, progress) for key, file in declared.items()}
-    if not folder.is_dir():
+        found = {key: _downloaded(source, dataset, file, root, hashed, progress) for key, file in declared.items()}
+    elif folder.is_dir():
+        wanted = _complete_sets(source, declared, folder)
+        found = {key: _in_folder(source, file, folder, hashed) for key, file in wanted.items()}
+    else:
         raise SourceError(f"There is no folder '{folder}' to load from.")
-    wanted = _complete_sets(source, declared, folder)
-    return {key: _in_folder(source, file, folder, hashed) for key, file in wanted.items()}
+    place = settings.downloads / source.key / "unpacked"
+    return {key: _readable(declared[key], one, place, progress) for key, one in found.items()}
 
 
 def how_to_get(source: Source, dataset: Dataset) -> str:
@@ -74,7 +79,7 @@ def how_to_get(source: Source, dataset: Dataset) -> str:
 
 
 def _complete_sets(source: Source, declared: Mapping[str, File], folder: Path) -> dict[str, File]:
-    there = {key: (folder / file.name).is_file() for key, file in declared.items()}
+    there = {key: _lying(folder, file).is_file() for key, file in declared.items()}
     names = {file.set for file in declared.values() if file.set is not None}
     for name in sorted(names):
         members = [key for key in declared if declared[key].set == name]
@@ -84,18 +89,25 @@ def _complete_sets(source: Source, declared: Mapping[str, File], folder: Path) -
     if names and not any(there[key] for key in declared if declared[key].set is not None):
         listed = ", ".join(f"'{file.name}'" for file in declared.values())
         raise SourceError(f"'{folder}' has no file of source '{source.key}': it needs {listed}, in complete sets.")
-    return {key: file for key, file in declared.items() if file.set is None or there[key]}
+    return {key: file for key, file in declared.items() if there[key] or not (file.optional or file.set)}
+
+
+def _lying(folder: Path, file: File) -> Path:
+    """Where a file of a folder is: under its name, or unpacked where that is as good."""
+    path, unpacked = folder / file.name, folder / file.unpacked
+    return unpacked if file.unpack and unpacked.is_file() and not path.is_file() else path
 
 
 def _in_folder(source: Source, file: File, folder: Path, hashed: Callable[[Path], str]) -> Located:
-    path = folder / file.name
+    path = _lying(folder, file)
     if not path.is_file():
         raise SourceError(f"There is no file '{file.name}' in '{folder}', which source '{source.key}' needs.")
     found = hashed(path)
-    listed = _listed(folder).get(file.name)
-    _check(file, path, found, file.sha256, "the declaration of the source")
+    listed = _listed(folder).get(path.name)
+    published = file.sha256 if path.name == file.name else None
+    _check(file, path, found, published, "the declaration of the source")
     _check(file, path, found, listed, SUMS)
-    checked: Checked = "declaration" if file.sha256 else "SHA256SUMS" if listed else "recorded"
+    checked: Checked = "declaration" if published else "SHA256SUMS" if listed else "recorded"
     return Located(path, path.stat().st_size, found, checked)
 
 
@@ -116,6 +128,30 @@ def _downloaded(
             record.write(f"{found}  {file.name}\n")
     checked: Checked = "declaration" if file.sha256 else "recorded" if known else "first download"
     return Located(path, path.stat().st_size, found, checked)
+
+
+def _readable(file: File, located: Located, folder: Path, progress: Progress) -> Located:
+    """The file unpacked, where it has to be; once, under its hash. Size and hash stay those of what was given."""
+    if not file.unpack or located.path.name != file.name:
+        return located
+    target = folder / located.sha256[:16] / file.unpacked
+    if not target.is_file():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _unpack(located.path, target, progress)
+    return replace(located, path=target)
+
+
+def _unpack(packed: Path, target: Path, progress: Progress) -> None:
+    part = target.with_name(target.name + ".part")
+    try:
+        with gzip.open(packed) as content, part.open("wb") as local:
+            while chunk := content.read(CHUNK):
+                local.write(chunk)
+                progress(f"unpack {packed.name}", local.tell(), None)
+    except (OSError, EOFError, zlib.error) as problem:
+        part.unlink(missing_ok=True)
+        raise SourceError(f"'{packed}' could not be unpacked to '{target.parent}' ({_first_line(problem)}).") from None
+    os.replace(part, target)
 
 
 def _check(file: File, path: Path, found: str, expected: str | None, by: str) -> None:

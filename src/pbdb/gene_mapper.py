@@ -26,7 +26,8 @@ def gene_mapper(source: Source, files: Files, known: GeneVocabulary | None) -> G
     """Make the mapper of a source.
 
     Raises:
-        VocabularyError: the source has symbols only and no vocabulary is imported; the sentence says what to run.
+        VocabularyError: the source has symbols or Entrez ids only, and no vocabulary that knows any of them is
+            imported; the sentence says what to run.
     """
     features, readout = source.features, source.assay.readout
     table = features.table(files) if features.table is not None else None
@@ -38,6 +39,13 @@ def gene_mapper(source: Source, files: Files, known: GeneVocabulary | None) -> G
                 "run `pbdb vocab import genes FILE` (or `pbdb vocab fetch genes`) first."
             )
         return GeneMapper(lambda names: genes.resolve_symbols(names, known, readout, features.aliases), symbols)
+    if features.names == "entrez":
+        if known is None or not known.entrez:
+            raise VocabularyError(
+                f"Source '{source.key}' names its genes by Entrez id, which needs a gene vocabulary that has them: run "
+                "`pbdb vocab import genes FILE` with a gene table, then with the gene_info file of L1000."
+            )
+        return GeneMapper(lambda names: genes.resolve_entrez(names, known, readout), symbols)
     if table is not None:
         pairs, drop = table, features.drop_sharing
         return GeneMapper(lambda names: genes.resolve_probes(names, pairs, known, readout, drop), symbols)

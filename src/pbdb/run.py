@@ -25,6 +25,7 @@ from pbdb import (
     fits,
     ledger,
     locks,
+    matching,
     outcome,
     plate_scores,
     registry,
@@ -140,6 +141,8 @@ class _Run:
     def _load(self) -> dict[str, Any]:
         self._extract()
         if self._is_current():
+            if not matching.is_current(self.engine, self.dataset):
+                self._match()
             self.reporter.stage("load", f"{self.dataset} is up to date, nothing to do")
             return {"dataset": self.dataset, "changed": False, "fingerprint": self.fingerprint}
         self.source = self.source.with_contexts(self._files())
@@ -305,6 +308,16 @@ class _Run:
             "load", f"{len(tables['sample']):,} samples, {len(tables['condition']):,} conditions in the database"
         )
         self._tidy()
+        self._match()
+
+    def _match(self) -> None:
+        """Find what the dataset's conditions match in other datasets."""
+        with self._stage("match") as entry:
+            done = matching.refresh_dataset(self.engine, self.dataset)
+            entry.rows_out = sum(one.matches for one in done)
+            entry.report = {f"{one.rule.level}, {one.rule.time_tolerance_h:g} h": one.matches for one in done}
+        found = "; ".join(f"{n:,} by {rule}" for rule, n in entry.report.items())
+        self.reporter.stage("match", f"matches with other datasets: {found}")
 
     # What surrounds the stages
 

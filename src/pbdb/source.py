@@ -8,7 +8,7 @@ turns the files into blocks of raw profiles; everything after that is shared by 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -84,7 +84,8 @@ class File:
     file, where it is known; else the first download is recorded and checked from then on. columns: columns a
     table must have; ignored: columns it may have that nothing uses. Any other column stops the load, unless
     others_allowed (the provider documents the columns in part), then it is reported. set: files of one set come
-    together or not at all. datasets: the datasets that need it, all when empty.
+    together or not at all. datasets: the datasets that need it, all when empty. optional: a folder of --from may
+    lack it. unpack: the file is gzip of something that must be read at random; it may lie there unpacked.
     """
 
     name: str
@@ -96,6 +97,13 @@ class File:
     others_allowed: bool = False
     set: str | None = None
     datasets: tuple[str, ...] = ()
+    optional: bool = False
+    unpack: bool = False
+
+    @property
+    def unpacked(self) -> str:
+        """Its name without .gz."""
+        return self.name.removesuffix(".gz")
 
 
 @dataclass(frozen=True)
@@ -150,7 +158,8 @@ class Samples:
 
     vehicle and the rules of flags are expressions over the raw columns and `n_counts`, as pandas evaluates them.
     sample must be unique in a dataset. compound: the source's own key of the compound; null for wells without.
-    attributes: raw columns kept as they are. dose and time without a value are null.
+    attributes: raw columns kept as they are. dose and time without a value are null; so is a dose in one of
+    non_molar_units, which is counted.
     """
 
     sample: Mapped
@@ -201,23 +210,27 @@ class Compounds:
 
 @dataclass(frozen=True)
 class Block:
-    """Some raw profiles: a table of raw columns, the matrix (rows alike, features as columns), feature names."""
+    """Some raw profiles: a table of raw columns, the matrix (rows alike, features as columns), feature names.
+
+    left_out: profiles that were passed over on the way here, by reason.
+    """
 
     samples: pd.DataFrame
     matrix: sp.csr_matrix | np.ndarray[Any, Any]
     features: np.ndarray[Any, Any]
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Features:
-    """What the features of a block are called: Ensembl ids (version or not), symbols, or probes of a platform.
+    """What the features of a block are called: Ensembl or Entrez ids, symbols, or probes of a platform.
 
     table: for probes, a function of the files that gives the columns `probe` and `gene_id`, a row for each pair.
     drop_sharing: a probe that shares a gene with a probe of several genes is dropped too. aliases: the source's own
     symbols, each with its Ensembl id. A feature that is no known gene is dropped and counted.
     """
 
-    names: Literal["gene_id", "symbol", "probe"]
+    names: Literal["gene_id", "entrez", "symbol", "probe"]
     table: Callable[[Files], pd.DataFrame] | None = None
     drop_sharing: bool = False
     aliases: Mapping[str, str] = field(default_factory=dict)
@@ -296,7 +309,8 @@ class Source:
     """One file of etl/: how one published data set family is read.
 
     key equals the file's name. blocks: from the files and a dataset's key to raw profiles, in any order, each in
-    one block only. condition_by: source_compound, or compound where several of the source's ids may be one
+    one block only. contexts: cells by the name the source gives them; contexts_of: those that a file of the release
+    describes, beside them. condition_by: source_compound, or compound where several of the source's ids may be one
     compound. dose_decimals: decimals of uM that tell two conditions apart; None: doses are exact.
     """
 
@@ -308,7 +322,8 @@ class Source:
     blocks: Callable[[Files, str], Iterator[Block]]
     samples: Samples
     features: Features
-    contexts: Mapping[str, Cells]
+    contexts: Mapping[str, Cells] = field(default_factory=dict)
+    contexts_of: Callable[[Files], Mapping[str, Cells]] | None = None
     compounds: Compounds | None = None
     flags: tuple[Flag, ...] = ()
     ignored: tuple[str, ...] = ()
@@ -332,6 +347,12 @@ class Source:
     def method(self) -> Method:
         """The method its effects are estimated with."""
         return self.effects or DEFAULT_METHOD[self.assay.readout]
+
+    def with_contexts(self, files: Files) -> Source:
+        """The source with the cells its files describe among its contexts; what is declared wins."""
+        if self.contexts_of is None:
+            return self
+        return replace(self, contexts={**self.contexts_of(files), **self.contexts}, contexts_of=None)
 
     def files_of(self, dataset: str) -> dict[str, File]:
         """The files one dataset needs."""

@@ -27,14 +27,20 @@ COUNTS_LOOKED_AT = 1 << 20
 
 @dataclass
 class Report:
-    """What a transform read, wrote and left out."""
+    """What a transform read, wrote and left out.
+
+    n_left_out: profiles that were passed over; dropped: they and genes, by reason. no_dose: treated samples of a
+    condition without a molar dose, by the unit they have.
+    """
 
     n_samples: int = 0
+    n_left_out: int = 0
     n_in_fit: int = 0
     n_genes: int = 0
     flags: Counter[str] = field(default_factory=Counter)
     genes: Counter[str] = field(default_factory=Counter)
     dropped: Counter[str] = field(default_factory=Counter)
+    no_dose: Counter[str] = field(default_factory=Counter)
 
     def as_dict(self) -> dict[str, Any]:
         """The report as plain values."""
@@ -44,6 +50,7 @@ class Report:
             "n_genes": self.n_genes,
             "flags": dict(self.flags),
             "genes": dict(self.genes),
+            "no_dose": dict(self.no_dose),
         }
 
 
@@ -69,6 +76,7 @@ def transform(
     try:
         for block in _read(source, dataset, files):
             table = canonical_samples(source, _with_counts(source, block))
+            _count(report, source, block, table)
             genes = maps.of(block.features)
             writer.add(genes.apply(block.matrix), genes.gene_keys)
             tables.append(table)
@@ -82,6 +90,17 @@ def transform(
         writer.abandon()
         raise
     return samples, report
+
+
+def _count(report: Report, source: Source, block: Block, table: pd.DataFrame) -> None:
+    """Count what a block passed over, and treated samples whose dose is not molar or not there."""
+    report.n_left_out += sum(block.left_out.values())
+    report.dropped.update({f"profile {reason}": n for reason, n in block.left_out.items()})
+    doseless = table["has_condition"] & ~table["is_vehicle"] & table["dose_fm"].isna()
+    if doseless.any():
+        column = getattr(source.samples.dose, "unit_column", None)
+        found = _text(source, block.samples, Column(column) if column else None)
+        report.no_dose.update(found[doseless].fillna("none").tolist())
 
 
 class _Maps:

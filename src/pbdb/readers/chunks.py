@@ -67,8 +67,16 @@ def _block(
         slab = _slab(matrix, (profiles, span) if axis == 0 else (span, profiles), pool)
         slab = slab if axis == 0 else slab.T
         inside = np.flatnonzero((genes >= span[0]) & (genes < span[1]))
-        values[:, inside] = slab[np.ix_(rows, genes[inside] - span[0])]
+        values[:, _run(inside)] = slab[_run(rows)][:, _run(genes[inside] - span[0])]
     return values
+
+
+def _run(positions: Positions) -> Positions | slice:
+    """Neighbouring ascending positions as a slice, which is read without a copy."""
+    n = len(positions)
+    if n and positions[-1] - positions[0] == n - 1 and (np.diff(positions) == 1).all():
+        return slice(int(positions[0]), int(positions[-1]) + 1)
+    return positions
 
 
 def _slab(matrix: h5py.Dataset, ranges: tuple[tuple[int, int], tuple[int, int]], pool: ThreadPoolExecutor) -> Any:
