@@ -132,9 +132,10 @@ def _add_samples(connection: Connection, base: int) -> None:
 def _add_effects(connection: Connection, base: int) -> None:
     insert(connection, "feature_set", {"feature_set_id": base + 50, "n_genes": 3, "gene_keys": [1, 2, 3]})
     for key, mode, effects in ((51, "pooled", [base + 61]), (52, "replicate", [base + 63, base + 64])):
+        columns = {"effect_ids": effects, "condition_ids": [base + 32] * len(effects)}
         what = {"fit_id": base + key, "dataset_id": base, "context_id": 1, "method": "voom", "mode": mode}
         facts = dict.fromkeys(("n_samples", "n_control", "n_plates", "n_components", "n_genes_in"), 4)
-        how = {"filter_rule": "floor", "parameters": {}, "report": {}, "code_version": "0", "effect_ids": effects}
+        how = {"filter_rule": "floor", "parameters": {}, "report": {}, "code_version": "0"} | columns
         fitted = {"feature_set_id": base + 50, "is_default": mode == "pooled", "ave_expr": [5.0, 4.0, NAN], "sigma": SE}
         insert(connection, "fit", what | facts | how | fitted)
     roles = ((41, "vehicle"), (42, "vehicle"), (43, "treated"), (44, "treated"))
@@ -166,7 +167,7 @@ def add_match(connection: Connection, a: int, b: int) -> None:
     key = a * b
     insert(connection, "match", {"match_id": key, "tie_block_size": 1, "n_shared_compounds": 1} | pair | sides | rule)
     peers = {"n_source_peers": 0, "n_source_centroid": 0, "is_capped": False, "parameters_id": key}
-    statistic = {"metric": "spearman_log2_fc", "n": 3, "value": 1} | peers
+    statistic = {"metric": "spearman_log2_fc", "n": 3, "score": 1} | peers
     insert(connection, "agreement", {"match_id": key, "n_target_peers": 0, "n_target_centroid": 0} | statistic)
     for base in (a, b):
         if (
@@ -178,8 +179,8 @@ def add_match(connection: Connection, a: int, b: int) -> None:
                 "replicate_agreement",
                 {"condition_id": base + 32, "dataset_id": base, "n_pairs": 1} | statistic,
             )
-    counts = dict.fromkeys(("n_matches", "n_defined", "n_rows", "n_compounds"), 1)
-    summary = {"agreement_summary_id": key, "interval_status": "degenerate", "quantity": "value", "parameters": {}}
+    counts = dict.fromkeys(("n_matches", "n_defined", "n_units", "n_compounds"), 1)
+    summary = {"agreement_summary_id": key, "interval_status": "degenerate", "quantity": "score", "parameters": {}}
     how = {"inchikey_level": "inchikey", "time_tolerance_h": 0, "dose_window": 10, "code_version": "0"}
     named = {"metric": "spearman_log2_fc", "parameters_id": key}
     insert(connection, "agreement_summary", summary | counts | pair | how | named)

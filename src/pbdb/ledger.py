@@ -20,8 +20,8 @@ from pbdb.files import Located
 from pbdb.models import Artifact, EtlRun
 from pbdb.source import Source
 
-Stage = Literal["extract", "transform", "validate", "load", "effects"]
-STAGES: tuple[Stage, ...] = ("extract", "transform", "validate", "load", "effects")
+Stage = Literal["extract", "transform", "validate", "load", "effects", "match"]
+STAGES: tuple[Stage, ...] = ("extract", "transform", "validate", "load", "effects", "match")
 
 
 @dataclass

@@ -199,5 +199,5 @@ def test_same_columns_have_the_same_words_in_all_views(connection: Connection) -
     query = """SELECT attname, count(DISTINCT col_description(c.oid, attnum)) FROM pg_class c
         JOIN pg_attribute ON attrelid = c.oid WHERE relnamespace = 'pbdb'::regnamespace AND relkind = 'v' AND attnum > 0
         GROUP BY 1 HAVING count(DISTINCT col_description(c.oid, attnum)) > 1 ORDER BY 1"""
-    general = {"kind", "status", "value", "n_samples", "n_control", "n_genes", "compound_id"}
+    general = {"kind", "status", "value", "n_samples", "n_control", "n_genes", "n_compounds", "compound_id"}
     assert {row["attname"] for row in rows(connection, query)} <= general

@@ -77,6 +77,9 @@ class Dataset(Base):
     effects_fingerprint: Mapped[str | None] = mapped_column(
         comment="Fingerprint of the default fits on display; null where effects are not loaded"
     )
+    matches_fingerprint: Mapped[str | None] = mapped_column(
+        comment="Fingerprint of the load whose conditions were matched; null where none was"
+    )
 
 
 class Plate(Base):
