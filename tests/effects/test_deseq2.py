@@ -79,7 +79,7 @@ def test_agrees_with_voom_on_a_real_plate(driad: Any, condition: str):
     fit = driad.fit()
     effect = fit.design.effects.condition.tolist().index(condition)
     subset = deseq2.wells(fit.design, effect)
-    expressed = fit.genes[driad.values[:, fit.genes].mean(axis=0) >= 10][::4]
+    expressed = fit.genes[driad.values[:, fit.genes].mean(axis=0) >= 10][::10]
     result = deseq2.fit_effect(effect, subset, driad.values[np.ix_(subset.samples, expressed)])
     column = fit.effects.tolist().index(effect)
     ours = np.concatenate([b.log2_fc[:, column] for b in fit.blocks()])[np.searchsorted(fit.genes, expressed)]

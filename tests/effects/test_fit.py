@@ -202,7 +202,7 @@ def test_p_values_are_uniform_on_permuted_vehicles(driad: Any):
         sheet = driad.sheet.copy()
         sheet.loc[fake, "condition"] = "fake"
         sheet.loc[fake, "is_control"] = False
-        fit = type(driad)(sheet, driad.values).fit()
+        fit = type(driad)(sheet, driad.values[:, ::3]).fit()
         column = fit.design.effects.condition[fit.effects].tolist().index("fake")
         p = 10 ** -np.concatenate([block.neg_log10_p[:, column] for block in fit.blocks()])
         small.append((p < 0.05).mean())

@@ -94,10 +94,12 @@ def run(matrix: Any, design: Design, genes: Ints | None = None, threads: int = 1
 
 def fit_effect(effect: int, subset: Subset, counts: Floats) -> Wald:
     """Fit one effect; counts are wells x genes."""
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
     if subset.status != OK:
         return Wald(effect, subset.status, subset)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), threadpool_limits(1):  # its matrices are tiny: threads only get in the way
             warnings.simplefilter("ignore")
             table = _fit(counts.astype(np.int64), subset)
     except (ValueError, FloatingPointError, np.linalg.LinAlgError):

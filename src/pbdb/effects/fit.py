@@ -197,8 +197,7 @@ def prepare(matrix: Any, design: Design, options: Options | None = None) -> Fit:
         ConfigError: options that make no sense.
     """
     options = options or Options()
-    method = options.chosen_method
-    clock = _Clock()
+    method, clock = options.chosen_method, _Clock()
     with clock("check"):
         values = wrap(matrix, options.readout)
     del matrix
@@ -213,16 +212,21 @@ def prepare(matrix: Any, design: Design, options: Options | None = None) -> Fit:
             factors = _factors(values, common, kept.genes, library, options)
         effective = None if library is None or factors is None else library * factors
         reader = Reader(values, common, method, effective)
-        with clock("trend"):
-            ave_expr, variance, df, curve = first_pass(reader, kept.genes, options.span)
-        with clock("variance"):
-            if curve is not None:
-                variance, df = variances(reader, kept.genes, curve)
-        with clock("moderate"):
-            covariate = ave_expr if method == "trend" else None
-            moderated = moderate(variance, df, covariate=covariate, robust=options.robust)
+        return _moderated_fit(reader, kept, factors, options, clock)
+
+
+def _moderated_fit(reader: Reader, kept: Kept, factors: Floats | None, options: Options, clock: _Clock) -> Fit:
+    """Fit all genes and squeeze their variances."""
+    with clock("trend"):
+        ave_expr, variance, df, curve = first_pass(reader, kept.genes, options.span)
+    with clock("variance"):
+        if curve is not None:
+            variance, df = variances(reader, kept.genes, curve)
+    with clock("moderate"):
+        covariate = ave_expr if reader.method == "trend" else None
+        moderated = moderate(variance, df, covariate=covariate, robust=options.robust)
     return Fit(
-        design=design,
+        design=reader.shared.design,
         options=options,
         genes=kept.genes,
         ave_expr=ave_expr,
@@ -230,7 +234,7 @@ def prepare(matrix: Any, design: Design, options: Options | None = None) -> Fit:
         df_residual=df,
         moderated=moderated,
         kept=kept,
-        library=effective,
+        library=reader.library,
         norm_factors=factors,
         curve=curve,
         seconds=clock.seconds,

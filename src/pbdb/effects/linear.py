@@ -96,19 +96,19 @@ def _fit_gene(
     """Fill the effects of one gene and return its residual variance and degrees of freedom."""
     sw, swy, d, r = _sums(y, w, layout)
     n_free = int(layout.free.max()) + 1
-    factor, g = _plate_system(sw, swy, d, r, layout, n_free)
-    _cholesky(factor)
+    factor, g = plate_system(sw, swy, d, r, layout, n_free)
+    cholesky(factor)
     _solve(factor, g)
-    mean = _condition_means(sw, d, r, g, layout)
+    mean = condition_means(sw, d, r, g, layout)
     n_used, n_present = 0, 0
     for s in range(len(w)):
         n_used += w[s] > 0.0
     for c in range(len(d)):
         n_present += d[c] > 0.0
     df = n_used - n_present - n_free
-    rss = _residual_sum(y, w, mean, g, layout)
+    rss = residual_sum(y, w, mean, g, layout)
     if len(treated):
-        _contrasts(sw, d, mean, _inverse(factor), layout, treated, vehicle, log2_fc, stdev)
+        contrasts(sw, d, mean, inverse(factor), layout, treated, vehicle, log2_fc, stdev)
     return (rss / df if df > 0 else np.nan), float(df)
 
 
@@ -129,7 +129,7 @@ def _sums(y: Floats, w: Floats, layout: Layout) -> tuple[Floats, Floats, Floats,
 
 
 @njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def _plate_system(sw: Floats, swy: Floats, d: Floats, r: Floats, layout: Layout, n_free: int) -> tuple[Floats, Floats]:
+def plate_system(sw: Floats, swy: Floats, d: Floats, r: Floats, layout: Layout, n_free: int) -> tuple[Floats, Floats]:
     """Return the lower half of S and its right-hand side."""
     S, rhs = np.zeros((n_free, n_free)), np.zeros(n_free)
     for c in range(len(d)):
@@ -150,7 +150,7 @@ def _plate_system(sw: Floats, swy: Floats, d: Floats, r: Floats, layout: Layout,
 
 
 @njit(cache=True, error_model="numpy", fastmath=_FAST)  # type: ignore[untyped-decorator]
-def _cholesky(S: Floats) -> None:
+def cholesky(S: Floats) -> None:
     """Replace the lower half of S by its Cholesky factor."""
     for i in range(len(S)):
         for j in range(i + 1):
@@ -178,7 +178,7 @@ def _solve(L: Floats, x: Floats) -> None:
 
 
 @njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def _inverse(L: Floats) -> Floats:
+def inverse(L: Floats) -> Floats:
     """Return (L L')^-1, both halves filled."""
     half, whole = _invert_factor(L), np.zeros(L.shape)
     for i in range(len(L)):
@@ -207,7 +207,7 @@ def _invert_factor(L: Floats) -> Floats:
 
 
 @njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def _condition_means(sw: Floats, d: Floats, r: Floats, g: Floats, layout: Layout) -> Floats:
+def condition_means(sw: Floats, d: Floats, r: Floats, g: Floats, layout: Layout) -> Floats:
     """Return the mean of each condition on the reference plate; NaN where it has no weight."""
     mean = np.empty(len(d))
     for c in range(len(d)):
@@ -221,7 +221,7 @@ def _condition_means(sw: Floats, d: Floats, r: Floats, g: Floats, layout: Layout
 
 
 @njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def _residual_sum(y: Floats, w: Floats, mean: Floats, g: Floats, layout: Layout) -> float:
+def residual_sum(y: Floats, w: Floats, mean: Floats, g: Floats, layout: Layout) -> float:
     """Return the weighted residual sum of squares; what is only rounding counts as zero."""
     rss, raw = 0.0, 0.0
     for c in range(len(mean)):
@@ -236,7 +236,7 @@ def _residual_sum(y: Floats, w: Floats, mean: Floats, g: Floats, layout: Layout)
 
 
 @njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def _contrasts(
+def contrasts(
     sw: Floats, d: Floats, mean: Floats, H: Floats, layout: Layout,
     treated: Ints, vehicle: Ints, log2_fc: Floats, stdev: Floats,
 ) -> None:  # fmt: skip

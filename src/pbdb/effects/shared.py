@@ -29,7 +29,7 @@ class Shared:
         """Return the unscaled standard error of each effect."""
         table = self.design.effects
         stdev, ignored = np.empty(len(effects)), np.empty(len(effects))
-        linear._contrasts(
+        linear.contrasts(
             self.cell_size,
             self.condition_size,
             np.zeros(self.design.n_conditions),
@@ -86,11 +86,11 @@ def share(design: Design) -> Shared:
     cell_size = np.diff(layout.cell_start).astype(np.float64)
     condition_size = design.condition_sizes.astype(np.float64)
     zeros = np.zeros(len(cell_size))
-    system, _ = linear._plate_system(
+    system, _ = linear.plate_system(
         cell_size, zeros, condition_size, np.zeros(len(condition_size)), layout, design.n_free
     )
-    linear._cholesky(system)
-    return Shared(design, linear._inverse(system), cell_size, condition_size)
+    linear.cholesky(system)
+    return Shared(design, linear.inverse(system), cell_size, condition_size)
 
 
 def fit(y: Floats, shared: Shared) -> SharedFit:
@@ -108,7 +108,7 @@ def _fit(y: Floats, layout: Layout, H: Floats, sw: Floats, d: Floats, mean: Floa
     for i in prange(len(y)):
         swy, r = _cell_sums(y[i], layout)
         g = _plate_effects(sw, swy, d, r, layout, H)
-        mean[i] = linear._condition_means(sw, d, r, g, layout)
+        mean[i] = linear.condition_means(sw, d, r, g, layout)
         rss[i] = _residual_sum(y[i], mean[i], g, layout)
         for p in range(len(layout.free)):
             plate[i, p] = g[layout.free[p]] if layout.free[p] >= 0 else 0.0
@@ -141,4 +141,4 @@ def _plate_effects(sw: Floats, swy: Floats, d: Floats, r: Floats, layout: Layout
 
 @njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _residual_sum(y: Floats, mean: Floats, g: Floats, layout: Layout) -> float:
-    return float(linear._residual_sum(y, np.ones(len(y)), mean, g, layout))
+    return float(linear.residual_sum(y, np.ones(len(y)), mean, g, layout))
