@@ -107,6 +107,7 @@ def run(
     choices = _settled(choices or Choices())
     _check_output(out, report_to)
     start = time.perf_counter()
+    progress(f"reading {matrix.name}", 0, None)
     experiment = plates.read(matrix, sheet, choices.options.readout)
     if choices.min_cells and experiment.sheet["n_cells"].isna().all():
         raise DataError(f"min_cells needs the number of cells: add the column n_cells to the sheet '{sheet.name}'.")
@@ -244,7 +245,7 @@ def _write(
         return _write_deseq2(job, design, effects, table, progress)
     fit = prepare(job.values, design, job.choices.options)
     start = time.perf_counter()
-    shown = ~effects["padded"].to_numpy()[fit.effects]
+    shown = np.flatnonzero(~effects["padded"].to_numpy()[fit.effects])
     columns = effects.iloc[fit.effects[shown]]
     for block in complete(fit, allocate=lambda shape: _room(shape, scratch)):
         by_gene = {name: getattr(fit, name)[block.genes] for name in BY_GENE}

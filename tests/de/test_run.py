@@ -9,9 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from de import plate
 from scipy.stats import spearmanr
+
+from pbdb import de_run, effect_table
 
 COLUMNS = [
     "condition", "compound", "dose_um", "time_h", "context", "gene", "status", "log2_fc", "se", "t", "df_total",
@@ -72,6 +75,26 @@ def test_two_threads_give_the_same_bits(tmp_path: Path):
     one = plate.run(tmp_path, plate.counts(samples), samples)
     two = plate.run(tmp_path, plate.counts(samples), samples, "--threads", "2")
     pd.testing.assert_frame_equal(one, two, check_exact=True)
+
+
+def test_many_effects_go_through_files_and_small_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    samples = plate.sheet()
+    expected = plate.run(tmp_path, plate.counts(samples), samples)
+    monkeypatch.setattr(de_run, "FILE_ABOVE_VALUES", 0)
+    monkeypatch.setattr(effect_table, "ROWS_PER_GROUP", 10)
+    found = plate.run(tmp_path, plate.counts(samples), samples)
+    assert pq.ParquetFile(tmp_path / "out.parquet").num_row_groups == 12
+    pd.testing.assert_frame_equal(found, expected, check_exact=True)
+    assert sorted(path.name for path in tmp_path.glob("out*")) == ["out.parquet", "out.report.json"]
+
+
+def test_a_terminal_hears_what_is_going_on(tmp_path: Path):
+    samples = plate.sheet()
+    plate.write(tmp_path, plate.counts(samples), samples)
+    heard: list[tuple[str, int, int | None]] = []
+    paths = (tmp_path / name for name in ("matrix.csv", "samples.csv", "out.parquet"))
+    de_run.run(*paths, progress=lambda *news: heard.append(news))
+    assert heard == [("reading matrix.csv", 0, None), ("all samples", 0, None), ("all samples", 60, 60)]
 
 
 def test_names_with_spaces_commas_and_unicode_come_back(tmp_path: Path):

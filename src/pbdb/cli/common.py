@@ -100,6 +100,12 @@ class TerminalReporter:
         self._task: Any = None
         self._what = ""
 
+    def __enter__(self) -> TerminalReporter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop()
+
     def stage(self, stage: str, message: str) -> None:
         """A stage ended."""
         self._stop()

@@ -87,15 +87,15 @@ def run(matrix: Path, samples: Path, out: Path, report: Path | None, as_json: bo
     """
     from pbdb import de_run
 
-    reporter = TerminalReporter(quiet=as_json)
     report_to = report or out.with_suffix(".report.json")
-    found = de_run.run(matrix, samples, out, _choices(**chosen), report_to=report_to, progress=reporter.progress)
+    with TerminalReporter(quiet=as_json) as reporter:
+        found = de_run.run(matrix, samples, out, _choices(**chosen), report_to=report_to, progress=reporter.progress)
     if found["ignored_columns"]:
         say(f"Columns of the sheet that were not read: {', '.join(found['ignored_columns'])}.")
     if as_json:
         show_json(found)
         return
-    reporter.stage("written", f"{found['rows']:,} rows to {out}, the report to {report_to}")
+    say(f"Wrote {found['rows']:,} rows to {out}, the report to {report_to}.")
     show_table([_row(fit) for fit in found["fits"]], ["context", "stratum", "batch", "samples", "genes", "effects"])
 
 

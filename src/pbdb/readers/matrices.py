@@ -1,6 +1,6 @@
 """Readers of expression matrices in the formats labs keep them in: text, Parquet, h5ad, 10x folders.
 
-    read(path, sparse=True)    -> Profiles: samples x genes, as CSC (counts) or dense (intensities)
+    read(path, sparse=True)    -> Profiles: samples x genes, sparse (counts) or dense (intensities)
 
 | file | orientation | names |
 |---|---|---|
@@ -51,7 +51,7 @@ class Profiles(NamedTuple):
 
 
 def read(path: Path, *, sparse: bool) -> Profiles:
-    """Read a matrix; `sparse` leaves zeros out of memory (CSC), else the values are dense float64.
+    """Read a matrix; `sparse` leaves zeros out (CSC, or CSR where the file has it), else dense float64.
 
     Raises:
         SourceError: there is no such file.
@@ -222,7 +222,7 @@ def _h5ad(path: Path, sparse: bool) -> Profiles:
 def _as_wanted(values: Any, sparse: bool) -> Any:
     if not sparse:
         return (values.toarray() if sp.issparse(values) else np.asarray(values)).astype(np.float64, copy=False)
-    found = sp.csc_array(values)
+    found = values if sp.issparse(values) and values.format == "csr" else sp.csc_array(values)
     found.sum_duplicates()
     found.eliminate_zeros()
     found.data = _whole(found.data)

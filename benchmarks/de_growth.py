@@ -1,0 +1,126 @@
+"""How the time of a fit grows with samples, conditions, plates and genes, each doubled twice.
+
+    python benchmarks/de_growth.py growth.png
+    python benchmarks/de_growth.py growth.png --samples 2000 --conditions 200 --genes 300
+
+Counts in, effects out (float32, by effect); the other three sizes stay as they are, so more conditions take the
+place of vehicle wells. The time is the shortest of --repeat runs. The plot has one panel per size: measured times
+against linear growth (dashed). The peer is linear growth: ours is the largest factor by which the time grew when
+samples or conditions became four times as many, theirs is 4. The last line is JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import resource
+import time
+from pathlib import Path
+
+import numba
+import numpy as np
+from de_vs_limma import Batch, simulate
+
+from pbdb import effects
+
+SIZES = {"samples": 6000, "conditions": 500, "plates": 20, "genes": 800}
+FACTORS = (1, 2, 4)
+Steps = dict[str, float]
+
+
+def run(batch: Batch) -> Steps:
+    """Return the seconds of one run, from counts to effects: `fit` (all before the effects) and `effects`."""
+    start = time.perf_counter()
+    sheet = batch.sheet
+    design = effects.build_design(sheet["condition"], sheet["is_control"], plate=sheet["plate"])
+    fit = effects.prepare(batch.counts, design, effects.Options(filter="none"))
+    fitted = time.perf_counter()
+    shape = (len(fit.effects), len(fit.genes))
+    names = ("log2_fc", "se", "neg_log10_p", "neg_log10_p_adj")
+    effects.fill(fit, {name: np.empty(shape, np.float32) for name in names})
+    return {"fit": fitted - start, "effects": time.perf_counter() - fitted}
+
+
+def measure(sizes: dict[str, int], repeat: int) -> Steps:
+    """Return the steps of the shortest of several runs at these sizes."""
+    batch = simulate(**sizes)
+    return min((run(batch) for _ in range(repeat)), key=lambda steps: sum(steps.values()))
+
+
+def grow(base: dict[str, int], repeat: int) -> dict[str, list[Steps]]:
+    """Measure each size at its base, doubled, and doubled again; print as it goes."""
+    first = measure(base, repeat)
+    grown = {}
+    for name, size in base.items():
+        others = [measure({**base, name: size * factor}, repeat) for factor in FACTORS[1:]]
+        grown[name] = [first, *others]
+        seconds = [sum(steps.values()) for steps in grown[name]]
+        text = ", ".join(f"{size * f:,}: {s:.2f} s" for f, s in zip(FACTORS, seconds, strict=True))
+        print(f"{name:11s}{text}; x4 takes {seconds[-1] / seconds[0]:.2f} times as long", flush=True)
+    return grown
+
+
+def draw(base: dict[str, int], grown: dict[str, list[Steps]], path: Path) -> None:
+    """Draw one panel per size: total and its steps, and linear growth from the first point."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    highest = max(sum(one.values()) for steps in grown.values() for one in steps)
+    figure, panels = pyplot.subplots(1, len(grown), figsize=(3.4 * len(grown), 3.6), sharey=True, layout="constrained")
+    for panel, (name, steps) in zip(panels, grown.items(), strict=True):
+        x = np.array([base[name] * factor for factor in FACTORS])
+        total = np.array([sum(one.values()) for one in steps])
+        panel.plot(x, total, "o-", color="C0", label="total")
+        panel.plot(x, [one["fit"] for one in steps], "s-", color="C1", markersize=4, linewidth=1, label="fit")
+        panel.plot(x, [one["effects"] for one in steps], "^-", color="C2", markersize=4, linewidth=1, label="effects")
+        panel.plot(x, total[0] * np.array(FACTORS), "--", color="0.6", label="linear in this size")
+        panel.set(xlabel=name, xlim=(0, None), ylim=(0, 1.05 * highest))
+        panel.set_xticks(x, [f"{value:,}" for value in x])
+        panel.spines[["top", "right"]].set_visible(False)
+    panels[0].set_ylabel("seconds")
+    panels[0].legend(frameon=False, fontsize=8)
+    figure.suptitle("Base: " + ", ".join(f"{value:,} {name}" for name, value in base.items()), fontsize=10)
+    figure.savefig(path, dpi=130)
+
+
+def main() -> None:
+    """Measure, draw, and end with one JSON line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("picture", type=Path, help="PNG to draw")
+    parser.add_argument("--repeat", type=int, default=3)
+    for name, size in SIZES.items():
+        parser.add_argument(f"--{name}", type=int, default=size)
+    args = parser.parse_args()
+    base = {name: getattr(args, name) for name in SIZES}
+    start = time.perf_counter()
+    run(simulate(samples=400, conditions=41, plates=5, genes=300))
+    print(f"compile: {time.perf_counter() - start:.1f} s (cached between processes)", flush=True)
+    grown = grow(base, args.repeat)
+    draw(base, grown, args.picture)
+    print(f"picture: {args.picture}")
+    print(json.dumps(result(base, grown)))
+
+
+def result(base: dict[str, int], grown: dict[str, list[Steps]]) -> dict[str, object]:
+    """Return the line that ends every benchmark."""
+    total = {name: [round(sum(one.values()), 3) for one in steps] for name, steps in grown.items()}
+    ours = max(total[name][-1] / total[name][0] for name in ("samples", "conditions"))
+    load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
+    return {
+        "name": "de_growth",
+        "ours": round(ours, 2),
+        "peer": float(FACTORS[-1]),
+        "peer_name": "linear growth: samples or conditions times 4",
+        "ratio": round(FACTORS[-1] / ours, 2),
+        "peak_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+        "sizes": {**base, "seconds": total},
+        "machine": f"{platform.machine()}, {os.cpu_count()} CPUs, {numba.get_num_threads()} threads, load {load}",
+    }
+
+
+if __name__ == "__main__":
+    main()
