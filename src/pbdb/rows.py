@@ -105,7 +105,7 @@ def _compounds(dataset: str, compounds: pd.DataFrame, annotations: pd.DataFrame)
             "name": compounds["name"].to_numpy(),
             "given_smiles": compounds["smiles"].to_numpy(),
             "given_inchikey": compounds["inchikey"].to_numpy(),
-            "given_pubchem_cid": pd.to_numeric(compounds["pubchem_cid"], errors="coerce").astype("Int64").to_numpy(),
+            "given_pubchem_cid": pd.to_numeric(compounds["pubchem_cid"], errors="coerce").astype("Int64").array,
             "cas": compounds["cas"].to_numpy(),
             "compound_id": pd.array([_compound_id(one) for one in found], dtype="Int64"),
             "resolved_by": [one.route for one in found],
@@ -140,15 +140,19 @@ def _plates(dataset: str, samples: pd.DataFrame) -> pd.DataFrame:
 def representatives(source: Source, compounds: pd.DataFrame) -> dict[str, str]:
     """The source compound that stands for each one in conditions.
 
-    Itself, unless the source's conditions are by compound: then the first of those with the same InChIKey, else CID.
+    Itself, unless the source's conditions are by compound: then the first of those with the same InChIKey, else CID
+    (of which the structure may be told by another of them).
     """
     keys = compounds["source_key"].tolist()
     if source.condition_by == "source_compound":
         return dict(zip(keys, keys, strict=True))
+    pairs = sorted(zip(keys, compounds["resolution"].tolist(), strict=True), key=lambda pair: pair[0])
+    of_cid = {found.pubchem_cid: found.inchikey for _, found in pairs if found.pubchem_cid and found.inchikey}
     first: dict[object, str] = {}
     chosen = {}
-    for key, found in sorted(zip(keys, compounds["resolution"].tolist(), strict=True), key=lambda pair: pair[0]):
-        identity = found.inchikey or found.pubchem_cid or ("unresolved", key)
+    for key, found in pairs:
+        cid = found.pubchem_cid
+        identity = found.inchikey or of_cid.get(cid) or cid or ("unresolved", key)
         chosen[key] = first.setdefault(identity, key)
     return chosen
 

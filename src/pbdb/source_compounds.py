@@ -106,7 +106,8 @@ def compound_rows(compounds: pd.DataFrame) -> pd.DataFrame:
             rows[found.inchikey] = _compound_row(found)
     for inchikey, row in rows.items():
         row["name"] = preferred_name(None, titles.get(inchikey), names[inchikey])
-    return pd.DataFrame(list(rows.values()))
+    table = pd.DataFrame(list(rows.values()))
+    return table.astype({"pubchem_cid": "Int64"}) if rows else table
 
 
 def _compound_row(found: Resolution) -> dict[str, Any]:
