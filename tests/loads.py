@@ -85,7 +85,7 @@ def with_genes(
 ) -> Iterator[str]:
     """Name of a database that knows the genes of the simulated release."""
     with new_database(database_server, tmp_path_factory.mktemp("genes"), template) as settings:
-        vocabulary.import_genes(server.engine(settings), release / driad.VOCABULARY, release="simulated")
+        vocabulary.import_files(settings, "genes", release / driad.VOCABULARY, release="simulated")
         yield name_of(settings)
 
 

@@ -117,14 +117,31 @@ def _downloaded(
     path = folder / file.name
     if not path.is_file():
         _fetch(source, dataset, file, path, progress)
-    found = hashed(path)
-    known = _listed(folder).get(file.name)
+    return _known(file, path, hashed(path))
+
+
+def download(file: File, folder: Path, settings: Settings, advice: str, progress: Progress = silent) -> Located:
+    """Fetch a file that belongs to no source, unless it is there; its hash is checked as that of any other.
+
+    advice: what a person can do where it cannot be fetched; ends the sentence.
+
+    Raises:
+        SourceError: it cannot be fetched, or its hash is not the one it should be.
+    """
+    path = folder / file.name
+    if not path.is_file():
+        _get(str(file.url), path, advice, progress)
+    return _known(file, path, sha256(path, settings, progress=progress))
+
+
+def _known(file: File, path: Path, found: str) -> Located:
+    """A fetched file with the hash that is declared, or was recorded when it was fetched first."""
+    sums = path.parent / SUMS
+    known = _listed(path.parent).get(file.name)
     _check(file, path, found, file.sha256, "the declaration of the source")
-    _check(
-        file, path, found, known, f"the record of its first download ('{folder / SUMS}', remove the line to renew it)"
-    )
+    _check(file, path, found, known, f"the record of its first download ('{sums}', remove the line to renew it)")
     if known is None:
-        with (folder / SUMS).open("a", encoding="utf-8") as record:
+        with sums.open("a", encoding="utf-8") as record:
             record.write(f"{found}  {file.name}\n")
     checked: Checked = "declaration" if file.sha256 else "recorded" if known else "first download"
     return Located(path, path.stat().st_size, found, checked)
@@ -182,14 +199,18 @@ def _fetch(source: Source, dataset: str, file: File, path: Path, progress: Progr
             f"'{file.name}' of source '{source.key}' cannot be fetched: "
             f"{how_to_get(source, source.datasets[dataset])}; then load with --from and the folder you put it in."
         )
+    _get(file.url, path, "get the file yourself and use --from", progress)
+
+
+def _get(url: str, path: Path, advice: str, progress: Progress) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        part = _resume(file.url, path, progress)
+        part = _resume(url, path, progress)
     except Exception as problem:  # every provider's client has errors of its own
         kept = sum(part.stat().st_size for part in _parts(path))
         raise SourceError(
-            f"'{file.name}' could not be fetched from {file.url} ({_first_line(problem)}); {kept:,} bytes are kept: "
-            "run the command again to go on, or get the file yourself and use --from."
+            f"'{path.name}' could not be fetched from {url} ({_first_line(problem)}); {kept:,} bytes are kept: "
+            f"run the command again to go on, or {advice}."
         ) from problem
     os.replace(part, path)
 

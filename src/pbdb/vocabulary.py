@@ -1,109 +1,190 @@
-"""Vocabularies in the database: genes of one current release, with retired ids and synonyms."""
+"""Vocabularies: imported files become releases, one release of each kind is in use and labels what is loaded."""
 
 from __future__ import annotations
 
-import hashlib
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from sqlalchemy import Connection, Engine, text
 
-from pbdb.copytext import copy_frame, cursor, upsert
+from pbdb import compound_names, locks, pubchem_dump, server
+from pbdb import vocabulary_cells as cells
+from pbdb import vocabulary_genes as genes
+from pbdb import vocabulary_references as references
+from pbdb import vocabulary_store as store
+from pbdb.config import Settings
+from pbdb.copytext import upsert
 from pbdb.errors import VocabularyError
-from pbdb.genes import GeneVocabulary, build_vocabulary, read_genes
-from pbdb.ids import stable_id, stable_ids
+from pbdb.ids import stable_id
+from pbdb.readers.references import TABLES
+from pbdb.vocabulary_genes import GENES, current, gene_vocabulary
 
-GENES = "genes"
-GENE_COLUMNS = (
-    "gene_key", "gene_id", "symbol", "name", "biotype", "chromosome", "entrez_id", "hgnc_id", "is_landmark",
-    "landmark_index",
-)  # fmt: skip
+__all__ = ["GENES", "KINDS", "apply", "current", "gene_vocabulary", "import_files", "status", "use"]
+
+PUBCHEM = "pubchem"
+KINDS = (*genes.KINDS, *cells.KINDS, PUBCHEM, *TABLES)
 
 
-def import_genes(engine: Engine, path: Path, kind: str | None = None, release: str | None = None) -> dict[str, Any]:
-    """Read a published gene table and make it part of the current vocabulary.
+def import_files(
+    settings: Settings, kind: str, paths: Path | Sequence[Path], release: str | None = None
+) -> dict[str, Any]:
+    """Read published files and make them part of a release; the first release of a kind is in use at once.
+
+    release: what to call it, where the files do not say; needed for gene tables that do not.
 
     Returns:
-        kind, release and the numbers of genes, retired ids and synonyms after the import.
+        kind, release, is_current, n_rows, and what changed in the database where the release is in use.
 
     Raises:
-        VocabularyError: the file is not one of the known forms, or there is no such file.
+        VocabularyError: there is no such kind or file, or a file is not of this kind.
     """
-    if not path.is_file():
-        raise VocabularyError(f"There is no file '{path}' to import.")
-    part = read_genes(path, kind)
+    given = [paths] if isinstance(paths, Path) else list(paths)
+    _check(kind, given)
+    engine = server.engine(settings)
+    if kind == PUBCHEM:
+        return _import_pubchem(settings, engine, given, release)
+    if kind in TABLES:
+        part = references.import_table(settings, kind, given, release)
+    elif kind in genes.KINDS:
+        part = genes.import_table(settings, engine, kind, given[0], release)
+    else:
+        part = cells.import_table(settings, kind, given[0], release)
     with engine.begin() as connection:
-        known = build_vocabulary([part], gene_vocabulary(connection), release)
-        _write_genes(connection, known)
-        _record(connection, GENES, known.release, path, len(known.genes))
-    return {
-        "kind": GENES,
-        "release": known.release,
-        "genes": len(known.genes),
-        "retired": len(known.replacements),
-        "synonyms": len(known.synonyms),
-    }
+        _alone(connection)
+        _record(connection, settings, part.kind, part.release)
+        changed = _apply(connection, settings, part.kind) if _is_current(connection, part.kind, part.release) else {}
+    return _outcome(engine, part.kind, part.release) | changed
 
 
-def gene_vocabulary(connection: Connection) -> GeneVocabulary | None:
-    """The current gene vocabulary, or None while none is imported."""
-    release = current(connection, GENES)
-    if release is None:
-        return None
-    columns = ", ".join(GENE_COLUMNS)
-    genes = _read(connection, f"SELECT {columns} FROM core.gene WHERE status = 'current' ORDER BY gene_key")
-    genes = genes.astype({"gene_key": "int32", "entrez_id": "Int64", "landmark_index": "Int64"})
-    replacements = _read(connection, "SELECT retired_id, gene_id, reason FROM core.gene_replacement ORDER BY 1, 2")
-    synonyms = _read(connection, "SELECT synonym, gene_id, kind FROM core.gene_synonym ORDER BY 1, 2")
-    return GeneVocabulary(release[0], genes, replacements, synonyms)
+def use(settings: Settings, kind: str, release: str) -> dict[str, Any]:
+    """Put an imported release of a kind to use, and label what is loaded by it.
+
+    Raises:
+        VocabularyError: there is no such release, or its tables are not in this home.
+    """
+    engine = server.engine(settings)
+    with engine.begin() as connection:
+        _alone(connection)
+        known = [row["release"] for row in status(connection) if row["kind"] == kind]
+        if release not in known:
+            there = ", ".join(f"'{name}'" for name in known) or "none"
+            raise VocabularyError(f"No release '{release}' of {kind} is imported; there are: {there}.")
+        _make_current(connection, kind, release)
+        changed = _apply(connection, settings, kind)
+    return _outcome(engine, kind, release) | changed
 
 
-def current(connection: Connection, kind: str) -> tuple[str, str] | None:
-    """Release and hash of the current vocabulary of a kind, or None."""
-    query = text("SELECT release, sha256 FROM core.vocabulary WHERE kind = :kind AND is_current")
-    row = connection.execute(query, {"kind": kind}).one_or_none()
-    return None if row is None else (str(row.release), str(row.sha256))
+def apply(settings: Settings) -> dict[str, Any]:
+    """Label what is loaded by the releases in use, and mark the fits that need another run."""
+    with server.engine(settings).begin() as connection:
+        _alone(connection)
+        changed: dict[str, Any] = {}
+        for kind in (genes.GENES, cells.CELLOSAURUS, *TABLES):
+            changed |= _apply(connection, settings, kind)
+    return changed
 
 
 def status(connection: Connection) -> list[dict[str, Any]]:
     """All imported releases, newest first."""
     query = text(
-        "SELECT kind, release, is_current, origin, sha256, n_rows, imported_at FROM core.vocabulary "
-        "ORDER BY imported_at DESC"
+        "SELECT kind, release, is_current, n_rows, origin, sha256, is_redistributable, imported_at "
+        "FROM core.vocabulary ORDER BY imported_at DESC, kind"
     )
     return [dict(row._mapping) for row in connection.execute(query)]
 
 
-def _read(connection: Connection, query: str) -> pd.DataFrame:
-    result = connection.execute(text(query))
-    return pd.DataFrame(result.fetchall(), columns=list(result.keys()), dtype=object)
+def _check(kind: str, paths: Sequence[Path]) -> None:
+    if kind not in KINDS:
+        raise VocabularyError(f"'{kind}' is no kind of vocabulary: use one of {', '.join(KINDS)}.")
+    for path in paths:
+        if not path.exists():
+            raise VocabularyError(f"There is no file '{path}' to import.")
+    if len(paths) > 1 and kind not in TABLES and kind != PUBCHEM:
+        raise VocabularyError(f"A table of {kind} is one file: import them one after the other.")
 
 
-def _write_genes(connection: Connection, known: GeneVocabulary) -> None:
-    with cursor(connection) as open_cursor:
-        open_cursor.execute("UPDATE core.gene SET status = 'retired', landmark_index = NULL")
-        open_cursor.execute("TRUNCATE core.gene_replacement, core.gene_synonym")
-    upsert(connection, "gene", known.genes[list(GENE_COLUMNS)].assign(status="current"))
-    retired = known.replacements[["retired_id", "gene_id", "reason"]]
-    keys = retired[["retired_id", "gene_id"]].astype(object).where(retired.notna(), None)
-    ids = stable_ids("gene_replacement", keys.itertuples(index=False, name=None))
-    copy_frame(connection, "core.gene_replacement", retired.assign(gene_replacement_id=ids))
-    kinds = known.synonyms.get("kind", pd.Series("alias", index=known.synonyms.index))
-    synonyms = known.synonyms[["synonym", "gene_id"]].assign(kind=kinds).drop_duplicates(["synonym", "gene_id"])
-    copy_frame(connection, "core.gene_synonym", synonyms)
+def _alone(connection: Connection) -> None:
+    """Wait until no other session changes vocabularies."""
+    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": locks.key_of("vocabulary")})
 
 
-def _record(connection: Connection, kind: str, release: str, path: Path, n_rows: int) -> None:
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    connection.execute(text("UPDATE core.vocabulary SET is_current = false WHERE kind = :kind"), {"kind": kind})
+def _apply(connection: Connection, settings: Settings, kind: str) -> dict[str, Any]:
+    """Bring the database to the releases in use, as far as a kind touches it."""
+    if kind in genes.KINDS:
+        return genes.apply(connection, settings)
+    if kind in cells.KINDS:
+        return {"contexts_labelled": cells.apply(connection, settings)}
+    found = current(connection, kind)
+    written = references.apply(connection, settings, kind, found[0]) if found else 0
+    return {f"{kind}_statements": written, "compounds_renamed": compound_names.choose(connection)}
+
+
+def _record(connection: Connection, settings: Settings, kind: str, release: str) -> None:
+    """Enter a release into the list, and use it where no other of its kind is in use."""
+    parts = store.needed_parts(settings, kind, release)
     row = {
         "vocabulary_id": stable_id("vocabulary", kind, release),
         "kind": kind,
         "release": release,
-        "is_current": True,
-        "origin": path.name,
-        "sha256": digest,
-        "n_rows": n_rows,
+        "origin": ", ".join(part.origin for part in parts),
+        "sha256": store.combined([part.sha256 for part in parts]),
+        "n_rows": sum(len(table) for part in parts if (table := part.table(_MAIN.get(kind, "rows"))) is not None),
+        "is_redistributable": kind not in references.NOT_REDISTRIBUTABLE,
     }
     upsert(connection, "vocabulary", pd.DataFrame([row]))
+    if current(connection, kind) is None:
+        _make_current(connection, kind, release)
+
+
+def _make_current(connection: Connection, kind: str, release: str) -> None:
+    for is_current in (False, True):  # one at a time: two are never in use
+        connection.execute(
+            text(
+                "UPDATE core.vocabulary SET is_current = :is_current"
+                " WHERE kind = :kind AND (release = :release) = :is_current"
+            ),
+            {"kind": kind, "release": release, "is_current": is_current},
+        )
+
+
+def _is_current(connection: Connection, kind: str, release: str) -> bool:
+    found = current(connection, kind)
+    return found is not None and found[0] == release
+
+
+def _outcome(engine: Engine, kind: str, release: str) -> dict[str, Any]:
+    with engine.connect() as connection:
+        row = next(row for row in status(connection) if (row["kind"], row["release"]) == (kind, release))
+    return {name: row[name] for name in ("kind", "release", "is_current", "n_rows")}
+
+
+def _import_pubchem(settings: Settings, engine: Engine, paths: Sequence[Path], release: str | None) -> dict[str, Any]:
+    """Turn bulk files into Parquet; there is one set of them, the newest."""
+    folder = settings.home / "vocab" / PUBCHEM
+    n_rows = sum(pubchem_dump.import_dump(path, folder) for path in paths)
+    named = release or release_in_name(paths[0]) or paths[0].name
+    row = {
+        "vocabulary_id": stable_id("vocabulary", PUBCHEM, named),
+        "kind": PUBCHEM,
+        "release": named,
+        "origin": ", ".join(path.name for path in paths),
+        "sha256": store.combined([store.digest_of(path) for path in paths]),
+        "n_rows": n_rows,
+    }
+    with engine.begin() as connection:
+        _alone(connection)
+        upsert(connection, "vocabulary", pd.DataFrame([row]))
+        _make_current(connection, PUBCHEM, named)
+    return _outcome(engine, PUBCHEM, named)
+
+
+def release_in_name(path: Path) -> str | None:
+    """A date in a file's name, which then is its release."""
+    found = re.search(r"(\d{4})-?(\d{2})-?(\d{2})", path.name)
+    return "-".join(found.groups()) if found else None
+
+
+_MAIN = {"genes": "genes", "hgnc": "genes", "landmarks": "panel", **dict.fromkeys(cells.KINDS, "contexts")}

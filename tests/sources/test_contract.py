@@ -12,7 +12,7 @@ import pytest
 from databases import new_database
 from loads import contents, load, query, value
 
-from pbdb import registry, server, vocabulary
+from pbdb import registry, vocabulary
 from pbdb.config import Settings
 from pbdb.source import Source
 
@@ -37,10 +37,10 @@ def one(
 ) -> Iterator[Loaded]:
     key = request.param
     place = tmp_path_factory.mktemp(key)
-    importlib.import_module(f"pbdb.simulate.{key}").write(place / "release", **SIMULATED[key])
+    importlib.import_module(f"pbdb.simulate.{key}").write(place / "release", **SIMULATED.get(key, {}))
     with new_database(database_server, place / "home", template) as settings:
         if (place / "release" / "genes.tsv").is_file():
-            vocabulary.import_genes(server.engine(settings), place / "release" / "genes.tsv", release="simulated")
+            vocabulary.import_files(settings, "genes", place / "release" / "genes.tsv", release="simulated")
         source = registry.get(key)
         outcomes = [load(settings, place / "release", key, dataset=dataset) for dataset in source.datasets]
         yield Loaded(source, settings, place / "release", outcomes)

@@ -12,7 +12,7 @@ import pytest
 from databases import new_database
 from loads import contents, load, query, value
 
-from pbdb import effects, server, vocabulary
+from pbdb import effects, vocabulary
 from pbdb.config import Settings
 from pbdb.simulate import driad
 
@@ -29,7 +29,7 @@ def real(
 ) -> Iterator[Settings]:
     """A database that holds the real first plate."""
     with new_database(database_server, tmp_path_factory.mktemp("driad") / "home", template) as settings:
-        vocabulary.import_genes(server.engine(settings), shared / GENES)
+        vocabulary.import_files(settings, "genes", shared / GENES)
         load(settings, shared / PLATES)
         yield settings
 

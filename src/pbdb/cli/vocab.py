@@ -7,7 +7,13 @@ from typing import Any
 
 import click
 
-from pbdb.cli.common import examples, json_option, say, settings, show_json, show_table
+from pbdb.cli.common import TerminalReporter, examples, json_option, say, settings, show_json, show_table
+
+KINDS = (
+    "genes", "hgnc", "landmarks", "cellosaurus", "cell_ontology", "cell_names", "pubchem", "repurposing_hub", "moabox",
+    "tahoe_drugs", "sciplex_drugs",
+)  # fmt: skip
+FETCHED = ("genes", "hgnc", "landmarks", "cellosaurus", "cell_ontology")
 
 
 @click.group()
@@ -15,18 +21,70 @@ def vocab() -> None:
     """Import the vocabularies that identities are brought to, and look at them."""
 
 
-@examples("pbdb vocab import genes Homo_sapiens.GRCh38.112.gtf.gz", "pbdb vocab import genes hgnc_complete_set.txt")
+@examples(
+    "pbdb vocab import genes Homo_sapiens.GRCh38.115.gtf.gz",
+    "pbdb vocab import genes exported.tsv --release 'Ensembl 115'",
+    "pbdb vocab import cellosaurus cellosaurus.txt",
+    "pbdb vocab import repurposing_hub repurposing_drugs_20200324.txt repurposing_samples_20200324.txt",
+)
 @vocab.command("import")
-@click.argument("kind", type=click.Choice(["genes"]))
-@click.argument("path", type=click.Path(path_type=Path), metavar="FILE")
-@click.option("--release", help="Release, where the file does not say which it is.")
+@click.argument("kind", type=click.Choice(KINDS), metavar="KIND")
+@click.argument("paths", type=click.Path(path_type=Path), metavar="FILE...", nargs=-1, required=True)
+@click.option("--release", help="What to call the release, where the file does not say which it is.")
 @json_option
-def import_file(kind: str, path: Path, release: str | None, as_json: bool) -> None:
-    """Import a published table; its form is recognised by its content."""
-    from pbdb import server, vocabulary
+def import_file(kind: str, paths: tuple[Path, ...], release: str | None, as_json: bool) -> None:
+    """Import a published table; its form is recognised by its content.
 
-    outcome = vocabulary.import_genes(server.engine(settings()), path, None, release)
-    _tell(outcome, as_json)
+    KIND is genes, hgnc, landmarks, cellosaurus, cell_ontology, cell_names, pubchem, or a reference table of
+    compounds: repurposing_hub, moabox, tahoe_drugs, sciplex_drugs. The first release of a kind is used at once,
+    another one after `pbdb vocab use`.
+    """
+    from pbdb import vocabulary
+
+    _tell(vocabulary.import_files(_ready(), kind, paths, release), as_json)
+
+
+@examples("pbdb vocab fetch genes", "pbdb vocab fetch genes --release 114", "pbdb vocab fetch cellosaurus")
+@vocab.command()
+@click.argument("kind", type=click.Choice(FETCHED), metavar="KIND")
+@click.option("--release", help="Another release than the pinned one, as its provider writes it.")
+@click.option("--mirror", metavar="URL", help="Folder that holds the provider's files.")
+@json_option
+def fetch(kind: str, release: str | None, mirror: str | None, as_json: bool) -> None:
+    """Fetch a pinned release from its provider and import it.
+
+    KIND is genes, hgnc, landmarks, cellosaurus or cell_ontology. A fetch that was cut off goes on where it stopped.
+    """
+    from pbdb import vocabulary_fetch
+
+    reporter = TerminalReporter(quiet=as_json)
+    _tell(vocabulary_fetch.fetch(_ready(), kind, release, mirror, reporter.progress), as_json)
+
+
+@examples("pbdb vocab use genes 'Ensembl 114'")
+@vocab.command()
+@click.argument("kind", type=click.Choice(KINDS), metavar="KIND")
+@click.argument("release")
+@json_option
+def use(kind: str, release: str, as_json: bool) -> None:
+    """Use another imported release of a kind, and label what is loaded by it."""
+    from pbdb import vocabulary
+
+    _tell(vocabulary.use(_ready(), kind, release), as_json)
+
+
+@examples("pbdb vocab apply")
+@vocab.command()
+@json_option
+def apply(as_json: bool) -> None:
+    """Label what is loaded by the releases in use.
+
+    Genes, contexts and compounds get their labels anew. Fits that hold a gene which the vocabulary retired, merged
+    or dropped are marked as stale: counts must be summed before a fit, so a label cannot mend them.
+    """
+    from pbdb import vocabulary
+
+    _tell(vocabulary.apply(_ready()), as_json)
 
 
 @examples("pbdb vocab status")
@@ -36,7 +94,7 @@ def status(as_json: bool) -> None:
     """Show which releases are imported and which are in use."""
     from pbdb import server, vocabulary
 
-    with server.engine(settings()).connect() as connection:
+    with server.engine(_ready()).connect() as connection:
         rows = vocabulary.status(connection)
     if as_json:
         show_json(rows)
@@ -47,9 +105,23 @@ def status(as_json: bool) -> None:
         say("No vocabulary is imported: run `pbdb vocab import genes FILE` or `pbdb vocab fetch genes`.")
 
 
+def _ready() -> Any:
+    from pbdb import database
+
+    found = settings()
+    database.ready(found)
+    return found
+
+
 def _tell(outcome: dict[str, Any], as_json: bool) -> None:
     if as_json:
         show_json(outcome)
         return
-    counts = ", ".join(f"{value:,} {name}" for name, value in outcome.items() if isinstance(value, int))
-    say(f"{outcome['kind']} {outcome['release']}: {counts}")
+    told = {name: value for name, value in outcome.items() if isinstance(value, int) and not isinstance(value, bool)}
+    counts = ", ".join(f"{value:,} {name.replace('n_rows', 'rows').replace('_', ' ')}" for name, value in told.items())
+    say(" ".join(filter(None, (outcome.get("kind"), outcome.get("release")))) + f": {counts or 'nothing to do'}")
+    if outcome.get("is_current") is False:
+        say(f"It is not in use yet: pbdb vocab use {outcome['kind']} '{outcome['release']}'")
+    for row in outcome.get("stale", []):
+        say(f"{row['n_fits']} fits of '{row['dataset']}' are stale ({row['n_genes']} genes are gone): refit with")
+        say(f"  pbdb etl load {row['source']} --dataset {row['dataset']} --force")

@@ -1,0 +1,120 @@
+"""The vocabulary of cells in use: built from imported files; it fills in what sources do not state of contexts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from sqlalchemy import Connection, text
+
+from pbdb import registry
+from pbdb import vocabulary_store as store
+from pbdb.config import Settings
+from pbdb.contexts import CellPart, ContextVocabulary, build_contexts, read_cells, resolve_context
+from pbdb.copytext import upsert
+from pbdb.errors import PbdbError, VocabularyError
+from pbdb.ids import stable_id
+from pbdb.source import Cells
+from pbdb.vocabulary_genes import Imported, current, named_after
+
+CELLOSAURUS, CELL_ONTOLOGY, CELL_NAMES = KINDS = ("cellosaurus", "cell_ontology", "cell_names")
+LABELS = (
+    "context_name", "kind", "tissue", "tissue_id", "disease", "disease_id", "organism", "sex", "development_stage",
+    "ethnicity", "donor", "parent_context", "is_problematic",
+)  # fmt: skip
+_KIND_OF_FORM = {"depmap": CELL_NAMES, "names": CELL_NAMES}
+
+
+def import_table(settings: Settings, kind: str, path: Path, release: str | None) -> Imported:
+    """Keep a table of cells as part of a release.
+
+    Raises:
+        VocabularyError: it is no table of cells, or of another kind.
+    """
+    part = read_cells(path)
+    found = _KIND_OF_FORM.get(part.kind, part.kind)
+    if found != kind:
+        raise VocabularyError(f"'{path.name}' is a table of {found}, not of {kind}.")
+    named = release or part.release or named_after(path)
+    store.save(settings, kind, named, part.kind, [path], {"contexts": part.contexts, "synonyms": part.synonyms})
+    return Imported(kind, named)
+
+
+def cell_vocabulary(connection: Connection, settings: Settings) -> ContextVocabulary | None:
+    """The vocabulary of cells in use, all kinds merged, or None while none is imported."""
+    parts = []
+    for kind in KINDS:
+        release = current(connection, kind)
+        stored = store.needed_parts(settings, kind, release[0]) if release else []
+        parts += [_part(one, release[0] if release and kind != CELL_NAMES else None) for one in stored]
+    return build_contexts(parts) if parts else None
+
+
+def _part(stored: store.Part, release: str | None) -> CellPart:
+    tables = {name: stored.table(name) for name in ("contexts", "synonyms")}
+    contexts, synonyms = (pd.DataFrame() if table is None else table for table in tables.values())
+    return CellPart(stored.form, release, contexts, synonyms.reindex(columns=["synonym", "context"]))
+
+
+def context_rows(declared: Iterable[Cells], known: ContextVocabulary | None) -> pd.DataFrame:
+    """Rows of table `context` for declared cells: what the source states, filled in from the vocabulary.
+
+    Without a vocabulary the columns that only it can tell are left out.
+    """
+    rows = []
+    for cells in declared:
+        told = resolve_context(cells.context, known, {cells.context: cells}).attributes
+        row = {"context_id": stable_id("context", cells.context), "context": cells.context}
+        rows.append(row | {name: told.get(name) for name in LABELS} | {"problem_reason": told.get("problem")})
+    frame = pd.DataFrame(rows)
+    if known is None:
+        return frame.drop(columns=["tissue_id", "disease_id", "is_problematic", "problem_reason"], errors="ignore")
+    return frame.assign(is_problematic=[bool(row["is_problematic"]) for row in rows])
+
+
+def apply(connection: Connection, settings: Settings) -> int:
+    """Label the loaded contexts anew; return how many there are.
+
+    What a source's file states wins. Of contexts whose source is not at hand, what is there wins.
+    """
+    known = cell_vocabulary(connection, settings)
+    if known is None:
+        return 0
+    stated = _declared(connection)
+    there = {row["context"]: stated.get(row["context"]) or _as_loaded(row) for row in _loaded(connection)}
+    upsert(connection, "context", context_rows(there.values(), known))
+    return len(there)
+
+
+def _loaded(connection: Connection) -> list[dict[str, Any]]:
+    return [dict(row._mapping) for row in connection.execute(text("SELECT * FROM core.context"))]
+
+
+def _declared(connection: Connection) -> dict[str, Cells]:
+    """What the sources of the loaded datasets state, by context."""
+    stated: dict[str, Cells] = {}
+    for source in connection.execute(text("SELECT DISTINCT source FROM core.dataset ORDER BY 1")).scalars():
+        try:
+            cells = registry.get(source).contexts.values()
+        except PbdbError:  # loaded from a file that is no longer registered
+            continue
+        for one in cells:
+            stated.setdefault(one.context, one)
+    return stated
+
+
+def _as_loaded(row: dict[str, Any]) -> Cells:
+    names = (
+        "kind",
+        "tissue",
+        "disease",
+        "sex",
+        "development_stage",
+        "ethnicity",
+        "donor",
+        "parent_context",
+        "organism",
+    )
+    return Cells(row["context"], row["context_name"], **{name: row[name] for name in names})
