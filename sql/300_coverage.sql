@@ -1,7 +1,7 @@
 CREATE VIEW pbdb.coverage WITH (security_invoker = true) AS
 SELECT
     d.dataset, x.context, x.context_name, n.n_compounds, n.n_conditions, n.n_samples, n.n_control, f.n_effects, f.n_genes,
-    n.min_dose_um, n.max_dose_um, n.times_h
+    n.min_dose_um, n.max_dose_um, n.min_time_h, n.max_time_h
 FROM (
     SELECT
         c.dataset_id, c.context_id,
@@ -11,7 +11,7 @@ FROM (
         coalesce(sum(c.n_samples) FILTER (WHERE c.is_vehicle), 0)::bigint AS n_control,
         min(c.dose_um) FILTER (WHERE NOT c.is_vehicle) AS min_dose_um,
         max(c.dose_um) FILTER (WHERE NOT c.is_vehicle) AS max_dose_um,
-        array_agg(DISTINCT c.time_h) AS times_h
+        min(c.time_h) AS min_time_h, max(c.time_h) AS max_time_h
     FROM core.condition c
     GROUP BY c.dataset_id, c.context_id
 ) n
@@ -32,4 +32,5 @@ COMMENT ON COLUMN pbdb.coverage.n_control IS 'Vehicle samples';
 COMMENT ON COLUMN pbdb.coverage.n_genes IS 'Genes tested, in the fit that tests most';
 COMMENT ON COLUMN pbdb.coverage.min_dose_um IS 'Lowest dose in micromolar';
 COMMENT ON COLUMN pbdb.coverage.max_dose_um IS 'Highest dose in micromolar';
-COMMENT ON COLUMN pbdb.coverage.times_h IS 'Hours of exposure that occur';
+COMMENT ON COLUMN pbdb.coverage.min_time_h IS 'Shortest exposure in hours';
+COMMENT ON COLUMN pbdb.coverage.max_time_h IS 'Longest exposure in hours';

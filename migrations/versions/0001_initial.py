@@ -1125,11 +1125,12 @@ def upgrade() -> None:
         comment="One experimental condition: dataset, compound, context, dose and time (and stratum)",
     )
     op.create_index(
-        op.f("ix_condition_context_id_dataset_id"),
+        "ix_condition_coverage",
         "condition",
-        ["context_id", "dataset_id"],
+        ["context_id", "dataset_id", "source_compound_id", "is_vehicle"],
         unique=False,
         schema="core",
+        postgresql_include=["n_samples", "dose_um", "time_h"],
     )
     op.create_index(
         op.f("ix_condition_source_compound_id"), "condition", ["source_compound_id"], unique=False, schema="core"
@@ -1707,6 +1708,7 @@ def upgrade() -> None:
             op.execute(f"ALTER TABLE core.{table} ALTER COLUMN {column} SET STATISTICS 0")
     for table, column in KEYS:
         op.execute(f"ALTER TABLE core.{table} ALTER COLUMN {column} SET STORAGE EXTERNAL")
+    op.execute("ALTER TABLE core.dataset ALTER COLUMN dataset SET (n_distinct = 12)")
     op.execute(VERSION_TABLE)
     op.execute(TRIGGERS)
     op.execute("GRANT USAGE ON SCHEMA core, pbdb TO pbdb_reader, pbdb_public")

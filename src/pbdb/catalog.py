@@ -83,7 +83,8 @@ _FACTS = text("""
     UNION ALL
     SELECT 'column', relname || '.' || attname, concat_ws(', ', format_type(atttypid, atttypmod),
         CASE WHEN attnotnull THEN 'not null' END, 'storage ' || attstorage::text,
-        'statistics ' || nullif(attstattarget, -1), nullif('identity ' || attidentity::text, 'identity '),
+        'statistics ' || nullif(attstattarget, -1), 'options ' || attoptions::text,
+        nullif('identity ' || attidentity::text, 'identity '),
         nullif('generated ' || attgenerated::text, 'generated '), 'default ' || pg_get_expr(adbin, adrelid),
         'collation ' || nullif(nullif(attcollation, 100), 0)::regcollation::text, col_description(attrelid, attnum))
     FROM tables JOIN pg_attribute ON attrelid = oid LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum

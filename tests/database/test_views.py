@@ -147,11 +147,11 @@ def test_fit_counts_effects_and_genes(world: Connection) -> None:
 
 def test_coverage_counts_by_dataset_and_context(world: Connection) -> None:
     columns = """context, n_compounds, n_conditions, n_samples, n_control, n_effects, n_genes, min_dose_um, max_dose_um,
-        times_h"""
+        min_time_h, max_time_h"""
     found = rows(world, f"SELECT {columns} FROM pbdb.coverage ORDER BY context")
     assert [tuple(row.values()) for row in found] == [
-        ("CVCL:0001", 2, 2, 6, 2, 1, 3, 1.0, 10.0, [24.0]),
-        ("CVCL:1000", 1, 1, 2, 0, None, None, 1.0, 1.0, [24.0]),
+        ("CVCL:0001", 2, 2, 6, 2, 1, 3, 1.0, 10.0, 24.0, 24.0),
+        ("CVCL:1000", 1, 1, 2, 0, None, None, 1.0, 1.0, 24.0, 24.0),
     ]
 
 
@@ -199,5 +199,5 @@ def test_same_columns_have_the_same_words_in_all_views(connection: Connection) -
     query = """SELECT attname, count(DISTINCT col_description(c.oid, attnum)) FROM pg_class c
         JOIN pg_attribute ON attrelid = c.oid WHERE relnamespace = 'pbdb'::regnamespace AND relkind = 'v' AND attnum > 0
         GROUP BY 1 HAVING count(DISTINCT col_description(c.oid, attnum)) > 1 ORDER BY 1"""
-    general = {"kind", "status", "value", "n_samples", "n_control", "n_genes", "n_compounds", "compound_id"}
+    general = {"dataset", "kind", "status", "value", "n_samples", "n_control", "n_genes", "n_compounds", "compound_id"}
     assert {row["attname"] for row in rows(connection, query)} <= general

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer, UniqueConstraint
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer, PrimaryKeyConstraint, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from pbdb.models.base import (
@@ -203,12 +203,14 @@ class Gene(Base):
 
     __tablename__ = "gene"
     __table_args__ = (
+        # With the labels in the key's index, naming the genes of an effect does not touch the table.
+        PrimaryKeyConstraint("gene_key", postgresql_include=["gene_id", "symbol"]),
         Index(None, "symbol"),
         Index(None, "landmark_index", unique=True),
         one_of("status", ("current", "unchecked", "retired")),
         {"comment": "Genes by Ensembl id of the current release; symbols are labels"},
     )
-    gene_key: Mapped[GeneKey] = mapped_column(primary_key=True, autoincrement=False)
+    gene_key: Mapped[GeneKey] = mapped_column(autoincrement=False)
     gene_id: Mapped[str] = mapped_column(unique=True, comment="Ensembl gene id, without version")
     symbol: Mapped[str | None] = mapped_column(comment="Gene symbol (HGNC for human genes): a label, not an identity")
     name: Mapped[str | None] = mapped_column(comment="Full name of the gene")

@@ -116,7 +116,15 @@ class Condition(Base):
         CheckConstraint("time_h >= 0", name="time_h"),
         CheckConstraint("NOT is_vehicle OR dose_fm = 0", name="vehicle_dose"),
         Index(None, "source_compound_id"),
-        Index(None, "context_id", "dataset_id"),
+        # The first column serves the foreign key; coverage is counted from the index alone.
+        Index(
+            "ix_condition_coverage",
+            "context_id",
+            "dataset_id",
+            "source_compound_id",
+            "is_vehicle",
+            postgresql_include=["n_samples", "dose_um", "time_h"],
+        ),
         {"comment": "One experimental condition: dataset, compound, context, dose and time (and stratum)"},
     )
     condition_id: Mapped[int] = mapped_column(
