@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from scipy import stats
 
 from pbdb import effects
 from pbdb.effects import voom
-from pbdb.errors import ConfigError, DataError
+from pbdb.errors import ConfigError, DataError, DesignError
 
 COMPARED = ("log2_fc", "stdev_unscaled", "t", "neg_log10_p", "p_adj", "b")
 
@@ -190,6 +191,33 @@ def test_matrix_of_another_size_and_empty_samples_are_refused(counts: Any):
     values[4] = 0
     with pytest.raises(DataError, match="no count at all"):
         counts.with_values(values).fit()
+
+
+def test_nothing_expressed_is_refused(counts: Any):
+    with pytest.raises(DesignError, match="No gene passes"):
+        counts.with_values(np.minimum(counts.values, 1) + 1).fit()
+
+
+@pytest.mark.parametrize("n_genes", [1, 2, 3, 5])
+@pytest.mark.parametrize("readout", ["counts", "log2_intensity"])
+def test_very_few_genes_are_no_error(simulate: Any, readout: str, n_genes: int):
+    assert np.isfinite(simulate(n_genes=n_genes, readout=readout).block(readout=readout).t).all()
+
+
+def test_hardly_any_values_are_no_error(intensities: Any):
+    values = np.full(intensities.values.shape, np.nan)
+    values[0, 0], values[9, 1] = 8.5, 3.25
+    block = intensities.with_values(values).block(readout="log2_intensity")
+    assert np.isnan(block.t).all()
+    assert np.isnan(block.b).all()
+
+
+def test_report_is_plain(counts: Any):
+    facts = json.loads(json.dumps(counts.fit().report()))
+    assert facts["genes_in"] == 120
+    assert facts["genes_tested"] == len(counts.fit().genes)
+    np.testing.assert_array_equal(effects.tested_genes(counts.values, counts.design()), counts.fit().genes)
+    assert {"filter", "normalise", "trend", "variance", "moderate"} <= set(facts["seconds"])
 
 
 def test_p_values_are_uniform_on_permuted_vehicles(driad: Any):

@@ -17,6 +17,10 @@ s2_post, df_total, df_prior, df_residual`. `fit.report()` is a plain dict. Then 
     for block in complete(fit):       # the same and p_value, p_adj, p_adj_fit, b
     summary = fill(fit, by_effect={"log2_fc": tile, ...}, by_gene={...})   # float32 to tiles of any size
 
+Beside it: `deseq2.run(matrix, design, tested_genes(matrix, design))`, one DESeq2 fit per effect, and
+`batching.published_batches(perturbagen, is_control)`, the batches of the published runs (fit each with filter
+"limma"). Chunked files as tiles are fastest with `ROWS` effects a chunk.
+
 Memory is that of the matrix plus a few blocks of 48 MiB (and, for `fill`, 4 bytes per value of p <= 0.05; for
 `complete`, 16 bytes per value unless `allocate` maps a file). Results do not depend on the number of threads.
 """
@@ -35,7 +39,7 @@ from pbdb.effects.design import (
     enough_cells,
 )
 from pbdb.effects.design import build as build_design
-from pbdb.effects.fit import Block, Fit, Options, prepare
+from pbdb.effects.fit import Block, Fit, Options, prepare, tested_genes
 from pbdb.effects.matrix import gather
 from pbdb.effects.tiles import STATISTICS, Summary, fill
 
@@ -64,4 +68,5 @@ __all__ = [
     "fill",
     "gather",
     "prepare",
+    "tested_genes",
 ]

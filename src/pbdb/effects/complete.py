@@ -50,7 +50,11 @@ def complete(fit: Fit, size: int | None = None, allocate: Allocate = np.empty) -
         top.add(block.neg_log10_p, block.t, block.stdev_unscaled, fit.df_total[block.genes])
     for rows in row_blocks(n_effects, n_genes):
         adjusted[rows, :] = adjust_rows(np.asarray(adjusted[rows, :]))
-    prior = top.prior_variance(float(np.nanmedian(fit.moderated.s2_prior)), float(np.nanmax(fit.df_total)))
+    known = ~np.isnan(fit.s2_post)
+    s2_prior, df_total = fit.moderated.s2_prior[known], fit.df_total[known]
+    prior = np.full(n_effects, np.nan)
+    if known.any():
+        prior = top.prior_variance(float(np.median(s2_prior)), float(df_total.max()))
     for block in fit.blocks(size):
         yield _completed(fit, block, np.asarray(adjusted[:, block.genes]).T, fit_wide, prior)
 

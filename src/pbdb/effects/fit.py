@@ -19,7 +19,7 @@ from pbdb.effects.moderate import Moderated, moderate
 from pbdb.effects.normalise import Filter, Kept, detected_genes, keep_genes, tmm
 from pbdb.effects.reader import Reader, first_pass, variances
 from pbdb.effects.tails import neg_log10_p
-from pbdb.errors import ConfigError, DataError
+from pbdb.errors import ConfigError, DataError, DesignError
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -193,7 +193,8 @@ def prepare(matrix: Any, design: Design, options: Options | None = None) -> Fit:
     CSR counts are copied; hand them over without keeping a reference and their memory is free after that.
 
     Raises:
-        DataError: values that contradict the readout, or no gene passes the filter.
+        DataError: values that contradict the readout, or samples without any count.
+        DesignError: no gene passes the filter.
         ConfigError: options that make no sense.
     """
     options = options or Options()
@@ -213,6 +214,19 @@ def prepare(matrix: Any, design: Design, options: Options | None = None) -> Fit:
         effective = None if library is None or factors is None else library * factors
         reader = Reader(values, common, method, effective)
         return _moderated_fit(reader, kept, factors, options, clock)
+
+
+def tested_genes(matrix: Any, design: Design, options: Options | None = None) -> Ints:
+    """Return the genes (positions) that a fit with these options would test, for another method on the same genes.
+
+    Raises:
+        DataError: values that contradict the readout, or samples without any count.
+        DesignError: no gene passes the filter.
+    """
+    options = options or Options()
+    with threads(options.threads):
+        kept, _ = _choose_genes(wrap(matrix, options.readout), shared.share(design), options)
+    return kept.genes
 
 
 def _moderated_fit(reader: Reader, kept: Kept, factors: Floats | None, options: Options, clock: _Clock) -> Fit:
@@ -254,7 +268,7 @@ def _choose_genes(matrix: Matrix, common: shared.Shared, options: Options) -> tu
         )
     kept = keep_genes(matrix, common, library, options.filter)
     if not len(kept.genes):
-        raise DataError("No gene passes the expression filter; check that samples and genes are not swapped.")
+        raise DesignError("No gene passes the expression filter; check that samples and genes are not swapped.")
     if len(kept.genes) == matrix.shape[1]:
         return kept, library
     return kept, _library_over(matrix, common.design, kept.genes)
