@@ -8,10 +8,10 @@ limma-voom (counts) or limma-trend (log2 intensities), each treated condition ag
     fit = prepare(matrix, design, Options(readout="counts"))       # filter, normalise, weigh, moderate
 
 `matrix` is samples x genes: CSC or CSR counts, chunks of CSR through `gather` (best for large ones), or a NumPy
-array of any numeric type. `design.effects` has
-one row per condition (or per treated sample, mode "replicate") with its status; only those of status `ok`
-(`fit.effects`: their positions) have numbers. `fit.genes` are the tested genes. By gene: `fit.ave_expr, sigma,
-s2_post, df_total, df_prior, df_residual`. `fit.report()` is a plain dict. Then one of:
+array of any numeric type. `design.effects` has one row per condition (or per treated sample, mode "replicate")
+with its status; only those of status `ok` (`fit.effects`: their positions) have numbers. `fit.genes` are the
+tested genes. By gene: `fit.ave_expr, sigma, s2_post, df_total, df_prior, df_residual`. `fit.report()` is a plain
+dict. Then one of:
 
     for block in fit.blocks():        # genes x effects, float64: log2_fc, se, t, neg_log10_p, stdev_unscaled
     for block in complete(fit):       # the same and p_value, p_adj, p_adj_fit, b
@@ -22,7 +22,7 @@ Beside it: `deseq2.run(matrix, design, tested_genes(matrix, design))`, one DESeq
 "limma"). Chunked files as tiles are fastest with `ROWS` effects a chunk.
 
 Memory is that of the matrix plus a few blocks of 48 MiB (and, for `fill`, 4 bytes per value of p <= 0.05; for
-`complete`, 16 bytes per value unless `allocate` maps a file). Results do not depend on the number of threads.
+`complete`, 16 to 40 bytes per value, 8 of them from `allocate`, which may map a file). Results do not depend on the number of threads.
 """
 
 from pbdb.effects.adjust import FitWide, adjust, adjust_rows
