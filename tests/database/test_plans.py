@@ -91,13 +91,3 @@ def test_the_first_rows_of_a_long_view_come_at_once(filled: Connection, view: st
     nodes = _plan(filled, f"SELECT * FROM pbdb.{view} LIMIT 100", READER)
     assert [node["Node Type"] for node in nodes if node["Node Type"] in ("Sort", "Aggregate")] == []
     assert nodes[0]["Startup Cost"] < nodes[1]["Total Cost"] / 1000
-
-
-def test_partitions_that_public_may_not_see_are_not_read(filled: Connection) -> None:
-    with filled.begin():
-        query = "EXPLAIN (ANALYZE, FORMAT JSON) SELECT * FROM pbdb.gene_response WHERE gene_symbol = 'GENE77'"
-        filled.exec_driver_sql(f"SET LOCAL ROLE {PUBLIC}")
-        nodes = _nodes(filled.execute(text(query)).scalar_one()[0]["Plan"])
-    read = [node["Relation Name"] for node in nodes if "Relation Name" in node and node["Actual Loops"]]
-    names = {name for name in read if name.startswith("gene_effect")}
-    assert names == {"gene_effect_one_bulk"}
