@@ -1,0 +1,1 @@
+"""Agreement of signatures: pure arrays in, statistics with their baselines and intervals out."""
