@@ -46,9 +46,7 @@ def _lines(frame: pd.DataFrame) -> str:
     for name in written.columns[[kind.kind == "O" for kind in written.dtypes]]:
         written[name] = written[name].map(_cell)
     text = io.StringIO()
-    written.to_csv(
-        text, sep="\t", index=False, header=False, na_rep=NULL, quoting=csv.QUOTE_NONE, lineterminator="\n"
-    )
+    written.to_csv(text, sep="\t", index=False, header=False, na_rep=NULL, quoting=csv.QUOTE_NONE, lineterminator="\n")
     return text.getvalue()
 
 

@@ -6,7 +6,7 @@
     ├── SchemaError            the database's schema is not what this version needs
     ├── SourceError            a source, or one of its files, is not what its declaration says
     ├── DataError              values that cannot be right
-    │   └── InvalidData        several violations at once, each with a rule and examples
+    │   └── InvalidDataError        several violations at once, each with a rule and examples
     ├── VocabularyError        a gene, cell line or compound vocabulary is missing or malformed
     ├── DesignError            an experiment no effect can be estimated from
     └── QueryError             a query that is not allowed, or that the server refused
@@ -71,7 +71,7 @@ class Violation:
         return f"{self.where}: {self.rule}, {self.n_rows} rows{shown}"
 
 
-class InvalidData(DataError):
+class InvalidDataError(DataError):
     """Several violations at once; `violations` holds them all."""
 
     def __init__(self, what: str, violations: Sequence[Violation]):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pandas as pd
 
-from pbdb.errors import InvalidData, Violation
+from pbdb.errors import InvalidDataError, Violation
 from pbdb.source import Readout
 
 Rule = Callable[[pd.DataFrame], "pd.Series[bool]"]
@@ -29,7 +29,7 @@ def check(what: str, samples: pd.DataFrame, readout: Readout, unknown_compounds:
     """Check the canonical samples of a dataset.
 
     Raises:
-        InvalidData: with every broken rule, the rows it concerns and three examples.
+        InvalidDataError: with every broken rule, the rows it concerns and three examples.
     """
     rules = RULES + COUNT_RULES if readout == "counts" else RULES
     found = [violation for rule in rules if (violation := _violation(samples, *rule))]
@@ -40,7 +40,7 @@ def check(what: str, samples: pd.DataFrame, readout: Readout, unknown_compounds:
     if not (samples["is_vehicle"] & samples["in_fit"]).any():
         found.append(Violation("is_vehicle", "needs at least one vehicle sample that no flag excludes", len(samples)))
     if found:
-        raise InvalidData(what, found)
+        raise InvalidDataError(what, found)
 
 
 def _violation(samples: pd.DataFrame, where: str, rule: str, broken: Rule) -> Violation | None:

@@ -1,0 +1,1 @@
+"""Small releases in the published file layouts, with effects that are known because they were planted."""
