@@ -76,7 +76,10 @@ def _wells(files: Files, dataset: str) -> pd.DataFrame:
     wells["well"] = wells["rna_well"] if "rna_well" in wells else wells["det_well"]
     is_vehicle = (wells["pert_type"] == "ctl_vehicle") & (wells["pert_iname"].str.upper() == "DMSO")
     compound = wells["pert_id"].mask(is_vehicle, "DMSO").mask(wells["pert_type"] == "ctl_untrt")
-    return wells.assign(is_vehicle=is_vehicle, compound=compound)
+    # A compound at 0 was given at less than half of the last decimal written: at what dose is not known.
+    is_unknown = ~is_vehicle & (pd.to_numeric(wells["pert_dose"], errors="coerce") == 0)
+    dose = wells["pert_dose"].mask(is_unknown)
+    return wells.assign(is_vehicle=is_vehicle, compound=compound, pert_dose=dose)
 
 
 def _table(raw: pd.DataFrame) -> pd.DataFrame:

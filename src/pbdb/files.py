@@ -86,7 +86,8 @@ def _complete_sets(source: Source, declared: Mapping[str, File], folder: Path) -
         if any(there[key] for key in members) and not all(there[key] for key in members):
             lacking = next(declared[key].name for key in members if not there[key])
             raise SourceError(f"'{folder}' has only part of the set {name}: '{lacking}' is missing.")
-    if names and not any(there[key] for key in declared if declared[key].set is not None):
+    needed = [key for key in declared if declared[key].set is not None and not declared[key].optional]
+    if needed and not any(there[key] for key in needed):
         listed = ", ".join(f"'{file.name}'" for file in declared.values())
         raise SourceError(f"'{folder}' has no file of source '{source.key}': it needs {listed}, in complete sets.")
     return {key: file for key, file in declared.items() if there[key] or not (file.optional or file.set)}

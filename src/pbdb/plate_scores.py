@@ -57,7 +57,8 @@ def add_layer(path: Path) -> None:
     shutil.copyfile(path, part)
     with h5py.File(part, "r+") as file:
         matrix = file["X"]
-        layer = file.create_dataset(f"layers/{LAYER}", matrix.shape, "f4", chunks=matrix.chunks)
+        chunks = tuple(map(min, matrix.chunks, matrix.shape))
+        layer = file.create_dataset(f"layers/{LAYER}", matrix.shape, "f4", chunks=chunks)
         layer.attrs.update({"encoding-type": "array", "encoding-version": "0.2.0"})
         for rows in _rows_of(plates):
             together = len(rows) == rows[-1] + 1 - rows[0]

@@ -165,7 +165,7 @@ def _content(replicate: int, has_vehicle: bool) -> list[dict[str, object]]:
     for drug in range(N_DRUGS):
         key = pert_id(drug, twin=drug == TWIN and replicate == N_REPLICATES - 1)
         wells += [_well(key, _name(drug), "trt_cp", *_dose(at, replicate), drug, at) for at in range(len(DOSES))]
-    wells.append(_well("BRD-M00000001", "extract", "trt_cp", "1", "%"))
+    wells.append(_well("BRD-M00000001", "extract", "trt_cp", *[("1", "%"), ("0", "um"), ("-666", "-666")][replicate]))
     if has_vehicle:
         wells.append(_well(pert_id(0), _name(0), "trt_poscon", "10", "um", 0, 2))
         wells.append(_well("CMAP-000", "UnTrt", "ctl_untrt", "-666", "-666"))
