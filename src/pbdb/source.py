@@ -326,7 +326,6 @@ class Source:
     contexts_of: Callable[[Files], Mapping[str, Cells]] | None = None
     compounds: Compounds | None = None
     flags: tuple[Flag, ...] = ()
-    ignored: tuple[str, ...] = ()
     aliases: Mapping[str, int] = field(default_factory=dict)
     homepage: str | None = None
     effects: Method | None = None
