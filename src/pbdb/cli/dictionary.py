@@ -1,0 +1,39 @@
+"""pbdb dictionary: what every view and column means."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from pbdb.cli.common import examples, json_option, say, settings, show_json
+from pbdb.errors import ConfigError
+
+
+@examples("pbdb dictionary", "pbdb dictionary condition_effect", "pbdb dictionary --out docs")
+@click.command()
+@click.argument("name", required=False)
+@click.option(
+    "--out", type=click.Path(path_type=Path, file_okay=False), help="Write dictionary.md and er_diagram.md here."
+)
+@json_option
+def dictionary(name: str | None, out: Path | None, as_json: bool) -> None:
+    """Print what the views, functions and tables hold, or what NAME holds, from the database itself."""
+    from pbdb import database, server
+    from pbdb import dictionary as words
+
+    database.ready(settings())
+    with server.engine(settings()).connect() as connection:
+        if out is not None:
+            for path in words.write(connection, out):
+                say(f"wrote {path}")
+            return
+        found = [
+            entry for entry in words.entries(connection) if name in (None, entry.object, entry.object.split("(")[0])
+        ]
+    if not found:
+        raise ConfigError(f"There is no view, function or table '{name}': `pbdb dictionary` lists them all.")
+    if as_json:
+        show_json([entry._asdict() for entry in found])
+    else:
+        click.echo(words.markdown(found), nl=False)
