@@ -122,16 +122,20 @@ def remove(engine: Engine, dataset: str) -> None:
 
 
 def _other_fits(connection: Connection, load: Load) -> list[int]:
-    """Fits beside the default ones that stay: those of samples that this load does not change."""
+    """Fits that stay: those of samples that this load does not change, default ones unless it brings new ones."""
     rows = connection.execute(
         text(
             "SELECT f.fit_id FROM core.fit f JOIN core.dataset d USING (dataset_id) "
             "WHERE d.dataset = :dataset AND d.fingerprint = :fingerprint AND (NOT f.is_default OR :all)"
         ),
-        {"dataset": load.dataset, "fingerprint": load.fingerprint, "all": load.fits is None},
+        {"dataset": load.dataset, "fingerprint": load.fingerprint, "all": not _brings_default(load)},
     )
     new = _fit_ids(load)
     return [int(fit_id) for (fit_id,) in rows if fit_id not in new]
+
+
+def _brings_default(load: Load) -> bool:
+    return any(stored.facts["is_default"] for stored in load.fits or ())
 
 
 def _fit_ids(load: Load) -> list[int]:
@@ -244,7 +248,7 @@ def _upsert_fits(connection: Connection, load: Load) -> None:
             }
         ),
     )
-    if any(stored.facts["is_default"] for stored in fits):
+    if _brings_default(load):
         connection.execute(
             text("UPDATE core.fit SET is_default = false WHERE dataset_id = :dataset_id"),
             {"dataset_id": load.dataset_id},

@@ -144,24 +144,30 @@ class _Run:
             if not matching.is_current(self.engine, self.dataset):
                 self._match()
             self.reporter.stage("load", f"{self.dataset} is up to date, nothing to do")
-            return {"dataset": self.dataset, "changed": False, "fingerprint": self.fingerprint}
+            return self._unchanged()
+        if self.choices.until == "extract":
+            self._record()
+            return self._unchanged()
         self.source = self.source.with_contexts(self._files())
+        return self._load_samples()
+
+    def _load_samples(self) -> dict[str, Any]:
         samples = self._transform()
         if self.choices.plate_z:
             self._score_plates()
+        if self.choices.until == "transform":
+            return self._unchanged()
         tables = self._validate(samples)
         if self.choices.dry_run:
             return {"dataset": self.dataset, "changed": False, "would_change": self._changes(tables)}
-        if self.choices.until in ("extract", "transform", "validate"):
-            return {"dataset": self.dataset, "changed": False, "fingerprint": self.fingerprint}
+        if self.choices.until == "validate":
+            return self._unchanged()
         stored = self._effects(samples, tables) if self.choices.until == "effects" else None
         self._publish(tables, stored)
-        return {
-            "dataset": self.dataset,
-            "changed": True,
-            "fingerprint": self.fingerprint,
-            **outcome.summary(tables, stored),
-        }
+        return self._unchanged() | {"changed": True, **outcome.summary(tables, stored)}
+
+    def _unchanged(self) -> dict[str, Any]:
+        return {"dataset": self.dataset, "changed": False, "fingerprint": self.fingerprint}
 
     # Fingerprints and places
 

@@ -262,7 +262,7 @@ def _quantities(
         else pd.Series(mapped.unit or unit, index=raw.index, dtype=object)
     )
     known: dict[tuple[str, str], Any] = {}
-    for pair in set(zip(values, spelled, strict=True)):
+    for pair in dict.fromkeys(zip(values, spelled, strict=True)):
         if pair[0] is not None:
             known[pair] = _converted(source, mapped.name, pair, convert)
     found = [known.get(pair) for pair in zip(values, spelled, strict=True)]
