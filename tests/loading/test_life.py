@@ -1,0 +1,251 @@
+"""The life of a dataset: loaded in parts, again, changed, with other fits, and taken away."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import made
+import pandas as pd
+import pytest
+from loads import contents, query, value
+
+from pbdb import artefacts, canonical, fits, load, locks, rows, run, server, transform
+from pbdb.config import Settings
+from pbdb.effects import Options
+from pbdb.errors import ServerError
+from pbdb.source import Cells
+
+MEASURED = ("fit", "artifact")  # they hold seconds and times
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return made.write(tmp_path / "release")
+
+
+@pytest.fixture
+def full(database: Settings, folder: Path) -> Settings:
+    """A database that holds the made dataset with its effects."""
+    made.load(database, folder)
+    return database
+
+
+def same(settings: Settings) -> dict[str, str]:
+    return {name: found for name, found in contents(settings).items() if name not in MEASURED}
+
+
+def count(settings: Settings, table: str) -> int:
+    return int(value(settings, f"SELECT count(*) FROM core.{table}"))
+
+
+def never(*args: Any, **kwargs: Any) -> Any:
+    raise AssertionError("this stage was done before")
+
+
+def test_samples_alone_then_effects(database: Settings, folder: Path) -> None:
+    made.load(database, folder, until="load")
+    assert (count(database, "sample"), count(database, "fit"), count(database, "effect")) == (24, 0, 0)
+    assert not made.load(database, folder, until="load")["changed"]
+    assert made.load(database, folder)["effects"] == {"ok": 4}
+    assert (count(database, "sample"), count(database, "fit"), count(database, "effect")) == (24, 1, 4)
+
+
+def test_samples_alone_again_keep_the_effects_of_the_same_samples(full: Settings, folder: Path) -> None:
+    before = same(full)
+    assert made.load(full, folder, until="load", force=True)["changed"]
+    assert same(full) == before
+    assert not made.load(full, folder)["changed"]
+
+
+def test_other_samples_alone_take_the_effects_away(full: Settings, tmp_path: Path) -> None:
+    changed = made.write(tmp_path / "other", made.sheet(note="seen"))
+    made.load(full, changed, until="load")
+    assert (count(full, "sample"), count(full, "fit"), count(full, "effect"), count(full, "gene_effect")) == (
+        24,
+        0,
+        0,
+        0,
+    )
+    assert value(full, "SELECT effects_fingerprint FROM core.dataset") is None
+
+
+@pytest.mark.parametrize("until", ["extract", "transform", "validate"])
+def test_earlier_stages_touch_no_table_and_are_not_done_again(
+    database: Settings, folder: Path, until: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = contents(database)
+    assert not made.load(database, folder, until=until)["changed"]
+    assert contents(database) == before
+    if until != "extract":
+        monkeypatch.setattr(transform, "transform", never)
+    if until == "validate":
+        monkeypatch.setattr(rows, "dataset_tables", never)
+    assert made.load(database, folder)["effects"] == {"ok": 4}
+
+
+def test_a_load_in_parts_equals_a_load_at_once(full: Settings, folder: Path, tmp_path: Path) -> None:
+    at_once = same(full)
+    elsewhere = replace(full, home=tmp_path / "elsewhere")
+    for until in ("transform", "validate", "load", "effects"):
+        made.load(elsewhere, folder, until=until, force=until == "transform")
+    load.remove(server.engine(full), "made")
+    made.load(elsewhere, folder)
+    assert same(full) == at_once
+
+
+def test_force_does_every_stage_anew(full: Settings, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = same(full)
+    called = []
+    original = transform.transform
+    monkeypatch.setattr(transform, "transform", lambda *a, **k: called.append(1) or original(*a, **k))
+    assert made.load(full, folder, force=True)["changed"]
+    assert called
+    assert same(full) == before
+
+
+def test_a_dry_run_says_what_would_change_and_changes_nothing(database: Settings, folder: Path, tmp_path: Path) -> None:
+    before = contents(database, versions=True)
+    outcome = made.load(database, folder, dry_run=True)
+    assert outcome["would_change"]["sample"] == {"add": 24, "remove": 0, "keep": 0}
+    assert contents(database, versions=True) == before
+    assert count(database, "etl_run") == 0
+    made.load(database, folder)
+    fewer = made.write(tmp_path / "fewer", made.sheet().iloc[:20])
+    outcome = made.load(database, fewer, dry_run=True)
+    assert outcome["would_change"]["sample"] == {"add": 0, "remove": 4, "keep": 20}
+    assert outcome["would_change"]["condition"] == {"add": 0, "remove": 1, "keep": 4}
+    assert count(database, "sample") == 24
+
+
+def test_vanished_rows_go_and_others_keep_their_ids(full: Settings, tmp_path: Path) -> None:
+    def ids() -> dict[str, set[tuple[Any, ...]]]:
+        tables = ("condition", "sample", "effect", "source_compound", "plate", "fit")
+        return {table: set(query(full, f"SELECT {table}_id FROM core.{table}")) for table in tables}
+
+    before = ids()
+    made.load(full, made.write(tmp_path / "fewer", made.sheet().iloc[:16]))
+    after = ids()
+    assert {table: len(found) for table, found in after.items()} == {
+        "condition": 3, "sample": 16, "effect": 2, "source_compound": 2, "plate": 2, "fit": 1,
+    }  # fmt: skip
+    assert all(after[table] <= before[table] for table in before)
+
+
+def test_other_options_replace_the_default_fit_only(
+    full: Settings, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (old,), samples = query(full, "SELECT fit_id FROM core.fit"), query(full, "SELECT * FROM core.sample ORDER BY 1, 2")
+    monkeypatch.setattr(run, "Options", partial(Options, robust=False))
+    monkeypatch.setattr(transform, "transform", never)
+    assert made.load(full, folder)["changed"]
+    ((new, is_default),) = query(full, "SELECT fit_id, is_default FROM core.fit")
+    assert (new,) != old
+    assert is_default
+    assert query(full, "SELECT * FROM core.sample ORDER BY 1, 2") == samples
+    assert query(full, "SELECT DISTINCT fit_id FROM core.effect") == [(new,)]
+
+
+def publish_beside(settings: Settings, options: Options) -> None:
+    """Publish a fit of the made dataset that is not its default."""
+    (folder,) = (settings.cache / "made").iterdir()
+    tables, samples = artefacts.read_tables(folder), artefacts.read_samples(folder)
+    described = tables["sample"].assign(context=samples["context"].to_numpy())
+    chosen = fits.FitOptions(options, is_default=False)
+    matrix = folder / "samples.h5ad"
+    stored = fits.fit_dataset("made", matrix, described, chosen, folder / "beside")
+    ((print_, effects_print),) = query(settings, "SELECT fingerprint, effects_fingerprint FROM core.dataset")
+    var = canonical.read_annotations(matrix)[1]
+    load.publish(server.engine(settings), load.Load("made", tables, stored, print_, effects_print, var))
+
+
+def test_a_fit_beside_the_default_stays_until_the_samples_change(
+    full: Settings, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish_beside(full, Options(span=0.5, threads=1))
+    assert query(full, "SELECT is_default, count(*) FROM core.fit GROUP BY 1 ORDER BY 1") == [(False, 1), (True, 1)]
+    beside = query(full, "SELECT e.* FROM core.effect e JOIN core.fit f USING (fit_id) WHERE NOT is_default ORDER BY 2")
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "Options", partial(Options, robust=False))
+        made.load(full, folder, force=True)
+    kept = query(full, "SELECT e.* FROM core.effect e JOIN core.fit f USING (fit_id) WHERE NOT is_default ORDER BY 2")
+    assert str(kept) == str(beside)
+    assert count(full, "fit") == 2
+    made.load(full, made.write(tmp_path / "other", made.sheet(note="seen")))
+    assert query(full, "SELECT is_default FROM core.fit") == [(True,)]
+
+
+def test_a_context_without_vehicle_is_a_status_not_a_failure(database: Settings, tmp_path: Path) -> None:
+    table = made.sheet()
+    table.loc[table["drug"] == "y", "cells"] = "B"
+    outcome = made.load(database, made.write(tmp_path / "release", table))
+    assert outcome["effects"] == {"ok": 2, "no_vehicle": 2}
+    found = query(database, "SELECT context, status, count(*) FROM pbdb.effect GROUP BY 1, 2 ORDER BY 1")
+    assert found == [("CVCL:0001", "ok", 2), ("CVCL:0002", "no_vehicle", 2)]
+    assert query(database, "SELECT is_default FROM core.fit") == [(True,), (True,)]
+
+
+def test_a_flagged_vehicle_does_not_count_as_one(database: Settings, tmp_path: Path) -> None:
+    table = pd.concat([made.sheet(), made.sheet(cells="B", sample=[f"b{at}" for at in range(24)])], ignore_index=True)
+    table.loc[(table["cells"] == "B") & (table["drug"] == "DMSO"), "note"] = "bad"
+    outcome = made.load(database, made.write(tmp_path / "release", table))
+    assert outcome["effects"] == {"ok": 4, "no_vehicle": 4}
+    assert value(database, "SELECT count(*) FROM core.fit_sample") == 24
+
+
+def test_doses_that_are_not_molar_have_a_status_and_blanks_no_condition(database: Settings, tmp_path: Path) -> None:
+    table = made.sheet()
+    table.loc[20:23, "unit"] = "ug/ml"
+    table.loc[8, "drug"] = "blank"
+    assert made.load(database, made.write(tmp_path / "release", table))["effects"] == {"ok": 3, "no_dose": 1}
+    assert query(database, "SELECT dose_fm, dose_um FROM core.condition WHERE dose_fm IS NULL") == [(None, None)]
+    assert query(database, "SELECT flags, in_fit FROM core.sample WHERE condition_id IS NULL") == [(["blank"], False)]
+
+
+def test_strata_are_fitted_apart(database: Settings, tmp_path: Path) -> None:
+    table = made.sheet(note=["low", "high"] * 12, plate="p1")
+    declared = made.source(samples=replace(made.SOURCE.samples, stratum=made.col("note")))
+    assert made.load(database, made.write(tmp_path / "release", table), declared)["effects"] == {"ok": 8}
+    assert query(database, "SELECT stratum, n_samples FROM core.fit ORDER BY 1") == [("high", 12), ("low", 12)]
+
+
+def test_a_dataset_is_taken_away_without_touching_another(full: Settings, folder: Path) -> None:
+    second = made.source(key="made", datasets={"second": made.SOURCE.datasets["made"]})
+    before = same(full)
+    made.load(full, folder, second)
+    assert count(full, "sample") == 48
+    load.remove(server.engine(full), "second")
+    assert same(full) == before
+
+
+def test_two_loads_of_one_dataset_do_not_meet(full: Settings, folder: Path) -> None:
+    with server.engine(full).connect() as other:
+        other.exec_driver_sql(f"SELECT pg_advisory_lock({locks.key_of('load made')})")
+        with pytest.raises(ServerError, match="'made' is being loaded by another process"):
+            made.load(full, folder, force=True)
+    assert made.load(full, folder, force=True)["changed"]
+
+
+def test_a_second_look_at_the_same_cells_keeps_what_is_known_of_them(full: Settings, folder: Path) -> None:
+    told = made.source(contexts={"A": Cells("CVCL:0001", "A", tissue="liver")})
+    made.load(full, folder, told, force=True)
+    made.load(full, folder, force=True)
+    assert query(full, "SELECT tissue FROM core.context") == [("liver",)]
+
+
+def test_the_ledger_holds_the_stages_of_a_resumed_load_once_each(database: Settings, folder: Path) -> None:
+    made.load(database, folder, until="transform")
+    made.load(database, folder)
+    stages = query(database, "SELECT stage, status FROM core.etl_run ORDER BY etl_run_id")
+    done = ["extract", "transform", "extract", "validate", "effects", "load", "match"]
+    assert stages == [(stage, "done") for stage in done]
+
+
+def test_the_cache_keeps_one_canonical_matrix_and_it_is_registered(full: Settings, tmp_path: Path) -> None:
+    made.load(full, made.write(tmp_path / "other", made.sheet(note="seen")))
+    (folder,) = (full.cache / "made").iterdir()
+    assert not (folder / "fits").exists()
+    ((path, n_bytes),) = query(full, "SELECT path, n_bytes FROM core.artifact")
+    assert (full.home / path).stat().st_size == n_bytes
