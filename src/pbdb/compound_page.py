@@ -86,11 +86,11 @@ SELECT k.alias, array_agg(DISTINCT k.kind) AS kinds,
 FROM pbdb.compound_alias k, LATERAL (SELECT k.compound_name) s WHERE {_OURS}
 GROUP BY k.alias ORDER BY k.alias"""
 _ANNOTATIONS = """
-SELECT DISTINCT a.kind, a.value, a.origin, a.dataset
+SELECT a.kind, a.value, array_agg(DISTINCT coalesce(a.dataset, a.origin)) AS stated_by
 FROM pbdb.compound_annotation a
 WHERE a.parent_inchikey = ANY(SELECT parent_inchikey FROM pbdb.compound WHERE inchikey = ANY(%(keys)s))
     OR a.parent_inchikey IS NULL AND a.compound_name = ANY(%(names)s)
-ORDER BY a.kind, a.value, a.origin"""
+GROUP BY a.kind, a.value ORDER BY a.kind, a.value"""
 _CONDITIONS = f"""
 SELECT d.dataset, x.context, x.context_name, count(*) AS n_conditions, sum(c.n_samples)::bigint AS n_samples,
     min(c.dose_um) AS min_dose_um, max(c.dose_um) AS max_dose_um, array_agg(DISTINCT c.time_h) AS times_h

@@ -15,6 +15,7 @@ from functools import cached_property
 import pandas as pd
 
 from pbdb.errors import VocabularyError
+from pbdb.ids import stable_id
 from pbdb.readers.cells import CONTEXT_COLUMNS, CellPart, context_frame, curie, read_cells, synonym_frame
 from pbdb.source import Cells
 
@@ -23,6 +24,7 @@ __all__ = [
     "ContextMatch",
     "ContextVocabulary",
     "build_contexts",
+    "context_rows",
     "context_table",
     "curie",
     "read_cells",
@@ -30,6 +32,7 @@ __all__ = [
     "resolve_contexts",
 ]
 
+_LABELS = tuple(c for c in CONTEXT_COLUMNS if c not in {"context", "problem"})
 INHERITED = tuple(c for c in CONTEXT_COLUMNS if c not in {"context", "context_name", "kind", "parent_context"})
 """What a derived line shares with the line it was derived from."""
 
@@ -177,6 +180,22 @@ def resolve_contexts(
 def context_table(matches: Iterable[ContextMatch]) -> pd.DataFrame:
     """Give the contexts of matches as CONTEXT_COLUMNS, one row each, without ambiguous and unresolved names."""
     return context_frame([{"context": m.context, **m.attributes} for m in matches if m.context])
+
+
+def context_rows(declared: Iterable[Cells], known: ContextVocabulary | None) -> pd.DataFrame:
+    """Rows of table `context` for declared cells: what the source states, filled in from the vocabulary.
+
+    Without a vocabulary the columns that only it can tell are left out.
+    """
+    rows = []
+    for cells in declared:
+        told = resolve_context(cells.context, known, {cells.context: cells}).attributes
+        row = {"context_id": stable_id("context", cells.context), "context": cells.context}
+        rows.append(row | {name: told.get(name) for name in _LABELS} | {"problem_reason": told.get("problem")})
+    frame = pd.DataFrame(rows)
+    if known is None:
+        return frame.drop(columns=["tissue_id", "disease_id", "is_problematic", "problem_reason"], errors="ignore")
+    return frame.assign(is_problematic=[bool(row["is_problematic"]) for row in rows])
 
 
 def normalised(name: str) -> str:

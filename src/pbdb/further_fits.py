@@ -12,7 +12,7 @@ from pbdb import artefacts, canonical, database, fits, locks, outcome, server
 from pbdb.config import Settings
 from pbdb.errors import ConfigError, SourceError
 from pbdb.load import Load, append
-from pbdb.run import Reporter, Silent
+from pbdb.reporter import Reporter, Silent
 
 MATRIX = "SELECT path FROM core.artifact WHERE dataset = :dataset AND kind = 'samples_h5ad'"
 

@@ -12,7 +12,7 @@ import pandas as pd
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from pbdb import __version__, compound_names, locks, partitions
+from pbdb import __version__, compound_names, locks, partitions, replaced, vocabulary_genes
 from pbdb.copyeffects import Progress, copy_effects, copy_gene_effects
 from pbdb.copytext import copy_frame, insert_new, upsert
 from pbdb.errors import PbdbError
@@ -193,12 +193,14 @@ def _replace(connection: Connection, load: Load, built: dict[str, str], others: 
     upsert(connection, "dataset", tables["dataset"].assign(**_prints(connection, load, built)))
     for table in ("context", "compound"):
         upsert(connection, table, tables[table], keep=KEPT_WHERE_NULL[table])
+    replaced.remember(connection, load.dataset_id)
     for table in ("source_compound", "plate", "condition"):
         upsert(connection, table, tables[table])
     _replace_annotations(connection, tables, own)
     if "effect" in built:
         _upsert_fits(connection, load)
         _replace_fit_samples(connection, load)
+        vocabulary_genes.mark_stale(connection)
     # From here on readers wait: what takes time stands above.
     for table in ("gene_effect", "effect", "sample"):
         if table in built:
@@ -208,6 +210,7 @@ def _replace(connection: Connection, load: Load, built: dict[str, str], others: 
         _delete_vanished(connection, "fit", "fit_id", own, kept)
     for table, key in (("condition", "condition_id"), ("source_compound", "source_compound_id"), ("plate", "plate_id")):
         _delete_vanished(connection, table, key, own, tables[table][key].tolist())
+    replaced.record(connection)
     compound_names.choose(connection, load.dataset_id)
     load.finish(connection)
 

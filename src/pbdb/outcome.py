@@ -10,6 +10,8 @@ import pandas as pd
 from pbdb.rows import Tables
 from pbdb.stored_fit import StoredFit
 
+SHOWN = 10
+
 
 def resolution(tables: Tables) -> dict[str, Any]:
     """Count how the compounds of a dataset were resolved."""
@@ -29,7 +31,15 @@ def in_words(report: dict[str, Any]) -> str:
     """Say what `resolution` counted."""
     routes = ", ".join(f"{n} {_route(route)}" for route, n in report["resolved_by"].items())
     compounds = f"{report['compounds']:,} compounds: {routes}; {report['conflicts']} conflicts"
-    return f"{report['conditions']:,} conditions; {compounds}"
+    return f"{report['conditions']:,} conditions; {compounds}{_listed(report['unresolved'])}"
+
+
+def _listed(unresolved: Sequence[str]) -> str:
+    """The unresolved compounds by name, or the first of many; the ledger has them all."""
+    if not unresolved:
+        return ""
+    more = f" and {len(unresolved) - SHOWN} more (`pbdb etl status --json` lists them)"
+    return f"; unresolved: {', '.join(unresolved[:SHOWN])}{more if len(unresolved) > SHOWN else ''}"
 
 
 def _route(route: str) -> str:

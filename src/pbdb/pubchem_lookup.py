@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pbdb.config import Settings
 from pbdb.pubchem import BASE_URL, Client, FirstOf, Lookup
 from pbdb.pubchem_dump import INCHIKEYS, SMILES, Dump
 
-WAYS = ("local", "rest")
+Way = Literal["local", "rest"]
 
 
-def lookup(settings: Settings, way: str = "local", base_url: str = BASE_URL) -> Lookup:
+def lookup(settings: Settings, way: Way = "local", base_url: str = BASE_URL) -> Lookup:
     """Return the look-up: `local` never leaves this machine, `rest` asks PubChem's service for what is missing."""
     client = Client(settings.cache / "pubchem", base_url=base_url, offline=way != "rest")
     folder = settings.home / "vocab" / "pubchem"

@@ -8,6 +8,7 @@ import pandas as pd
 
 from pbdb import units
 from pbdb.compounds import Resolution
+from pbdb.contexts import ContextVocabulary, context_rows
 from pbdb.ids import stable_id, stable_ids
 from pbdb.source import Source
 from pbdb.source_compounds import compound_rows
@@ -17,16 +18,22 @@ CONDITION_KEY = ["representative", "context", "dose_fm", "time_h", "stratum"]
 
 
 def dataset_tables(
-    source: Source, dataset: str, samples: pd.DataFrame, compounds: pd.DataFrame, annotations: pd.DataFrame
+    source: Source,
+    dataset: str,
+    samples: pd.DataFrame,
+    compounds: pd.DataFrame,
+    annotations: pd.DataFrame,
+    known: ContextVocabulary | None = None,
 ) -> Tables:
     """Make the rows a dataset fills, table by table, effects and fits excepted.
 
-    samples: as `transform` returns them; compounds, annotations: as `source_compounds` returns them.
+    samples: as `transform` returns them; compounds, annotations: as `source_compounds` returns them; known: cells of
+    which the vocabulary tells what the source does not.
     """
     return {
         "assay": _assay(source),
         "dataset": _dataset(source, dataset),
-        "context": _contexts(source, samples),
+        "context": _contexts(source, samples, known),
         **_compounds(dataset, compounds, annotations),
         "plate": _plates(dataset, samples),
         **_conditions_and_samples(source, dataset, samples, compounds),
@@ -66,28 +73,10 @@ def _dataset(source: Source, dataset: str) -> pd.DataFrame:
     return pd.DataFrame([row])
 
 
-def _contexts(source: Source, samples: pd.DataFrame) -> pd.DataFrame:
+def _contexts(source: Source, samples: pd.DataFrame, known: ContextVocabulary | None) -> pd.DataFrame:
     used = set(samples["context"])
     declared = {cells.context: cells for cells in source.contexts.values() if cells.context in used}
-    return pd.DataFrame(
-        [
-            {
-                "context_id": stable_id("context", key),
-                "context": key,
-                "context_name": cells.name,
-                "kind": cells.kind,
-                "tissue": cells.tissue,
-                "disease": cells.disease,
-                "organism": cells.organism,
-                "sex": cells.sex,
-                "development_stage": cells.development_stage,
-                "ethnicity": cells.ethnicity,
-                "donor": cells.donor,
-                "parent_context": cells.parent_context,
-            }
-            for key, cells in declared.items()
-        ]
-    )
+    return context_rows(declared.values(), known)
 
 
 def _compounds(dataset: str, compounds: pd.DataFrame, annotations: pd.DataFrame) -> Tables:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pandas as pd
 from sqlalchemy import Engine, text
@@ -36,12 +36,15 @@ from pbdb import (
     vocabulary,
 )
 from pbdb.config import Settings
+from pbdb.contexts import ContextVocabulary
 from pbdb.effects import Options
 from pbdb.errors import ConfigError, PbdbError
 from pbdb.gene_mapper import GeneMapper, gene_mapper
 from pbdb.ledger import Entry, Stage
 from pbdb.load import Load, publish
 from pbdb.pubchem import Lookup
+from pbdb.pubchem_lookup import Way, lookup
+from pbdb.reporter import Reporter, Silent
 from pbdb.source import Files, Source
 from pbdb.source_compounds import source_compounds, unknown_compounds
 from pbdb.stored_fit import StoredFit
@@ -50,33 +53,14 @@ from pbdb.troubles import require_loader, told
 FINGERPRINT_LENGTH = 16
 
 
-class Reporter(Protocol):
-    """What a load tells while it runs."""
-
-    def stage(self, stage: str, message: str) -> None:
-        """A stage ended, or was found done."""
-
-    def progress(self, what: str, done: int, total: int | None) -> None:
-        """A stage got on."""
-
-
-class Silent:
-    """A reporter that says nothing."""
-
-    def stage(self, stage: str, message: str) -> None:
-        """Say nothing."""
-
-    def progress(self, what: str, done: int, total: int | None) -> None:
-        """Say nothing."""
-
-
 @dataclass(frozen=True)
 class Choices:
     """What a user asks of a load.
 
     folder: where the files are (None: fetch them). until: last stage to run. force: do everything anew.
     verify: hash files again. dry_run: stop before the database is touched, and say what would change.
-    plate_z: robust scores within plates as a layer of the canonical matrix.
+    plate_z: robust scores within plates as a layer of the canonical matrix. pubchem: ask its service (rest), or only
+    what is on this machine (local); rest resolves the compounds anew.
     """
 
     folder: Path | None = None
@@ -85,6 +69,7 @@ class Choices:
     verify: bool = False
     dry_run: bool = False
     plate_z: bool = False
+    pubchem: Way = "local"
 
 
 def load_source(
@@ -110,7 +95,8 @@ def load_source(
         engine = server.engine(settings)
         with engine.connect() as connection:
             require_loader(connection)
-        return [_Run(source, key, settings, choices, engine, reporter or Silent(), pubchem).load() for key in chosen]
+        asked = pubchem or lookup(settings, choices.pubchem)
+        return [_Run(source, key, settings, choices, engine, reporter or Silent(), asked).load() for key in chosen]
 
 
 @dataclass
@@ -123,10 +109,10 @@ class _Run:
     choices: Choices
     engine: Engine
     reporter: Reporter
-    pubchem: Lookup | None
+    pubchem: Lookup
     entries: list[Entry] = field(default_factory=list)
     located: dict[str, files.Located] = field(default_factory=dict)
-    genes_release: tuple[str, str] | None = None
+    releases: list[tuple[str, str] | None] = field(default_factory=list)
 
     def load(self) -> dict[str, Any]:
         """Run the stages that are not done; the ledger tells of those that did work."""
@@ -173,10 +159,10 @@ class _Run:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Of everything that decides the samples: inputs, declaration, gene vocabulary, code of the stage."""
+        """Of everything that decides the samples: inputs, declaration, vocabularies, code of the stage."""
         declared = hashlib.sha256(registry.declaration(self.source).read_bytes()).hexdigest()
         inputs = sorted((key, file.sha256) for key, file in self.located.items())
-        return _digest([self.dataset, inputs, declared, self.genes_release, transform.VERSION, chem.RULE_VERSION])
+        return _digest([self.dataset, inputs, declared, self.releases, transform.VERSION, chem.RULE_VERSION])
 
     @cached_property
     def effects_fingerprint(self) -> str:
@@ -212,7 +198,7 @@ class _Run:
                 progress=self.reporter.progress,
             )
             with self.engine.connect() as connection:
-                self.genes_release = vocabulary.current(connection, vocabulary.GENES)
+                self.releases = [vocabulary.current(connection, kind) for kind in vocabulary.DECIDING]
             entry.rows_in = entry.rows_out = len(self.located)
         n_bytes = sum(file.n_bytes for file in self.located.values())
         self.reporter.stage("extract", f"{len(self.located)} files, {n_bytes / 1e6:,.1f} MB, hashes checked")
@@ -260,7 +246,7 @@ class _Run:
 
     def _validate(self, samples: pd.DataFrame) -> rows.Tables:
         done = self.folder / "validate.json"
-        if done.is_file():
+        if done.is_file() and self.choices.pubchem != "rest":
             self.reporter.stage("validate", "done before")
             return artefacts.read_tables(self.folder)
         with self._stage("validate") as entry:
@@ -268,7 +254,7 @@ class _Run:
             unknown = unknown_compounds(self.source, opened, samples)
             validate.check(f"Dataset '{self.dataset}'", samples, self.source.assay.readout, unknown)
             compounds, annotations = source_compounds(self.source, opened, samples, self.pubchem, self.settings.workers)
-            tables = rows.dataset_tables(self.source, self.dataset, samples, compounds, annotations)
+            tables = rows.dataset_tables(self.source, self.dataset, samples, compounds, annotations, self._cells())
             tables["dataset"]["is_simulated"] = self._is_simulated()
             entry.rows_in, entry.rows_out = len(samples), len(tables["sample"])
             entry.report = outcome.resolution(tables)
@@ -336,12 +322,16 @@ class _Run:
             known = vocabulary.gene_vocabulary(connection)
         return gene_mapper(self.source, opened, known)
 
+    def _cells(self) -> ContextVocabulary | None:
+        with self.engine.connect() as connection:
+            return vocabulary.cell_vocabulary(connection, self.settings)
+
     def _is_simulated(self) -> bool:
         """Simulated releases carry the truth that was planted; published ones do not."""
         return any((file.path.parent / "truth.csv").is_file() for file in self.located.values())
 
     def _is_current(self) -> bool:
-        if self.choices.force or self.choices.dry_run:
+        if self.choices.force or self.choices.dry_run or self.choices.pubchem == "rest":
             return False
         with self.engine.connect() as connection:
             row = connection.execute(

@@ -20,11 +20,17 @@ from pbdb.copytext import upsert
 from pbdb.errors import VocabularyError
 from pbdb.ids import stable_id
 from pbdb.readers.references import TABLES
+from pbdb.vocabulary_cells import cell_vocabulary
 from pbdb.vocabulary_genes import GENES, current, gene_vocabulary
 
-__all__ = ["GENES", "KINDS", "apply", "current", "gene_vocabulary", "import_files", "status", "use"]
+__all__ = [
+    "DECIDING", "GENES", "KINDS", "apply", "cell_vocabulary", "current", "gene_vocabulary", "import_files", "status",
+    "use",
+]  # fmt: skip
 
 PUBCHEM = "pubchem"
+DECIDING = (GENES, PUBCHEM)
+"""Kinds that decide what a load makes of its files; the others label what is loaded."""
 KINDS = (*genes.KINDS, *cells.KINDS, PUBCHEM, *TABLES)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +11,13 @@ from sqlalchemy import Connection, text
 from pbdb import registry
 from pbdb import vocabulary_store as store
 from pbdb.config import Settings
-from pbdb.contexts import CellPart, ContextVocabulary, build_contexts, read_cells, resolve_context
+from pbdb.contexts import CellPart, ContextVocabulary, build_contexts, context_rows, read_cells
 from pbdb.copytext import upsert
 from pbdb.errors import PbdbError, VocabularyError
-from pbdb.ids import stable_id
 from pbdb.source import Cells
 from pbdb.vocabulary_genes import Imported, current, named_after
 
 CELLOSAURUS, CELL_ONTOLOGY, CELL_NAMES = KINDS = ("cellosaurus", "cell_ontology", "cell_names")
-LABELS = (
-    "context_name", "kind", "tissue", "tissue_id", "disease", "disease_id", "organism", "sex", "development_stage",
-    "ethnicity", "donor", "parent_context", "is_problematic",
-)  # fmt: skip
 _KIND_OF_FORM = {"depmap": CELL_NAMES, "names": CELL_NAMES}
 
 
@@ -58,22 +52,6 @@ def _part(stored: store.Part, release: str | None) -> CellPart:
     return CellPart(stored.form, release, contexts, synonyms.reindex(columns=["synonym", "context"]))
 
 
-def context_rows(declared: Iterable[Cells], known: ContextVocabulary | None) -> pd.DataFrame:
-    """Rows of table `context` for declared cells: what the source states, filled in from the vocabulary.
-
-    Without a vocabulary the columns that only it can tell are left out.
-    """
-    rows = []
-    for cells in declared:
-        told = resolve_context(cells.context, known, {cells.context: cells}).attributes
-        row = {"context_id": stable_id("context", cells.context), "context": cells.context}
-        rows.append(row | {name: told.get(name) for name in LABELS} | {"problem_reason": told.get("problem")})
-    frame = pd.DataFrame(rows)
-    if known is None:
-        return frame.drop(columns=["tissue_id", "disease_id", "is_problematic", "problem_reason"], errors="ignore")
-    return frame.assign(is_problematic=[bool(row["is_problematic"]) for row in rows])
-
-
 def apply(connection: Connection, settings: Settings) -> int:
     """Label the loaded contexts anew; return how many there are.
 
@@ -97,10 +75,10 @@ def _declared(connection: Connection) -> dict[str, Cells]:
     stated: dict[str, Cells] = {}
     for source in connection.execute(text("SELECT DISTINCT source FROM core.dataset ORDER BY 1")).scalars():
         try:
-            cells = registry.get(source).contexts.values()
+            declared = registry.get(source).contexts
         except PbdbError:  # loaded from a file that is no longer registered
             continue
-        for one in cells:
+        for one in declared.values():
             stated.setdefault(one.context, one)
     return stated
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 
@@ -40,7 +40,7 @@ def show(text: str, picture: Path | None, as_json: bool) -> None:
 def _print_page(page: dict[str, Any]) -> None:
     click.echo(page["name"])
     for row in page["compounds"]:
-        facts = ((name.replace("_", " "), value) for name, value in row.items() if value is not None)
+        facts = ((name.replace("_", " "), str(value)) for name, value in row.items() if value is not None)
         click.echo()
         show_table(facts, ["compound", ""])
     for part in ("related", "sources", "aliases", "annotations", "conditions"):
@@ -95,7 +95,7 @@ def search(limit: int, as_json: bool, **chosen: str | None) -> None:
     help="Ask imported files and earlier answers only, or PubChem's service too.",
 )
 @json_option
-def resolve(path: Path, pubchem: str, as_json: bool) -> None:
+def resolve(path: Path, pubchem: Literal["local", "rest"], as_json: bool) -> None:
     """Resolve the compounds of a CSV file, and say which route decided and what was in the way.
 
     FILE has any of the columns smiles, inchikey, pubchem_cid, cas and name; other columns are ignored.

@@ -85,6 +85,14 @@ def show(source: str, as_json: bool) -> None:
 @click.option("--until", type=click.Choice(STAGES), default="effects", show_default=True, help="Last stage to run.")
 @click.option("--force", is_flag=True, help="Run every stage anew, whatever is done.")
 @click.option("--verify", is_flag=True, help="Hash all files again instead of trusting remembered hashes.")
+@click.option("--plate-z", is_flag=True, help="Add robust z-scores within plates as a layer of the sample matrix.")
+@click.option(
+    "--pubchem",
+    type=click.Choice(["local", "rest"]),
+    default="local",
+    show_default=True,
+    help="Look compounds up in imported files and earlier answers only, or ask PubChem's service too.",
+)
 @click.option("--dry-run", is_flag=True, help="Check everything, change nothing, and print what would change.")
 @json_option
 def load(source: str, folder: Path | None, as_json: bool, **chosen: Any) -> None:

@@ -105,7 +105,7 @@ def _moabox(files: Sequence[_File]) -> Reference:
     compounds = _with(files, "cmpd_sample_id", "inchi_key", "smiles", "moa").table
     targets = _with(files, "inchi_key", "gene_symbol").table
     statements = [
-        _statements(compounds, "inchi_key", {"moa": "moa"}),
+        _statements(compounds, "inchi_key", {"moa": "moa"}, ";"),
         _statements(targets, "inchi_key", {"gene_symbol": "target"}),
     ]
     listed = _compounds(compounds, {"key": "inchi_key", "smiles": "smiles", "inchikey": "inchi_key"})
