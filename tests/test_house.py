@@ -1,0 +1,240 @@
+"""The habits of the house: imports go downwards, everything has words, packages and commands are complete."""
+
+from __future__ import annotations
+
+import ast
+import re
+import tomllib
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import click
+import pytest
+from alembic.script import ScriptDirectory
+
+from pbdb import schema
+from pbdb.cli import COMMANDS, pbdb
+from pbdb.models import Base
+
+ROOT = Path(__file__).resolve().parents[1]
+SOURCE = ROOT / "src" / "pbdb"
+
+# Each line may import itself and the lines above; nothing may import in a circle.
+LAYERS = (
+    "errors config",
+    "ids units shipped reporter compound_text models source troubles",
+    "processes postgres connections embedded_settings embedded_data embedded server locks backup_sql backup"
+    " copybinary copytext files readers simulate",
+    "chem pubchem pubchem_dump pubchem_lookup compounds compound_names source_compounds compound_table"
+    " gene_vocabulary genes gene_mapper contexts",
+    "canonical transform validate plate_scores",
+    "effects effect_table plates",
+    "matching agreement agreement_data",
+    "ground views catalog schema partitions dictionary rows stored_fit outcome artefacts replaced copyeffects"
+    " vocabulary_store vocabulary_genes vocabulary_references load",
+    "database search compound_page",
+    "registry vocabulary_cells vocabulary vocabulary_fetch ledger fits de_run further_fits run agreement_summaries"
+    " agreement_run",
+    "cli",
+)
+RANK = {name: rank for rank, line in enumerate(LAYERS) for name in line.split()}
+FORBIDDEN = {
+    "effects": {"sqlalchemy", "psycopg", "pathlib", "os", "pyarrow", "anndata", "h5py"},
+    "agreement": {"sqlalchemy", "psycopg", "pathlib", "os", "pyarrow", "h5py"},
+    "models": {"pandas", "numpy"},
+    "source": {"sqlalchemy", "psycopg"},
+}
+OF_SOURCES = {"pbdb.source", "pbdb.readers", "pbdb.errors"}
+GENERAL_WORDS = {
+    "compound_id",
+    "fingerprint",
+    "kind",
+    "n_samples",
+    "name",
+    "origin",
+    "sha256",
+    "source_compound_id",
+    "status",
+    "value",
+    "vocabulary_id",
+}
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*.py") if "__pycache__" not in path.parts)
+
+
+def _module(path: Path) -> str:
+    """Dotted name below pbdb: `effects.voom`, `models`; '' for pbdb itself."""
+    return ".".join(path.relative_to(SOURCE).with_suffix("").parts).removesuffix(".__init__").removesuffix("__init__")
+
+
+MODULES = {_module(path): path for path in _files(SOURCE)}
+
+
+def _imports(path: Path) -> Iterator[str]:
+    """Full names of everything a file imports, wherever in the file."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def _own_imports(path: Path) -> set[str]:
+    """Modules of pbdb that a file imports, as in MODULES."""
+    found = set()
+    for name in _imports(path):
+        parts = name.split(".")[1:] if name.split(".")[0] == "pbdb" else []
+        known = (".".join(parts[:end]) for end in range(len(parts), 0, -1) if ".".join(parts[:end]) in MODULES)
+        found |= {next(known, "")}
+    return found - {""}
+
+
+@pytest.mark.parametrize("module", sorted(set(MODULES) - {""}))
+def test_imports_go_downwards(module: str) -> None:
+    top = module.split(".", maxsplit=1)[0]
+    assert top in RANK, f"put module '{top}' into its line of LAYERS (tests/test_house.py)"
+    upwards = {name for name in _own_imports(MODULES[module]) if RANK[name.split(".")[0]] > RANK[top]}
+    assert upwards == set()
+
+
+def test_nothing_imports_in_a_circle() -> None:
+    graph = {module: _own_imports(path) - {module} for module, path in MODULES.items() if module}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(" imports ".join(reversed(error.args[1])))
+
+
+@pytest.mark.parametrize("package", FORBIDDEN)
+def test_layers_know_nothing_of_what_is_not_theirs(package: str) -> None:
+    for module, path in MODULES.items():
+        if module.split(".")[0] == package:
+            found = {name.split(".")[0] for name in _runtime_imports(path)} & FORBIDDEN[package]
+            assert found == set(), module
+
+
+def _runtime_imports(path: Path) -> Iterator[str]:
+    """As _imports, without what is there for type checkers only."""
+    text = re.sub(r"^if TYPE_CHECKING:\n(?:(?:    .*)?\n)+", "", path.read_text(), flags=re.M)
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+
+
+@pytest.mark.parametrize("path", _files(ROOT / "etl"), ids=lambda path: path.stem)
+def test_sources_are_declarations(path: Path) -> None:
+    own = {name for name in _runtime_imports(path) if name.split(".")[0] == "pbdb" and name != "pbdb"}
+    assert {".".join(name.split(".")[:2]) for name in own} <= OF_SOURCES
+    others = {name.split(".")[0] for name in _runtime_imports(path)} - {"pbdb"}
+    assert others & {"sqlalchemy", "psycopg", "fsspec", "requests", "urllib"} == set()
+
+
+def test_no_library_module_imports_a_source_by_name() -> None:
+    assert [module for module, path in MODULES.items() if any("pbdb.etl" in name for name in _imports(path))] == []
+
+
+def test_packages_are_the_folders() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    inside = {".".join(("pbdb", *path.parent.relative_to(SOURCE).parts)) for path in _files(SOURCE)}
+    outside = {"pbdb.etl", "pbdb.sql", "pbdb.migrations", "pbdb.migrations.versions"}
+    assert set(settings["packages"]) == inside | outside
+
+
+def test_every_table_and_column_has_words() -> None:
+    bare = [table.name for table in Base.metadata.tables.values() if not table.comment]
+    bare += [
+        f"{column.table}.{column.name}"
+        for table in Base.metadata.tables.values()
+        for column in table.columns
+        if not column.comment
+    ]
+    assert bare == []
+
+
+def test_columns_of_one_name_have_one_meaning() -> None:
+    words: dict[str, set[str | None]] = {}
+    for table in Base.metadata.tables.values():
+        for column in table.columns:
+            words.setdefault(column.name, set()).add(column.comment)
+    assert {name for name, texts in words.items() if len(texts) > 1} <= GENERAL_WORDS
+
+
+@pytest.mark.parametrize(("suffix", "word"), [("_um", "micromolar"), ("_fm", "femtomolar"), ("_h", "[Hh]ours")])
+def test_units_in_names_stand_in_the_words(suffix: str, word: str) -> None:
+    columns = [
+        column for table in Base.metadata.tables.values() for column in table.columns if column.name.endswith(suffix)
+    ]
+    assert columns
+    assert [column.name for column in columns if not re.search(word, column.comment or "")] == []
+
+
+def test_every_foreign_key_has_an_index() -> None:
+    """An index that begins with the column, or deletes of the other side would read the table from end to end."""
+    for table in Base.metadata.tables.values():
+        first = {next(iter(index.columns)).name for index in table.indexes}
+        first |= {next(iter(constraint.columns)).name for constraint in table.constraints if _is_key(constraint)}
+        missing = {column.name for column in table.columns if column.foreign_keys} - first
+        assert missing == set(), table.name
+
+
+def _is_key(constraint: object) -> bool:
+    return type(constraint).__name__ in ("PrimaryKeyConstraint", "UniqueConstraint")
+
+
+def test_revisions_make_one_line_and_import_no_model() -> None:
+    assert len(ScriptDirectory.from_config(schema.config()).get_heads()) == 1
+    for path in (ROOT / "migrations" / "versions").glob("0*.py"):
+        assert [name for name in _imports(path) if name.startswith("pbdb")] == []
+        assert "CREATE VIEW" not in path.read_text()
+
+
+def test_one_file_of_sql_is_one_object_of_its_name() -> None:
+    for path in sorted((ROOT / "sql").glob("*.sql")):
+        made = re.findall(r"^CREATE (?:VIEW|FUNCTION) pbdb\.(\w+)", path.read_text(), re.M)
+        assert made == ([] if path.name >= "900" else [path.stem.split("_", 1)[1]]), path.name
+
+
+def test_grants_name_what_they_are_for() -> None:
+    for path in [*(ROOT / "sql").glob("*.sql"), *(ROOT / "migrations" / "versions").glob("*.py")]:
+        assert not re.search(r"\bON ALL (TABLES|FUNCTIONS|SEQUENCES)\b", path.read_text()), path.name
+
+
+def _commands(command: click.Command, name: str) -> Iterator[tuple[str, click.Command]]:
+    if isinstance(command, click.Group):
+        for child in command.list_commands(click.Context(command)):
+            found = command.get_command(click.Context(command), child)
+            assert found is not None, child
+            yield from _commands(found, f"{name} {child}")
+    else:
+        yield name, command
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_commands_help_with_words_and_an_example(name: str) -> None:
+    found = pbdb.get_command(click.Context(pbdb), name)
+    assert found is not None
+    for path, command in _commands(found, f"pbdb {name}"):
+        assert command.help, path
+        assert "Example" in (command.epilog or "") and f"{path}" in (command.epilog or ""), f"{path} shows no example"
+        bare = [option.name for option in command.params if isinstance(option, click.Option) and not option.help]
+        assert bare == [], path
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_commands_are_documented(name: str) -> None:
+    found = pbdb.get_command(click.Context(pbdb), name)
+    assert found is not None
+    page = (ROOT / "docs" / "commands.md").read_text()
+    missing = [path for path, _ in _commands(found, f"pbdb {name}") if f"`{path}" not in page]
+    assert missing == [], "name them in docs/commands.md"
+
+
+def test_modules_stay_short() -> None:
+    lengths = {module: len(path.read_text().splitlines()) for module, path in MODULES.items()}
+    assert {module: length for module, length in lengths.items() if length > 400} == {}
