@@ -12,6 +12,7 @@ R would take hours, so part of its time is extrapolated, and the output says whi
 voom runs on all genes; lmFit, a loop over genes, runs on --peer-genes of them and is scaled by their number;
 contrasts run --peer-contrasts times on a fit of full size (the fitted genes, repeated) and are scaled by theirs.
 Ours is measured whole: every gene and contrast, all statistics in float64, adjusted p-values and B included.
+Elapsed seconds count; processor seconds, which other programs on the machine disturb less, are printed beside them.
 The fits of the peer's genes are compared. The last line is JSON.
 """
 
@@ -28,6 +29,7 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numba
 import numpy as np
@@ -44,8 +46,8 @@ ids <- readLines(file.path(folder, "genes.txt"))
 values <- readBin(file.path(folder, "counts.bin"), "integer", length(ids) * nrow(sheet))
 counts <- matrix(values, length(ids), nrow(sheet), dimnames = list(ids, NULL))
 spent <- function(step, code) {
-  took <- system.time(code)[["elapsed"]]
-  cat("seconds", step, took, "\\n")
+  took <- system.time(code)
+  cat("seconds", step, took[["elapsed"]], took[["user.self"]] + took[["sys.self"]], "\\n")
 }
 cond <- factor(sheet$condition); plate <- factor(sheet$plate)
 spent("filter", {
@@ -66,11 +68,18 @@ spent("contrasts", for (name in treated) {
   one <- eBayes(contrasts.fit(whole, contrast), robust = TRUE)
   tables[[name]] <- topTable(one, number = Inf, sort.by = "none", confint = TRUE)
 })
-cat("seconds kept", nrow(v), "\\n")
+cat("seconds kept", nrow(v), nrow(v), "\\n")
 effect <- fit$coefficients[, treated, drop = FALSE] - fit$coefficients[, "condvehicle"]
 colnames(effect) <- sub("^cond", "", treated)
 write.csv(data.frame(gene = rownames(fit), sigma = fit$sigma, effect), file.path(folder, "peer.csv"), row.names = FALSE)
 """
+
+
+class Seconds(NamedTuple):
+    """Time of a step: on the clock, and of all processors together."""
+
+    elapsed: float
+    processor: float
 
 
 @dataclass(frozen=True)
@@ -103,20 +112,20 @@ def simulate(samples: int, conditions: int, plates: int, genes: int, seed: int =
     return Batch(sheet, random.poisson(library[:, None] * level * noise).astype(np.int32))
 
 
-def run_ours(batch: Batch) -> tuple[effects.Fit, float]:
-    """Fit, and compute every statistic of every contrast; return the fit and the seconds it all took."""
-    start = time.perf_counter()
+def run_ours(batch: Batch) -> tuple[effects.Fit, Seconds]:
+    """Fit, and compute every statistic of every contrast; return the fit and the time it all took."""
+    start = Seconds(time.perf_counter(), time.process_time())
     sheet = batch.sheet
     design = effects.build_design(sheet["condition"], sheet["is_control"], plate=sheet["plate"])
     fit = effects.prepare(batch.counts, design, effects.Options(span=0.5, filter="limma"))
     checked = sum(int(np.isfinite(block.p_adj_fit).sum()) for block in effects.complete(fit))
-    seconds = time.perf_counter() - start
+    seconds = Seconds(time.perf_counter() - start.elapsed, time.process_time() - start.processor)
     assert checked == len(fit.genes) * len(fit.effects)
     return fit, seconds
 
 
-def run_peer(batch: Batch, genes: int, contrasts: int, folder: Path) -> tuple[dict[str, float], pd.DataFrame]:
-    """Run the recipe in R; return seconds of its steps as measured (and genes `kept`), and its fits."""
+def run_peer(batch: Batch, genes: int, contrasts: int, folder: Path) -> tuple[dict[str, Seconds], pd.DataFrame]:
+    """Run the recipe in R; return the time of its steps as measured (and genes `kept`), and its fits."""
     batch.sheet.to_csv(folder / "sheet.csv", index=False)
     (folder / "genes.txt").write_text("".join(f"G{g}\n" for g in range(batch.counts.shape[1])))
     batch.counts.tofile(folder / "counts.bin")  # samples x genes by rows is genes x samples by columns
@@ -126,7 +135,9 @@ def run_peer(batch: Batch, genes: int, contrasts: int, folder: Path) -> tuple[di
     if done.returncode:
         raise SystemExit(f"R failed:\n{done.stderr}")
     lines = [line.split() for line in done.stdout.splitlines() if line.startswith("seconds")]
-    return {step: float(value) for _, step, value in lines}, pd.read_csv(folder / "peer.csv", index_col="gene")
+    return {step: Seconds(float(a), float(b)) for _, step, a, b in lines}, pd.read_csv(
+        folder / "peer.csv", index_col="gene"
+    )
 
 
 def has_peer() -> bool:
@@ -137,17 +148,18 @@ def has_peer() -> bool:
     return subprocess.run(["Rscript", "--vanilla", "-e", asked], check=False).returncode == 0
 
 
-def whole_peer(seconds: dict[str, float], genes: int, contrasts: int, all_contrasts: int) -> float:
+def whole_peer(seconds: dict[str, Seconds], genes: int, contrasts: int, all_contrasts: int) -> Seconds:
     """Add up R's steps, the shortened ones scaled to all genes and contrasts; print how."""
-    kept = seconds["kept"]
+    kept = seconds["kept"].elapsed
     scale = {"lmfit": kept / min(genes, kept), "contrasts": all_contrasts / contrasts}
-    total = 0.0
+    elapsed = processor = 0.0
     for step in ("filter", "tmm", "voom", "lmfit", "contrasts"):
-        own = seconds[step] * scale.get(step, 1.0)
-        note = f" ({seconds[step]:.1f} s measured x {scale[step]:.4g})" if scale.get(step, 1) != 1 else ""
-        print(f"  R {step:10s}{own:10.1f} s{note}", flush=True)
-        total += own
-    return total
+        factor, own = scale.get(step, 1.0), seconds[step]
+        note = f" ({own.elapsed:.1f} s measured x {factor:.4g})" if factor != 1 else ""
+        print(f"  R {step:10s}{own.elapsed * factor:10.1f} s{note}", flush=True)
+        elapsed += own.elapsed * factor
+        processor += own.processor * factor
+    return Seconds(elapsed, processor)
 
 
 def compare(fit: effects.Fit, theirs: pd.DataFrame) -> dict[str, float]:
@@ -184,24 +196,27 @@ def main() -> None:
     print(f"compile: {time.perf_counter() - start:.1f} s (cached between processes)", flush=True)
     batch = simulate(args.samples, args.conditions, args.plates, args.genes)
     runs = [run_ours(batch) for _ in range(args.repeat)]
-    fit, ours = runs[0][0], float(np.median([seconds for _, seconds in runs]))
+    fit = runs[0][0]
+    ours = Seconds(*np.median([seconds for _, seconds in runs], axis=0).tolist())
     steps = ", ".join(f"{step} {seconds:.2f}" for step, seconds in fit.report()["seconds"].items())
-    print(f"ours: {ours:.2f} s, median of {args.repeat} (first run: {steps})", flush=True)
+    print(f"ours: {ours.elapsed:.2f} s, median of {args.repeat} (first run: {steps})", flush=True)
     rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     peer = measure_peer(batch, args, fit) if has_peer() else None
     if peer is None:
         print("Rscript with edgeR, limma and statmod is not here: no peer, no ratio.")
-    print(json.dumps(result(args, ours, peer, rss)))
+    else:
+        times = peer.processor / ours.processor
+        print(f"processor seconds: ours {ours.processor:.2f}, R {peer.processor:.0f}: {times:.0f} times")
+    print(json.dumps(result(args, ours.elapsed, peer and peer.elapsed, rss)))
 
 
-def measure_peer(batch: Batch, args: argparse.Namespace, fit: effects.Fit) -> float:
-    """Run R and return its seconds for the whole batch."""
+def measure_peer(batch: Batch, args: argparse.Namespace, fit: effects.Fit) -> Seconds:
+    """Run R and return its time for the whole batch."""
     with tempfile.TemporaryDirectory() as name:
         seconds, theirs = run_peer(batch, args.peer_genes, args.peer_contrasts, Path(name))
     total = whole_peer(seconds, args.peer_genes, args.peer_contrasts, args.conditions - 1)
-    different = compare(fit, theirs)
-    print(f"peer: {total:.0f} s; largest relative differences: {different}", flush=True)
-    assert seconds["kept"] == len(fit.genes)
+    print(f"peer: {total.elapsed:.0f} s; largest relative differences: {compare(fit, theirs)}", flush=True)
+    assert seconds["kept"].elapsed == len(fit.genes)
     return total
 
 

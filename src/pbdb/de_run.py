@@ -32,13 +32,11 @@ from pbdb.effects import (
     complete,
     enough_cells,
     prepare,
+    tested_genes,
 )
 from pbdb.effects import deseq2 as wald
 from pbdb.effects.adjust import adjust
 from pbdb.effects.design import Mode
-from pbdb.effects.matrix import wrap
-from pbdb.effects.normalise import keep_genes
-from pbdb.effects.shared import share
 from pbdb.effects.voom import choose_span
 from pbdb.errors import ConfigError, DataError, DesignError
 from pbdb.plates import Batching, Group, Plates
@@ -46,6 +44,7 @@ from pbdb.plates import Batching, Group, Plates
 Mask = npt.NDArray[np.bool_]
 Progress = Callable[[str, int, int | None], None]
 FILE_ABOVE_VALUES = 2**24
+NO_GENE = "no_gene"
 
 
 @dataclass(frozen=True)
@@ -117,22 +116,23 @@ def run(
             _run_group(_job(experiment, group, choices), table, progress, out.parent)
             for group in plates.groups(experiment, choices.batching)
         ]
-    report = {
+        _refuse_untested(fits)
+    seconds = {"read": round(read - start, 3), "fit_and_write": round(time.perf_counter() - read, 3)}
+    files = {"matrix": str(matrix), "samples": str(sheet), "out": str(out)}
+    report = files | _report(experiment, choices) | {"rows": table.n_rows, "seconds": seconds, "fits": fits}
+    if report_to:
+        report_to.write_text(json.dumps(report, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    return report
+
+
+def _report(experiment: Plates, choices: Choices) -> dict[str, Any]:
+    return {
         "pbdb": __version__,
-        "matrix": str(matrix),
-        "samples": str(sheet),
-        "out": str(out),
         "choices": choices.as_dict(),
         "n_samples": len(experiment.sheet),
         "n_genes": len(experiment.genes),
         "ignored_columns": list(experiment.ignored),
-        "rows": table.n_rows,
-        "seconds": {"read": round(read - start, 3), "fit_and_write": round(time.perf_counter() - read, 3)},
-        "fits": fits,
     }
-    if report_to:
-        report_to.write_text(json.dumps(report, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    return report
 
 
 def _settled(choices: Choices) -> Choices:
@@ -185,10 +185,18 @@ def _run_group(job: _Job, table: EffectTable, progress: Progress, scratch: Path)
     effects = _effects(job, design)
     try:
         report = _write(job, design, effects, table, progress, scratch)
-    except DataError as problem:
-        raise DataError(f"In the fit of {job.group.label}: {problem}") from None
+    except DesignError as problem:
+        effects.loc[effects["status"] == OK, "status"] = NO_GENE
+        report = {"problem": str(problem)}
     table.add_without_numbers(effects[(effects["status"] != OK) & ~effects["padded"]])
     return _facts(job, effects, design) | report
+
+
+def _refuse_untested(fits: list[dict[str, Any]]) -> None:
+    """Refuse an experiment in which no fit has a gene to test."""
+    statuses = {status for fit in fits for status in fit["effects"]}
+    if NO_GENE in statuses and OK not in statuses:
+        raise DesignError(next(fit["problem"] for fit in fits if NO_GENE in fit["effects"]))
 
 
 def _design(job: _Job) -> Design:
@@ -270,18 +278,17 @@ def _write_deseq2(
 ) -> dict[str, Any]:
     """Fit every effect by itself and write them together; effects DESeq2 cannot fit get their status."""
     start = time.perf_counter()
-    matrix, rule = wrap(job.values, "counts"), job.choices.options.filter
-    kept = keep_genes(matrix, share(design), matrix.totals()[design.samples], rule)
+    genes = tested_genes(job.values, design, job.choices.options)
     fitted: list[wald.Wald] = []
-    for one in wald.run(matrix, design, kept.genes, threads=job.choices.options.threads or 1):
+    for one in wald.run(job.values, design, genes, threads=job.choices.options.threads or 1):
         effects.loc[one.effect, "status"] = one.status
         if one.status == OK and not effects.at[one.effect, "padded"]:
             fitted.append(one)
         progress(job.group.label, len(fitted), len(design.ok))
     if fitted:
-        table.add(effects.iloc[[one.effect for one in fitted]], _deseq2_values(fitted, job.genes[kept.genes]))
+        table.add(effects.iloc[[one.effect for one in fitted]], _deseq2_values(fitted, job.genes[genes]))
     seconds = {"effects": round(time.perf_counter() - start, 3)}
-    return {"method": "deseq2", "filter": kept.rule, "seconds": seconds} | _genes(job, kept.genes)
+    return {"method": "deseq2", "filter": job.choices.options.filter, "seconds": seconds} | _genes(job, genes)
 
 
 def _deseq2_values(fitted: list[wald.Wald], genes: npt.NDArray[np.object_]) -> Values:

@@ -170,6 +170,16 @@ def test_a_context_without_vehicle_keeps_its_conditions(tmp_path: Path):
     assert "no vehicle" in plate.report(tmp_path)["fits"][1]["problem"]
 
 
+def test_a_context_without_a_gene_to_test_keeps_its_conditions(tmp_path: Path):
+    first, second = plate.sheet().assign(context="deep"), plate.sheet().assign(context="shallow")
+    second["sample_id"] = "B" + second.sample_id
+    shallow = plate.counts(second).clip(upper=1)
+    table = pd.concat([plate.counts(first), shallow], axis=1)
+    found = plate.run(tmp_path, table, pd.concat([first, second], ignore_index=True))
+    assert found[found.context == "deep"].status.eq("ok").all()
+    assert found[found.context == "shallow"].status.tolist() == ["no_gene", "no_gene"]
+
+
 def test_without_residual_degrees_of_freedom_no_number_is_shown(tmp_path: Path):
     samples = plate.sheet(("A",), wells=1).drop(index=range(1, 8)).assign(plate="P1")
     found = plate.run(tmp_path, plate.counts(samples), samples)

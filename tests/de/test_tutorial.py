@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from de import plate
 
 from pbdb.cli import pbdb
+from pbdb.de_run import NO_GENE
 from pbdb.effects import CONFOUNDED, NO_DOSE, NO_RESIDUAL_DF, NO_SAMPLE, NO_VEHICLE
 from pbdb.effects.deseq2 import NOT_FITTED
 
@@ -44,4 +45,4 @@ def test_the_tutorial_names_every_column_and_status(page: str, tmp_path: Path):
     found = plate.run(tmp_path, plate.counts(samples), samples, "--mode", "replicate")
     words = set(re.findall(r"`(\w+)`", page))
     assert set(found.columns) - {"condition", "gene", "status"} <= words
-    assert {CONFOUNDED, NO_DOSE, NO_RESIDUAL_DF, NO_SAMPLE, NO_VEHICLE, NOT_FITTED} <= words
+    assert {CONFOUNDED, NO_DOSE, NO_RESIDUAL_DF, NO_SAMPLE, NO_VEHICLE, NO_GENE, NOT_FITTED} <= words
