@@ -1274,7 +1274,7 @@ def upgrade() -> None:
             comment="Moderated t of the 978 landmarks in landmark_index order, clipped to +-50, 0 where untested",
         ),
         sa.CheckConstraint(
-            "status IN ('ok', 'no_vehicle', 'confounded_with_plate', 'no_sample', 'no_residual_df', 'no_dose', 'not_fitted')",
+            "status IN ('ok', 'no_vehicle', 'confounded_with_plate', 'no_sample', 'no_residual_df', 'no_dose', 'not_fitted', 'no_gene')",
             name=op.f("ck_effect_status"),
         ),
         sa.ForeignKeyConstraint(["condition_id"], ["core.condition.condition_id"], name=op.f("fk_effect_condition_id")),

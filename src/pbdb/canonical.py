@@ -123,7 +123,29 @@ def read_rows(path: Path, rows: npt.NDArray[np.intp]) -> sp.csr_matrix | npt.NDA
     """Read some samples (ascending positions): CSR of int32 counts, or dense float32 intensities."""
     with h5py.File(path) as file:
         matrix = file["X"]
-        return _dense_rows(matrix, rows) if isinstance(matrix, h5py.Dataset) else _sparse_rows(matrix, rows)
+        if isinstance(matrix, h5py.Dataset):
+            return _dense_rows(matrix, rows)
+        return sp.vstack([sp.csr_matrix((0, int(matrix.attrs["shape"][1])), dtype=np.int32), *count_chunks(path, rows)])
+
+
+def is_dense(path: Path) -> bool:
+    """Whether a canonical file holds intensities."""
+    with h5py.File(path) as file:
+        return isinstance(file["X"], h5py.Dataset)
+
+
+def count_chunks(path: Path, rows: npt.NDArray[np.intp]) -> Iterator[sp.csr_matrix]:
+    """Read the counts of some samples (ascending positions) as CSR, a few thousand samples at a time."""
+    with h5py.File(path) as file:
+        group = file["X"]
+        indptr, n_genes = group["indptr"][:], int(group.attrs["shape"][1])
+        for some in _stretches(rows):
+            low, high = indptr[rows[some][0]], indptr[rows[some][-1] + 1]
+            lengths = np.diff(indptr)[rows[some]]
+            wanted = _ranges(indptr[rows[some]] - low, lengths)
+            ends = np.concatenate(([0], np.cumsum(lengths)))
+            values = (group["data"][low:high][wanted], group["indices"][low:high][wanted], ends)
+            yield sp.csr_matrix(values, (len(lengths), n_genes))
 
 
 def _dense_rows(matrix: h5py.Dataset, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.float32]:
@@ -138,21 +160,6 @@ def _stretches(rows: npt.NDArray[np.intp]) -> Iterator[slice]:
     """Slices of wanted rows that lie within ROWS_PER_CHUNK rows of the file, however far apart they are."""
     _, starts = np.unique(rows // ROWS_PER_CHUNK, return_index=True)
     return (slice(first, last) for first, last in pairwise([*starts.tolist(), len(rows)]))
-
-
-def _sparse_rows(group: h5py.Group, rows: npt.NDArray[np.intp]) -> sp.csr_matrix:
-    """Fill arrays of the final size, so that no second copy of the values ever exists."""
-    indptr = group["indptr"][:]
-    lengths = np.diff(indptr)[rows]
-    ends = np.concatenate(([0], np.cumsum(lengths)))
-    found = {name: np.empty(ends[-1], dtype=np.int32) for name in ("data", "indices")}
-    for some in _stretches(rows):
-        low, high = indptr[rows[some][0]], indptr[rows[some][-1] + 1]
-        wanted = _ranges(indptr[rows[some]] - low, lengths[some])
-        for name, values in found.items():
-            values[ends[some.start] : ends[some.stop]] = group[name][low:high][wanted]
-    shape = (len(rows), int(group.attrs["shape"][1]))
-    return sp.csr_matrix((found["data"], found["indices"], ends), shape)
 
 
 def _ranges(starts: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

@@ -30,7 +30,7 @@ from pbdb.effects import (
     prepare,
 )
 from pbdb.effects.batching import published_batches
-from pbdb.effects.matrix import wrap
+from pbdb.effects.matrix import gather, wrap
 from pbdb.effects.normalise import keep_genes
 from pbdb.effects.shared import share
 from pbdb.errors import DesignError
@@ -39,6 +39,7 @@ from pbdb.stored_fit import BY_EFFECT, BY_GENE, COUNTED, GENE_FACTS, StoredFit, 
 
 VERSION = 1
 PADDED = "padded"
+NO_GENE = "no_gene"
 FDR = 0.05
 Ints = npt.NDArray[np.int64]
 Progress = Callable[[str, int, int], None]
@@ -162,15 +163,26 @@ def _fit_group(
     try:
         design = _design(group, keep, choices)
     except DesignError:
-        return _write_unestimated(stored, group, choices, len(gene_keys))
+        return _write_unestimated(stored, group, choices, len(gene_keys), NO_VEHICLE)
     found = design.effects
     if group.padded:
         padded = np.isin(found.condition, list(group.padded))
         design = replace(design, effects=replace(found, status=np.where(padded, PADDED, found.status)))
-    values = canonical.read_rows(matrix, group.rows[keep].index.to_numpy())
+    values = _values(matrix, group.rows[keep].index.to_numpy())
     if choices.deseq2:
         return _write_deseq2(stored, group, choices, values, design, gene_keys, progress)
-    return _write(stored, group, choices, prepare(values, design, choices.options), gene_keys, progress)
+    try:
+        fit = prepare(values, design, choices.options)
+    except DesignError:
+        return _write_unestimated(stored, group, choices, len(gene_keys), NO_GENE)
+    return _write(stored, group, choices, fit, gene_keys, progress)
+
+
+def _values(matrix: Path, rows: npt.NDArray[np.intp]) -> Any:
+    """The samples of a fit in the form that takes least memory: counts by gene, or dense intensities."""
+    if canonical.is_dense(matrix):
+        return canonical.read_rows(matrix, rows)
+    return gather(lambda: canonical.count_chunks(matrix, rows))
 
 
 def _kept(group: _Group, choices: FitOptions) -> npt.NDArray[np.bool_]:
@@ -370,12 +382,12 @@ def _facts(group: _Group, choices: FitOptions, design: Design | None, report: di
     }
 
 
-def _write_unestimated(stored: StoredFit, group: _Group, choices: FitOptions, n_genes: int) -> StoredFit:
-    """A context without vehicle or without treated samples: every condition is a row with its reason."""
+def _write_unestimated(stored: StoredFit, group: _Group, choices: FitOptions, n_genes: int, reason: str) -> StoredFit:
+    """A context without vehicle, treated samples or expressed genes: every condition is a row with its reason."""
     effects = _with_ids(stored, _left_out(group))
     kept = group.rows[_kept(group, choices)]
     treated = set(kept.loc[~kept["is_vehicle"], "condition_id"])
-    effects.loc[effects["condition_id"].isin(treated), "status"] = NO_VEHICLE
+    effects.loc[effects["condition_id"].isin(treated), "status"] = reason
     _with_counts(effects, None).to_parquet(stored.folder / "effects.parquet")
     np.save(stored.folder / "gene_keys.npy", np.empty(0, dtype=np.int32))
     for name in GENE_FACTS:

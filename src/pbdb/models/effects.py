@@ -37,6 +37,7 @@ STATUSES = (
     "no_residual_df",
     "no_dose",
     "not_fitted",
+    "no_gene",
 )
 ROLES = ("treated", "vehicle")
 
