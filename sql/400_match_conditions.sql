@@ -13,12 +13,9 @@ BEGIN ATOMIC
     WITH level_key AS MATERIALIZED (
         SELECT k.compound_id, k.key, dense_rank() OVER (ORDER BY k.key) AS key_no
         FROM (
-            SELECT o.compound_id, CASE level
-                WHEN 'inchikey' THEN o.inchikey
-                WHEN 'parent_inchikey' THEN coalesce(o.parent_inchikey, o.inchikey)
-                WHEN 'skeleton' THEN coalesce(o.skeleton, left(o.inchikey, 14))
-                WHEN 'pubchem_cid' THEN o.pubchem_cid::text
-            END COLLATE "C" AS key
+            SELECT o.compound_id, pbdb.compound_key(
+                level, o.inchikey, o.parent_inchikey, o.skeleton, o.pubchem_cid
+            ) COLLATE "C" AS key
             FROM core.compound o
         ) k
         WHERE k.key IS NOT NULL

@@ -46,7 +46,7 @@ def test_peers_are_of_the_own_and_the_other_pool_and_never_of_the_compound(world
         rho = spearman(x, y)
         result = found["spearman_t"]
         assert result.score[row] == pytest.approx(rho) and result.n[row] == GENES
-        for summary, peers in ((result.source_peers, source), (result.target_peers, target)):
+        for summary, peers in ((result.source.peers, source), (result.target.peers, target)):
             assert summary.mean[row] == pytest.approx(np.mean([np.mean(one) for one in peers]))
             assert summary.sd[row] == pytest.approx(np.mean([np.std(one, ddof=1) for one in peers]))
             assert summary.n[row] == sum(map(len, peers))
@@ -59,8 +59,8 @@ def test_centroids_of_the_own_and_the_other_side(world: tuple) -> None:
     for row in range(3):
         x, y, ca, cb = (s[row] for s in (a.own.log2_fc, b.own.log2_fc, a.centroid.log2_fc, b.centroid.log2_fc))
         result = found["pearson_log2_fc"]
-        assert result.source_centroid[row] == pytest.approx((np.corrcoef(x, ca)[0, 1] + np.corrcoef(y, cb)[0, 1]) / 2)
-        assert result.target_centroid[row] == pytest.approx((np.corrcoef(x, cb)[0, 1] + np.corrcoef(y, ca)[0, 1]) / 2)
+        assert result.source.centroid[row] == pytest.approx((np.corrcoef(x, ca)[0, 1] + np.corrcoef(y, cb)[0, 1]) / 2)
+        assert result.target.centroid[row] == pytest.approx((np.corrcoef(x, cb)[0, 1] + np.corrcoef(y, ca)[0, 1]) / 2)
 
 
 def test_restricted_statistics_use_each_sides_own_genes(world: tuple) -> None:
@@ -72,7 +72,7 @@ def test_restricted_statistics_use_each_sides_own_genes(world: tuple) -> None:
         assert sides == pytest.approx(rho) and found["deg_spearman"].score[row] == pytest.approx(np.mean(rho))
         mask = a.own.significant[row]
         centroid = spearman(x[mask], b.centroid.log2_fc[row][mask])
-        assert found["deg_spearman_a"].target_centroid[row] == pytest.approx(centroid)
+        assert found["deg_spearman_a"].target.centroid[row] == pytest.approx(centroid)
         assert found["deg_spearman_a"].n[row] == mask.sum()
 
 
@@ -83,17 +83,19 @@ def test_direction_compares_like_with_like_except_as_published(world: tuple) -> 
         masks = a.own.significant[row], b.own.significant[row]
         assert found["direction_both"].score[row] == pytest.approx(same[masks[0] & masks[1]].mean())
         assert found["direction"].score[row] == pytest.approx(np.mean([same[mask].mean() for mask in masks]))
-        for name in ("source_centroid", "target_centroid"):
-            assert getattr(found["direction_both"], name)[row] == getattr(found["direction"], name)[row]
+        for name in ("source", "target"):
+            assert (
+                getattr(found["direction_both"], name).centroid[row] == getattr(found["direction"], name).centroid[row]
+            )
 
 
 def test_statistics_of_gene_lists_have_no_centroid_but_peers(world: tuple) -> None:
     found = world[2]
     for name in ("jaccard", "overlap_50"):
-        assert np.isnan(found[name].source_centroid).all() and np.isnan(found[name].target_centroid).all()
-    assert np.isfinite(found["jaccard"].source_peers.percentile).all()
+        assert np.isnan(found[name].source.centroid).all() and np.isnan(found[name].target.centroid).all()
+    assert np.isfinite(found["jaccard"].source.peers.percentile).all()
     assert np.isnan(found["overlap_100"].score).all()
-    assert np.isfinite(found["signed_overlap_50"].source_centroid).all()
+    assert np.isfinite(found["signed_overlap_50"].source.centroid).all()
 
 
 def test_sides_may_change_places(world: tuple) -> None:
@@ -102,11 +104,11 @@ def test_sides_may_change_places(world: tuple) -> None:
     for name, result in found.items():
         partner = turned[name[:-1] + {"a": "b", "b": "a"}[name[-1]]] if name[-2:] in ("_a", "_b") else turned[name]
         assert result.score == pytest.approx(partner.score, nan_ok=True)
-        assert result.source_peers.mean == pytest.approx(partner.source_peers.mean, nan_ok=True)
-        assert result.target_centroid == pytest.approx(partner.target_centroid, nan_ok=True)
+        assert result.source.peers.mean == pytest.approx(partner.source.peers.mean, nan_ok=True)
+        assert result.target.centroid == pytest.approx(partner.target.centroid, nan_ok=True)
 
 
 def test_without_peers_statistics_stand_alone() -> None:
     a, b = side(1, []), side(2, [])
     for result in score(a, b, np.array([1, 2, 3]), CAP):
-        assert (result.source_peers.n == 0).all() and np.isnan(result.target_peers.mean).all()
+        assert (result.source.peers.n == 0).all() and np.isnan(result.target.peers.mean).all()

@@ -41,16 +41,23 @@ class Side:
 
 
 @dataclass(frozen=True)
+class Baseline:
+    """A statistic against the mean of a pool (of n_pool effects; 0 where it has no such baseline) and its peers."""
+
+    centroid: Scores
+    n_pool: Counts
+    peers: Summary
+
+
+@dataclass(frozen=True)
 class Result:
-    """One statistic for n matches: the score, the genes it rests on, and its baselines."""
+    """One statistic for n matches: the score, the genes it rests on, and its baselines of both datasets."""
 
     metric: str
     score: Scores
     n: Counts
-    source_centroid: Scores
-    target_centroid: Scores
-    source_peers: Summary
-    target_peers: Summary
+    source: Baseline
+    target: Baseline
 
 
 @dataclass(frozen=True)
@@ -61,6 +68,7 @@ class _Baselines:
     target_centroid: Scores
     source: Scores
     target: Scores
+    of_centroids: bool
 
 
 def score(a: Side, b: Side, compound: Counts, cap: int) -> Iterator[Result]:
@@ -153,6 +161,7 @@ class _Block:
             function(self.rows, self.other_centroids, True) if of_centroids else nothing,
             _padded(to_a, from_b),
             _padded(from_a, to_b),
+            of_centroids,
         )
 
     def symmetric(self, metric: str, function: Score, n: Counts, of_centroids: bool = True) -> Result:
@@ -162,27 +171,25 @@ class _Block:
 
     def of_both(self, metric: str, value: Scores, n: Counts, observed: Scores, found: _Baselines) -> Result:
         """The mean of the sides that are defined, peers judged against `observed` of each row."""
+        n_pool = (self.a.n_pool + self.b.n_pool) * found.of_centroids
         return Result(
             metric,
             value,
             n,
-            _mean(*_halves(found.source_centroid)),
-            _mean(*_halves(found.target_centroid)),
-            _mean_summary(summarise(observed, found.source)),
-            _mean_summary(summarise(observed, found.target)),
+            Baseline(_mean(*_halves(found.source_centroid)), n_pool, _mean_summary(summarise(observed, found.source))),
+            Baseline(_mean(*_halves(found.target_centroid)), n_pool, _mean_summary(summarise(observed, found.target))),
         )
 
     def of_side(self, metric: str, side: int, values: Scores, n: Counts, found: _Baselines) -> Result:
         """One side alone: 0 for a, 1 for b."""
         rows = slice(side * self.n, (side + 1) * self.n)
+        own, other = (self.a, self.b)[side], (self.b, self.a)[side]
         return Result(
             metric,
             values[rows],
             n[rows],
-            found.source_centroid[rows],
-            found.target_centroid[rows],
-            summarise(values[rows], found.source[rows]),
-            summarise(values[rows], found.target[rows]),
+            Baseline(found.source_centroid[rows], own.n_pool, summarise(values[rows], found.source[rows])),
+            Baseline(found.target_centroid[rows], other.n_pool, summarise(values[rows], found.target[rows])),
         )
 
 

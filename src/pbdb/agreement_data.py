@@ -1,0 +1,257 @@
+"""What agreement is computed from: matches with their effects, and the pools of effects their peers come from."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import psycopg
+
+from pbdb import copybinary
+from pbdb.agreement.metrics import Signatures, significant
+from pbdb.agreement.peers import enough_peers, means_of_others, peer_order
+from pbdb.agreement.population import Moments
+from pbdb.matching import Rule
+
+Connection = psycopg.Connection[Any]
+Values = npt.NDArray[np.float32]
+Ids = npt.NDArray[np.int64]
+Columns = npt.NDArray[np.intp]
+LAYERS = ("log2_fc", "se", "neg_log10_p_adj")
+BYTES_PER_BLOCK = 128 << 20
+CELLS_KEPT = 30_000_000
+SIDE_KEY = ("fit_id", "time_h", "dose_fm")
+
+
+def read_matches(connection: Connection, rule: Rule, window: float) -> pd.DataFrame:
+    """Read the matches of a rule that count in a window and have both effects; sides as columns with _a and _b."""
+    return _frame(connection, _MATCHES, {"level": rule.level, "tolerance": rule.time_tolerance_h, "window": window})
+
+
+def count_matches(connection: Connection, rule: Rule, window: float) -> dict[tuple[int, int], int]:
+    """Count the matches of a rule in a window by pair of datasets, with effects or without."""
+    found = _frame(connection, _COUNTS, {"level": rule.level, "tolerance": rule.time_tolerance_h, "window": window})
+    return {(int(a), int(b)): int(n) for a, b, n in found.itertuples(index=False, name=None)}
+
+
+def read_effects(connection: Connection, fits: list[int], level: str) -> pd.DataFrame:
+    """Read the estimated pooled effects of fits: condition, time, dose, and the compound as a key."""
+    return _frame(connection, _EFFECTS, {"fits": fits, "level": level})
+
+
+def read_genes(connection: Connection, fits: list[int]) -> dict[int, npt.NDArray[np.int32]]:
+    """Read the genes of fits, in array order."""
+    rows = connection.execute(_GENES, {"fits": fits}).fetchall()
+    return {int(fit): np.array(keys, dtype=np.int32) for fit, keys in rows}
+
+
+def read_context_genes(connection: Connection, context_id: int) -> npt.NDArray[np.int32]:
+    """Read the genes that every default fit of a context tests, sorted."""
+    rows = connection.execute(_CONTEXT_GENES, {"context_id": context_id}).fetchall()
+    sets = [np.array(keys, dtype=np.int32) for (keys,) in rows]
+    shared = sets[0]
+    for keys in sets[1:]:
+        shared = np.intersect1d(shared, keys)
+    return np.sort(shared)
+
+
+def read_arrays(connection: Connection, dataset_id: int, effects: Ids, n_genes: int) -> Iterator[tuple[slice, Any]]:
+    """Read the arrays of effects in blocks: log2_fc, se, neg_log10_p_adj, each rows x genes, by ascending id.
+
+    effects: sorted ids. Yields the rows of each block and its three matrices.
+    """
+    empty = {name: np.empty((0, n_genes), dtype=np.float32) for name in LAYERS}
+    step = max(1, BYTES_PER_BLOCK // (8 * len(LAYERS) * max(1, n_genes)))
+    for start in range(0, len(effects), step):
+        chosen = effects[start : start + step].tolist()
+        with connection.cursor().copy(_ARRAYS, [dataset_id, chosen]) as copy:
+            block = copybinary.decode(b"".join(bytes(part) for part in copy), empty)
+        yield slice(start, start + len(chosen)), tuple(block[name]["value"].astype(np.float32) for name in LAYERS)
+
+
+@dataclass
+class Pool:
+    """The effects of one fit at one time and dose: the rows that are needed, and sums over all of them.
+
+    rows: signatures of matched compounds and of the first peers; position: where an effect stands in them; compound:
+    number of each row's compound; peers: rows in peer order. total, missing: over all n effects of the pool, for
+    log2 fold change and t.
+    """
+
+    rows: Signatures
+    position: dict[int, int]
+    compound: Ids
+    peers: Columns
+    n: int
+    total: dict[str, npt.NDArray[np.float64]]
+    missing: dict[str, Ids]
+
+    def own(self, effects: Ids, columns: Columns) -> Signatures:
+        """Signatures of some effects at some genes."""
+        return _at(self.rows, np.array([self.position[int(one)] for one in effects]), columns)
+
+    def peers_at(self, columns: Columns) -> Signatures:
+        """Signatures of the peers, in their order, at some genes."""
+        return _at(self.rows, self.peers, columns)
+
+    def centroids(self, compounds: Ids, columns: Columns) -> tuple[Signatures, Ids]:
+        """Mean of the pool without each compound (n x genes), and the number of effects averaged."""
+        own = [np.flatnonzero(self.compound == one) for one in compounds]
+        n = np.array([len(rows) for rows in own])
+        means = {}
+        for name in self.total:
+            values = (self.rows.log2_fc if name == "log2_fc" else self.rows.t)[:, columns]
+            finite = np.isfinite(values)
+            filled = np.where(finite, values, 0).astype(np.float64)
+            own_total = np.array([filled[rows].sum(axis=0) for rows in own])
+            own_missing = np.array([(~finite[rows]).sum(axis=0) for rows in own])
+            total, missing = self.total[name][columns], self.missing[name][columns]
+            means[name] = means_of_others(total, missing, self.n, own_total, own_missing, n)
+        return Signatures(means["log2_fc"], means["t"]), self.n - n
+
+
+def _at(rows: Signatures, chosen: Columns, columns: Columns) -> Signatures:
+    place = np.ix_(chosen, columns)
+    mask = None if rows.significant is None else rows.significant[place]
+    return Signatures(rows.log2_fc[place], rows.t[place], mask)
+
+
+class Pools:
+    """The pools of a context's fits, read when they are needed; the last ones used are kept."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        effects: pd.DataFrame,
+        genes: dict[int, npt.NDArray[np.int32]],
+        cap: int,
+        seed: int,
+    ):
+        self._connection, self._genes, self._cap, self._seed = connection, genes, cap, seed
+        self._effects = dict(iter(effects.groupby(list(SIDE_KEY), sort=False)))
+        self._pools: OrderedDict[Any, Pool] = OrderedDict()
+        self._peers: OrderedDict[Any, Signatures] = OrderedDict()
+
+    @cached_property
+    def numbers(self) -> dict[str, int]:
+        """A number for each compound."""
+        keys = sorted({key for rows in self._effects.values() for key in rows["compound_key"]})
+        return {key: number for number, key in enumerate(keys)}
+
+    def pool(self, key: tuple[int, float, int], matched: Ids) -> Pool:
+        """Return the pool of a fit at a time and dose; matched: all effects of it that have matches."""
+        if key not in self._pools:
+            self._pools[key] = self._read(key, matched)
+            _shrink(self._pools, lambda pool: pool.rows.log2_fc.size)
+        self._pools.move_to_end(key)
+        return self._pools[key]
+
+    def peers(self, key: tuple[int, float, int], pool: Pool, columns: Columns, genes: Any) -> Signatures:
+        """Return the peers of a pool at some genes; `genes` names them. What was computed for them is kept."""
+        if (key, genes) not in self._peers:
+            self._peers[key, genes] = pool.peers_at(columns)
+            _shrink(self._peers, lambda peers: 4 * peers.log2_fc.size)
+        self._peers.move_to_end((key, genes))
+        return self._peers[key, genes]
+
+    def _read(self, key: tuple[int, float, int], matched: Ids) -> Pool:
+        rows = self._effects[key].sort_values("effect_id")
+        ids = rows["effect_id"].to_numpy(dtype=np.int64)
+        compound = np.array([self.numbers[one] for one in rows["compound_key"]], dtype=np.int64)
+        order = peer_order(rows["condition_id"].to_numpy(dtype=np.int64), self._seed)
+        own: Ids = np.unique(compound[np.isin(ids, matched)])
+        peers = order[: enough_peers(own, compound[order], self._cap)]
+        needed = np.isin(compound, own)
+        needed[peers] = True
+        kept = np.flatnonzero(needed)
+        signatures, total, missing = self._sum_and_keep(int(rows["dataset_id"].iloc[0]), ids, kept, key[0])
+        place = np.zeros(len(ids), dtype=np.intp)
+        place[kept] = np.arange(len(kept))
+        position = {int(ids[row]): int(place[row]) for row in kept}
+        return Pool(signatures, position, compound[kept], place[peers], len(ids), total, missing)
+
+    def _sum_and_keep(self, dataset_id: int, ids: Ids, kept: Columns, fit_id: int) -> tuple[Signatures, Any, Any]:
+        n_genes = len(self._genes[fit_id])
+        shape = (len(kept), n_genes)
+        log2_fc, t, mask = np.empty(shape, np.float32), np.empty(shape, np.float32), np.empty(shape, bool)
+        total = {name: np.zeros(n_genes) for name in ("log2_fc", "t")}
+        missing = {name: np.zeros(n_genes, dtype=np.int64) for name in total}
+        for rows, (fc, se, adjusted) in read_arrays(self._connection, dataset_id, ids, n_genes):
+            statistic = _t(fc, se)
+            for name, values in (("log2_fc", fc), ("t", statistic)):
+                finite = np.isfinite(values)
+                total[name] += np.where(finite, values, 0).sum(axis=0, dtype=np.float64)
+                missing[name] += (~finite).sum(axis=0)
+            inside = (kept >= rows.start) & (kept < rows.stop)
+            here = kept[inside] - rows.start
+            log2_fc[inside], t[inside] = fc[here], statistic[here]
+            mask[inside] = significant(fc[here], adjusted[here])
+        return Signatures(log2_fc, t, mask), total, missing
+
+
+def read_moments(connection: Connection, dataset_id: int, effects: Ids, n_genes: int) -> dict[str, Moments]:
+    """Read mean and spread of each gene over effects, for log2 fold change and t."""
+    found: dict[str, Moments] = {}
+    for _, (fc, se, _) in read_arrays(connection, dataset_id, np.sort(effects), n_genes):
+        for name, values in (("log2_fc", fc), ("t", _t(fc, se))):
+            block = Moments.of(values)
+            found[name] = found[name].merged(block) if name in found else block
+    return found
+
+
+def _t(log2_fc: Values, se: Values) -> Values:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(np.where(se > 0, log2_fc / se, np.nan), dtype=np.float32)
+
+
+def _shrink(kept: OrderedDict[Any, Any], size: Any) -> None:
+    """Forget what was used longest ago until the rest is small enough; the newest stays."""
+    while len(kept) > 1 and sum(map(size, kept.values())) > CELLS_KEPT:
+        kept.popitem(last=False)
+
+
+def _frame(connection: Connection, query: str, parameters: dict[str, Any]) -> pd.DataFrame:
+    with connection.cursor() as cursor:
+        cursor.execute(query, parameters)
+        columns = [column.name for column in cursor.description or ()]
+        return pd.DataFrame(cursor.fetchall(), columns=columns)
+
+
+_RULE = "m.inchikey_level = %(level)s AND m.time_tolerance_h = %(tolerance)s AND m.from_window <= %(window)s"
+_MATCHES = f"""
+SELECT m.match_id, m.dataset_id_a, m.dataset_id_b, a.context_id, m.compound_key, m.effect_id_a, m.effect_id_b,
+    ea.fit_id AS fit_id_a, eb.fit_id AS fit_id_b, a.time_h AS time_h_a, b.time_h AS time_h_b, a.dose_fm AS dose_fm_a,
+    b.dose_fm AS dose_fm_b
+FROM core.match m
+JOIN core.condition a ON a.condition_id = m.condition_id_a
+JOIN core.condition b ON b.condition_id = m.condition_id_b
+JOIN core.effect ea ON ea.dataset_id = m.dataset_id_a AND ea.effect_id = m.effect_id_a
+JOIN core.effect eb ON eb.dataset_id = m.dataset_id_b AND eb.effect_id = m.effect_id_b
+WHERE {_RULE}
+ORDER BY a.context_id, fit_id_a, fit_id_b, time_h_a, time_h_b, dose_fm_a, dose_fm_b, m.match_id"""
+_COUNTS = f"SELECT m.dataset_id_a, m.dataset_id_b, count(*) AS n FROM core.match m WHERE {_RULE} GROUP BY 1, 2"
+_EFFECTS = """
+SELECT e.effect_id, e.dataset_id, e.fit_id, e.condition_id, c.time_h, c.dose_fm, coalesce(pbdb.compound_key(
+    %(level)s, k.inchikey, k.parent_inchikey, k.skeleton, k.pubchem_cid), 'source ' || s.source_compound_id)
+    AS compound_key
+FROM core.fit f
+JOIN core.effect e ON e.dataset_id = f.dataset_id AND e.fit_id = f.fit_id
+JOIN core.condition c ON c.condition_id = e.condition_id
+JOIN core.source_compound s ON s.source_compound_id = c.source_compound_id
+LEFT JOIN core.compound k ON k.compound_id = s.compound_id
+WHERE f.fit_id = ANY(%(fits)s) AND e.status = 'ok' AND NOT c.is_vehicle"""
+_GENES = """
+SELECT f.fit_id, h.gene_keys FROM core.fit f JOIN core.feature_set h USING (feature_set_id)
+WHERE f.fit_id = ANY(%(fits)s)"""
+_CONTEXT_GENES = """
+SELECT DISTINCT h.gene_keys FROM core.fit f JOIN core.feature_set h USING (feature_set_id)
+WHERE f.is_default AND f.context_id = %(context_id)s AND cardinality(f.effect_ids) > 0"""
+_ARRAYS = f"""
+COPY (SELECT {", ".join(f"e.{name}" for name in LAYERS)} FROM core.effect e
+WHERE e.dataset_id = %s AND e.effect_id = ANY(%s) ORDER BY e.effect_id) TO STDOUT (FORMAT binary)"""

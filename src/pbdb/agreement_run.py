@@ -1,0 +1,311 @@
+"""Agreement of all matches of a rule: computed stratum by stratum, stored at once, replacing what was there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from pbdb import agreement_data, copybinary, matching, server
+from pbdb.agreement import stratum
+from pbdb.agreement.metrics import Signatures
+from pbdb.agreement.peers import DEFAULT_CAP, SEED, peers_of
+from pbdb.agreement.population import Moments
+from pbdb.agreement.stratum import Result, Side
+from pbdb.agreement_data import SIDE_KEY, Connection, Pool, Pools
+from pbdb.agreement_summaries import summarise_matches
+from pbdb.config import Settings
+from pbdb.errors import ConfigError, DataError
+from pbdb.ids import stable_id
+from pbdb.matching import DEFAULT_WINDOW, Rule
+
+CELLS_AT_ONCE = 20_000_000
+OF_RANKS = ("spearman", "pearson", "cosine", "deg_spearman", "signed_overlap")
+PEER_FACTS = ("mean", "sd", "below", "percentile", "p")
+STRATUM = [f"{name}_{side}" for side in "ab" for name in SIDE_KEY]
+Progress = Callable[[str, int, int], None]
+PoolKey = tuple[int, float, int]
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What decides the numbers of a run; all of it stands in agreement_summary.parameters.
+
+    peers: at most so many of each pool (0: all). universe: genes both fits test (pairwise), or all default fits of
+    the context (context). population_z: z scores per gene within dataset and context before ranks and correlations.
+    """
+
+    rule: Rule = field(default_factory=Rule)
+    window: float = DEFAULT_WINDOW
+    peers: int = DEFAULT_CAP
+    universe: Literal["pairwise", "context"] = "pairwise"
+    population_z: bool = False
+    seed: int = SEED
+
+    def __post_init__(self) -> None:
+        if not self.window >= 1:
+            raise ConfigError(f"A window of {self.window} makes no sense: give a fold of dose from 1.")
+        if self.peers < 0:
+            raise ConfigError(f"{self.peers} peers make no sense: give a number from 1, or 0 for all.")
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """Everything that decides the numbers, by name."""
+        rest = {name: value for name, value in asdict(self).items() if name != "rule"}
+        return asdict(self.rule) | rest | {"alpha": 0.05, "min_shared_compounds": matching.MIN_SHARED_COMPOUNDS}
+
+
+def run(
+    settings: Settings, choices: Choices | None = None, progress: Progress = lambda what, done, total: None
+) -> dict[str, Any]:
+    """Compute the agreement of all matches of a rule in a window, with summaries; replace those of the rule.
+
+    Raises:
+        DataError: there is no match with two effects, or matches changed meanwhile.
+    """
+    chosen = choices or Choices()
+    with server.connect(settings, autocommit=True) as connection:
+        matches = agreement_data.read_matches(connection, chosen.rule, chosen.window)
+        if matches.empty:
+            raise DataError(
+                f"No match by {chosen.rule.level} within {chosen.window:g}-fold dose has two effects: load data sets"
+                " that share compounds, or run `pbdb match run`."
+            )
+        parameters = chosen.parameters | _fits(connection, matches)
+        key = stable_id("agreement parameters", json.dumps(parameters, sort_keys=True))
+        connection.execute(_STAGING)
+        done = 0
+        for context_id, rows in matches.groupby("context_id", sort=True):
+            for part in _context(connection, int(str(context_id)), rows, chosen):
+                _stage(connection, part, key)
+                done += len(part.matches)
+                progress("agreement", done, len(matches))
+        totals = agreement_data.count_matches(connection, chosen.rule, chosen.window)
+        summaries = summarise_matches(connection, chosen.rule, chosen.window, totals, parameters, key, progress)
+        _replace(connection, chosen.rule, summaries)
+    return {"matches": len(matches), "summaries": len(summaries), "parameters_id": key, "parameters": parameters}
+
+
+@dataclass(frozen=True)
+class _Part:
+    """The results of some matches of one stratum."""
+
+    matches: npt.NDArray[np.int64]
+    results: list[Result]
+    capped: npt.NDArray[np.bool_]
+
+
+def _fits(connection: Connection, matches: pd.DataFrame) -> dict[str, Any]:
+    """Which fits the effects come from: method, filter rule and parameters by dataset, and a print of their genes."""
+    fits = sorted({int(one) for side in "ab" for one in matches[f"fit_id_{side}"].unique()})
+    rows = connection.execute(_FIT_FACTS, {"fits": fits}).fetchall()
+    named = {
+        dataset: {"method": method, "filter": rule, "batching": batching} for dataset, method, rule, batching in rows
+    }
+    genes = connection.execute(_GENE_SETS, {"fits": fits}).fetchall()
+    return {"fits": named, "gene_universe_id": stable_id("gene universe", *(int(key) for (key,) in genes))}
+
+
+def _context(connection: Connection, context_id: int, matches: pd.DataFrame, chosen: Choices) -> Iterator[_Part]:
+    """Compute the matches of one context, stratum by stratum."""
+    fits = sorted({int(one) for side in "ab" for one in matches[f"fit_id_{side}"].unique()})
+    genes = agreement_data.read_genes(connection, fits)
+    effects = agreement_data.read_effects(connection, fits, chosen.rule.level)
+    pools = Pools(connection, effects, genes, chosen.peers, chosen.seed)
+    matched = np.unique(matches[["effect_id_a", "effect_id_b"]].to_numpy(dtype=np.int64))
+    allowed = agreement_data.read_context_genes(connection, context_id) if chosen.universe == "context" else None
+    moments = _Population(connection, effects, genes) if chosen.population_z else None
+    for key, rows in matches.groupby(STRATUM, sort=False):
+        ends = _ends(pools, genes, matched, allowed, *_keys(key))
+        for block in _blocks(rows, max(len(end.pool.peers) for end in ends)):
+            compound = np.array([pools.numbers[one] for one in block["compound_key"]], dtype=np.int64)
+            a = ends[0].side(block["effect_id_a"].to_numpy(dtype=np.int64), compound)
+            b = ends[1].side(block["effect_id_b"].to_numpy(dtype=np.int64), compound)
+            yield _score(block, a, b, compound, chosen, moments, ends)
+
+
+def _keys(key: Any) -> tuple[PoolKey, PoolKey]:
+    """Split the key of a stratum into those of its two pools."""
+    fit_a, time_a, dose_a, fit_b, time_b, dose_b = key
+    return (int(fit_a), float(time_a), int(dose_a)), (int(fit_b), float(time_b), int(dose_b))
+
+
+@dataclass(frozen=True)
+class _End:
+    """One side of a stratum: its pool, its peers at the shared genes, and where these stand in the fit."""
+
+    fit_id: int
+    pool: Pool
+    peers: Signatures
+    columns: npt.NDArray[np.intp]
+
+    def side(self, effects: npt.NDArray[np.int64], compound: npt.NDArray[np.int64]) -> Side:
+        """Some matches' effects with what they are compared with."""
+        distinct, back = np.unique(compound, return_inverse=True)
+        centroid, n = self.pool.centroids(distinct, self.columns)
+        own = self.pool.own(effects, self.columns)
+        return Side(own, centroid.take(back), n[back], self.peers, self.pool.compound[self.pool.peers])
+
+
+def _ends(
+    pools: Pools,
+    genes: dict[int, npt.NDArray[np.int32]],
+    matched: npt.NDArray[np.int64],
+    allowed: npt.NDArray[np.int32] | None,
+    a: PoolKey,
+    b: PoolKey,
+) -> tuple[_End, _End]:
+    at_a, at_b, common = _shared(genes[a[0]], genes[b[0]], allowed)
+
+    def end(key: PoolKey, columns: npt.NDArray[np.intp]) -> _End:
+        pool = pools.pool(key, matched)
+        return _End(key[0], pool, pools.peers(key, pool, columns, common), columns)
+
+    return end(a, at_a), end(b, at_b)
+
+
+def _shared(
+    genes_a: npt.NDArray[np.int32], genes_b: npt.NDArray[np.int32], allowed: npt.NDArray[np.int32] | None
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], bytes]:
+    """Where the shared genes stand on both sides, and the genes as bytes."""
+    common, at_a, at_b = np.intersect1d(genes_a, genes_b, return_indices=True)
+    if allowed is not None:
+        kept = np.isin(common, allowed)
+        common, at_a, at_b = common[kept], at_a[kept], at_b[kept]
+    return at_a, at_b, common.tobytes()
+
+
+def _blocks(rows: pd.DataFrame, n_peers: int) -> Iterator[pd.DataFrame]:
+    """So many matches at once that their scores against all peers fit into memory."""
+    step = max(1, CELLS_AT_ONCE // (2 * max(1, n_peers)))
+    return (rows.iloc[start : start + step] for start in range(0, len(rows), step))
+
+
+def _score(
+    block: pd.DataFrame,
+    a: Side,
+    b: Side,
+    compound: npt.NDArray[np.int64],
+    chosen: Choices,
+    moments: _Population | None,
+    ends: tuple[_End, _End],
+) -> _Part:
+    results = list(stratum.score(a, b, compound, chosen.peers))
+    if moments is not None:
+        scaled = [moments.scaled(side, end.fit_id, end.columns) for side, end in zip((a, b), ends, strict=True)]
+        of_z = {found.metric: found for found in stratum.score(scaled[0], scaled[1], compound, chosen.peers)}
+        results = [of_z[one.metric] if one.metric.startswith(OF_RANKS) else one for one in results]
+    used = [peers_of(compound, side.peer_compound, chosen.peers).sum(axis=1) for side in (a, b)]
+    capped = (used[0] < a.n_pool) | (used[1] < b.n_pool)
+    return _Part(block["match_id"].to_numpy(dtype=np.int64), results, capped)
+
+
+class _Population:
+    """Mean and spread of each gene over all effects of a fit, read once."""
+
+    def __init__(self, connection: Connection, effects: pd.DataFrame, genes: dict[int, npt.NDArray[np.int32]]):
+        self._connection, self._effects, self._genes = connection, effects, genes
+        self._moments: dict[int, dict[str, Moments]] = {}
+
+    def scaled(self, side: Side, fit_id: int, columns: npt.NDArray[np.intp]) -> Side:
+        """The side in z scores; significance stays as it is."""
+        moments = self._of(fit_id)
+
+        def scale(rows: Signatures) -> Signatures:
+            log2_fc, t = (
+                Moments(found.n[columns], found.mean[columns], found.squares[columns]).z(values)
+                for found, values in ((moments["log2_fc"], rows.log2_fc), (moments["t"], rows.t))
+            )
+            return Signatures(log2_fc, t, rows.significant)
+
+        return Side(scale(side.own), scale(side.centroid), side.n_pool, scale(side.peers), side.peer_compound)
+
+    def _of(self, fit_id: int) -> dict[str, Moments]:
+        if fit_id not in self._moments:
+            rows = self._effects[self._effects["fit_id"] == fit_id]
+            ids, dataset = rows["effect_id"].to_numpy(dtype=np.int64), int(rows["dataset_id"].iloc[0])
+            self._moments[fit_id] = agreement_data.read_moments(
+                self._connection, dataset, ids, len(self._genes[fit_id])
+            )
+        return self._moments[fit_id]
+
+
+def _stage(connection: Connection, part: _Part, key: int) -> None:
+    """Copy results into the staging table; NaN becomes null when they are stored."""
+    with connection.cursor().copy("COPY pg_temp.staged FROM STDIN (FORMAT binary)") as copy:
+        copy.write(copybinary.HEADER)
+        for found in part.results:
+            copy.write(copybinary.rows(_columns(part, found, key), len(part.matches)))
+        copy.write(copybinary.TRAILER)
+
+
+def _columns(part: _Part, found: Result, key: int) -> dict[str, copybinary.Value]:
+    columns: dict[str, copybinary.Value] = {
+        "match_id": part.matches,
+        "metric": found.metric,
+        "n": found.n.astype(np.int32),
+        "score": found.score,
+        "is_capped": part.capped,
+        "parameters_id": key,
+    }
+    for name, baseline in (("source", found.source), ("target", found.target)):
+        columns |= {f"{name}_centroid": baseline.centroid, f"n_{name}_centroid": baseline.n_pool.astype(np.int32)}
+        columns |= {f"{name}_peer_{what}": getattr(baseline.peers, what) for what in PEER_FACTS}
+        columns[f"n_{name}_peers"] = baseline.peers.n.astype(np.int32)
+    return columns
+
+
+def _replace(connection: Connection, rule: Rule, summaries: pd.DataFrame) -> None:
+    """Put the staged results in the place of all earlier ones of the rule, in one transaction."""
+    given = {"level": rule.level, "tolerance": rule.time_tolerance_h}
+    with connection.transaction():
+        connection.execute("SELECT pg_advisory_xact_lock(%s)", [matching.LOCK])
+        for statement in (*_REMOVE, _INSERT):
+            connection.execute(statement, given)
+        names = ", ".join(summaries.columns)
+        with connection.cursor().copy(f"COPY core.agreement_summary ({names}) FROM STDIN") as copy:
+            for row in summaries.itertuples(index=False, name=None):
+                copy.write_row([_plain(value) for value in row])
+    for table in ("agreement", "agreement_summary"):
+        connection.execute(f"ANALYZE core.{table}".encode())
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return json.dumps(value)
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and np.isnan(value) else value
+
+
+# The columns of agreement in the order in which _columns gives them.
+_SIDES = {
+    side: [f"{side}_centroid", f"n_{side}_centroid", *(f"{side}_peer_{what}" for what in PEER_FACTS), f"n_{side}_peers"]
+    for side in ("source", "target")
+}
+COLUMNS = ("match_id", "metric", "n", "score", "is_capped", "parameters_id", *_SIDES["source"], *_SIDES["target"])
+_IS_NUMBER = [name == "score" or name.startswith(("source_", "target_")) for name in COLUMNS]
+_KNOWN = [
+    f"nullif({name}, 'NaN') AS {name}" if number else name for name, number in zip(COLUMNS, _IS_NUMBER, strict=True)
+]
+_STAGING = f"""
+CREATE TEMPORARY TABLE staged AS SELECT {", ".join(COLUMNS)} FROM core.agreement WITH NO DATA;
+CREATE TEMPORARY VIEW found AS SELECT {", ".join(_KNOWN)} FROM staged"""
+_OF_RULE = "SELECT match_id FROM core.match WHERE inchikey_level = %(level)s AND time_tolerance_h = %(tolerance)s"
+_REMOVE = (
+    f"DELETE FROM core.agreement WHERE match_id IN ({_OF_RULE})",
+    "DELETE FROM core.agreement_summary WHERE inchikey_level = %(level)s AND time_tolerance_h = %(tolerance)s"
+    " AND dataset_id_a <> dataset_id_b",
+)
+_INSERT = f"""
+INSERT INTO core.agreement ({", ".join(COLUMNS)})
+SELECT {", ".join(f"s.{name}" for name in COLUMNS)} FROM pg_temp.found s JOIN core.match m ON m.match_id = s.match_id"""
+_FIT_FACTS = """
+SELECT DISTINCT d.dataset, f.method, f.filter_rule, f.parameters ->> 'batching'
+FROM core.fit f JOIN core.dataset d USING (dataset_id) WHERE f.fit_id = ANY(%(fits)s) ORDER BY 1, 2, 3"""
+_GENE_SETS = "SELECT DISTINCT feature_set_id FROM core.fit WHERE fit_id = ANY(%(fits)s) ORDER BY 1"

@@ -1,0 +1,104 @@
+"""Summaries of agreement: means over compounds, contexts and times for each pair of datasets, with intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import psycopg
+
+from pbdb import __version__
+from pbdb.agreement.intervals import clustered, seed_of
+from pbdb.ids import stable_id
+from pbdb.matching import Rule
+
+Connection = psycopg.Connection[Any]
+Progress = Callable[[str, int, int], None]
+BASELINES = {
+    "source_centroid": "source_centroid",
+    "target_centroid": "target_centroid",
+    "source_peer": "source_peer_mean",
+    "target_peer": "target_peer_mean",
+}
+# What is averaged, as SQL over the staged results.
+QUANTITIES = (
+    {"score": "score"}
+    | {column: column for column in BASELINES.values()}
+    | {f"delta_{name}": f"score - {column}" for name, column in BASELINES.items()}
+    | {
+        f"{side}_peer_{what}": f"{side}_peer_{what}"
+        for side in ("source", "target")
+        for what in ("below", "percentile")
+    }
+)
+
+
+def summarise_matches(
+    connection: Connection,
+    rule: Rule,
+    window: float,
+    totals: dict[tuple[int, int], int],
+    parameters: dict[str, Any],
+    key: int,
+    progress: Progress,
+) -> pd.DataFrame:
+    """Summarise the staged results (temporary view `found`) as rows of agreement_summary.
+
+    First the mean over the matches of a compound in a context at a time, then over those units; compounds are
+    resampled.
+    """
+    how = {"inchikey_level": rule.level, "time_tolerance_h": rule.time_tolerance_h, "dose_window": window}
+    common = how | {"parameters_id": key, "parameters": parameters, "code_version": __version__}
+    rows = []
+    for done, ((a, b), n_matches) in enumerate(sorted(totals.items())):
+        units = _units(connection, a, b)
+        for metric, part in units.groupby("metric", sort=True):
+            rows += [
+                _row(
+                    {"dataset_id_a": a, "dataset_id_b": b, "n_matches": n_matches} | common, str(metric), part, quantity
+                )
+                for quantity in QUANTITIES
+            ]
+        progress("intervals", done + 1, len(totals))
+    return pd.DataFrame(rows)
+
+
+def _units(connection: Connection, a: int, b: int) -> pd.DataFrame:
+    """Means of the defined values by metric, context, times and compound, with their numbers."""
+    with connection.cursor() as cursor:
+        cursor.execute(_UNITS, [a, b])
+        names = [column.name for column in cursor.description or ()]
+        found = pd.DataFrame(cursor.fetchall(), columns=names)
+    return found.astype(dict.fromkeys(QUANTITIES, "float64"))
+
+
+def _row(common: dict[str, Any], metric: str, units: pd.DataFrame, quantity: str) -> dict[str, Any]:
+    defined = units[units[quantity].notna()]
+    compound = pd.factorize(defined["compound_key"])[0].astype(np.int64)
+    name = (common["dataset_id_a"], common["dataset_id_b"], metric, quantity)
+    found = clustered(defined[quantity].to_numpy(dtype=np.float64), compound, seed_of(*name))
+    return common | {
+        "agreement_summary_id": stable_id("agreement_summary", common["parameters_id"], *name),
+        "metric": metric,
+        "quantity": quantity,
+        "n_defined": int(defined[f"n_{quantity}"].sum()),
+        "n_units": len(defined),
+        "n_compounds": found.n_clusters,
+        "mean": found.mean,
+        "interval_low": found.low,
+        "interval_high": found.high,
+        "interval_status": found.status,
+    }
+
+
+_MEANS = ", ".join(f"avg({sql}) AS {name}, count({sql}) AS n_{name}" for name, sql in QUANTITIES.items())
+_UNITS = f"""
+SELECT metric, a.context_id, a.time_h AS time_h_a, b.time_h AS time_h_b, m.compound_key, {_MEANS}
+FROM pg_temp.found
+JOIN core.match m USING (match_id)
+JOIN core.condition a ON a.condition_id = m.condition_id_a
+JOIN core.condition b ON b.condition_id = m.condition_id_b
+WHERE m.dataset_id_a = %s AND m.dataset_id_b = %s
+GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5"""

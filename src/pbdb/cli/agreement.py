@@ -1,0 +1,77 @@
+"""pbdb agreement: how far matched conditions agree, beside what chance and a common response would give."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from pbdb.cli.common import TerminalReporter, examples, json_option, say, settings, show_json, show_table
+from pbdb.cli.match import level_option, tolerance_option
+
+
+@click.group()
+def agreement() -> None:
+    """Measure how far matched conditions agree, beside their baselines."""
+
+
+@examples("pbdb agreement run", "pbdb agreement run --window 3 --peers 256", "pbdb agreement run --level pubchem_cid")
+@agreement.command()
+@click.option("--window", type=float, default=10.0, show_default=True, help="Fold of dose up to which matches count.")
+@level_option
+@tolerance_option
+@click.option("--peers", type=int, default=512, show_default=True, help="Peers at most of each pool; 0: all.")
+@click.option(
+    "--universe",
+    type=click.Choice(["pairwise", "context"]),
+    default="pairwise",
+    show_default=True,
+    help="Genes: those both fits test, or those every default fit of the context tests.",
+)
+@click.option("--population-z", is_flag=True, help="Ranks and correlations of z scores per gene within the context.")
+@json_option
+def run(level: str, time_tolerance: float, as_json: bool, **chosen: Any) -> None:
+    """Compute the agreement of all matches of a rule within a window, and summaries with intervals.
+
+    What an earlier run said of this rule is replaced. Read the results in the views agreement and agreement_summary.
+    """
+    from pbdb import agreement_run, database
+    from pbdb.matching import Rule
+
+    found = settings()
+    database.ready(found)
+    reporter = TerminalReporter(quiet=as_json)
+    choices = agreement_run.Choices(rule=Rule(level, time_tolerance), **chosen)
+    done = agreement_run.run(found, choices, reporter.progress)
+    reporter.stage("agreement", f"{done['matches']:,} matches, {done['summaries']:,} summaries")
+    if as_json:
+        show_json(done)
+    else:
+        say("Read them with `pbdb agreement show`, or in the views agreement and agreement_summary.")
+
+
+@examples("pbdb agreement show", "pbdb agreement show --metric deg_spearman --json")
+@agreement.command()
+@click.option("--metric", default="spearman_log2_fc", show_default=True, help="Statistic to show.")
+@json_option
+def show(metric: str, as_json: bool) -> None:
+    """Show a statistic of each pair of data sets with its baselines and 95 % intervals."""
+    from pbdb import database
+    from pbdb.errors import QueryError
+
+    with database.connect(settings()).rows(_SUMMARY, {"metric": metric}) as (columns, rows):
+        found = list(rows)
+    if not found:
+        raise QueryError(f"No agreement by '{metric}' is stored: run `pbdb agreement run`, or give another metric.")
+    if as_json:
+        show_json([dict(zip(columns, row, strict=True)) for row in found])
+    else:
+        show_table(found, columns)
+
+
+_SUMMARY = """
+SELECT dataset_a, dataset_b, inchikey_level, quantity, mean, interval_low, interval_high, n_defined, n_compounds,
+    interval_status
+FROM pbdb.agreement_summary
+WHERE metric = %(metric)s AND (quantity = 'score' OR quantity ~ '^(source|target)_(centroid|peer_mean)$')
+ORDER BY 1, 2, 3, quantity <> 'score', quantity"""
