@@ -116,13 +116,13 @@ def _schemas(connection: Connection) -> None:
                 f"The login may not create schemas here: let an administrator grant it CREATE on the database,"
                 f" or run CREATE SCHEMA {schema} AUTHORIZATION {OWNER}.",
             )
+            if schema in SCHEMA_COMMENTS:
+                connection.exec_driver_sql(f"COMMENT ON SCHEMA {schema} IS '{SCHEMA_COMMENTS[schema]}'")
         elif found != OWNER:
             raise SchemaError(
                 f"Schema '{schema}' belongs to '{found}', not to {OWNER}: is this another program's database?"
                 f" If it is pbdb's, run ALTER SCHEMA {schema} OWNER TO {OWNER}."
             )
-        if schema in SCHEMA_COMMENTS:
-            connection.exec_driver_sql(f"COMMENT ON SCHEMA {schema} IS '{SCHEMA_COMMENTS[schema]}'")
 
 
 def _has_setting(connection: Connection, role: str | None, name: str) -> bool:

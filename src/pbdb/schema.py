@@ -189,7 +189,7 @@ def _behind(connection: Connection) -> str | None:
 
 def _views_behind(connection: Connection) -> str | None:
     if gone := views.missing(connection):
-        return f"Views are missing from schema {ground.VIEWS} ({', '.join(gone)}): run `pbdb db upgrade`."
+        return f"Schema {ground.VIEWS} lacks {', '.join(gone)}: run `pbdb db upgrade`."
     if not views.is_current(connection):
         return f"The views of schema {ground.VIEWS} are not those of this version of pbdb: run `pbdb db upgrade`."
     return None

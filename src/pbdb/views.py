@@ -64,8 +64,12 @@ def is_current(connection: Connection) -> bool:
 
 
 def missing(connection: Connection) -> list[str]:
-    """Views that a file of sql/ makes and the database does not have."""
-    made = {match[1] for file in files() for match in re.finditer(r"^CREATE VIEW pbdb\.(\w+)", file.read_text(), re.M)}
+    """Views and functions that a file of sql/ makes and the database does not have."""
+    made = {
+        name
+        for file in files()
+        for name in re.findall(r"^CREATE (?:VIEW|FUNCTION) pbdb\.(\w+)", file.read_text(), re.M)
+    }
     there = connection.execute(_OWN_NAMES, OURS).scalars()
     return sorted(made - set(there))
 
@@ -151,7 +155,7 @@ _OWN = """
     )
 """
 _COMMENT = text("SELECT obj_description(oid, 'pg_namespace') FROM pg_namespace WHERE nspname = :schema")
-_OWN_NAMES = text(f"WITH {_OWN} SELECT plain FROM own WHERE kind = 'TABLE'")
+_OWN_NAMES = text(f"WITH {_OWN} SELECT plain FROM own")
 _OBJECTS = text(f"""
     WITH {_OWN}
     SELECT kind, name, NULL AS column FROM own

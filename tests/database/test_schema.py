@@ -154,6 +154,16 @@ def test_views_others_depend_on_are_not_rebuilt(engine: Engine, make: str, named
     assert _view_oids(engine) == before
 
 
+def test_tables_others_depend_on_are_not_dropped(engine: Engine) -> None:
+    _run(engine, "CREATE VIEW public.mine AS SELECT gene_id FROM core.gene")
+    before = _view_oids(engine)
+    with pytest.raises(
+        SchemaError, match=r"Others depend on the tables of pbdb: .*view mine depends on table core.gene"
+    ):
+        schema.downgrade(engine, "base")
+    assert _view_oids(engine) == before
+
+
 def test_a_view_of_somebody_else_in_our_schema_stays(engine: Engine) -> None:
     _run(engine, "CREATE VIEW pbdb.mine AS SELECT 1 AS one", "COMMENT ON SCHEMA pbdb IS 'stale'")
     schema.upgrade(engine)
@@ -267,8 +277,9 @@ def test_head_is_required(empty_engine: Engine) -> None:
     schema.upgrade(empty_engine)
     _run(empty_engine, "UPDATE core.alembic_version SET version_num = '9999'")
     assert "does not know: update pbdb" in refusal()
-    _run(empty_engine, f"UPDATE core.alembic_version SET version_num = '{schema.head()}'", "DROP VIEW pbdb.coverage")
-    assert "Views are missing from schema pbdb (coverage): run `pbdb db upgrade`" in refusal()
+    drops = ("DROP VIEW pbdb.coverage", "DROP FUNCTION pbdb.find_compound")
+    _run(empty_engine, f"UPDATE core.alembic_version SET version_num = '{schema.head()}'", *drops)
+    assert "Schema pbdb lacks coverage, find_compound: run `pbdb db upgrade`" in refusal()
     schema.upgrade(empty_engine)
     _run(empty_engine, "COMMENT ON SCHEMA pbdb IS 'stale'")
     assert "not those of this version of pbdb: run `pbdb db upgrade`" in refusal()
