@@ -33,7 +33,7 @@ LAYERS = (
     "matching agreement agreement_data",
     "ground views catalog schema partitions dictionary rows stored_fit outcome artefacts replaced copyeffects"
     " vocabulary_store vocabulary_genes vocabulary_references load",
-    "database search compound_page",
+    "database search signature_search compound_page",
     "registry vocabulary_cells vocabulary vocabulary_fetch ledger fits de_run further_fits run agreement_summaries"
     " agreement_run",
     "cli",
