@@ -66,9 +66,7 @@ def test_summaries_name_what_they_hold_for(world: Settings, summary: pd.DataFram
     assert parameters["fits"]["identical"] == {"method": "voom", "filter": "floor", "batching": None}
     expected = {"window": 10.0, "peers": 512, "seed": 20260505, "universe": "pairwise", "level": "parent_inchikey"}
     assert expected.items() <= parameters.items() and parameters["gene_universe_id"]
-    rows = (
-        "SELECT count(DISTINCT parameters_id) FROM (TABLE core.agreement_summary) s NATURAL JOIN core.agreement_summary"
-    )
+    rows = "SELECT count(DISTINCT parameters_id) FROM core.agreement_summary"
     with server.engine(world).connect() as connection:
         assert connection.execute(text(rows)).scalar() == 1
 

@@ -11,6 +11,7 @@ from pbdb.cli.common import LazyGroup
 from pbdb.errors import PbdbError
 
 COMMANDS = {
+    "agreement": "pbdb.cli.agreement:agreement",
     "compound": "pbdb.cli.compound:compound",
     "db": "pbdb.cli.db:db",
     "de": "pbdb.cli.de:de",
@@ -18,6 +19,8 @@ COMMANDS = {
     "dictionary": "pbdb.cli.dictionary:dictionary",
     "effects": "pbdb.cli.effects:effects",
     "etl": "pbdb.cli.etl:etl",
+    "match": "pbdb.cli.match:match",
+    "signature": "pbdb.cli.signature:signature",
     "simulate": "pbdb.cli.simulate:simulate",
     "sql": "pbdb.cli.sql:sql",
     "vocab": "pbdb.cli.vocab:vocab",

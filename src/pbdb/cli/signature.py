@@ -1,0 +1,76 @@
+"""pbdb signature: find effects like another, opposite to it, or that move given genes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from pbdb.cli.common import TerminalReporter, examples, json_option, say, settings, show_json, show_table
+
+
+@click.group()
+def signature() -> None:
+    """Search effects by their signature over the landmark genes."""
+
+
+@examples(
+    "pbdb signature search --like 1234567890",
+    "pbdb signature search --like 1234567890 --opposite --dataset l1000_phase1",
+    "pbdb signature search --up HMOX1,HSPA8 --down MYC,CCND1 --context A375",
+)
+@signature.command()
+@click.option("--like", type=int, help="An effect_id: find effects like this one.")
+@click.option("--up", default="", help="Genes that go up: symbols or Ensembl ids, with commas between them.")
+@click.option("--down", default="", help="Genes that go down.")
+@click.option("--opposite", is_flag=True, help="Find the most opposite instead of the most similar.")
+@click.option("--dataset", "datasets", multiple=True, help="Search in this data set only; may be given again.")
+@click.option("--context", "contexts", multiple=True, help="Search in this context (id or name) only; again as well.")
+@click.option("-n", type=int, default=20, show_default=True, help="Number of results.")
+@click.option("--exact", is_flag=True, help="Compare with every effect instead of using the index.")
+@json_option
+def search(like: int | None, up: str, down: str, opposite: bool, as_json: bool, **chosen: Any) -> None:
+    """Find the effects with the most similar signature: cosine of moderated t over the 978 landmarks."""
+    from pbdb import database, signature_search
+
+    if (like is None) == (not up and not down):
+        raise click.UsageError("Give --like EFFECT, or genes with --up and --down.")
+    found = settings()
+    database.ready(found)
+    where = signature_search.Where(**chosen)
+    if like is not None:
+        rows = signature_search.like_effect(found, like, where, opposite=opposite)
+    else:
+        rows, left_out = signature_search.like_genes(found, _names(up), _names(down), where, opposite=opposite)
+        if left_out:
+            say(f"Not among the landmarks, left out: {', '.join(left_out)}")
+    if as_json:
+        show_json(rows)
+    elif rows:
+        show_table([list(row.values()) for row in rows], list(rows[0]))
+    else:
+        say("No effect with landmarks fits the selection.")
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+@examples("pbdb signature index")
+@signature.command()
+@click.option("--rebuild", is_flag=True, help="Make existing indexes anew.")
+@json_option
+def index(rebuild: bool, as_json: bool) -> None:
+    """Index the signatures of every data set that was loaded since the last time, so that search takes milliseconds."""
+    from pbdb import database, server, signature_search
+
+    found = settings()
+    database.ready(found)
+    reporter = TerminalReporter(quiet=as_json)
+    seconds = signature_search.build_indexes(server.engine(found), rebuild=rebuild, progress=reporter.progress)
+    if as_json:
+        show_json(seconds)
+    for dataset, took in seconds.items():
+        reporter.stage("index", f"{dataset} in {took:.1f} s")
+    if not seconds:
+        say("All data sets are indexed.")
