@@ -28,7 +28,7 @@ MATRIX, ROW, COLUMN = "/0/DATA/0/matrix", "/0/META/ROW", "/0/META/COL"
 VERSION = b"GCTX1.0"
 MISSING = -666
 BLOCK_BYTES = 64 << 20
-CHUNK_BYTES = 1 << 20
+CHUNK_VALUES, GENES_OF_CHUNK = 1 << 18, 1000
 
 
 class GctxBlock(NamedTuple):
@@ -206,7 +206,8 @@ def _field(values: npt.NDArray[Any]) -> Any:
 class Writer:
     """Write a GCTX file, a block of profiles at a time; it gets its name only when `finish` has written it all.
 
-    rows: metadata of the genes, by id. level: of gzip (None: as is). chunk: profiles x genes of a chunk.
+    rows: metadata of the genes, by id. level: of gzip (None: as is). chunk: profiles x genes of a chunk; by default
+    as in the published files, 1 MiB of up to 1,000 genes.
     """
 
     def __init__(
@@ -222,7 +223,7 @@ class Writer:
             (0, len(rows)),
             "f4",
             maxshape=(None, len(rows)),
-            chunks=chunk or (max(1, CHUNK_BYTES // (4 * max(1, len(rows)))), max(1, len(rows))),
+            chunks=chunk or _chunk(len(rows)),
             compression=None if level is None else "gzip",
             compression_opts=level,
         )
@@ -248,6 +249,11 @@ class Writer:
         """Close and remove what was written so far."""
         self._file.close()
         self._part.unlink(missing_ok=True)
+
+
+def _chunk(n_genes: int) -> tuple[int, int]:
+    wide = max(1, min(n_genes, GENES_OF_CHUNK))
+    return CHUNK_VALUES // wide, wide
 
 
 def write(path: Path, profiles: Profiles, level: int | None = 4) -> None:
