@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shlex
+import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -94,11 +96,12 @@ def _show_next(own: Settings, inchikey: str) -> None:
     query = (
         "SELECT inchikey, dose_um, log2_fc, p_adj FROM gene_response WHERE gene_symbol = 'HMOX1' ORDER BY log2_fc DESC"
     )
+    pbdb = "pbdb" if shutil.which("pbdb") else shlex.quote(sys.argv[0])
     say("\nTo go on, use the demo's database and try:")
     click.echo(f"  export PBDB_HOME={shlex.quote(str(own.home))}")
-    click.echo(f"  pbdb compound show {inchikey}")
-    click.echo(f'  pbdb sql "{query}"')
-    click.echo("  pbdb db psql")
+    click.echo(f"  {pbdb} compound show {inchikey}")
+    click.echo(f'  {pbdb} sql "{query}"')
+    click.echo(f"  {pbdb} db psql")
 
 
 def _command(line: str) -> None:
