@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -18,6 +21,8 @@ from pbdb.errors import DataError
 
 ROWS_PER_CHUNK = 4096
 VALUES_PER_CHUNK = 1 << 18
+DENSE_CHUNK = (512, 256)
+SPARE_BYTES = 4 << 20
 MAX_COUNT = np.iinfo(np.int32).max
 
 
@@ -32,13 +37,14 @@ class Writer:
     def __init__(self, path: Path, *, dense: bool):
         self._path = path
         self._part = path.with_name(path.name + ".part")
+        self._need_room(0)
         self._file = h5py.File(self._part, "w")
         self._columns: dict[int, int] = {}
         self._indptr: list[npt.NDArray[np.int64]] = [np.zeros(1, dtype=np.int64)]
         self._dense = dense
         self.n_rows = 0
         if dense:
-            self._file.create_dataset("X", (0, 0), "f4", chunks=(512, 256), maxshape=(None, None), fillvalue=np.nan)
+            self._file.create_dataset("X", (0, 0), "f4", chunks=DENSE_CHUNK, maxshape=(None, None), fillvalue=np.nan)
         else:
             group = self._file.create_group("X")
             for name in ("data", "indices"):
@@ -49,14 +55,17 @@ class Writer:
 
         Raises:
             DataError: a count does not fit 32 bits.
+            OSError: the disk has no room for it.
         """
+        block = np.asarray(matrix, dtype=np.float32) if self._dense else sp.csr_matrix(matrix)
+        self._need_room(_size(block))
         columns = np.array(
             [self._columns.setdefault(int(key), len(self._columns)) for key in gene_keys], dtype=np.int32
         )
         if self._dense:
-            self._add_dense(np.asarray(matrix, dtype=np.float32), columns)
+            self._add_dense(block, columns)
         else:
-            self._add_sparse(sp.csr_matrix(matrix), columns)
+            self._add_sparse(block, columns)
         self.n_rows += matrix.shape[0]
 
     def _add_dense(self, matrix: npt.NDArray[np.float32], columns: npt.NDArray[np.int32]) -> None:
@@ -92,6 +101,7 @@ class Writer:
         """Write the annotations, close the file and give it its name."""
         from anndata.io import write_elem
 
+        self._need_room(2 * int(obs.memory_usage(deep=True).sum() + var.memory_usage(deep=True).sum()))
         if self._dense:
             self._file["X"].attrs.update({"encoding-type": "array", "encoding-version": "0.2.0"})
         else:
@@ -107,8 +117,21 @@ class Writer:
 
     def abandon(self) -> None:
         """Close and remove what was written so far."""
-        self._file.close()
+        with suppress(OSError, RuntimeError):
+            self._file.close()
         self._part.unlink(missing_ok=True)
+
+    def _need_room(self, n_bytes: int) -> None:
+        """Stop while there is room: HDF5 writes late, and a disk that is full then leaves it unable to close a file."""
+        if shutil.disk_usage(self._path.parent).free < n_bytes + SPARE_BYTES:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._part))
+
+
+def _size(block: sp.csr_matrix | npt.NDArray[np.float32]) -> int:
+    """Bytes on disk that a block may take, before compression."""
+    if not isinstance(block, np.ndarray):
+        return 8 * int(block.nnz)
+    return 4 * (len(block) + DENSE_CHUNK[0]) * (int(block.shape[1]) + DENSE_CHUNK[1])
 
 
 def read_annotations(path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -59,7 +59,7 @@ class Entry:
         try:
             yield
         except BaseException as problem:
-            self.status, self.message = "failed", str(problem)
+            self.status, self.message = "failed", str(problem).replace("\0", "")  # which the server's text cannot hold
             raise
         finally:
             self.seconds = round(time.perf_counter() - start, 3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -70,7 +71,22 @@ class StoredFit:
 
 
 def tile(path: Path, shape: tuple[int, int], mode: Literal["r", "w+"]) -> npt.NDArray[np.float32]:
-    """Map a float32 matrix on disk; an empty one is no file."""
+    """Map a float32 matrix on disk; an empty one is no file.
+
+    Raises:
+        OSError: the disk has no room for a new one.
+    """
     if 0 in shape:
         return np.zeros(shape, dtype=np.float32)
-    return np.memmap(path, dtype=np.float32, mode=mode, shape=shape)
+    if mode == "w+":
+        _reserve(path, 4 * shape[0] * shape[1])
+    return np.memmap(path, dtype=np.float32, mode="r" if mode == "r" else "r+", shape=shape)
+
+
+def _reserve(path: Path, n_bytes: int) -> None:
+    """Make a file of zeros that has its room on disk: writing to a map of a sparse file on a full disk kills."""
+    with path.open("wb") as file:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, n_bytes)
+        else:
+            file.truncate(n_bytes)

@@ -82,6 +82,7 @@ def transform(
             tables.append(table)
             progress(writer.n_rows)
         samples = _all(tables, source)
+        _need_genes(source, writer)
         _fill(report, samples, writer)
         writer.finish(
             standard_obs(source, dataset, samples), _var(writer, maps), {"pbdb": json.dumps(report.as_dict())}
@@ -308,6 +309,14 @@ def _all(tables: list[pd.DataFrame], source: Source) -> pd.DataFrame:
     if not tables:
         raise DataError(f"Source '{source.key}': its files hold no samples.")
     return pd.concat(tables, ignore_index=True)
+
+
+def _need_genes(source: Source, writer: Writer) -> None:
+    if not len(writer.gene_keys):
+        raise DataError(
+            f"Source '{source.key}': none of its features is a known gene: see with `pbdb vocab status` whether the "
+            "gene vocabulary is the right one."
+        )
 
 
 def _fill(report: Report, samples: pd.DataFrame, writer: Writer) -> None:

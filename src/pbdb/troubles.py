@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import re
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -29,7 +31,7 @@ def told(what: str) -> Iterator[None]:
     """
     try:
         yield
-    except OSError as problem:
+    except (OSError, sqlite3.OperationalError) as problem:
         raise PbdbError(_of_disk(what, problem)) from problem
     except (DBAPIError, psycopg.Error) as problem:
         sentence = _of_server(what, getattr(problem, "orig", problem))
@@ -56,11 +58,12 @@ def require_loader(connection: Connection) -> None:
         )
 
 
-def _of_disk(what: str, problem: OSError) -> str:
-    if problem.errno in DISK_FULL or "No space left" in str(problem):
+def _of_disk(what: str, problem: OSError | sqlite3.OperationalError) -> str:
+    if getattr(problem, "errno", None) in DISK_FULL or re.search("No space left|disk is full", str(problem)):
         return f"{what} stopped because the disk is full: make room, then run the command again; {UNHARMED}."
-    place = f" ('{problem.filename}')" if problem.filename else ""
-    reason = " ".join((problem.strerror or str(problem)).split())
+    name = getattr(problem, "filename", None)
+    place = f" ('{name}')" if name else ""
+    reason = " ".join((getattr(problem, "strerror", None) or str(problem)).split())
     return f"{what} stopped: {reason}{place}; {UNHARMED}."
 
 

@@ -7,7 +7,7 @@ import gzip
 import warnings
 import zlib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -135,10 +135,17 @@ def _open(path: Path) -> IO[str]:
     return path.open(encoding="utf-8-sig", newline="")
 
 
+def _lines(text: IO[str]) -> Iterator[str]:
+    for line in text:
+        if "\0" in line:
+            raise csv_module.Error("it holds bytes that are no text")
+        yield line
+
+
 def _header(path: Path, sep: str) -> list[str]:
     try:
         with _open(path) as text:
-            names = next(csv_module.reader(text, delimiter=sep), [])
+            names = next(csv_module.reader(_lines(text), delimiter=sep), [])
     except DAMAGED as problem:
         raise damaged(path, problem) from None
     if not names:
@@ -154,7 +161,7 @@ def _table(path: Path, sep: str) -> pd.DataFrame:
     rows = []
     try:
         with _open(path) as text:
-            reader = csv_module.reader(text, delimiter=sep)
+            reader = csv_module.reader(_lines(text), delimiter=sep)
             for row in reader:
                 if row and len(row) != len(names):
                     raise csv_module.Error(f"line {reader.line_num} has {len(row)} fields, not {len(names)}")
