@@ -27,7 +27,7 @@ from pbdb.source import (
 )
 
 SHEET = ("sample", "plate", "drug", "dose", "unit", "hours", "cells", "note")
-FIRST_GENE = 1001
+FIRST_GENE = 900_000
 
 
 def blocks(files: Files, dataset: str) -> Iterator[Block]:
