@@ -3,7 +3,6 @@
     python benchmarks/de_scale.py                                  # the largest DRUG-seq context, pooled
     python benchmarks/de_scale.py --context l1000_phase1 tahoe --mode replicate
     python benchmarks/de_scale.py --context all --shapes contexts_reference.csv
-    python benchmarks/de_scale.py --growth growth.png              # each dimension doubled twice
 
 Matrices are simulated at the shape of the largest context of each dataset. Effects are written as float32 to
 on-disk tiles (HDF5 in a temporary folder), by effect and by gene, as a load does it. The peer is the published
@@ -192,38 +191,6 @@ def sum_over_contexts(measured: dict[str, float], shapes: dict[str, Shape], tabl
     return total
 
 
-def growth(path: Path, folder: Path) -> dict[str, list[float]]:
-    """Double each dimension twice, print seconds, and draw them."""
-    base = Shape(4_000, 80, 1_300, 20, 1_500, 0)
-    seconds: dict[str, list[float]] = {}
-    for dimension in ("samples", "conditions", "plates", "genes"):
-        for factor in (1, 2, 4):
-            shape = replace(base, **{dimension: getattr(base, dimension) * factor})
-            if dimension == "conditions":
-                shape = replace(shape, samples=base.samples * 2)
-            best = min(run(shape, "pooled", folder)["total"] for _ in range(2))
-            seconds.setdefault(dimension, []).append(best)
-        print(f"{dimension:12s} x1, x2, x4: " + ", ".join(f"{s:.2f} s" for s in seconds[dimension]))
-    _draw_growth(seconds, path)
-    return seconds
-
-
-def _draw_growth(seconds: dict[str, list[float]], path: Path) -> None:
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(figsize=(6, 4))
-    for dimension, values in seconds.items():
-        axes.plot([1, 2, 4], values, marker="o", label=dimension)
-    axes.set_xlabel("times the base (4,000 samples, 1,300 conditions, 20 plates, 1,500 genes)")
-    axes.set_ylabel("seconds")
-    axes.legend()
-    figure.savefig(path, dpi=120, bbox_inches="tight")
-    print(f"plot: {path}")
-
-
 def arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -231,7 +198,6 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--mode", default="pooled", choices=["pooled", "replicate"])
     parser.add_argument("--shapes", type=Path, help="contexts_reference.csv of the published runs")
     parser.add_argument("--genes", type=int, help="simulate this many genes instead")
-    parser.add_argument("--growth", type=Path, help="measure growth instead and draw it to this PNG")
     parser.add_argument("--scratch", type=Path, help="folder for the tiles")
     return parser.parse_args()
 
@@ -244,13 +210,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=args.scratch) as name:
         folder = Path(name)
         print(f"compile: {warm_up(folder):.1f} s (cached between processes)")
-        measured = {} if args.growth else {n: measure(n, shapes[n], args, folder) for n in names}
-        grown = growth(args.growth, folder) if args.growth else None
+        measured = {n: measure(n, shapes[n], args, folder) for n in names}
     ours, peer = sum(measured.values()), sum(shapes[n].published_seconds for n in measured)
     if table is not None and set(measured) == set(SHAPES) and args.mode == "pooled":
         ours, peer = sum_over_contexts(measured, shapes, table), float(table.seconds_total.sum())
         print(f"all pooled fits: {ours:.0f} s; published: {peer / 3600:.0f} job-hours")
-    print(json.dumps(result("de_growth" if grown else "de_scale", ours, peer, grown or measured, args)))
+    print(json.dumps(result("de_scale", ours, peer, measured, args)))
 
 
 def measure(name: str, shape: Shape, args: argparse.Namespace, folder: Path) -> float:

@@ -23,6 +23,7 @@ from pbdb import __version__, plates
 from pbdb.effect_table import BY_GENE, BY_VALUE, OF_EFFECT, EffectTable, Values
 from pbdb.effects import (
     NO_DOSE,
+    NO_GENE,
     NO_SAMPLE,
     NO_VEHICLE,
     OK,
@@ -44,7 +45,6 @@ from pbdb.plates import Batching, Group, Plates
 Mask = npt.NDArray[np.bool_]
 Progress = Callable[[str, int, int | None], None]
 FILE_ABOVE_VALUES = 2**24
-NO_GENE = "no_gene"
 
 
 @dataclass(frozen=True)

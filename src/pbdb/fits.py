@@ -16,12 +16,12 @@ import pandas as pd
 from pbdb import canonical
 from pbdb.effects import (
     NO_DOSE,
+    NO_GENE,
     NO_SAMPLE,
     NO_VEHICLE,
     OK,
     Design,
     Fit,
-    FitWide,
     Options,
     Summary,
     build_design,
@@ -39,8 +39,6 @@ from pbdb.stored_fit import BY_EFFECT, BY_GENE, COUNTED, GENE_FACTS, StoredFit, 
 
 VERSION = 1
 PADDED = "padded"
-NO_GENE = "no_gene"
-FDR = 0.05
 Ints = npt.NDArray[np.int64]
 Progress = Callable[[str, int, int], None]
 
@@ -217,7 +215,8 @@ def _write(
     for name in GENE_FACTS:
         np.save(stored.folder / f"{name}.npy", np.asarray(getattr(fit, name), dtype=np.float32))
     _write_fit_samples(stored, used.iloc[fit.design.samples])
-    summary = _fill(stored, fit, lambda done, total: progress(group.label, done, total))
+    tiles = _tiles(stored, len(fit.effects), len(fit.genes))
+    summary = fill(fit, *tiles, progress=lambda done, total: progress(group.label, done, total))
     _with_counts(effects, summary).to_parquet(stored.folder / "effects.parquet")
     facts = _facts(group, choices, fit.design, fit.report()) | {"neg_log10_p_cutoff": summary.cutoff_fit}
     return _finish(stored, facts)
@@ -248,45 +247,18 @@ def _write_deseq2(
     for name in GENE_FACTS:
         np.save(stored.folder / f"{name}.npy", np.full(len(kept.genes), np.nan, dtype=np.float32))
     _write_fit_samples(stored, used.iloc[design.samples])
-    summary = _fill_deseq2(stored, estimated, len(kept.genes))
+    summary = deseq2.fill(estimated, *_tiles(stored, len(estimated), len(kept.genes)))
     effects = _effects(stored, group, used, design, np.array([one.effect for one in estimated], dtype=np.int64))
     _with_counts(effects, summary).to_parquet(stored.folder / "effects.parquet")
     report = {"genes_in": matrix.shape[1], "n_control": int(design.is_control.sum()), "filter": kept.rule}
     return _finish(stored, _facts(group, choices, design, report) | {"neg_log10_p_cutoff": summary.cutoff_fit})
 
 
-def _fill_deseq2(stored: StoredFit, results: list[deseq2.Wald], n_genes: int) -> Summary:
-    """Write Wald statistics to the tiles; adjustment within an effect is DESeq2's own, NaN where it gives none."""
-    shape = (len(results), n_genes)
-    by_effect = {name: tile(stored.folder / f"{name}.by_effect", shape, "w+") for name in BY_EFFECT}
-    wide = FitWide(max(1, len(results) * n_genes), largest_p=FDR, dtype=np.float32)
-    for row, one in enumerate(results):
-        adjusted = -np.log10(np.asarray(one.p_adj))
-        columns = zip(BY_EFFECT, (one.log2_fc, one.se, one.neg_log10_p, adjusted), strict=True)
-        for name, column in columns:
-            by_effect[name][row] = column
-        wide.add(by_effect["neg_log10_p"][row])
-    for name in BY_GENE:
-        tile(stored.folder / f"{name}.by_gene", (n_genes, len(results)), "w+")[:] = by_effect[name].T
-    cutoff = wide.cutoff(FDR)
-    p, is_up = by_effect["neg_log10_p"], by_effect["log2_fc"] > 0
-    within, over = by_effect["neg_log10_p_adj"] > -np.log10(FDR), p >= (np.inf if cutoff is None else cutoff)
-    return Summary(
-        n_genes=(~np.isnan(p)).sum(axis=1),
-        n_up=(within & is_up).sum(axis=1),
-        n_down=(within & ~is_up).sum(axis=1),
-        n_up_fit=(over & is_up).sum(axis=1),
-        n_down_fit=(over & ~is_up).sum(axis=1),
-        cutoff_fit=cutoff,
-        n_tests=wide.n_tests,
-    )
-
-
-def _fill(stored: StoredFit, fit: Fit, progress: Callable[[int, int], None]) -> Summary:
-    n_ok, n_genes = len(fit.effects), len(fit.genes)
+def _tiles(stored: StoredFit, n_ok: int, n_genes: int) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Empty tiles by effect and by gene, on disk."""
     by_effect = {name: tile(stored.folder / f"{name}.by_effect", (n_ok, n_genes), "w+") for name in BY_EFFECT}
     by_gene = {name: tile(stored.folder / f"{name}.by_gene", (n_genes, n_ok), "w+") for name in BY_GENE}
-    return fill(fit, by_effect, by_gene, progress=progress)
+    return by_effect, by_gene
 
 
 def _write_fit_samples(stored: StoredFit, used: pd.DataFrame) -> None:

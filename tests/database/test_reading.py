@@ -15,7 +15,7 @@ from pbdb.simulate import drugseq
 def loaded(database, tmp_path):
     release = tmp_path / "release"
     release.mkdir()
-    drugseq.write(release, compounds=10, plates=3, genes=400)
+    drugseq.write(release, compounds=10, plates=3, genes=800)
     run.load_source(registry.get("drugseq"), database, run.Choices(folder=release))
     return database
 

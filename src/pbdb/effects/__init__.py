@@ -31,6 +31,7 @@ from pbdb.effects.complete import ROWS, CompleteBlock, complete
 from pbdb.effects.design import (
     CONFOUNDED,
     NO_DOSE,
+    NO_GENE,
     NO_RESIDUAL_DF,
     NO_SAMPLE,
     NO_VEHICLE,
@@ -47,6 +48,7 @@ from pbdb.effects.tiles import STATISTICS, Summary, fill
 __all__ = [
     "CONFOUNDED",
     "NO_DOSE",
+    "NO_GENE",
     "NO_RESIDUAL_DF",
     "NO_SAMPLE",
     "NO_VEHICLE",

@@ -16,6 +16,7 @@ from pbdb.effects.matrix import BLOCK_BYTES
 
 Floats = npt.NDArray[np.float64]
 ROWS = 256
+VALUES_KEPT = 1 << 23
 Allocate = Callable[[tuple[int, int]], Any]
 
 
@@ -35,16 +36,17 @@ class CompleteBlock(Block):
 def complete(fit: Fit, size: int | None = None, allocate: Allocate = np.empty) -> Iterator[CompleteBlock]:
     """Yield every statistic of a fit, `size` genes at a time.
 
-    Adjusted values need all genes, so the effects are computed twice: the first time only their -log10 p are
-    kept, in an array effects x genes from `allocate` (hand in a function that maps a file where memory is
-    short), and once more, sorted, for the adjustment over the fit.
+    Adjusted values need all genes. A small fit is kept in memory meanwhile; else the effects are computed twice: the
+    first time only their -log10 p are kept, in an array effects x genes from `allocate` (hand in a function that maps
+    a file where memory is short), and once more, sorted, for the adjustment over the fit.
     """
     n_effects, n_genes = len(fit.effects), len(fit.genes)
     if not n_effects:
         return
     adjusted = allocate((n_effects, n_genes))
     fit_wide, top = FitWide(n_effects * n_genes), TopGenes(n_effects, n_genes)
-    for block in fit.blocks(size):
+    kept = list(fit.blocks(size)) if n_effects * n_genes <= VALUES_KEPT else None
+    for block in kept or fit.blocks(size):
         adjusted[:, block.genes] = block.neg_log10_p.T
         fit_wide.add(block.neg_log10_p)
         top.add(block.neg_log10_p, block.t, block.stdev_unscaled, fit.df_total[block.genes])
@@ -55,7 +57,7 @@ def complete(fit: Fit, size: int | None = None, allocate: Allocate = np.empty) -
     prior = np.full(n_effects, np.nan)
     if known.any():
         prior = top.prior_variance(float(np.median(s2_prior)), float(df_total.max()))
-    for block in fit.blocks(size):
+    for block in kept or fit.blocks(size):
         yield _completed(fit, block, np.asarray(adjusted[:, block.genes]).T, fit_wide, prior)
 
 

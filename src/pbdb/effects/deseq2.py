@@ -8,16 +8,18 @@ lose their p-value, and independent filtering takes genes of low mean from the a
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from pbdb.effects.adjust import FitWide
 from pbdb.effects.design import CONFOUNDED, NO_RESIDUAL_DF, OK, Design
 from pbdb.effects.matrix import wrap
 from pbdb.effects.tails import LOG10, log_t_tail
+from pbdb.effects.tiles import ADJUSTED, LEVEL, Summary, Tile, count, summarise
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -118,6 +120,28 @@ def fit_effect(effect: int, subset: Subset, counts: Floats) -> Wald:
         p_value=column["pvalue"],
         p_adj=column["padj"],
     )
+
+
+def fill(results: Sequence[Wald], by_effect: Mapping[str, Tile], by_gene: Mapping[str, Tile]) -> Summary:
+    """Write results of status ok to tiles, as `tiles.fill` does, and count the responding genes.
+
+    The adjustment within an effect is DESeq2's own: NaN where it gives none.
+    """
+    n_genes = len(results[0].log2_fc) if results and results[0].log2_fc is not None else 0
+    fit_wide = FitWide(max(1, len(results) * n_genes), largest_p=LEVEL, dtype=np.float32)
+    for row, one in enumerate(results):
+        statistics = {"log2_fc": one.log2_fc, "se": one.se, "neg_log10_p": one.neg_log10_p}
+        statistics[ADJUSTED] = -np.log10(np.asarray(one.p_adj))
+        for name, values in statistics.items():
+            by_effect[name][row : row + 1, :] = np.asarray(values, dtype=np.float32)[None]
+        fit_wide.add(np.asarray(one.neg_log10_p, dtype=np.float32))
+    everything = (slice(0, len(results)), slice(0, n_genes))
+    for name, tile in by_gene.items():
+        tile[everything[1], everything[0]] = np.asarray(by_effect[name][everything]).T
+    cutoff = fit_wide.cutoff(LEVEL)
+    p, adjusted = (np.asarray(by_effect[name][everything]) for name in ("neg_log10_p", ADJUSTED))
+    counted = count(p, np.asarray(by_effect["log2_fc"][everything]) > 0, adjusted, np.inf if cutoff is None else cutoff)
+    return summarise(counted, cutoff, fit_wide.n_tests)
 
 
 def _fit(counts: Ints, subset: Subset) -> Any:

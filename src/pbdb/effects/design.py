@@ -29,6 +29,7 @@ CONFOUNDED = "confounded_with_plate"
 NO_SAMPLE = "no_sample"
 NO_RESIDUAL_DF = "no_residual_df"
 NO_DOSE = "no_dose"
+NO_GENE = "no_gene"
 
 
 class Layout(NamedTuple):

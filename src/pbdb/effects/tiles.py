@@ -102,7 +102,7 @@ def _adjust(
     """Adjust each effect and count; the second pass."""
     cutoff = fit_wide.cutoff(LEVEL)
     reached = np.inf if cutoff is None else cutoff
-    count = np.zeros((5, n_effects), np.int64)
+    counted = np.zeros((5, n_effects), np.int64)
     genes = slice(0, n_genes)
     for rows in row_blocks(n_effects, n_genes):
         p: Floats32 = np.asarray(by_effect["neg_log10_p"][rows, genes], dtype=np.float32)
@@ -111,11 +111,18 @@ def _adjust(
         by_effect[ADJUSTED][rows, genes] = adjusted
         if ADJUSTED in by_gene:
             by_gene[ADJUSTED][genes, rows] = adjusted.T
-        count[:, rows] = _count(p, up, adjusted, reached)
-    return Summary(count[0], count[1], count[2], count[3], count[4], cutoff, fit_wide.n_tests)
+        counted[:, rows] = count(p, up, adjusted, reached)
+    return summarise(counted, cutoff, fit_wide.n_tests)
 
 
-def _count(p: Floats32, up: npt.NDArray[np.bool_], adjusted: Floats32, cutoff: float) -> Ints:
+def summarise(counted: Ints, cutoff: float | None, n_tests: int) -> Summary:
+    """Name what `count` counted."""
+    n_genes, n_up, n_down, n_up_fit, n_down_fit = counted
+    return Summary(n_genes, n_up, n_down, n_up_fit, n_down_fit, cutoff, n_tests)
+
+
+def count(p: Floats32, up: npt.NDArray[np.bool_], adjusted: Floats32, cutoff: float) -> Ints:
+    """Count genes with a value, and those that respond up and down within the effect and over the fit, by row."""
     within, over_fit = adjusted > -np.log10(LEVEL), p >= cutoff
     return np.stack(
         [
