@@ -183,10 +183,13 @@ def _strongest(side: Signatures, top: int) -> Floats:
 def _extreme(values: Floats, k: int) -> Floats:
     """1 at the k largest finite values of each row, the first of equal ones."""
     keys = np.where(np.isfinite(values), -values, np.inf)
-    chosen = np.argsort(keys, axis=1, kind="stable")[:, :k]
-    marks = np.zeros(values.shape, dtype=np.float32)
-    np.put_along_axis(marks, chosen, np.isfinite(np.take_along_axis(keys, chosen, axis=1)).astype(np.float32), axis=1)
-    return marks
+    if k > keys.shape[1]:
+        return np.isfinite(keys).astype(np.float32)
+    last = np.partition(keys, k - 1, axis=1)[:, k - 1 : k]
+    chosen, tied = keys < last, keys == last
+    left = k - chosen.sum(axis=1, keepdims=True)
+    chosen |= tied & (np.cumsum(tied, axis=1) <= left)
+    return (chosen & np.isfinite(keys)).astype(np.float32)
 
 
 def _ratio(part: Floats, total: Floats) -> Scores:
