@@ -92,6 +92,8 @@ class Database:
                 connection.read_only = True
                 found = cursor.stream(query, parameters, size=ROWS_AT_ONCE)
                 first = next(found, None)
+                if first is None:
+                    cursor.execute(query, parameters, prepare=True)  # A stream without rows forgets its columns.
                 yield _columns(cursor), _chained(first, found)
             except psycopg.Error as problem:
                 raise QueryError(_sentence(problem)) from None
