@@ -48,6 +48,19 @@ class Compound(Base):
     compound_id: Mapped[int] = mapped_column(
         primary_key=True, autoincrement=False, comment=f"Key of a compound: {CONTENT_KEY}"
     )
+    # A search reads every fingerprint: what stands before it is short, so that it is found at once.
+    pubchem_cid: Mapped[PubChemCid]
+    molecular_weight: Mapped[float | None] = mapped_column(comment="Average molecular weight, g/mol")
+    replaced_by: Mapped[int | None] = mapped_column(
+        ForeignKey("core.compound.compound_id"),
+        comment="The compound this one became when the identity rules changed; null while current",
+    )
+    fingerprint: Mapped[str | None] = mapped_column(
+        Fingerprint, comment="Morgan fingerprint of the parent, radius 2, 2048 bits"
+    )
+    screen: Mapped[str | None] = mapped_column(
+        Fingerprint, comment="Pattern fingerprint of the parent, 2048 bits, to screen for substructures"
+    )
     inchikey: Mapped[str] = mapped_column(unique=True, comment="InChIKey of the standardised structure")
     parent_inchikey: Mapped[str | None] = mapped_column(
         comment="InChIKey of the salt- and solvent-free parent; null where the structure is not known"
@@ -55,7 +68,6 @@ class Compound(Base):
     skeleton: Mapped[str | None] = mapped_column(
         comment="First block of the parent's InChIKey: connectivity without stereochemistry"
     )
-    pubchem_cid: Mapped[PubChemCid]
     name: Mapped[str | None] = mapped_column(comment="Preferred name, lower case")
     pubchem_title: Mapped[str | None] = mapped_column(
         comment="Title of the compound in PubChem; null where it was not looked up"
@@ -63,18 +75,7 @@ class Compound(Base):
     smiles: Mapped[Smiles]
     parent_smiles: Mapped[str | None] = mapped_column(comment="Salt- and solvent-free parent as SMILES")
     formula: Mapped[str | None] = mapped_column(comment="Molecular formula of the standardised structure")
-    molecular_weight: Mapped[float | None] = mapped_column(comment="Average molecular weight, g/mol")
-    fingerprint: Mapped[str | None] = mapped_column(
-        Fingerprint, comment="Morgan fingerprint of the parent, radius 2, 2048 bits"
-    )
-    screen: Mapped[str | None] = mapped_column(
-        Fingerprint, comment="Pattern fingerprint of the parent, 2048 bits, to screen for substructures"
-    )
     rule_version: Mapped[RuleVersion]
-    replaced_by: Mapped[int | None] = mapped_column(
-        ForeignKey("core.compound.compound_id"),
-        comment="The compound this one became when the identity rules changed; null while current",
-    )
 
 
 class SourceCompound(Base):
