@@ -357,7 +357,7 @@ def test_the_real_plates_hold_their_vehicles_compounds_and_doses(plates: Setting
         """SELECT count(*), count(DISTINCT dose_fm) FROM core.condition JOIN core.dataset USING (dataset_id)
         WHERE dataset = 'l1000_phase2' AND NOT is_vehicle GROUP BY source_compound_id""",
     )
-    assert {six for _, six in doses} == {6}
+    assert sum(n == 6 for _, n in doses) == 52
     genes = query(plates, "SELECT n_genes, landmarks FROM (SELECT n_genes, (SELECT count(*) FROM core.gene g WHERE "
         "g.gene_key = ANY(gene_keys) AND is_landmark) AS landmarks FROM core.feature_set) x")  # fmt: skip
     assert genes == [(978, 978)]
@@ -376,3 +376,33 @@ def test_scores_within_a_plate_are_the_published_level_4(plates: Settings, share
     published = theirs.values[theirs.columns.index.get_indexer(order)]
     published = published[:, [genes[entrez[gene]] for gene in ours.var_names]]
     assert np.abs(np.asarray(ours.layers["plate_z"]) - published).max() < 0.03
+
+
+def test_known_drugs_do_on_the_real_plates_what_pharmacology_says(plates: Settings) -> None:
+    changes = """SELECT min(log2_fc), max(log2_fc), min(p_value) FROM pbdb.condition_effect e
+        JOIN core.condition c USING (condition_id) JOIN core.source_compound k USING (source_compound_id)
+        WHERE k.name = :name AND e.gene_symbol = :gene AND e.dataset = :dataset"""
+    for dataset, name, gene, sign in (
+        ("l1000_phase2", "PD-0325901", "CCND1", -1),  # a MEK inhibitor in cells with BRAF V600E
+        ("l1000_phase2", "dabrafenib", "CCND1", -1),
+        ("l1000_phase1", "trichostatin-a", "CCND1", -1),
+        ("l1000_phase1", "geldanamycin", "HSPA1A", 1),
+        ("l1000_phase1", "geldanamycin", "HMOX1", 1),
+    ):
+        ((low, high, p_value),) = query(plates, changes, name=name, gene=gene, dataset=dataset)
+        assert (low > 1.5 if sign > 0 else high < -2.0) and p_value < 0.05, (name, gene, low, high, p_value)
+
+
+def test_vorinostat_as_a_positive_control_is_seen_but_no_condition(plates: Settings) -> None:
+    scores = canonical_of(plates, "l1000_phase2")
+    controls = scores.obs["flags"].astype(str) == "positive_control"
+    assert controls.sum() == 4
+    genes = dict(query(plates, "SELECT symbol, gene_id FROM core.gene WHERE is_landmark"))
+    seen = scores[controls.to_numpy()].to_df(layer="plate_z")[[genes["CDKN1A"], genes["CCND1"]]]
+    (vorinostat,) = np.flatnonzero(scores.obs.loc[controls, "perturbagen"].astype(str) == "BRD-K81418486")[:1]
+    assert seen.iloc[vorinostat, 0] > 2
+    assert seen.iloc[vorinostat, 1] < -1
+    assert (
+        value(plates, "SELECT count(*) FROM core.sample WHERE 'positive_control' = ANY(flags) AND condition_id > 0")
+        == 0
+    )
