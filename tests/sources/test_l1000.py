@@ -16,7 +16,8 @@ import pytest
 from databases import new_database
 from loads import contents, copy_of, load, name_of, query, value
 
-from pbdb import vocabulary
+from pbdb import registry, rows, vocabulary
+from pbdb.compounds import Resolution
 from pbdb.config import Settings
 from pbdb.errors import PbdbError
 from pbdb.readers import gct, gctx
@@ -406,3 +407,11 @@ def test_vorinostat_as_a_positive_control_is_seen_but_no_condition(plates: Setti
         value(plates, "SELECT count(*) FROM core.sample WHERE 'positive_control' = ANY(flags) AND condition_id > 0")
         == 0
     )
+
+
+def test_a_cid_alone_is_the_compound_whose_structure_another_id_tells() -> None:
+    known, alone = Resolution("structure", "A" * 27, pubchem_cid=5), Resolution("pubchem_cid", pubchem_cid=5)
+    others = [Resolution("pubchem_cid", pubchem_cid=6), Resolution("unresolved"), Resolution("unresolved")]
+    compounds = pd.DataFrame({"source_key": list("edcba"), "resolution": [known, alone, *others]})
+    found = rows.representatives(registry.get("l1000"), compounds)
+    assert found == {"a": "a", "b": "b", "c": "c", "d": "d", "e": "d"}

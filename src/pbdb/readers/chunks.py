@@ -119,7 +119,7 @@ def _packed(matrix: h5py.Dataset, corner: tuple[int, int]) -> bytes | None:
 
 
 def _unpacked(packed: bytes, dtype: np.dtype[Any], filters: tuple[int, ...]) -> npt.NDArray[Any]:
-    """Values of a chunk; zlib lets go of the interpreter, which HDF5's own reading does not."""
+    """Values of a chunk; decompressing lets go of the interpreter, which HDF5's own reading does not."""
     raw = np.frombuffer(zlib.decompress(packed), dtype=np.uint8)
     if filters[0] == h5py.h5z.FILTER_SHUFFLE:  # the first bytes of all values, then the second, and so on
         raw = np.ascontiguousarray(raw.reshape(dtype.itemsize, -1).T).ravel()
