@@ -12,14 +12,21 @@ JOIN core.dataset da ON da.dataset_id = m.dataset_id_a
 JOIN core.dataset db ON db.dataset_id = m.dataset_id_b
 JOIN core.context x ON x.context_id = a.context_id
 JOIN core.source_compound s ON s.source_compound_id = a.source_compound_id
-JOIN core.effect ea ON ea.dataset_id = m.dataset_id_a AND ea.effect_id = m.effect_id_a
-JOIN core.effect eb ON eb.dataset_id = m.dataset_id_b AND eb.effect_id = m.effect_id_b
-JOIN core.fit fa ON fa.fit_id = ea.fit_id
-JOIN core.fit fb ON fb.fit_id = eb.fit_id
-JOIN core.feature_set ha ON ha.feature_set_id = fa.feature_set_id
-JOIN core.feature_set hb ON hb.feature_set_id = fb.feature_set_id
-CROSS JOIN LATERAL pbdb.pair_genes(
-    ha.gene_keys, ea.log2_fc, ea.se, ea.neg_log10_p_adj, hb.gene_keys, eb.log2_fc, eb.se, eb.neg_log10_p_adj
+-- A query of its own (OFFSET 0): planned together, the tables of both halves take the planner three seconds.
+CROSS JOIN LATERAL (
+    SELECT v.*
+    FROM core.effect ea
+    JOIN core.fit fa ON fa.fit_id = ea.fit_id
+    JOIN core.feature_set ha ON ha.feature_set_id = fa.feature_set_id
+    CROSS JOIN core.effect eb
+    JOIN core.fit fb ON fb.fit_id = eb.fit_id
+    JOIN core.feature_set hb ON hb.feature_set_id = fb.feature_set_id
+    CROSS JOIN LATERAL pbdb.pair_genes(
+        ha.gene_keys, ea.log2_fc, ea.se, ea.neg_log10_p_adj, hb.gene_keys, eb.log2_fc, eb.se, eb.neg_log10_p_adj
+    ) v
+    WHERE ea.dataset_id = m.dataset_id_a AND ea.effect_id = m.effect_id_a
+      AND eb.dataset_id = m.dataset_id_b AND eb.effect_id = m.effect_id_b
+    OFFSET 0
 ) u
 JOIN core.gene g ON g.gene_key = u.gene_key;
 COMMENT ON VIEW pbdb.matched_effect IS

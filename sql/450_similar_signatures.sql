@@ -1,3 +1,5 @@
+-- Its settings are known only once the library of the extension is loaded, which a first value does.
+DO $$ BEGIN PERFORM '[1]'::public.halfvec; END $$;
 -- The order by distance uses the HNSW indexes of the partitions where `pbdb signature index` made them; filters are met
 -- by scanning on (hnsw.iterative_scan). With is_exact the order is by an expression that no index can give.
 CREATE FUNCTION pbdb.similar_signatures(

@@ -11,13 +11,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pbdb import agreement_data, copybinary, matching, server
+from pbdb import __version__, agreement_data, copybinary, matching, server
 from pbdb.agreement import stratum
 from pbdb.agreement.metrics import Signatures
 from pbdb.agreement.peers import DEFAULT_CAP, SEED, peers_of
 from pbdb.agreement.population import Moments
 from pbdb.agreement.stratum import Result, Side
 from pbdb.agreement_data import SIDE_KEY, Connection, Pool, Pools
+from pbdb.agreement_retrieval import retrieve_matches, summarise_retrieval
 from pbdb.agreement_summaries import summarise_matches
 from pbdb.config import Settings
 from pbdb.errors import ConfigError, DataError
@@ -86,9 +87,21 @@ def run(
                 done += len(part.matches)
                 progress("agreement", done, len(matches))
         totals = agreement_data.count_matches(connection, chosen.rule, chosen.window)
-        summaries = summarise_matches(connection, chosen.rule, chosen.window, totals, parameters, key, progress)
+        common = _common(chosen, totals, parameters, key)
+        made = summarise_matches(connection, common, progress)
+        made += summarise_retrieval(retrieve_matches(connection, matches), common)
+        summaries = pd.DataFrame(made)
         _replace(connection, chosen.rule, summaries)
     return {"matches": len(matches), "summaries": len(summaries), "parameters_id": key, "parameters": parameters}
+
+
+def _common(
+    chosen: Choices, totals: dict[tuple[int, int], int], parameters: dict[str, Any], key: int
+) -> dict[tuple[int, int], dict[str, Any]]:
+    """What all summaries of a pair of datasets say."""
+    rule = {"inchikey_level": chosen.rule.level, "time_tolerance_h": chosen.rule.time_tolerance_h}
+    how = {"dose_window": chosen.window, "parameters_id": key, "parameters": parameters, "code_version": __version__}
+    return {(a, b): {"dataset_id_a": a, "dataset_id_b": b, "n_matches": n} | rule | how for (a, b), n in totals.items()}
 
 
 @dataclass(frozen=True)

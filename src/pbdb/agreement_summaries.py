@@ -9,10 +9,8 @@ import numpy as np
 import pandas as pd
 import psycopg
 
-from pbdb import __version__
 from pbdb.agreement.intervals import clustered, seed_of
 from pbdb.ids import stable_id
-from pbdb.matching import Rule
 
 Connection = psycopg.Connection[Any]
 Progress = Callable[[str, int, int], None]
@@ -36,33 +34,19 @@ QUANTITIES = (
 
 
 def summarise_matches(
-    connection: Connection,
-    rule: Rule,
-    window: float,
-    totals: dict[tuple[int, int], int],
-    parameters: dict[str, Any],
-    key: int,
-    progress: Progress,
-) -> pd.DataFrame:
+    connection: Connection, common: dict[tuple[int, int], dict[str, Any]], progress: Progress
+) -> list[dict[str, Any]]:
     """Summarise the staged results (temporary view `found`) as rows of agreement_summary.
 
     First the mean over the matches of a compound in a context at a time, then over those units; compounds are
-    resampled.
+    resampled. common: what all rows of a pair of datasets say.
     """
-    how = {"inchikey_level": rule.level, "time_tolerance_h": rule.time_tolerance_h, "dose_window": window}
-    common = how | {"parameters_id": key, "parameters": parameters, "code_version": __version__}
     rows = []
-    for done, ((a, b), n_matches) in enumerate(sorted(totals.items())):
-        units = _units(connection, a, b)
-        for metric, part in units.groupby("metric", sort=True):
-            rows += [
-                _row(
-                    {"dataset_id_a": a, "dataset_id_b": b, "n_matches": n_matches} | common, str(metric), part, quantity
-                )
-                for quantity in QUANTITIES
-            ]
-        progress("intervals", done + 1, len(totals))
-    return pd.DataFrame(rows)
+    for done, ((a, b), about) in enumerate(sorted(common.items())):
+        for metric, part in _units(connection, a, b).groupby("metric", sort=True):
+            rows += [_row(about, str(metric), part, quantity) for quantity in QUANTITIES]
+        progress("intervals", done + 1, len(common))
+    return rows
 
 
 def _units(connection: Connection, a: int, b: int) -> pd.DataFrame:

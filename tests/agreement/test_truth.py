@@ -53,8 +53,20 @@ def test_unrelated_releases_agree_no_more_than_their_baselines(summary: pd.DataF
         assert abs(mean(summary, "unrelated", metric, "target_peer_percentile") - 0.5) < 0.15
 
 
+def test_matches_are_retrieved_where_releases_agree_and_by_chance_where_not(summary: pd.DataFrame) -> None:
+    for kind in ("cosine", "spearman", "euclidean"):
+        metric = f"retrieval_{kind}"
+        assert mean(summary, "identical", metric, "recall_1") == mean(summary, "identical", metric, "auroc") == 1
+        assert mean(summary, "opposite", metric, "normalised_rank") < 0.1
+        assert mean(summary, "unrelated", metric, "normalised_rank_floor") == pytest.approx(0.5)
+        by_chance = summary.loc[("unrelated", metric, "delta_normalised_rank_floor")]
+        assert by_chance["interval_low"] < 0 < by_chance["interval_high"] and by_chance["n_units"] == 48
+        assert mean(summary, "unrelated", metric, "recall_1_floor") == pytest.approx(1 / 24)
+
+
 def test_every_quantity_says_how_many_it_rests_on(summary: pd.DataFrame) -> None:
-    assert (summary["n_matches"] == 24).all() and (summary["n_compounds"] <= 24).all()
+    assert (summary["n_matches"] == 24).all()
+    assert (summary["n_compounds"] <= 24).all()
     assert summary.loc[("identical", "spearman_t", "score"), "n_units"] == 24
     assert summary.loc[("identical", "overlap_200", "score"), ["n_defined", "n_compounds"]].tolist() == [0, 0]
     assert summary.loc[("identical", "overlap_200", "score"), "interval_status"] == "not_estimable"

@@ -12,6 +12,7 @@ from pbdb.agreement.ranks import Floats, unit_rows
 
 TIE = 1e-12
 Mask = npt.NDArray[np.bool_]
+Numbers = npt.ArrayLike
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def _auroc(found: Floats, positive: Mask, candidate: Mask, defined: Mask) -> npt
     return areas
 
 
-def at_least(rank: Floats, n_candidates: Floats, n_positives: Floats) -> npt.NDArray[np.float64]:
+def at_least(rank: Numbers, n_candidates: Numbers, n_positives: Numbers) -> npt.NDArray[np.float64]:
     """P(R >= r) of the best rank of K random positives among N: C(N-r+1, K) / C(N, K)."""
     N, K, r = (np.asarray(value, dtype=np.float64) for value in (n_candidates, n_positives, rank))
     left = N - r + 1
@@ -81,18 +82,18 @@ def at_least(rank: Floats, n_candidates: Floats, n_positives: Floats) -> npt.NDA
     return np.asarray(np.where(r <= 1, 1.0, np.where(left < K, 0.0, value)))
 
 
-def mid_p(rank: Floats, n_candidates: Floats, n_positives: Floats) -> npt.NDArray[np.float64]:
+def mid_p(rank: Numbers, n_candidates: Numbers, n_positives: Numbers) -> npt.NDArray[np.float64]:
     """P(R < r) + P(R = r) / 2: mean 1/2 under random labels."""
     here, after = (at_least(np.asarray(rank) + step, n_candidates, n_positives) for step in (0, 1))
     return np.asarray(1 - (here + after) / 2)
 
 
-def expected_rank(n_candidates: Floats, n_positives: Floats) -> npt.NDArray[np.float64]:
+def expected_rank(n_candidates: Numbers, n_positives: Numbers) -> npt.NDArray[np.float64]:
     """E[R] = (N + 1) / (K + 1)."""
-    return (np.asarray(n_candidates, dtype=np.float64) + 1) / (np.asarray(n_positives) + 1)
+    return np.asarray((np.asarray(n_candidates) + 1) / (np.asarray(n_positives) + 1), dtype=np.float64)
 
 
-def expected_normalised_rank(n_candidates: Floats, n_positives: Floats) -> npt.NDArray[np.float64]:
+def expected_normalised_rank(n_candidates: Numbers, n_positives: Numbers) -> npt.NDArray[np.float64]:
     """The floor of the normalised rank: 0.5 for one positive, more for more."""
     N = np.asarray(n_candidates, dtype=np.float64)
     return np.asarray(1 - (expected_rank(N, n_positives) - 1) / (N - 1))
