@@ -86,9 +86,9 @@ def save(
 
 
 def digest_of(path: Path) -> str:
-    """SHA-256 of a file; of a folder, of the hashes of its files in the order of their names."""
+    """SHA-256 of a file; of a folder of tables, of their hashes in the order of their names."""
     if path.is_dir():
-        return combined([digest_of(file) for file in sorted(path.iterdir()) if file.is_file()])
+        return combined([digest_of(file) for file in sorted(path.glob("*.txt*"))])
     with path.open("rb") as content:
         return hashlib.file_digest(content, "sha256").hexdigest()
 

@@ -1,0 +1,148 @@
+"""Compounds through a load: looked up, named, reported, and led on when the rules change."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+import made
+import pandas as pd
+import pytest
+from loads import query, value
+
+from pbdb import run, server, vocabulary
+from pbdb.config import Settings
+from pbdb.ids import stable_id
+from pbdb.pubchem import Entry
+from pbdb.source import Compounds, Source
+
+ASPIRIN, VORINOSTAT = "BSYNRYMUTXBXSQ-UHFFFAOYSA-N", "WAEXFXRVDQXREF-UHFFFAOYSA-N"
+SMILES = {"x": "CC(=O)Oc1ccccc1C(=O)O", "y": "ONC(=O)CCCCCCC(=O)Nc1ccccc1", "DMSO": "CS(C)=O"}
+
+
+def by_structure(files: object) -> pd.DataFrame:
+    return pd.DataFrame({"drug": list(SMILES), "smiles": list(SMILES.values()), "hint": ["COX|pain", "HDAC", None]})
+
+
+def by_cid(files: object) -> pd.DataFrame:
+    return pd.DataFrame({"drug": list(SMILES), "cid": ["2244", "5311", "679"]})
+
+
+STRUCTURES = made.source(
+    compounds=Compounds(by_structure, key="drug", smiles="smiles", annotations={"hint": "moa"}, separator="|")
+)
+CIDS = made.source(compounds=Compounds(by_cid, key="drug", pubchem_cid="cid"))
+
+
+class Told:
+    """A look-up that knows aspirin by its title."""
+
+    def entries(self, cids: Collection[int]) -> dict[int, Entry | None]:
+        return {cid: Entry(2244, ASPIRIN, SMILES["x"], "Aspirin") for cid in cids if cid == 2244}
+
+    def cids_of_inchikeys(self, inchikeys: Collection[str]) -> dict[str, tuple[int, ...]]:
+        return {}
+
+    def cids_of_names(self, names: Collection[str]) -> dict[str, tuple[int, ...]]:
+        return {}
+
+
+@pytest.fixture
+def release(tmp_path: Path) -> Path:
+    return made.write(tmp_path / "release")
+
+
+def load(settings: Settings, release: Path, source: Source, **choices: object) -> None:
+    run.load_source(source, settings, run.Choices(folder=release, until="load", **choices), pubchem=Told())
+
+
+def test_a_title_of_pubchem_wins_over_the_names_of_sources(database: Settings, release: Path) -> None:
+    load(database, release, CIDS)
+    assert query(database, "SELECT compound_name, pubchem_title FROM pbdb.compound") == [("aspirin", "Aspirin")]
+    assert value(database, "SELECT compound_name FROM core.source_compound WHERE source_key = 'x'") == "aspirin"
+
+
+def test_an_imported_file_of_pubchem_is_used_by_the_next_load(
+    database: Settings, release: Path, tmp_path: Path
+) -> None:
+    made.load(database, release, CIDS, until="load")
+    assert query(database, "SELECT inchikey FROM pbdb.compound") == []
+    dump = tmp_path / "CID-SMILES"
+    dump.write_text(f"679\tCS(=O)C\n2244\t{SMILES['x']}\n5311\t{SMILES['y']}\n", encoding="utf-8")
+    vocabulary.import_files(database, "pubchem", dump)
+    assert made.load(database, release, CIDS, until="load")["changed"]
+    assert value(database, "SELECT count(*) FROM pbdb.compound") == 3
+    assert not made.load(database, release, CIDS, until="load")["changed"]
+
+
+def test_statements_of_a_source_are_annotations(database: Settings, release: Path) -> None:
+    load(database, release, STRUCTURES)
+    found = "SELECT compound_name, value, dataset FROM pbdb.compound_annotation ORDER BY 1, 2"
+    assert query(database, found) == [("x", "COX", "made"), ("x", "pain", "made"), ("y", "HDAC", "made")]
+
+
+def test_a_load_reports_routes_and_lists_the_unresolved(database: Settings, release: Path) -> None:
+    said: list[str] = []
+
+    class Heard(run.Silent):
+        def stage(self, stage: str, message: str) -> None:
+            said.append(message)
+
+    run.load_source(made.SOURCE, database, run.Choices(folder=release, until="load"), reporter=Heard())
+    (told,) = [message for message in said if "compounds:" in message]
+    assert told.endswith("3 compounds: 3 unresolved; 0 conflicts; unresolved: DMSO, x, y")
+
+
+def _of_an_earlier_rule(settings: Settings, key: str, *source_keys: str) -> None:
+    """Let source compounds have been another compound under an earlier rule."""
+    old = stable_id("compound", key)
+    with server.engine(settings).begin() as connection:
+        connection.exec_driver_sql(f"INSERT INTO core.compound (compound_id, inchikey) VALUES ({old}, '{key}')")
+        listed = ", ".join(f"'{one}'" for one in source_keys)
+        connection.exec_driver_sql(
+            f"UPDATE core.source_compound SET compound_id = {old}, rule_version = '0' WHERE source_key IN ({listed})"
+        )
+
+
+REPLACED = "SELECT o.inchikey, n.inchikey FROM core.compound o JOIN core.compound n ON n.compound_id = o.replaced_by"
+
+
+def test_a_compound_that_the_rules_changed_leads_to_what_it_became(database: Settings, release: Path) -> None:
+    load(database, release, STRUCTURES)
+    _of_an_earlier_rule(database, "OLD", "x")
+    load(database, release, STRUCTURES, force=True)
+    assert query(database, REPLACED) == [("OLD", ASPIRIN)]
+    found = "SELECT compound_name FROM pbdb.compound_alias WHERE alias = 'OLD' AND kind = 'former_inchikey'"
+    assert query(database, found) == [("x",)]
+    assert query(database, "SELECT 1 FROM pbdb.compound WHERE inchikey = 'OLD'") == []
+
+
+def test_a_compound_that_was_split_leads_to_one_part_and_its_sources_to_their_own(database: Settings, release) -> None:
+    load(database, release, STRUCTURES)
+    _of_an_earlier_rule(database, "OLD", "x", "y")
+    load(database, release, STRUCTURES, force=True)
+    ((old, new),) = query(database, REPLACED)
+    assert old == "OLD"
+    assert new in (ASPIRIN, VORINOSTAT)
+    own = (
+        "SELECT k.inchikey FROM core.source_compound s JOIN core.compound k USING (compound_id) WHERE source_key = :key"
+    )
+    assert [value(database, own, key=key) for key in "xy"] == [ASPIRIN, VORINOSTAT]
+
+
+def test_a_change_of_the_source_is_no_change_of_the_rules(database: Settings, release: Path) -> None:
+    load(database, release, STRUCTURES)
+    _of_an_earlier_rule(database, "OLD", "x")
+    with server.engine(database).begin() as connection:
+        connection.exec_driver_sql("UPDATE core.source_compound SET given_smiles = 'C' WHERE source_key = 'x'")
+    load(database, release, STRUCTURES, force=True)
+    assert query(database, REPLACED) == []
+
+
+def test_a_compound_that_comes_back_is_no_longer_replaced(database: Settings, release: Path) -> None:
+    load(database, release, STRUCTURES)
+    with server.engine(database).begin() as connection:
+        vorinostat = stable_id("compound", VORINOSTAT)
+        connection.exec_driver_sql(f"UPDATE core.compound SET replaced_by = {vorinostat} WHERE inchikey = '{ASPIRIN}'")
+    load(database, release, STRUCTURES, force=True)
+    assert query(database, REPLACED) == []
