@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 
 from pbdb import readers
-from pbdb.errors import DataError
 from pbdb.readers import plain
 from pbdb.readers.gctx import Gctx
 from pbdb.source import (
@@ -109,14 +108,7 @@ def _landmarks(genes: pd.DataFrame, matrix: Gctx) -> dict[str, str]:
     rows = matrix.rows()
     entrez = pd.to_numeric(rows["pr_gene_id"]).astype(int).astype(str) if "pr_gene_id" in rows else rows.index
     row_ids = dict(zip(entrez, rows.index, strict=True))
-    wanted = genes.loc[genes["pr_is_lm"] == "1", "pr_gene_id"].tolist()
-    absent = [gene for gene in wanted if gene not in row_ids]
-    if absent or not wanted:
-        raise DataError(
-            f"'{matrix.path.name}' lacks {len(absent)} of {len(wanted)} landmark genes of gene_info "
-            f"({', '.join(absent[:3])}): the two are not of one release."
-        )
-    return {gene: row_ids[gene] for gene in wanted}
+    return {gene: row_ids.get(gene, gene) for gene in genes.loc[genes["pr_is_lm"] == "1", "pr_gene_id"]}
 
 
 # --- compounds -----------------------------------------------------------------------------------------------

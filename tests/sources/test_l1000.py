@@ -230,7 +230,7 @@ BAD = [
     (unlisted, "stands in 'the matrix' but not in 'inst_info'"),
     (unmeasured, "'CPC999:A01' stands in 'inst_info' but not in 'the matrix'"),
     (twice, "stands twice in 'inst_info'"),
-    (other_genes, "lacks .* landmark genes of gene_info"),
+    (other_genes, r"has no row '9\d+' \(\d such ids\)"),
     (lambda folder: rewritten(folder, "inst_info", pert_dose_unit="furlong"), "'furlong' is not a molar unit"),
     (lambda folder: rewritten(folder, "inst_info", pert_time_unit="moon"), "'moon' is not a unit of time"),
     (lambda folder: rewritten(folder, "inst_info", cell_id="XYZ"), "cells 'XYZ' are not declared"),
