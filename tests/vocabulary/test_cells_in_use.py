@@ -8,7 +8,7 @@ from pathlib import Path
 import made
 import pytest
 from loads import query
-from tables import CELLOSAURUS
+from vocabulary_tables import CELLOSAURUS
 
 from pbdb import registry, vocabulary
 from pbdb.config import Settings

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from loads import query, value
-from tables import CELLOSAURUS, gene_table, panel
+from vocabulary_tables import CELLOSAURUS, gene_table, panel
 from web import Provider, provider
 
 from pbdb import vocabulary, vocabulary_fetch

@@ -8,7 +8,7 @@ from typing import Any
 import made
 import pytest
 from loads import query, value
-from tables import N_GENES, ensg, gene_table, panel, retired_table
+from vocabulary_tables import N_GENES, ensg, gene_table, panel, retired_table
 
 from pbdb import server, vocabulary
 from pbdb.config import Settings

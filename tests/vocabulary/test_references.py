@@ -8,7 +8,7 @@ import pytest
 from loads import query
 from rows import add_dataset, insert
 from sqlalchemy import text
-from tables import hub
+from vocabulary_tables import hub
 
 from pbdb import chem, server, vocabulary
 from pbdb.chem import Structure

@@ -1,0 +1,55 @@
+"""pbdb vocab, as a user types it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import made
+import pytest
+from click.testing import CliRunner, Result
+from vocabulary_tables import N_GENES, gene_table
+
+from pbdb.cli import pbdb
+from pbdb.config import Settings
+
+
+@pytest.fixture
+def vocab(database: Settings, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    monkeypatch.setenv("PBDB_HOME", str(database.home))
+    monkeypatch.setenv("PBDB_DATABASE_URL", str(database.database_url))
+    return lambda *words: CliRunner().invoke(pbdb, ["vocab", *map(str, words)], catch_exceptions=False)
+
+
+def test_nothing_imported_says_what_to_run(vocab: Callable[..., Result]) -> None:
+    done = vocab("status")
+    assert (done.stdout, "pbdb vocab fetch genes" in done.stderr) == ("", True)
+
+
+def test_import_and_status(vocab: Callable[..., Result], tmp_path: Path) -> None:
+    done = vocab("import", "genes", gene_table(tmp_path, "one.tsv"), "--release", "one")
+    assert f"genes one: {N_GENES} rows" in done.stderr
+    (row,) = json.loads(vocab("status", "--json").stdout)
+    assert (row["kind"], row["release"], row["is_current"], row["n_rows"]) == ("genes", "one", True, N_GENES)
+
+
+def test_a_second_release_says_how_to_use_it_and_stale_fits_how_to_refit(
+    vocab: Callable[..., Result], database: Settings, tmp_path: Path
+) -> None:
+    made.load(database, made.write(tmp_path / "release"))
+    vocab("import", "genes", gene_table(tmp_path, "one.tsv"), "--release", "one")
+    done = vocab("import", "genes", gene_table(tmp_path, "two.tsv", without=[3]), "--release", "two")
+    assert "pbdb vocab use genes 'two'" in done.stderr
+    done = vocab("use", "genes", "two")
+    assert "1 fits of 'made' are stale" in done.stderr
+    assert "pbdb etl load made --dataset made" in done.stderr
+    assert json.loads(vocab("apply", "--json").stdout)["stale"][0]["n_genes"] == 1
+
+
+def test_kinds_of_the_command_are_those_of_the_library() -> None:
+    from pbdb import vocabulary, vocabulary_fetch
+    from pbdb.cli import vocab as command
+
+    assert set(command.KINDS) == set(vocabulary.KINDS)
+    assert set(command.FETCHED) == set(vocabulary_fetch.PROVIDED)
