@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from rdkit import Chem, DataStructs
+from rdkit import Chem, DataStructs, rdBase
 from sqlalchemy import Engine, text
 
 from pbdb import chem, schema, search, server
@@ -61,7 +61,8 @@ def structures(n: int) -> list[str]:
     random.Random(1).shuffle(combinations)
     made: dict[str, None] = {}
     for scaffold, left, right in combinations:
-        mol = Chem.MolFromSmiles(scaffold.format(left, right))
+        with rdBase.BlockLogs():
+            mol = Chem.MolFromSmiles(scaffold.format(left, right))
         if mol is not None:
             made[Chem.MolToSmiles(mol)] = None
         if len(made) == n:
