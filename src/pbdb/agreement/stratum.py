@@ -71,12 +71,14 @@ class _Baselines:
     of_centroids: bool
 
 
-def score(a: Side, b: Side, compound: Counts, cap: int) -> Iterator[Result]:
+def score(a: Side, b: Side, compound: Counts, cap: int, same_pool: bool = False) -> Iterator[Result]:
     """Yield every statistic of n matches with its baselines.
 
     compound: the compound of each match, in the same numbers as the sides' peer_compound; cap: peers at most (0: all).
+    same_pool: replicates of one condition, whose sides have one pool: a peer's score is its mean over the two, and
+    half the genes is no limit to signed overlap.
     """
-    block = _Block(a, b, compound, cap)
+    block = _Block(a, b, compound, cap, same_pool)
     for vector in VECTORS:
         n = metrics.n_common(a.own, b.own, vector)
         for kind in KINDS:
@@ -89,7 +91,8 @@ def score(a: Side, b: Side, compound: Counts, cap: int) -> Iterator[Result]:
     n = metrics.jaccard(a.own, b.own, True)[1]
     yield block.symmetric("jaccard", _jaccard, n, of_centroids=False)
     n = metrics.n_common(a.own, b.own, "t")
-    yield block.symmetric(f"signed_overlap_{metrics.TOP_SIGNED}", metrics.signed_overlap, n)
+    share = 1.0 if same_pool else 0.5
+    yield block.symmetric(f"signed_overlap_{metrics.TOP_SIGNED}", partial(metrics.signed_overlap, share=share), n)
 
 
 def _correlation(vector: metrics.Vector, kind: Kind, x: Signatures, y: Signatures, paired: bool) -> Scores:
@@ -142,8 +145,8 @@ def _direction(block: _Block) -> Iterator[Result]:
 class _Block:
     """The 2n rows of a stratum, their partners, and which peers count for which row."""
 
-    def __init__(self, a: Side, b: Side, compound: Counts, cap: int):
-        self.a, self.b, self.n = a, b, len(compound)
+    def __init__(self, a: Side, b: Side, compound: Counts, cap: int, same_pool: bool):
+        self.a, self.b, self.n, self.same_pool = a, b, len(compound), same_pool
         self.rows = _stacked(a.own, b.own)
         self.partners = _stacked(b.own, a.own)
         self.own_centroids = _stacked(a.centroid, b.centroid)
@@ -171,13 +174,18 @@ class _Block:
 
     def of_both(self, metric: str, value: Scores, n: Counts, observed: Scores, found: _Baselines) -> Result:
         """The mean of the sides that are defined, peers judged against `observed` of each row."""
-        n_pool = (self.a.n_pool + self.b.n_pool) * found.of_centroids
+        if self.same_pool:
+            n_pool = self.a.n_pool
+            source, target = (summarise(value, _mean(*_halves(scores))) for scores in (found.source, found.target))
+        else:
+            n_pool = self.a.n_pool + self.b.n_pool
+            source, target = (_mean_summary(summarise(observed, scores)) for scores in (found.source, found.target))
         return Result(
             metric,
             value,
             n,
-            Baseline(_mean(*_halves(found.source_centroid)), n_pool, _mean_summary(summarise(observed, found.source))),
-            Baseline(_mean(*_halves(found.target_centroid)), n_pool, _mean_summary(summarise(observed, found.target))),
+            Baseline(_mean(*_halves(found.source_centroid)), n_pool * found.of_centroids, source),
+            Baseline(_mean(*_halves(found.target_centroid)), n_pool * found.of_centroids, target),
         )
 
     def of_side(self, metric: str, side: int, values: Scores, n: Counts, found: _Baselines) -> Result:

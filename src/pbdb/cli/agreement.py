@@ -50,6 +50,29 @@ def run(level: str, time_tolerance: float, as_json: bool, **chosen: Any) -> None
         say("Read them with `pbdb agreement show`, or in the views agreement and agreement_summary.")
 
 
+@examples("pbdb agreement replicates", "pbdb agreement replicates driad")
+@agreement.command()
+@click.argument("datasets", nargs=-1)
+@click.option("--peers", type=int, default=512, show_default=True, help="Peers at most of each pool; 0: all.")
+@json_option
+def replicates(datasets: tuple[str, ...], peers: int, as_json: bool) -> None:
+    """Compute how far the replicates of a condition agree: the ceiling for agreement between data sets.
+
+    DATASETS need effects of single wells (`pbdb effects run DATASET --mode replicate`); all that have them by default.
+    """
+    from pbdb import agreement_replicates, database
+
+    found = settings()
+    database.ready(found)
+    done = agreement_replicates.run(found, datasets, peers)
+    if as_json:
+        show_json(done)
+    else:
+        show_table(
+            [[name, *counts.values()] for name, counts in done.items()], ["dataset", "conditions", "pairs", "summaries"]
+        )
+
+
 @examples("pbdb agreement show", "pbdb agreement show --metric deg_spearman --json")
 @agreement.command()
 @click.option("--metric", default="spearman_log2_fc", show_default=True, help="Statistic to show.")
