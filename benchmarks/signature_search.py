@@ -1,0 +1,133 @@
+"""Time and recall of signature search by index, against comparing with every effect.
+
+    python benchmarks/signature_search.py               # 411,514 signatures in three datasets
+    python benchmarks/signature_search.py --signatures 100000
+
+Signatures are made up like those of L1000: a few hundred programmes of genes, mixed, with noise; doses of a compound
+are alike. They go into an embedded server of the benchmark's own. The peer is the exact search of the same queries in
+the same database. The last line is JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import resource
+import shutil
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from sqlalchemy import text
+
+from pbdb import schema, server, signature_search
+from pbdb.config import Settings
+from pbdb.models import N_LANDMARKS
+from pbdb.signature_search import Where
+from pbdb.simulate.signatures import Made, write
+
+DATASETS, DOSES, CONTEXTS, PROGRAMMES, QUERIES = 3, 4, 20, 300, 100
+
+
+def simulate(n: int, seed: int) -> np.ndarray:
+    """Return n signatures (float32): mixtures of few programmes, alike for the doses of a compound, with noise."""
+    chance = np.random.default_rng(seed)
+    programmes = np.random.default_rng(0).standard_normal((PROGRAMMES, N_LANDMARKS), dtype=np.float32)
+    groups = -(-n // DOSES)
+    weights = chance.standard_normal((groups, PROGRAMMES), dtype=np.float32)
+    weights *= chance.random(weights.shape) < 0.03
+    strength = chance.gamma(1.0, 1.0, (groups, DOSES)).astype(np.float32)
+    found = np.empty((n, N_LANDMARKS), dtype=np.float32)
+    for start in range(0, groups, 5000):
+        common = weights[start : start + 5000] @ programmes
+        block = (common[:, None] * strength[start : start + 5000, :, None]).reshape(-1, N_LANDMARKS)
+        rows = slice(start * DOSES, min(n, start * DOSES + len(block)))
+        found[rows] = block[: rows.stop - rows.start]
+    found += chance.standard_normal(found.shape, dtype=np.float32)
+    return found
+
+
+def fill(settings: Settings, n: int) -> None:
+    """Write the datasets and their landmarks."""
+    engine = server.engine(settings)
+    schema.upgrade(engine)
+    for number in range(DATASETS):
+        size = n // DATASETS + (number < n % DATASETS)
+        place = np.arange(size)
+        conditions = pd.DataFrame({"compound": [f"C{one // (DOSES * CONTEXTS):06}" for one in place]})
+        conditions["context"] = [f"CVCL:{one // DOSES % CONTEXTS:04}" for one in place]
+        conditions = conditions.assign(dose_fm=10 ** (8 + place % DOSES), time_h=24.0)
+        values = simulate(size, number + 1)
+        keys = np.arange(1, N_LANDMARKS + 1, dtype=np.int32)
+        write(engine, Made(f"dataset_{number}", conditions, keys, values, np.ones_like(values)))
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE core.effect SET landmark = log2_fc::public.halfvec(978), n_landmarks = 978"))
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql("VACUUM ANALYZE core.effect")
+
+
+def main() -> None:
+    """Fill, index, ask, compare, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--signatures", type=int, default=411_514)
+    n = parser.parse_args().signatures
+    folder = Path(tempfile.mkdtemp(prefix="pbdb-search-"))
+    folder.chmod(0o755)
+    settings = Settings(home=folder / "home")
+    try:
+        fill(settings, n)
+        built = signature_search.build_indexes(server.engine(settings))
+        print(f"{n:,} signatures, indexed in {sum(built.values()):.0f} s", flush=True)
+        line = ask(settings)
+    finally:
+        server.stop(settings, immediately=True)
+        shutil.rmtree(folder)
+    rest = {
+        "peak_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+        "machine": platform.machine(),
+    }
+    print(json.dumps(line | rest | {"sizes": {"signatures": n, "queries": QUERIES}}))
+
+
+def ask(settings: Settings) -> dict[str, object]:
+    """Ask the same queries by index and exactly, on one connection; times are of the server with the client."""
+    chance = np.random.default_rng(9)
+    with server.connect_as_reader(settings) as connection:
+        effects = [row[0] for row in connection.execute("SELECT effect_id FROM core.effect ORDER BY 1").fetchall()]
+        took: dict[str, list[float]] = {}
+        recall = []
+        for effect in chance.choice(effects, QUERIES, replace=False).tolist():
+            landmark = connection.execute("SELECT landmark::text FROM core.effect WHERE effect_id = %s", [effect])
+            signature = str(landmark.fetchone()[0])  # type: ignore[index]
+            found = {}
+            for how, where in _HOW.items():
+                start = time.perf_counter()
+                rows = signature_search._search(connection, signature, where, False, effect)
+                took.setdefault(how, []).append(1000 * (time.perf_counter() - start))
+                found[how] = {row["effect_id"] for row in rows}
+            recall.append(len(found["index"] & found["exact"]) / 20)
+    for how, times in took.items():
+        print(f"{statistics.median(times):8.1f} ms median, {max(times):8.1f} ms at most: {how}")
+    print(f"recall@20 {np.mean(recall):.3f}; load average {os.getloadavg()[0]:.1f}")
+    ours, peer = statistics.median(took["index"]), statistics.median(took["exact"])
+    return {"name": "signature_search", "ours": round(ours, 2), "peer": round(peer, 1), "peer_name": "exact search"} | {
+        "ratio": round(peer / ours, 1),
+        "recall_20": round(float(np.mean(recall)), 4),
+    }
+
+
+_HOW = {
+    "index": Where(),
+    "exact": Where(exact=True),
+    "index, one context": Where(contexts=["CVCL:0007"]),
+    "index, one data set": Where(datasets=["dataset_1"]),
+}
+
+
+if __name__ == "__main__":
+    main()
