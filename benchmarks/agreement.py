@@ -35,7 +35,7 @@ from pbdb.agreement.metrics import significant
 from pbdb.agreement.ranks import unit_rows
 from pbdb.agreement_run import Choices
 from pbdb.config import Settings
-from pbdb.simulate.signatures import Made, adjusted, neg_log10_p, write
+from pbdb.made_up_effects import Made, adjusted, neg_log10_p, write
 
 CONTEXTS, DOSES, GENES = 20, (10**8, 10**9, 10**10, 2 * 10**10), 978
 

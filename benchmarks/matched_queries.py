@@ -26,7 +26,7 @@ from agreement import simulate
 
 from pbdb import matching, schema, server
 from pbdb.config import Settings
-from pbdb.simulate.signatures import Made, write
+from pbdb.made_up_effects import Made, write
 
 PLAIN = """
 SELECT m.match_id, u.gene_key, u.log2_fc AS log2_fc_a, v.log2_fc AS log2_fc_b FROM core.match m

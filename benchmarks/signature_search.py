@@ -27,9 +27,9 @@ from sqlalchemy import text
 
 from pbdb import schema, server, signature_search
 from pbdb.config import Settings
+from pbdb.made_up_effects import Made, write
 from pbdb.models import N_LANDMARKS
 from pbdb.signature_search import Where
-from pbdb.simulate.signatures import Made, write
 
 DATASETS, DOSES, CONTEXTS, PROGRAMMES, QUERIES = 3, 4, 20, 300, 100
 

@@ -32,10 +32,10 @@ LAYERS = (
     "effects effect_table plates",
     "matching agreement agreement_data",
     "ground views catalog schema partitions dictionary rows stored_fit outcome artefacts replaced copyeffects"
-    " vocabulary_store vocabulary_genes vocabulary_references load",
+    " vocabulary_store vocabulary_genes vocabulary_references load made_up_effects",
     "database search signature_search compound_page",
     "registry vocabulary_cells vocabulary vocabulary_fetch ledger fits de_run further_fits run agreement_summaries"
-    " agreement_run",
+    " agreement_retrieval agreement_replicates agreement_run",
     "cli",
 )
 RANK = {name: rank for rank, line in enumerate(LAYERS) for name in line.split()}

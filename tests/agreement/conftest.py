@@ -14,7 +14,7 @@ from sqlalchemy import text
 
 from pbdb import agreement_run, matching, server
 from pbdb.config import Settings
-from pbdb.simulate.signatures import Made, write
+from pbdb.made_up_effects import Made, write
 
 COMPOUNDS, GENES = 24, 300
 

@@ -12,7 +12,7 @@ from pbdb import agreement_replicates, server
 from pbdb.config import Settings
 from pbdb.errors import DataError
 from pbdb.ids import stable_id
-from pbdb.simulate.signatures import Made, write
+from pbdb.made_up_effects import Made, write
 
 COMPOUNDS, GENES = 5, 200
 
