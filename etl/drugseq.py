@@ -139,6 +139,7 @@ SOURCE = Source(
         inchikey="inchi_key",
         cas="cas_number",
         annotations={"moa": "moa"},
+        separator=";",
     ),
     flags=(
         Flag("zero_library", "n_counts == 0"),
