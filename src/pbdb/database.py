@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -88,13 +88,14 @@ class Database:
     ) -> Iterator[tuple[list[str], Iterator[tuple[Any, ...]]]]:
         """Run one statement as `sql` does; give its column names and its rows as they come."""
         with _reader(self.settings) as connection, connection.cursor() as cursor:
+            connection.read_only = True
             try:
-                connection.read_only = True
-                found = cursor.stream(query, parameters, size=ROWS_AT_ONCE)
-                first = next(found, None)
-                if first is None:
-                    cursor.execute(query, parameters, prepare=True)  # A stream without rows forgets its columns.
-                yield _columns(cursor), _chained(first, found)
+                # A stream that is left before its end must be closed first: it holds the connection's lock.
+                with closing(cursor.stream(query, parameters, size=ROWS_AT_ONCE)) as found:
+                    first = next(found, None)
+                    if first is None:
+                        cursor.execute(query, parameters, prepare=True)  # A stream without rows forgets its columns.
+                    yield _columns(cursor), _chained(first, found)
             except psycopg.Error as problem:
                 raise QueryError(_sentence(problem)) from None
 
