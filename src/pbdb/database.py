@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import psycopg
@@ -91,7 +91,8 @@ class Database:
             connection.read_only = True
             try:
                 # A stream that is left before its end must be closed first: it holds the connection's lock.
-                with closing(cursor.stream(query, parameters, size=ROWS_AT_ONCE)) as found:
+                stream = cast("Generator[tuple[Any, ...]]", cursor.stream(query, parameters, size=ROWS_AT_ONCE))
+                with closing(stream) as found:
                     first = next(found, None)
                     if first is None:
                         cursor.execute(query, parameters, prepare=True)  # A stream without rows forgets its columns.
