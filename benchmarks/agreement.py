@@ -5,7 +5,7 @@
     python benchmarks/agreement.py --stratum 48000x12000 --queries 1000
 
 Two simulated datasets share compounds in twenty contexts; half of each effect is common. Everything is computed:
-21 statistics, two centroids and two sets of peers for each side, summaries with intervals; results are stored. The
+18 statistics, two centroids and two sets of peers for each side, summaries with intervals; results are stored. The
 peer is a loop over pairs and peers with scipy.stats, on a sample of the same matches, scaled up. With --stratum:
 Spearman similarity of queries with every candidate of one stratum, against scipy row by row on a sample, and against
 the bare matrix product. The last line is JSON.
