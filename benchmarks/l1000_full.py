@@ -234,7 +234,7 @@ class Truth:
 
 
 def class_of(key: str) -> int:
-    """Class of a compound: from the digits of its pert_id, the same for both ids of one compound."""
+    """Class of a compound: from the CID that its pert_ids hold."""
     return int(key[5:]) % N_CLASSES
 
 
@@ -388,8 +388,7 @@ def write_tables(dataset: str, folder: Path, shared: Path, wells: pd.DataFrame, 
     for kind, table in tables.items():
         write_table(folder, dataset, kind, table)
     for phase in layout.SERIES:
-        if not list(folder.glob(f"{layout.SERIES[phase]}*pert_info*")) or phase == dataset:
-            write_table(folder, phase, "pert_info", perts)
+        write_table(folder, phase, "pert_info", perts)
 
 
 def extra_ids(n: int) -> list[str]:
@@ -408,7 +407,7 @@ def perturbagens(shared: Path, wells: pd.DataFrame) -> tuple[dict[int, str], pd.
     from pbdb.compounds import standardise_all
 
     cids = np.sort(wells.loc[wells["cid"] > 0, "cid"].unique())
-    keys = {int(cid): f"BRD-K{at + 1:08d}" for at, cid in enumerate(cids)}
+    keys = {int(cid): f"BRD-K{cid:09d}" for cid in cids}
     told = pd.read_csv(shared / "data/l1000/dhimmel_lincs/pertinfo.tsv.gz", sep="\t", dtype=str)
     told = told.assign(cid=pd.to_numeric(told["pubchem_cid"], errors="coerce")).dropna(
         subset=["cid", "canonical_smiles"]
@@ -437,8 +436,7 @@ def write_matrix(
     genes = genes.sort_values("pr_is_lm", ascending=False, kind="stable").head(978 + N_OTHERS)
     truth = Truth.make(genes["pr_gene_id"].to_numpy(), 978)
     truth.save(folder.parent, dataset)
-    keys, _ = {int(cid): at for at, cid in enumerate(np.sort(wells.loc[wells["cid"] > 0, "cid"].unique()))}, None
-    classes = np.array([(keys[cid] + 1) % N_CLASSES if cid else 0 for cid in wells["cid"]])
+    classes = wells["cid"].to_numpy() % N_CLASSES
     scale = (wells["dose"] / (wells["dose"] + 1)).to_numpy(dtype=np.float32)
     plates = wells["plate"].factorize()[0]
     level = rng.uniform(4, 13, len(genes)).astype(np.float32)
