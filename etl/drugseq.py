@@ -144,7 +144,7 @@ SOURCE = Source(
     flags=(
         Flag("zero_library", "n_counts == 0"),
         Flag("empty", "well_type == 'EMPTY'", has_condition=False),
-        Flag("unreliable_vehicle", "well_type == 'RC' and not is_robust"),
+        Flag("unreliable_vehicle", "well_type == 'RC' and not is_robust", has_condition=False),
         Flag("positive_control", f"cmpd_sample_id in {POSITIVE_CONTROLS}", has_condition=False),
     ),
 )

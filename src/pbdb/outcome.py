@@ -38,8 +38,9 @@ def _listed(unresolved: Sequence[str]) -> str:
     """The unresolved compounds by name, or the first of many; the ledger has them all."""
     if not unresolved:
         return ""
+    advice = "; to look names up in PubChem: --pubchem rest"
     more = f" and {len(unresolved) - SHOWN} more (`pbdb etl status --json` lists them)"
-    return f"; unresolved: {', '.join(unresolved[:SHOWN])}{more if len(unresolved) > SHOWN else ''}"
+    return f"; unresolved: {', '.join(unresolved[:SHOWN])}{more if len(unresolved) > SHOWN else ''}{advice}"
 
 
 def _route(route: str) -> str:

@@ -229,7 +229,9 @@ class _Run:
         for name, columns in opened.unlisted.items():
             self.reporter.stage("transform", f"'{name}' has columns that nothing reads: {', '.join(columns)}")
         flagged = ", ".join(f"{n} {code}" for code, n in report.flags.items()) or "none"
-        self.reporter.stage("transform", f"{len(samples):,} samples x {report.n_genes:,} genes; flagged: {flagged}")
+        left_out = ", ".join(f"{n:,} {code}" for code, n in report.dropped.items() if n) or "none"
+        found = f"{len(samples):,} samples x {report.n_genes:,} genes"
+        self.reporter.stage("transform", f"{found}; flagged: {flagged}; left out: {left_out}")
         if report.n_left_out:
             self.reporter.stage("transform", f"{report.n_left_out:,} profiles of other kinds were left out")
         return samples

@@ -77,6 +77,11 @@ def like_genes(
         rows = connection.execute(_GENES, {"names": [*up, *down]}).fetchall()
         places = {name: index for name, index in rows}
         left_out = [name for name in (*up, *down) if name not in places]
+        if connection.execute("SELECT FROM pbdb.gene WHERE is_landmark LIMIT 1").fetchone() is None:
+            raise QueryError(
+                "No landmark genes are known: run `pbdb vocab fetch landmarks` (or `vocab import landmarks` with the "
+                "table gene_info of L1000), then load the data again."
+            )
         if not places:
             raise QueryError(
                 f"None of the {len(left_out)} genes is among the {N_LANDMARKS} landmarks: give symbols or Ensembl ids"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 from rows import add_genes, add_match, add_world
 from sqlalchemy import Connection, Engine, text
@@ -10,14 +12,15 @@ OTHER_GENES = "UPDATE core.feature_set SET gene_keys = '{4,3,1}' WHERE feature_s
 
 
 @pytest.fixture
-def world(engine: Engine) -> Connection:
+def world(engine: Engine) -> Iterator[Connection]:
     """Two datasets with vorinostat at 1 uM, matched; gene 2 is NaN in both."""
     with engine.begin() as connection:
         add_genes(connection)
         add_world(connection, 1000, "one")
         add_world(connection, 3000, "two")
         add_match(connection, 1000, 3000)
-    return engine.connect()
+    with engine.connect() as connection:
+        yield connection
 
 
 def shown(connection: Connection, view: str) -> list[tuple[object, ...]]:

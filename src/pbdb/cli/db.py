@@ -57,7 +57,7 @@ def status(as_json: bool) -> None:
     if as_json:
         show_json(facts)
     else:
-        show_table([[name, value] for name, value in facts.items() if value is not None], ["fact", "value"])
+        show_table([[name, str(value)] for name, value in facts.items() if value is not None], ["fact", "value"])
 
 
 @examples("pbdb db url")

@@ -47,10 +47,10 @@ def _simulate(release: Path) -> None:
 
 
 def _load(own: Settings, release: Path) -> None:
-    from pbdb import database, registry, run
+    from pbdb import registry, run, schema, server
 
     _command(f"pbdb etl load {SOURCE} --from {shlex.quote(str(release))}")
-    database.ready(own)
+    schema.upgrade(server.engine(own))
     run.load_source(registry.get(SOURCE), own, run.Choices(folder=release), reporter=TerminalReporter())
 
 
@@ -84,7 +84,8 @@ def _show_effects(own: Settings, release: Path) -> str:
     both = found.dropna(subset=["log2_fc_planted"])
     found["gene_symbol"] = found["gene_symbol"].fillna(found["gene_id"])
     columns = ["gene_symbol", "log2_fc", "log2_fc_planted", "se", "p_adj"]
-    say(f"\nStrongest effects of {SHOWN_COMPOUND} at {SHOWN_DOSE_UM:g} uM, beside what was planted:")
+    say("\nAs in the published files, compounds have codes, not names: InChIKeys tell which is which.")
+    say(f"Strongest effects of {SHOWN_COMPOUND} at {SHOWN_DOSE_UM:g} uM, beside what was planted:")
     top = found[columns].head(SHOWN_GENES).astype(object)
     show_table(top.where(top.notna(), None).itertuples(index=False, name=None), columns)
     r = both["log2_fc"].corr(both["log2_fc_planted"])

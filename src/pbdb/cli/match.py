@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import click
 
-from pbdb.cli.common import examples, json_option, settings, show_json, show_table
+from pbdb.cli.common import examples, json_option, say, settings, show_json, show_table
 from pbdb.models import LEVELS
 
 level_option = click.option(
@@ -59,8 +59,10 @@ def status(as_json: bool) -> None:
         found = list(rows)
     if as_json:
         show_json([dict(zip(columns, row, strict=True)) for row in found])
-    else:
+    elif found:
         show_table(found, columns)
+    else:
+        say("No conditions match: matches need two data sets that share compounds, cells and times.")
 
 
 _COUNTS = """

@@ -58,7 +58,10 @@ def _text(query: str | None, file: Path | None) -> str:
         return file.read_text(encoding="utf-8")
     if query is None and sys.stdin.isatty():
         raise click.UsageError("Give a query as an argument, with --file, or on standard input.")
-    return sys.stdin.read() if query in (None, "-") else str(query)
+    found = sys.stdin.read() if query in (None, "-") else str(query)
+    if not found.strip(" \n\t;"):
+        raise ConfigError("The query is empty: give one statement that reads, such as SELECT * FROM coverage.")
+    return found
 
 
 def _print_table(columns: list[str], rows: Iterator[tuple[Any, ...]]) -> None:
