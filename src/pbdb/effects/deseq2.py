@@ -131,7 +131,7 @@ def fill(results: Sequence[Wald], by_effect: Mapping[str, Tile], by_gene: Mappin
     fit_wide = FitWide(max(1, len(results) * n_genes), largest_p=LEVEL, dtype=np.float32)
     for row, one in enumerate(results):
         statistics = {"log2_fc": one.log2_fc, "se": one.se, "neg_log10_p": one.neg_log10_p}
-        statistics[ADJUSTED] = -np.log10(np.asarray(one.p_adj))
+        statistics[ADJUSTED] = _adjusted(one)
         for name, values in statistics.items():
             by_effect[name][row : row + 1, :] = np.asarray(values, dtype=np.float32)[None]
         fit_wide.add(np.asarray(one.neg_log10_p, dtype=np.float32))
@@ -142,6 +142,13 @@ def fill(results: Sequence[Wald], by_effect: Mapping[str, Tile], by_gene: Mappin
     p, adjusted = (np.asarray(by_effect[name][everything]) for name in ("neg_log10_p", ADJUSTED))
     counted = count(p, np.asarray(by_effect["log2_fc"][everything]) > 0, adjusted, np.inf if cutoff is None else cutoff)
     return summarise(counted, cutoff, fit_wide.n_tests)
+
+
+def _adjusted(one: Wald) -> Floats:
+    """-log10 of the adjusted p-values; where these are too small for a number, Bonferroni's bound."""
+    p_adj, tail = np.asarray(one.p_adj), np.asarray(one.neg_log10_p)
+    with np.errstate(divide="ignore"):
+        return np.asarray(np.where(p_adj == 0, tail - np.log10(len(tail)), -np.log10(p_adj)))
 
 
 def _fit(counts: Ints, subset: Subset) -> Any:

@@ -1,0 +1,69 @@
+"""Further fits stand beside the default ones and leave them as they are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from loads import load, query, value
+
+from pbdb import further_fits
+from pbdb.config import Settings
+from pbdb.effects import Options
+from pbdb.errors import ConfigError, SourceError
+from pbdb.fits import FitOptions
+
+DEFAULT = "SELECT effect_id, status, n_up, log2_fc FROM core.effect JOIN core.fit f USING (fit_id) WHERE f.is_default"
+
+
+@pytest.fixture
+def driad(settings: Settings, release: Path) -> Settings:
+    load(settings, release)
+    return settings
+
+
+def further(settings: Settings, compound: str | None = None, **chosen: Any) -> dict[str, Any]:
+    options = Options(readout="counts", filter=chosen.pop("filter", "floor"))
+    return further_fits.run_fits(settings, "driad", FitOptions(options, is_default=False, **chosen), compound=compound)
+
+
+def test_replicate_effects_are_one_a_treated_well(driad: Settings) -> None:
+    before = query(driad, DEFAULT + " ORDER BY 1")
+    further(driad, mode="replicate")
+    wells = "SELECT count(*) FROM core.sample WHERE in_fit AND NOT is_vehicle"
+    assert value(driad, "SELECT count(DISTINCT sample_id) FROM pbdb.replicate_effect") == value(driad, wells)
+    assert query(driad, DEFAULT + " ORDER BY 1") == before
+
+
+def test_the_same_choices_replace_and_others_add(driad: Settings) -> None:
+    first, again = further(driad, filter="limma"), further(driad, filter="limma")
+    assert first == again
+    further(driad, filter="none")
+    assert query(driad, "SELECT filter_rule, is_default FROM core.fit ORDER BY 1") == [
+        ("floor", True),
+        ("limma", False),
+        ("none", False),
+    ]
+
+
+def test_one_compound_by_deseq2_agrees_with_voom(driad: Settings) -> None:
+    name = value(driad, "SELECT compound_name FROM pbdb.effect WHERE status = 'ok' ORDER BY n_up DESC LIMIT 1")
+    further(driad, deseq2=True, compound=name)
+    pairs = """
+        SELECT corr(d.log2_fc, v.log2_fc) FROM
+            (SELECT condition_id, unnest(log2_fc) AS log2_fc, unnest(gene_keys) AS gene_key FROM core.effect
+             JOIN core.fit f USING (fit_id) JOIN core.feature_set USING (feature_set_id) WHERE f.method = 'deseq2') d
+        JOIN (SELECT condition_id, unnest(log2_fc) AS log2_fc, unnest(gene_keys) AS gene_key FROM core.effect
+             JOIN core.fit f USING (fit_id) JOIN core.feature_set USING (feature_set_id) WHERE f.method = 'voom') v
+        USING (condition_id, gene_key) WHERE d.log2_fc <> 'NaN' AND v.log2_fc <> 'NaN'"""
+    assert value(driad, pairs) > 0.9
+    found = query(driad, "SELECT DISTINCT compound_name FROM pbdb.effect WHERE method = 'deseq2'")
+    assert found == [(name,)]
+
+
+def test_unknown_datasets_and_compounds_are_a_sentence(driad: Settings) -> None:
+    with pytest.raises(SourceError, match="not loaded"):
+        further_fits.run_fits(driad, "none", FitOptions(Options(readout="counts"), is_default=False))
+    with pytest.raises(ConfigError, match="no compound 'nothing'"):
+        further(driad, compound="nothing")
