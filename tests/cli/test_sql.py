@@ -13,7 +13,7 @@ FORBIDDEN = {
     "insert": "INSERT INTO core.assay (assay_id, technology, readout) VALUES (1, 'x', 'counts')",
     "delete": "DELETE FROM core.effect",
     "writing in a query": "WITH gone AS (DELETE FROM core.effect RETURNING 1) SELECT * FROM gone",
-    "program": "COPY (SELECT 1) TO PROGRAM 'touch /tmp/pbdb_was_here'",
+    "program": "COPY (SELECT 1) TO PROGRAM 'cat'",
     "server file": "SELECT pg_read_file('/etc/passwd')",
     "another role": "SELECT set_config('role', 'postgres', true), "
     "query_to_xml('SELECT pg_read_file(''/etc/passwd'')', true, true, '')",
