@@ -39,7 +39,7 @@ bench: $(SET_UP) ## Run the benchmarks, one after the other
 	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
 
 lock: $(SET_UP) ## Pin the packages anew (needs uv)
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --extra dev pyproject.toml -o requirements.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --extra dev --extra iceberg pyproject.toml -o requirements.lock
 
 clean: ## Remove the virtual environment and what tools left
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
