@@ -27,6 +27,7 @@ import numpy as np
 import pandas as pd
 
 N_GENES, N_LANDMARKS, PROFILES_A_BLOCK = 12_328, 978, 5_240
+DECIMALS = 4  # most values of the published matrices have no more
 TASKS = ("scattered", "first", "metadata")
 
 
@@ -168,7 +169,8 @@ def write(file: Path, n_profiles: int, level: int | None) -> None:
     writer = gctx.Writer(file, genes, level=level)
     for start in range(0, n_profiles, PROFILES_A_BLOCK):
         n = min(PROFILES_A_BLOCK, n_profiles - start)
-        writer.add(mean + rng.standard_normal((n, N_GENES), dtype=np.float32) * 0.6)
+        values = mean + rng.standard_normal((n, N_GENES), dtype=np.float32) * 0.6
+        writer.add(np.round(values, DECIMALS))
     wells = [f"CPC{i // 384:05d}_A375_24H_X1:{i % 384:03d}" for i in range(n_profiles)]
     writer.finish(
         pd.DataFrame({"cell_id": "A375", "pert_id": [f"BRD-K{i % 20_000:08d}" for i in range(n_profiles)]}, wells)

@@ -1,21 +1,41 @@
-"""Read parts of a chunked HDF5 matrix in blocks: whole chunks only, each once, decompressed side by side."""
+"""Read parts of a chunked HDF5 matrix in blocks: whole chunks only, each once, decompressed side by side.
+
+HDF5's own reading holds one lock for all threads and inflates with zlib; chunks of the usual filters are therefore
+read from the file at their place, inflated by ISA-L, and only what is wanted of them is kept.
+"""
 
 from __future__ import annotations
 
 import os
-import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import h5py
 import numpy as np
 import numpy.typing as npt
+from isal import isal_zlib
+from isal.igzip_lib import IsalError
 
 Floats = npt.NDArray[np.float32]
+Values = npt.NDArray[Any]
 Positions = npt.NDArray[np.intp]
+Place = slice | Positions
 KNOWN_FILTERS = ((h5py.h5z.FILTER_DEFLATE,), (h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_DEFLATE))
 THREADS = min(8, os.cpu_count() or 1)
+DAMAGE: tuple[type[Exception], ...] = (OSError, RuntimeError, ValueError, IsalError)  # of reading a damaged matrix
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Positions along one axis that lie in one stretch of the matrix, and where they go in the result."""
+
+    start: int
+    stop: int
+    inside: Place
+    into: Place
 
 
 def read(
@@ -25,102 +45,96 @@ def read(
 
     profiles: ascending. A block covers whole chunks; those without wanted profiles or genes are not read.
     """
-    axis = 0 if profiles_first else 1
-    high, wide = _grid(matrix, axis)
-    spans = _spans(genes, wide, matrix.shape[1 - axis])
-    width = max(sum(stop - start for start, stop in spans), len(genes), 1)
-    step = max(1, block_bytes // (matrix.dtype.itemsize * width) // high) * high
-    with ThreadPoolExecutor(THREADS) as pool:
-        for start in range(0, matrix.shape[axis], step):
-            stop = min(start + step, matrix.shape[axis])
-            first, last = np.searchsorted(profiles, (start, stop))
+    stored = Stored(matrix, profiles_first)
+    step = max(1, block_bytes // (matrix.dtype.itemsize * max(len(genes), 1)) // stored.high) * stored.high
+    columns = list(_stretches(genes, stored.wide, stored.n_genes))
+    with ThreadPoolExecutor(THREADS) as pool, open(matrix.file.filename, "rb") as file:
+        for start in range(0, stored.n_profiles, step):
+            first, last = np.searchsorted(profiles, (start, start + step))
             if last > first:
                 found = profiles[first:last]
-                yield found, _block(matrix, axis, (start, stop), spans, genes, found - start, pool)
+                values = np.empty((len(found), len(genes)), dtype=np.float32)
+                rows = _stretches(found, stored.high if stored.is_packed else step, stored.n_profiles)
+                tiles = [(row, column) for row in rows for column in columns]
+                _fill(values, stored, file.fileno(), tiles, pool)
+                yield found, values
 
 
-def _grid(matrix: h5py.Dataset, axis: int) -> tuple[int, int]:
-    """Profiles and genes of a chunk; without chunks what lies together: all genes of a profile, or one gene."""
-    if matrix.chunks is None:
-        return (1, matrix.shape[1]) if axis == 0 else (1, 1)
-    return matrix.chunks[axis], matrix.chunks[1 - axis]
+def _fill(
+    values: Floats, stored: Stored, file: int, tiles: list[tuple[Wanted, Wanted]], pool: ThreadPoolExecutor
+) -> None:
+    def place(row: Wanted, column: Wanted) -> None:
+        tile = stored.tile(file, row, column)
+        values[_cross(row.into, column.into)] = tile[_cross(row.inside, column.inside)]
+
+    for done in [pool.submit(place, row, column) for row, column in tiles]:
+        done.result()
 
 
-def _spans(genes: Positions, wide: int, n: int) -> list[tuple[int, int]]:
-    """Runs of neighbouring chunk columns that hold wanted genes, as ranges of gene positions."""
-    columns = np.unique(genes // wide)
-    runs = np.split(columns, np.flatnonzero(np.diff(columns) > 1) + 1) if len(columns) else []
-    return [(int(run[0]) * wide, min((int(run[-1]) + 1) * wide, n)) for run in runs]
+def _stretches(positions: Positions, width: int, n: int) -> Iterator[Wanted]:
+    """The stretches of `width` that hold wanted positions."""
+    of = positions // width
+    for stretch in np.unique(of):
+        into = np.flatnonzero(of == stretch)
+        start = int(stretch) * width
+        yield Wanted(start, min(start + width, n), _run(positions[into] - start), _run(into))
 
 
-def _block(
-    matrix: h5py.Dataset,
-    axis: int,
-    profiles: tuple[int, int],
-    spans: list[tuple[int, int]],
-    genes: Positions,
-    rows: Positions,
-    pool: ThreadPoolExecutor,
-) -> Floats:
-    values = np.empty((len(rows), len(genes)), dtype=np.float32)
-    for span in spans:
-        slab = _slab(matrix, (profiles, span) if axis == 0 else (span, profiles), pool)
-        slab = slab if axis == 0 else slab.T
-        inside = np.flatnonzero((genes >= span[0]) & (genes < span[1]))
-        values[:, _run(inside)] = slab[_run(rows)][:, _run(genes[inside] - span[0])]
-    return values
-
-
-def _run(positions: Positions) -> Positions | slice:
+def _run(positions: Positions) -> Place:
     """Neighbouring ascending positions as a slice, which is read without a copy."""
     n = len(positions)
-    if n and positions[-1] - positions[0] == n - 1 and (np.diff(positions) == 1).all():
+    if positions[-1] - positions[0] == n - 1 and (np.diff(positions) == 1).all():
         return slice(int(positions[0]), int(positions[-1]) + 1)
     return positions
 
 
-def _slab(matrix: h5py.Dataset, ranges: tuple[tuple[int, int], tuple[int, int]], pool: ThreadPoolExecutor) -> Any:
-    """A rectangle of the matrix, cut at chunk borders."""
-    (top, bottom), (left, right) = ranges
-    filters = _filters(matrix)
-    if matrix.chunks is None or filters not in KNOWN_FILTERS:
-        return matrix[top:bottom, left:right]
-    slab = np.full((bottom - top, right - left), matrix.fillvalue, dtype=matrix.dtype)
-    high, wide = matrix.chunks
-
-    def place(row: int, column: int, packed: bytes) -> None:
-        part = slab[row - top : row - top + high, column - left : column - left + wide]
-        part[:] = _unpacked(packed, matrix.dtype, filters).reshape(high, wide)[: part.shape[0], : part.shape[1]]
-
-    corners = [(row, column) for row in range(top, bottom, high) for column in range(left, right, wide)]
-    waiting = [pool.submit(place, *corner, packed) for corner in corners if (packed := _packed(matrix, corner))]
-    for one in waiting:
-        one.result()
-    return slab
+def _cross(rows: Place, columns: Place) -> tuple[Any, Any]:
+    """Index every row with every column."""
+    if isinstance(rows, slice) or isinstance(columns, slice):
+        return rows, columns
+    return rows[:, None], columns
 
 
-def _filters(matrix: h5py.Dataset) -> tuple[int, ...]:
-    created = matrix.id.get_create_plist()
-    return tuple(created.get_filter(i)[0] for i in range(created.get_nfilters()))
+class Stored:
+    """How a matrix lies in its file, seen as profiles x genes."""
 
+    def __init__(self, matrix: h5py.Dataset, profiles_first: bool) -> None:
+        self.matrix = matrix
+        self.profiles_first = profiles_first
+        self.n_profiles, self.n_genes = self._turned(matrix.shape)
+        whole = (1, matrix.shape[1])  # without chunks, what lies together
+        self.high, self.wide = self._turned(matrix.chunks or whole)
+        created = matrix.id.get_create_plist()
+        self.filters = tuple(created.get_filter(i)[0] for i in range(created.get_nfilters()))
+        self.is_packed = matrix.chunks is not None and self.filters in KNOWN_FILTERS
 
-def _packed(matrix: h5py.Dataset, corner: tuple[int, int]) -> bytes | None:
-    """A chunk as it is stored; None where nothing was ever written.
+    def tile(self, file: int, row: Wanted, column: Wanted) -> Values:
+        """A rectangle (profiles x genes), cut at chunk borders."""
+        corner = self._turned((row.start, column.start))
+        chunk = self._chunk(file, corner) if self.is_packed else None
+        if chunk is None:
+            (top, left), (bottom, right) = corner, self._turned((row.stop, column.stop))
+            chunk = self.matrix[top:bottom, left:right]
+        return chunk if self.profiles_first else chunk.T
 
-    Raises:
-        OSError: a filter was left out for this chunk, which no writer of such files does.
-    """
-    if matrix.id.get_chunk_info_by_coord(corner).byte_offset is None:
-        return None
-    skipped, packed = matrix.id.read_direct_chunk(corner)
-    if skipped:
-        raise OSError(f"the chunk at {corner} is stored without its filters")
-    return bytes(packed)
+    def _turned(self, pair: tuple[int, ...]) -> tuple[int, int]:
+        return (pair[0], pair[1]) if self.profiles_first else (pair[1], pair[0])
 
+    def _chunk(self, file: int, corner: tuple[int, int]) -> Values | None:
+        """Values of a whole chunk; None where it was never written, or written without its filters."""
+        found = self.matrix.id.get_chunk_info_by_coord(corner)
+        if found.byte_offset is None or found.filter_mask:
+            return None
+        packed = os.pread(file, found.size, self._offset + found.byte_offset)
+        raw = isal_zlib.decompress(packed, bufsize=self._chunk_bytes)
+        if self.filters[0] == h5py.h5z.FILTER_SHUFFLE:  # the first bytes of all values, then the second, and so on
+            raw = np.frombuffer(raw, np.uint8).reshape(self.matrix.dtype.itemsize, -1).T.tobytes()
+        return np.frombuffer(raw, self.matrix.dtype).reshape(self.matrix.chunks)
 
-def _unpacked(packed: bytes, dtype: np.dtype[Any], filters: tuple[int, ...]) -> npt.NDArray[Any]:
-    """Values of a chunk; decompressing lets go of the interpreter, which HDF5's own reading does not."""
-    raw = np.frombuffer(zlib.decompress(packed), dtype=np.uint8)
-    if filters[0] == h5py.h5z.FILTER_SHUFFLE:  # the first bytes of all values, then the second, and so on
-        raw = np.ascontiguousarray(raw.reshape(dtype.itemsize, -1).T).ravel()
-    return raw.view(dtype)
+    @cached_property
+    def _chunk_bytes(self) -> int:
+        return int(np.prod(self.matrix.chunks)) * int(self.matrix.dtype.itemsize)
+
+    @cached_property
+    def _offset(self) -> int:
+        return int(self.matrix.file.userblock_size)

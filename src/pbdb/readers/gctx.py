@@ -8,7 +8,6 @@ the block that is asked for.
 from __future__ import annotations
 
 import os
-import zlib
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -95,7 +94,7 @@ class Gctx:
     ) -> Iterator[GctxBlock]:
         """Read rows by id (in the order given) of profiles by id (in the order of the file), block by block.
 
-        None: all of them. block_bytes bounds what is read of the matrix at a time (but one chunk is the least).
+        None: all of them. block_bytes bounds the values of a block (the profiles of one chunk are the least).
 
         Raises:
             DataError: an id is not in the file, or the matrix is damaged.
@@ -107,7 +106,7 @@ class Gctx:
                 for found, values in chunks.read(file[MATRIX], self.profiles_first, wanted, profiles, block_bytes):
                     values[values == MISSING] = np.nan
                     yield GctxBlock(found, values)
-            except (OSError, RuntimeError, zlib.error, ValueError) as problem:
+            except chunks.DAMAGE as problem:
                 raise damaged(self.path, problem) from None
 
     def read(self, rows: Sequence[str] | None = None, columns: Sequence[str] | None = None) -> Profiles:
