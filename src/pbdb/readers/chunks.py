@@ -25,7 +25,7 @@ Positions = npt.NDArray[np.intp]
 Place = slice | Positions
 KNOWN_FILTERS = ((h5py.h5z.FILTER_DEFLATE,), (h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_DEFLATE))
 THREADS = min(8, os.cpu_count() or 1)
-DAMAGE: tuple[type[Exception], ...] = (OSError, RuntimeError, ValueError, IsalError)  # of reading a damaged matrix
+DAMAGE: tuple[Any, ...] = (OSError, RuntimeError, ValueError, IsalError)  # of reading a damaged matrix
 
 
 @dataclass(frozen=True)
