@@ -34,6 +34,7 @@ LAYERS = (
     "ground views catalog schema partitions dictionary rows stored_fit outcome artefacts replaced copyeffects"
     " vocabulary_store vocabulary_genes vocabulary_references load made_up_effects",
     "database search signature_search compound_page",
+    "export",
     "export splits split_rules split_check",
     "registry vocabulary_cells vocabulary vocabulary_fetch ledger fits de_run further_fits run agreement_summaries"
     " agreement_retrieval agreement_replicates agreement_run",

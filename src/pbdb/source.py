@@ -12,6 +12,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from pbdb.cell_declaration import EVERY_CELL as EVERY_CELL  # noqa: PLC0414
+from pbdb.cell_declaration import CellFilter as CellFilter  # noqa: PLC0414
+from pbdb.cell_declaration import Pseudobulk as Pseudobulk  # noqa: PLC0414
 from pbdb.errors import SourceError
 
 if TYPE_CHECKING:
@@ -85,7 +88,8 @@ class File:
     table must have; ignored: columns it may have that nothing uses. Any other column stops the load, unless
     others_allowed (the provider documents the columns in part), then it is reported. set: files of one set come
     together or not at all. datasets: the datasets that need it, all when empty. optional: a folder of --from may
-    lack it. unpack: the file is gzip of something that must be read at random; it may lie there unpacked.
+    lack it. unpack: the file is gzip of something that must be read at random; it may lie there unpacked. cells: the
+    file holds single cells, which are pooled to samples.
     """
 
     name: str
@@ -99,6 +103,7 @@ class File:
     datasets: tuple[str, ...] = ()
     optional: bool = False
     unpack: bool = False
+    cells: Pseudobulk | None = None
 
     @property
     def unpacked(self) -> str:
@@ -158,8 +163,8 @@ class Samples:
 
     vehicle and the rules of flags are expressions over the raw columns and `n_counts`, as pandas evaluates them.
     sample must be unique in a dataset. compound: the source's own key of the compound; null for wells without.
-    attributes: raw columns kept as they are. dose and time without a value are null; so is a dose in one of
-    non_molar_units, which is counted.
+    attributes: raw columns kept as they are; condition_attributes: those of them that describe the condition, too. dose
+    and time without a value are null; so is a dose in one of non_molar_units, which is counted.
     """
 
     sample: Mapped
@@ -173,6 +178,7 @@ class Samples:
     stratum: Mapped | None = None
     n_cells: Mapped | None = None
     attributes: tuple[str, ...] = ()
+    condition_attributes: tuple[str, ...] = ()
     non_molar_units: tuple[str, ...] = ()
     suspension_type: Literal["cell", "nucleus"] = "cell"
 
@@ -212,13 +218,18 @@ class Compounds:
 class Block:
     """Some raw profiles: a table of raw columns, the matrix (rows alike, features as columns), feature names.
 
-    left_out: profiles that were passed over on the way here, by reason.
+    left_out: profiles that were passed over on the way here, by reason. cells: single cells that were read for this
+    block, and cells_left_out those of them that are in no sample, by reason. expressing: cells of each sample in which
+    a feature was counted at all, where the samples are pooled cells.
     """
 
     samples: pd.DataFrame
     matrix: sp.csr_matrix | np.ndarray[Any, Any]
     features: np.ndarray[Any, Any]
     left_out: Mapping[str, int] = field(default_factory=dict)
+    cells: int = 0
+    cells_left_out: Mapping[str, int] = field(default_factory=dict)
+    expressing: sp.csr_matrix | None = None
 
 
 @dataclass(frozen=True)
@@ -239,12 +250,19 @@ class Features:
 class Files:
     """The files of one load, read on demand: `files["name"]` reads, `files.path("name")` does not.
 
-    unlisted: columns that a table has and its declaration does not name, by file, where those are allowed.
+    A file of single cells is read as blocks of samples: `pooled` makes them. unlisted: columns that a table has and
+    its declaration does not name, by file, where those are allowed.
     """
 
-    def __init__(self, declared: Mapping[str, File], paths: Mapping[str, Path]):
+    def __init__(
+        self,
+        declared: Mapping[str, File],
+        paths: Mapping[str, Path],
+        pooled: Callable[[Files, str], Iterator[Block]] | None = None,
+    ):
         self._declared = declared
         self._paths = paths
+        self._pooled = pooled
         self.unlisted: dict[str, list[str]] = {}
 
     def __contains__(self, key: str) -> bool:
@@ -253,6 +271,8 @@ class Files:
     def __getitem__(self, key: str) -> Any:
         """Read a file through its declared reader; a table must have the declared columns."""
         file = self._declared[key]
+        if file.cells is not None and self._pooled is not None:
+            return self._pooled(self, key)
         content = file.read(self.path(key))
         if file.columns and hasattr(content, "columns"):
             extra = check_columns(file, list(content.columns))
