@@ -19,9 +19,11 @@ COMMANDS = {
     "dictionary": "pbdb.cli.dictionary:dictionary",
     "effects": "pbdb.cli.effects:effects",
     "etl": "pbdb.cli.etl:etl",
+    "export": "pbdb.cli.export:export",
     "match": "pbdb.cli.match:match",
     "signature": "pbdb.cli.signature:signature",
     "simulate": "pbdb.cli.simulate:simulate",
+    "snapshot": "pbdb.cli.snapshot:snapshot",
     "sql": "pbdb.cli.sql:sql",
     "vocab": "pbdb.cli.vocab:vocab",
 }
