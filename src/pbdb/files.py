@@ -52,7 +52,7 @@ def locate(
     verify: bool = False,
     progress: Progress = silent,
 ) -> dict[str, Located]:
-    """Find the files one dataset needs, in `folder` or by fetching them, and check their hashes.
+    """Find the files one dataset needs, in `folder` (or the source's own) or by fetching them; check their hashes.
 
     verify: read every file again, instead of trusting the hash cached by path, size, mtime and inode.
 
@@ -60,6 +60,7 @@ def locate(
         SourceError: a file is missing, half a set is there, or a hash is not the one it should be.
     """
     declared = source.files_of(dataset)
+    folder = folder or source.folder
     hashed = partial(sha256, settings=settings, verify=verify, progress=progress)
     if folder is None:
         root = settings.downloads / source.key

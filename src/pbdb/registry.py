@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import difflib
 import importlib
 import importlib.util
@@ -48,6 +49,7 @@ def declaration(source: Source) -> Path:
 def _from_file(path: Path) -> Source:
     if not path.is_file():
         raise SourceError(f"There is no file '{path}' that could declare a source.")
+    _refuse_blanks(path)
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None:
         raise SourceError(f"'{path}' is not a Python file.")
@@ -57,6 +59,21 @@ def _from_file(path: Path) -> Source:
     except Exception as problem:
         raise SourceError(f"'{path}' cannot be read as a source: {type(problem).__name__}: {problem}.") from problem
     return _source(module, path.stem)
+
+
+def _refuse_blanks(path: Path) -> None:
+    """Name the first line with a blank, and what its comment says belongs there."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    try:
+        tree = ast.parse("\n".join(lines))
+    except SyntaxError:
+        return  # told where the file is imported
+    blanks = sorted({node.lineno for node in ast.walk(tree) if isinstance(node, ast.Name) and node.id == "FILL_IN"})
+    if not blanks:
+        return
+    wanted = lines[blanks[0] - 1].rpartition("# ")[2].strip() if "# " in lines[blanks[0] - 1] else "a value"
+    others = f", and {len(blanks) - 1} more" if len(blanks) > 1 else ""
+    raise SourceError(f"'{path}' has a blank in line {blanks[0]}{others}: write there instead of FILL_IN: {wanted}.")
 
 
 def _source(module: ModuleType, key: str) -> Source:

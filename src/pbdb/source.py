@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 Readout = Literal["counts", "log2_intensity"]
 Access = Literal["open", "token", "gated", "on_request"]
 Method = Literal["voom", "trend"]
+FEW_CELLS = "few_cells"
+"""Flag of pseudobulk samples that have fewer cells than the default fit of their dataset asks for."""
 DEFAULT_METHOD: dict[Readout, Method] = {"counts": "voom", "log2_intensity": "trend"}
 
 
@@ -56,6 +58,7 @@ class Constant:
 
 
 Mapped = Column | Constant
+FILL_IN: Any = "FILL_IN"  # a blank of a declaration; a file that has one is refused, by the line it stands in
 
 
 def col(
@@ -328,10 +331,11 @@ def _s(items: list[str]) -> str:
 class Source:
     """One file of etl/: how one published data set family is read.
 
-    key equals the file's name. blocks: from the files and a dataset's key to raw profiles, in any order, each in
-    one block only. contexts: cells by the name the source gives them; contexts_of: those that a file of the release
-    describes, beside them. condition_by: source_compound, or compound where several of the source's ids may be one
-    compound. dose_decimals: decimals of uM that tell two conditions apart; None: doses are exact.
+    key equals the file's name. folder: where the files lie unless --from says; without either they are fetched.
+    blocks: from the files and a dataset's key to raw profiles, in any order, each in one block only. contexts: cells
+    by the name the source gives them; contexts_of: those that a file of the release describes, beside them.
+    condition_by: source_compound, or compound where several of the source's ids may be one compound. dose_decimals:
+    decimals of uM that tell two conditions apart; None: doses are exact.
     """
 
     key: str
@@ -348,6 +352,7 @@ class Source:
     flags: tuple[Flag, ...] = ()
     aliases: Mapping[str, int] = field(default_factory=dict)
     homepage: str | None = None
+    folder: Path | None = None
     effects: Method | None = None
     condition_by: Literal["source_compound", "compound"] = "source_compound"
     dose_decimals: int | None = None
