@@ -35,6 +35,7 @@ from pbdb.effects.normalise import keep_genes
 from pbdb.effects.shared import share
 from pbdb.errors import DesignError
 from pbdb.ids import stable_id, stable_ids
+from pbdb.source import FEW_CELLS
 from pbdb.stored_fit import BY_EFFECT, BY_GENE, COUNTED, GENE_FACTS, StoredFit, tile
 
 VERSION = 1
@@ -133,7 +134,8 @@ def _groups(dataset: str, samples: pd.DataFrame) -> Iterator[_Group]:
 def _batches(whole: _Group) -> Iterator[_Group]:
     """Cut a context as the published runs did; samples that no fit takes stay with the first batch."""
     rows = whole.rows
-    taken = rows[rows["in_fit"]]
+    usable = _usable(rows)
+    taken = rows[usable]
     batches = published_batches(taken["source_compound_id"].to_numpy(), taken["is_vehicle"].to_numpy(dtype=bool))
     if len(batches) == 1:
         yield whole
@@ -141,7 +143,7 @@ def _batches(whole: _Group) -> Iterator[_Group]:
     for number, batch in enumerate(batches, start=1):
         own = taken.iloc[batch.samples]
         padded = frozenset(own.loc[batch.padded, "condition_id"].astype(int))
-        with_rest = pd.concat([own, rows[~rows["in_fit"]]]).sort_index() if number == 1 else own
+        with_rest = pd.concat([own, rows[~usable]]).sort_index() if number == 1 else own
         yield _Group(whole.dataset, whole.context, whole.stratum, with_rest, number, padded)
 
 
@@ -187,7 +189,12 @@ def _kept(group: _Group, choices: FitOptions) -> npt.NDArray[np.bool_]:
     """Samples that take part: not flagged, of a known dose, of enough cells (or an unknown number)."""
     rows = group.rows
     enough = rows["n_cells"].isna() | (rows["n_cells"] >= choices.min_cells)
-    return (rows["in_fit"] & rows["dose_fm"].notna() & enough.fillna(True)).to_numpy(dtype=bool)
+    return (_usable(rows) & rows["dose_fm"].notna() & enough.fillna(True)).to_numpy(dtype=bool)
+
+
+def _usable(rows: pd.DataFrame) -> pd.Series[bool]:
+    """Samples without a flag, or of few cells for the default fit: how many are enough, each fit decides."""
+    return rows["in_fit"] | rows["flags"].map(lambda flags: list(flags) == [FEW_CELLS])
 
 
 def _design(group: _Group, keep: npt.NDArray[np.bool_], choices: FitOptions) -> Design:

@@ -9,6 +9,7 @@ import pandas as pd
 from pbdb import units
 from pbdb.compounds import Resolution
 from pbdb.contexts import ContextVocabulary, context_rows
+from pbdb.copytext import as_json
 from pbdb.ids import stable_id, stable_ids
 from pbdb.source import Source
 from pbdb.source_compounds import compound_rows
@@ -153,7 +154,7 @@ def _conditions_and_samples(source: Source, dataset: str, samples: pd.DataFrame,
     table["dose_fm"] = exact.map(lambda fm: units.round_dose(int(fm), source.dose_decimals), na_action="ignore")
     table["dose_fm"] = table["dose_fm"].astype("Int64")
     table["condition_id"] = _condition_ids(dataset, table)
-    conditions = _conditions(dataset, table[table["has_condition"]])
+    conditions = _conditions(dataset, table[table["has_condition"]], source.samples.condition_attributes)
     table["dose_fm"] = exact
     return {"condition": conditions, "sample": _samples(dataset, table)}
 
@@ -169,7 +170,7 @@ def _condition_ids(dataset: str, table: pd.DataFrame) -> pd.Series[Any]:
     return pd.Series([known[key] for key in keys], index=parts.index, dtype="Int64").reindex(table.index)
 
 
-def _conditions(dataset: str, table: pd.DataFrame) -> pd.DataFrame:
+def _conditions(dataset: str, table: pd.DataFrame, described_by: tuple[str, ...]) -> pd.DataFrame:
     groups = table.groupby("condition_id", sort=False)
     first = groups.first().reset_index()
     return pd.DataFrame(
@@ -183,8 +184,19 @@ def _conditions(dataset: str, table: pd.DataFrame) -> pd.DataFrame:
             "stratum": first["stratum"],
             "is_vehicle": first["is_vehicle"],
             "n_samples": groups.size().to_numpy(),
+            "attributes": [_shared(rows, described_by) for _, rows in groups["attributes"]] if described_by else "{}",
         }
     )
+
+
+def _shared(attributes: pd.Series[Any], names: tuple[str, ...]) -> str:
+    """What the samples of a condition have in common, as JSON; values that differ are a list."""
+    found: dict[str, Any] = {}
+    for name in names:
+        values = list(dict.fromkeys(one[name] for one in attributes if name in one))
+        if values:
+            found[name] = values[0] if len(values) == 1 else sorted(values, key=str)
+    return as_json(found)
 
 
 def _samples(dataset: str, table: pd.DataFrame) -> pd.DataFrame:

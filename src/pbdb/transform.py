@@ -19,7 +19,7 @@ from pbdb.canonical import Writer
 from pbdb.errors import DataError
 from pbdb.gene_mapper import GeneMapper
 from pbdb.genes import GeneMap, gene_id_of
-from pbdb.source import Block, Column, Constant, Files, Mapped, Samples, Source
+from pbdb.source import FEW_CELLS, Block, Column, Constant, Files, Mapped, Samples, Source
 
 VERSION = 2
 COUNTS_LOOKED_AT = 1 << 20
@@ -81,7 +81,7 @@ def transform(
             writer.add(genes.apply(block.matrix), genes.gene_keys)
             tables.append(table)
             progress(writer.n_rows)
-        samples = _all(tables, source)
+        samples = _with_few_cells(_all(tables, source), source.datasets[dataset].min_cells)
         _need_genes(source, writer)
         _fill(report, samples, writer)
         writer.finish(
@@ -311,6 +311,13 @@ def _all(tables: list[pd.DataFrame], source: Source) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
+def _with_few_cells(samples: pd.DataFrame, min_cells: int) -> pd.DataFrame:
+    """Flag conditions' samples of fewer cells than the default fit asks for; another fit may still take them."""
+    is_few = (samples["has_condition"] & (samples["n_cells"] < min_cells)).fillna(False).astype(bool)
+    flags = [[*old, FEW_CELLS] if few else old for old, few in zip(samples["flags"], is_few, strict=True)]
+    return samples.assign(flags=pd.Series(flags, index=samples.index, dtype=object), in_fit=samples["in_fit"] & ~is_few)
+
+
 def _need_genes(source: Source, writer: Writer) -> None:
     if not len(writer.gene_keys):
         raise DataError(
@@ -357,10 +364,10 @@ def standard_obs(source: Source, dataset: str, samples: pd.DataFrame) -> pd.Data
     obs["guide"] = None
     obs["dataset"] = dataset
     obs["assay"] = source.assay.technology
-    obs["development_stage"] = where.map(lambda key: cells[key].development_stage or "unknown")
+    obs["development_stage"] = _told(samples, "development_stage", lambda key: cells[key].development_stage)
     obs["organism"] = where.map(lambda key: cells[key].organism)
-    obs["sex"] = where.map(lambda key: cells[key].sex or "unknown")
-    obs["self_reported_ethnicity"] = where.map(lambda key: cells[key].ethnicity or "unknown")
+    obs["sex"] = _told(samples, "sex", lambda key: cells[key].sex)
+    obs["self_reported_ethnicity"] = _told(samples, "self_reported_ethnicity", lambda key: cells[key].ethnicity)
     obs["psbulk_cells"] = samples["n_cells"].fillna(-666).astype("int64")
     obs["psbulk_counts"] = samples["n_counts"].fillna(-666).astype("int64")
     obs["source_sample"], obs["stratum"] = samples["source_sample"], samples["stratum"]
@@ -378,3 +385,9 @@ def standard_obs(source: Source, dataset: str, samples: pd.DataFrame) -> pd.Data
 
 def _attribute(samples: pd.DataFrame, name: str) -> pd.Series[Any]:
     return samples["attributes"].map(lambda values: values.get(name))
+
+
+def _told(samples: pd.DataFrame, name: str, of_cells: Callable[[str], str | None]) -> pd.Series[Any]:
+    """What the source tells of a sample, where donors differ; else what it tells of the cells."""
+    own = _attribute(samples, name)
+    return own.where(own.notna(), samples["context"].map(lambda key: of_cells(key) or "unknown"))
