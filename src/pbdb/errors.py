@@ -9,7 +9,8 @@
     │   └── InvalidDataError        several violations at once, each with a rule and examples
     ├── VocabularyError        a gene, cell line or compound vocabulary is missing or malformed
     ├── DesignError            an experiment no effect can be estimated from
-    └── QueryError             a query that is not allowed, or that the server refused
+    ├── QueryError             a query that is not allowed, or that the server refused
+    └── SnapshotError          a snapshot that cannot be written, or is not what its manifest says
 
 A message is one sentence or two: what is wrong, where, and what to do. The command line prints it and ends
 with exit code 1; anything that is not a PbdbError is a bug and shows its traceback with --debug.
@@ -55,6 +56,10 @@ class DesignError(PbdbError):
 
 class QueryError(PbdbError):
     """A query that is not allowed, or that the server refused."""
+
+
+class SnapshotError(PbdbError):
+    """A snapshot that cannot be written, or is not what its manifest says."""
 
 
 @dataclass(frozen=True)
