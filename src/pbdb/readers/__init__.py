@@ -1,5 +1,21 @@
 """Readers of published file formats: from a path to tables, matrices or a stream of plates."""
 
+from pbdb.readers.csr import cell_matrix
+from pbdb.readers.profiles import compounds_of, counts, intensities, obs, paired
 from pbdb.readers.tables import Matrix, aligned, csv, gene_matrix, only, parquet, tsv
 
-__all__ = ["Matrix", "aligned", "csv", "gene_matrix", "only", "parquet", "tsv"]
+__all__ = [
+    "Matrix",
+    "aligned",
+    "cell_matrix",
+    "compounds_of",
+    "counts",
+    "csv",
+    "gene_matrix",
+    "intensities",
+    "obs",
+    "only",
+    "paired",
+    "parquet",
+    "tsv",
+]

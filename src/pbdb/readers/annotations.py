@@ -1,0 +1,98 @@
+"""Columns of obs and var of an AnnData store (HDF5 or zarr), a range of rows at a time, in old and new encodings.
+
+| encoding | where |
+|---|---|
+| group of columns, categorical columns as groups of codes and categories | AnnData 0.8 and later |
+| group of columns, categories under `__categories` | AnnData 0.7 |
+| one table of records, categories in `uns` as `<column>_categories` | before 0.7 |
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from pbdb.errors import DataError
+
+Values = npt.NDArray[Any]
+INDEX_FIELDS = ("index", "_index")
+
+
+class Annotations:
+    """The table `obs` or `var` of an open store: `columns`, `n_rows`, and parts of it on demand."""
+
+    def __init__(self, store: Any, axis: str):
+        if axis not in store:
+            raise DataError(f"it has no table '{axis}'")
+        self._store, self._axis, self._node = store, axis, store[axis]
+        self._is_records = hasattr(self._node, "dtype")
+        fields = list(self._node.dtype.names) if self._is_records else list(self._node)
+        self._index = self._index_of(fields)
+        self.columns = tuple(name for name in fields if name not in (self._index, "__categories"))
+        self.n_rows = len(self._node) if self._is_records else len(self._node[self._index])
+
+    def _index_of(self, fields: list[str]) -> str:
+        named = None if self._is_records else self._node.attrs.get("_index")
+        found = named if named in fields else next((name for name in INDEX_FIELDS if name in fields), None)
+        if found is None:
+            raise DataError(f"its table '{self._axis}' has no index")
+        return str(found)
+
+    def names(self, start: int = 0, stop: int | None = None) -> Values:
+        """Names of rows as text."""
+        return np.asarray(self._values(self._index, start, stop), dtype=object)
+
+    def column(self, name: str, start: int = 0, stop: int | None = None) -> pd.Series[Any]:
+        """Values of a column; text with few values as a categorical."""
+        node = None if self._is_records else self._node[name]
+        if node is not None and not hasattr(node, "dtype"):
+            return _grouped(node, start, stop)
+        values = self._values(name, start, stop)
+        categories = self._categories(name, node)
+        return pd.Series(values) if categories is None else _categorical(values, categories)
+
+    def _values(self, name: str, start: int, stop: int | None) -> Values:
+        if self._is_records:
+            return _text(self._node[start:stop][name])
+        return _array(self._node[name], start, stop)
+
+    def _categories(self, name: str, node: Any) -> Values | None:
+        """Where older files keep the texts of a column of codes."""
+        if self._is_records:
+            place = f"uns/{name}_categories"
+            return _array(self._store[place]) if place in self._store else None
+        told = node.attrs.get("categories")
+        if isinstance(told, h5py.Reference):
+            return _array(self._store[told])
+        place = f"__categories/{name}"
+        return _array(self._node[place]) if place in self._node else None
+
+
+def _grouped(node: Any, start: int, stop: int | None) -> pd.Series[Any]:
+    """A column of codes and categories, or of values and a mask of those that are missing."""
+    if "codes" in node:
+        return _categorical(_array(node["codes"], start, stop), _array(node["categories"]))
+    if "mask" not in node:
+        raise DataError(f"its column '{node.name}' is of the unknown encoding '{node.attrs.get('encoding-type')}'")
+    values, missing = _array(node["values"], start, stop), _array(node["mask"], start, stop)
+    return pd.Series(values).astype(object).mask(missing.astype(bool))
+
+
+def _categorical(codes: Values, categories: Values) -> pd.Series[Any]:
+    kinds: Any = pd.Index(categories)
+    return pd.Series(pd.Categorical.from_codes(codes.astype(np.int64), kinds))
+
+
+def _array(node: Any, start: int = 0, stop: int | None = None) -> Values:
+    return _text(np.asarray(node[start:stop]))
+
+
+def _text(values: Values) -> Values:
+    """Bytes and the string types of readers as str; anything else as it is."""
+    if values.dtype.kind == "S" or (values.dtype.kind == "O" and any(isinstance(one, bytes) for one in values[:1])):
+        return np.array([one.decode() if isinstance(one, bytes) else one for one in values.tolist()], dtype=object)
+    return values.astype(object) if values.dtype.kind in "UT" else values

@@ -1,0 +1,39 @@
+"""Inflate raw chunks of HDF5 with ISA-L, which lets go of the interpreter and is much faster than zlib."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+from isal import isal_zlib
+
+DEFLATE, SHUFFLE = h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE
+KNOWN: tuple[tuple[int, ...], ...] = ((), (SHUFFLE,), (DEFLATE,), (SHUFFLE, DEFLATE))
+
+Filters = tuple[int, ...]
+
+
+def filters_of(dataset: h5py.Dataset) -> Filters:
+    """Filters a dataset's chunks went through, in order of writing."""
+    created = dataset.id.get_create_plist()
+    return tuple(created.get_filter(place)[0] for place in range(created.get_nfilters()))
+
+
+def inflate(raw: bytes, filters: Filters, dtype: np.dtype[Any], n: int, skipped: int = 0) -> npt.NDArray[Any]:
+    """Values of a chunk of n values; filters are among KNOWN, bit i of `skipped` set where filter i was left out.
+
+    Raises:
+        isal.isal_zlib.error: the chunk is damaged.
+        ValueError: the chunk does not hold n values.
+    """
+    used = [code for place, code in enumerate(filters) if not skipped >> place & 1]
+    content = isal_zlib.decompress(raw, bufsize=n * dtype.itemsize) if DEFLATE in used else raw
+    if SHUFFLE in used and dtype.itemsize > 1:  # the first bytes of all values, then the second, and so on
+        planes = np.frombuffer(content, dtype=np.uint8).reshape(dtype.itemsize, n)
+        return np.ascontiguousarray(planes.T).view(dtype).ravel()
+    values = np.frombuffer(content, dtype=dtype)
+    if len(values) != n:
+        raise ValueError(f"a chunk holds {len(values)} values, not {n}")
+    return values
