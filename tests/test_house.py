@@ -23,7 +23,7 @@ SOURCE = ROOT / "src" / "pbdb"
 # Each line may import itself and the lines above; nothing may import in a circle.
 LAYERS = (
     "errors config",
-    "ids units shipped reporter compound_text models cell_declaration source troubles",
+    "ids units shipped reporter compound_text models cell_declaration source troubles tokens",
     "processes postgres connections embedded_settings embedded_data embedded server locks backup_sql backup"
     " copybinary copytext files readers simulate",
     "chem pubchem pubchem_dump pubchem_lookup compounds compound_names source_compounds compound_table"
@@ -34,10 +34,9 @@ LAYERS = (
     "ground views catalog schema partitions dictionary rows stored_fit outcome artefacts replaced copyeffects"
     " vocabulary_store vocabulary_genes vocabulary_references load made_up_effects",
     "database search signature_search compound_page",
-    "export",
     "export splits split_rules split_check",
     "registry vocabulary_cells vocabulary vocabulary_fetch ledger fits de_run further_fits run agreement_summaries"
-    " agreement_retrieval agreement_replicates agreement_run",
+    " sheet_columns new_source agreement_retrieval agreement_replicates agreement_run",
     "cli",
 )
 RANK = {name: rank for rank, line in enumerate(LAYERS) for name in line.split()}

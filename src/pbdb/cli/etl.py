@@ -10,6 +10,7 @@ import click
 
 from pbdb.cli.common import TerminalReporter, examples, json_option, say, settings, show_json, show_table
 
+A_PATH = click.Path(path_type=Path)
 STAGES = ("extract", "transform", "validate", "load", "effects")
 
 
@@ -124,6 +125,52 @@ def _tell(outcome: dict[str, Any]) -> None:
         show_table(rows, ["table", "add", "remove", "keep"])
     elif outcome["changed"]:
         say(f"Dataset '{outcome['dataset']}' is loaded.")
+
+
+@examples(
+    "pbdb etl new my_screen --matrix counts.csv.gz --samples sheet.csv",
+    "pbdb etl new my_screen --matrix KP-6490-24hr --samples KP-6490-24hr/metadata.csv --technology MAC-seq",
+    "pbdb etl new my_screen --matrix plates.h5ad",
+)
+@etl.command()
+@click.argument("name")
+@click.option("--matrix", required=True, type=A_PATH, help="Genes x samples (.csv, .tsv, .parquet, 10x folder), .h5ad.")
+@click.option("--samples", type=A_PATH, help="Sample sheet (.csv, .tsv); without it the samples of an .h5ad.")
+@click.option("--technology", help="How it was measured, in words; a blank to fill in without it.")
+@click.option("--force", is_flag=True, help="Replace a file of that name.")
+@json_option
+def new(name: str, matrix: Path, samples: Path | None, technology: str | None, force: bool, as_json: bool) -> None:
+    """Write the declaration of your own plates, NAME.py, for `pbdb etl load ./NAME.py`.
+
+    What matrix and sheet say by themselves stands in it: which column names the samples, plates, wells, compounds,
+    doses and times, in which units, which wells are vehicle, what the genes are called. What they do not say is a
+    blank, FILL_IN, with a comment; a load refuses to start while there is one.
+    """
+    from pbdb import new_source
+
+    path = Path(name if name.endswith(".py") else f"{name}.py")
+    written = new_source.write(path, matrix, samples, technology=technology, cells=_cells(), force=force)
+    if as_json:
+        show_json(asdict(written))
+        return
+    show_table(list(written.found.items()), ["part", "found"])
+    say(f"'{path}' is written: {written.samples:,} samples are in both files.")
+    if written.no_matrix_column or written.no_sheet_row:
+        say(
+            f"Left out: {written.no_matrix_column:,} rows of the sheet, {written.no_sheet_row:,} samples of the matrix."
+        )
+    for line, wanted in written.blanks.items():
+        say(f"Line {line} has a blank: {wanted}.")
+    say(f"Then run `pbdb etl load {path if path.is_absolute() else f'./{path}'}`.")
+
+
+def _cells() -> Any:
+    """The vocabulary of cells, by which their names become ids; None where there is none."""
+    from pbdb import database, server, vocabulary
+
+    database.ready(settings())
+    with server.engine(settings()).connect() as connection:
+        return vocabulary.cell_vocabulary(connection, settings())
 
 
 @examples("pbdb etl status", "pbdb etl status driad --json")

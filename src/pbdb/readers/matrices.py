@@ -232,9 +232,10 @@ def _as_wanted(values: Any, sparse: bool) -> Any:
 def _tenx(folder: Path, sparse: bool) -> Profiles:
     from scipy.io import mmread
 
-    features = list(_lines(_part(folder, "features.tsv", "genes.tsv"), "\t"))
-    barcodes = [line[0] for line in _lines(_part(folder, "barcodes.tsv"), "\t") if line]
-    with _open(_part(folder, "matrix.mtx")) as file:
+    matrix, names_of_features, names_of_samples = tenx_files(folder)
+    features = list(_lines(names_of_features, "\t"))
+    barcodes = [line[0] for line in _lines(names_of_samples, "\t") if line]
+    with _open(matrix) as file:
         values = sp.csc_array(sp.coo_array(mmread(file)).T)
     if values.shape != (len(barcodes), len(features)):
         raise DataError(
@@ -244,6 +245,16 @@ def _tenx(folder: Path, sparse: bool) -> Profiles:
     chosen = [place for place, line in enumerate(features) if len(line) < 3 or line[2] == GENE_EXPRESSION]
     genes = _names(features[place][0] for place in chosen)
     return Profiles(_names(barcodes), genes, _as_wanted(values[:, chosen], sparse))
+
+
+def tenx_files(folder: Path) -> tuple[Path, Path, Path]:
+    """Find the matrix, the features and the samples of a 10x folder.
+
+    Raises:
+        DataError: one of them is not there.
+    """
+    names = _part(folder, "features.tsv", "genes.tsv"), _part(folder, "barcodes.tsv")
+    return _part(folder, "matrix.mtx"), *names
 
 
 def _part(folder: Path, *names: str) -> Path:

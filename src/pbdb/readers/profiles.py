@@ -1,0 +1,110 @@
+"""One matrix and one sample sheet of anyone's plates: read, and paired by the name of the sample."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+
+from pbdb.errors import DataError
+from pbdb.readers import matrices
+from pbdb.readers.matrices import Profiles
+from pbdb.source import Block
+
+TENX_MATRIX = ("matrix.mtx", "matrix.mtx.gz")
+
+
+def counts(path: Path) -> Profiles:
+    """Read a matrix of counts: text, Parquet or h5ad, or the matrix.mtx of a 10x folder with its lists of names."""
+    return matrices.read(_place(path), sparse=True)
+
+
+def intensities(path: Path) -> Profiles:
+    """Read a matrix of log2 intensities, as `counts` does."""
+    return matrices.read(_place(path), sparse=False)
+
+
+def _place(path: Path) -> Path:
+    """The folder of a 10x matrix, or the file itself."""
+    return path.parent if path.name in TENX_MATRIX else path
+
+
+def obs(path: Path) -> pd.DataFrame:
+    """Read the samples of an h5ad as a sheet of text; their names are the column `obs_name`."""
+    import h5py
+    from anndata.io import read_elem
+
+    try:
+        with h5py.File(path) as file:
+            table: pd.DataFrame = read_elem(file["obs"])
+    except matrices.DAMAGED as problem:
+        raise DataError(f"The samples of '{path.name}' cannot be read ({problem}): it is no h5ad.") from None
+    text = pd.DataFrame({str(name): _text(table[name]) for name in table.columns}, dtype=object)
+    return text.assign(obs_name=table.index.astype(str).to_numpy()).reset_index(drop=True)
+
+
+def _text(column: pd.Series[Any]) -> list[str | None]:
+    return [None if missing else str(value) for value, missing in zip(column, pd.isna(column), strict=True)]
+
+
+def paired(profiles: Profiles, sheet: pd.DataFrame, key: str, gene: str | None = None) -> Block:
+    """Make a block of the samples that matrix and sheet share, in the order of the matrix.
+
+    key: column of the sheet that holds the names of the matrix. Others are counted, `no_matrix_column` and
+    `no_sheet_row`. gene: pattern whose first group is the gene's name within a feature's; one that does not match
+    stays as it is.
+
+    Raises:
+        DataError: they share no sample, or a shared one has several rows in the sheet.
+    """
+    rows = sheet.assign(**{key: sheet[key].str.strip()}).set_index(key, drop=False)
+    known = rows.index[rows.index.isin(profiles.samples)]
+    if known.has_duplicates:
+        name = known[known.duplicated()][0]
+        raise DataError(f"The sample '{name}' has several rows in the sheet: give one for each column of the matrix.")
+    if known.empty:
+        raise DataError(_nothing_shared(profiles, sheet[key], key))
+    shared = np.flatnonzero(np.isin(profiles.samples.astype(str), known.astype(str)))
+    values = profiles.values[shared]
+    left_out = {"no_matrix_column": len(rows) - len(known), "no_sheet_row": len(profiles.samples) - len(shared)}
+    return Block(
+        rows.loc[profiles.samples[shared].tolist()].reset_index(drop=True),
+        sp.csr_matrix(values) if sp.issparse(values) else np.ascontiguousarray(values),
+        _names(profiles.genes, gene),
+        {reason: n for reason, n in left_out.items() if n},
+    )
+
+
+def _nothing_shared(profiles: Profiles, column: pd.Series[Any], key: str) -> str:
+    told = column.dropna()
+    example = f"'{told.iloc[0]}'" if len(told) else "nothing"
+    return (
+        f"The sheet and the matrix share no sample: the column '{key}' holds {example}, the matrix has the sample "
+        f"'{profiles.samples[0]}'; name the column that holds the matrix's names."
+    )
+
+
+def _names(features: matrices.Names, gene: str | None) -> matrices.Names:
+    if gene is None:
+        return features
+    found = (re.fullmatch(gene, name) for name in features)
+    return np.array([match[1] if match else name for match, name in zip(found, features, strict=True)], dtype=object)
+
+
+def compounds_of(sheet: pd.DataFrame, key: str, columns: Sequence[str]) -> pd.DataFrame:
+    """Make a compound table from a sample sheet: a row for each compound, with what any of its samples says.
+
+    Raises:
+        DataError: two samples of a compound say different things.
+    """
+    told = sheet[[key, *columns]].dropna(subset=[key])
+    groups = told.assign(**{key: told[key].str.strip()}).groupby(key, sort=True)
+    for name, several in (groups[list(columns)].nunique() > 1).items():
+        if several.any():
+            raise DataError(f"The compound '{several.idxmax()}' has several values of '{name}' in the sheet: give one.")
+    return groups[list(columns)].first().reset_index()
