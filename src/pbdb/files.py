@@ -201,13 +201,26 @@ def _fetch(source: Source, dataset: str, file: File, path: Path, progress: Progr
             f"'{file.name}' of source '{source.key}' cannot be fetched: "
             f"{how_to_get(source, source.datasets[dataset])}; then load with --from and the folder you put it in."
         )
-    _get(file.url, path, "get the file yourself and use --from", progress)
+    _get(file.url, path, "get the file yourself and use --from", progress, _headers(source, source.datasets[dataset]))
 
 
-def _get(url: str, path: Path, advice: str, progress: Progress) -> None:
+def _headers(source: Source, dataset: Dataset) -> dict[str, str]:
+    """What the provider wants to see of the user: the token, where the dataset declares one."""
+    if dataset.token is None:
+        return {}
+    token = os.environ.get(dataset.token)
+    if not token:
+        raise SourceError(
+            f"The files of source '{source.key}' need a token: set the environment variable {dataset.token} to yours "
+            f"({how_to_get(source, dataset)}), or get the files yourself and use --from."
+        )
+    return {"Authorization": f"Bearer {token}"}
+
+
+def _get(url: str, path: Path, advice: str, progress: Progress, headers: Mapping[str, str] | None = None) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        part = _resume(url, path, progress)
+        part = _resume(url, path, progress, headers)
     except Exception as problem:  # every provider's client has errors of its own
         kept = sum(part.stat().st_size for part in _parts(path))
         raise SourceError(
@@ -231,8 +244,8 @@ def _part(path: Path, url: str, info: Mapping[str, Any]) -> Path:
     return part
 
 
-def _resume(url: str, path: Path, progress: Progress) -> Path:
-    filesystem, address = fsspec.url_to_fs(url)
+def _resume(url: str, path: Path, progress: Progress, headers: Mapping[str, str] | None = None) -> Path:
+    filesystem, address = fsspec.url_to_fs(url, **({"client_kwargs": {"headers": dict(headers)}} if headers else {}))
     info = filesystem.info(address)
     part, total = _part(path, url, info), info.get("size")
     done = part.stat().st_size if part.exists() and total is not None else 0

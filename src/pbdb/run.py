@@ -31,6 +31,7 @@ from pbdb import (
     registry,
     rows,
     server,
+    tokens,
     transform,
     validate,
     vocabulary,
@@ -366,7 +367,8 @@ class _Run:
         """
         entry = Entry(stage)
         self.entries.append(entry)
-        with entry.timed(), told(f"Stage {stage} of dataset '{self.dataset}'"):
+        names = [one.token for one in self.source.datasets.values() if one.token]
+        with entry.timed(), told(f"Stage {stage} of dataset '{self.dataset}'"), tokens.unsaid(names):
             yield entry
         if stage != "extract":
             self._record()

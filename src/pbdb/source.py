@@ -127,7 +127,8 @@ class Dataset:
     """One harmonised data set of a source, with its terms of use.
 
     A dataset is not redistributable until its declaration says so. get: how a person gets the files where no
-    address can be fetched. min_cells: pseudobulk samples of fewer cells stay out of the fit.
+    address can be fetched. token: the environment variable that holds the user's token of the provider; it is sent
+    where files are fetched, and shown nowhere. min_cells: pseudobulk samples of fewer cells stay out of the fit.
     """
 
     release: str
@@ -141,6 +142,7 @@ class Dataset:
     is_primary: bool = True
     min_cells: int = 0
     get: str | None = None
+    token: str | None = None
 
 
 @dataclass(frozen=True)
@@ -223,7 +225,8 @@ class Block:
 
     left_out: profiles that were passed over on the way here, by reason. cells: single cells that were read for this
     block, and cells_left_out those of them that are in no sample, by reason. expressing: cells of each sample in which
-    a feature was counted at all, where the samples are pooled cells.
+    a feature was counted at all, where the samples are pooled cells. facts: what was decided by looking at all that is
+    loaded together (thresholds, say); the ledger keeps them.
     """
 
     samples: pd.DataFrame
@@ -233,6 +236,7 @@ class Block:
     cells: int = 0
     cells_left_out: Mapping[str, int] = field(default_factory=dict)
     expressing: sp.csr_matrix | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

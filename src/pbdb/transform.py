@@ -30,7 +30,7 @@ class Report:
     """What a transform read, wrote and left out.
 
     n_left_out: profiles that were passed over; dropped: they and genes, by reason. no_dose: treated samples of a
-    condition without a molar dose, by the unit they have.
+    condition without a molar dose, by the unit they have. facts: what the source decided by all that is loaded.
     """
 
     n_samples: int = 0
@@ -41,6 +41,7 @@ class Report:
     genes: Counter[str] = field(default_factory=Counter)
     dropped: Counter[str] = field(default_factory=Counter)
     no_dose: Counter[str] = field(default_factory=Counter)
+    facts: dict[str, Any] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """The report as plain values."""
@@ -51,6 +52,7 @@ class Report:
             "flags": dict(self.flags),
             "genes": dict(self.genes),
             "no_dose": dict(self.no_dose),
+            "facts": self.facts,
         }
 
 
@@ -96,6 +98,7 @@ def transform(
 def _count(report: Report, source: Source, block: Block, table: pd.DataFrame) -> None:
     """Count what a block passed over, and treated samples whose dose is not molar or not there."""
     report.n_left_out += sum(block.left_out.values())
+    report.facts |= block.facts
     report.dropped.update({f"profile {reason}": n for reason, n in block.left_out.items()})
     doseless = table["has_condition"] & ~table["is_vehicle"] & table["dose_fm"].isna()
     if doseless.any():
