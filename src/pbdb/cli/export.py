@@ -6,7 +6,12 @@ import click
 
 from pbdb.cli.common import LazyGroup
 
-COMMANDS: dict[str, str] = {}
+COMMANDS: dict[str, str] = {
+    "anndata": "pbdb.cli.export_files:anndata",
+    "fingerprints": "pbdb.cli.export_files:fingerprints",
+    "gctx": "pbdb.cli.export_files:gctx",
+    "shards": "pbdb.cli.export_files:shards",
+}
 
 
 @click.group(cls=LazyGroup, commands_at=COMMANDS)
