@@ -23,7 +23,7 @@ Floats = npt.NDArray[np.float32]
 Values = npt.NDArray[Any]
 Positions = npt.NDArray[np.intp]
 Place = slice | Positions
-KNOWN_FILTERS = ((h5py.h5z.FILTER_DEFLATE,), (h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_DEFLATE))
+KNOWN_FILTERS = ((), (h5py.h5z.FILTER_DEFLATE,), (h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_DEFLATE))
 THREADS = min(8, os.cpu_count() or 1)
 DAMAGE: tuple[Any, ...] = (OSError, RuntimeError, ValueError, IsalError)  # of reading a damaged matrix
 
@@ -54,7 +54,7 @@ def read(
             if last > first:
                 found = profiles[first:last]
                 values = np.empty((len(found), len(genes)), dtype=np.float32)
-                rows = _stretches(found, stored.high if stored.is_packed else step, stored.n_profiles)
+                rows = _stretches(found, stored.high if stored.is_chunked else step, stored.n_profiles)
                 tiles = [(row, column) for row in rows for column in columns]
                 _fill(values, stored, file.fileno(), tiles, pool)
                 yield found, values
@@ -106,12 +106,12 @@ class Stored:
         self.high, self.wide = self._turned(matrix.chunks or whole)
         created = matrix.id.get_create_plist()
         self.filters = tuple(created.get_filter(i)[0] for i in range(created.get_nfilters()))
-        self.is_packed = matrix.chunks is not None and self.filters in KNOWN_FILTERS
+        self.is_chunked = matrix.chunks is not None and self.filters in KNOWN_FILTERS
 
     def tile(self, file: int, row: Wanted, column: Wanted) -> Values:
         """A rectangle (profiles x genes), cut at chunk borders."""
         corner = self._turned((row.start, column.start))
-        chunk = self._chunk(file, corner) if self.is_packed else None
+        chunk = self._chunk(file, corner) if self.is_chunked else None
         if chunk is None:
             (top, left), (bottom, right) = corner, self._turned((row.stop, column.stop))
             chunk = self.matrix[top:bottom, left:right]
@@ -125,9 +125,10 @@ class Stored:
         found = self.matrix.id.get_chunk_info_by_coord(corner)
         if found.byte_offset is None or found.filter_mask:
             return None
-        packed = os.pread(file, found.size, self._offset + found.byte_offset)
-        raw = isal_zlib.decompress(packed, bufsize=self._chunk_bytes)
-        if self.filters[0] == h5py.h5z.FILTER_SHUFFLE:  # the first bytes of all values, then the second, and so on
+        raw = os.pread(file, found.size, self._offset + found.byte_offset)
+        if h5py.h5z.FILTER_DEFLATE in self.filters:
+            raw = isal_zlib.decompress(raw, bufsize=self._chunk_bytes)
+        if h5py.h5z.FILTER_SHUFFLE in self.filters:  # the first bytes of all values, then the second, and so on
             raw = np.frombuffer(raw, np.uint8).reshape(self.matrix.dtype.itemsize, -1).T.tobytes()
         return np.frombuffer(raw, self.matrix.dtype).reshape(self.matrix.chunks)
 
