@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -90,6 +91,31 @@ def show(metric: str, as_json: bool) -> None:
         show_json([dict(zip(columns, row, strict=True)) for row in found])
     else:
         show_table(found, columns)
+
+
+@examples("pbdb agreement report --out report.html", "pbdb agreement report --out report.html --svg figures")
+@agreement.command()
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="File of the page.")
+@click.option("--svg", type=click.Path(path_type=Path), help="Folder for the figures as SVG files; made where missing.")
+@click.option("--matches", type=int, default=60, show_default=True, help="Single matches to show, at most.")
+@level_option
+@tolerance_option
+@json_option
+def report(out: Path, svg: Path | None, matches: int, level: str, time_tolerance: float, as_json: bool) -> None:
+    """Write one page on what `agreement run` found: figures with the numbers behind them, and single matches.
+
+    The page is one file that needs no network; it has the colours of the reader's screen, light or dark.
+    """
+    from pbdb.matching import Rule
+    from pbdb.report import writing
+
+    done = writing.write(settings(), out, Rule(level, time_tolerance), svg=svg, n_matches=matches)
+    if as_json:
+        show_json(done)
+    else:
+        say(
+            f"'{out}' has {done['figures']} figures, {done['matches']} of them of single matches: open it in a browser."
+        )
 
 
 _SUMMARY = """

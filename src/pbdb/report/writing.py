@@ -1,0 +1,46 @@
+"""Write the page, and the figures as files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pbdb.config import Settings
+from pbdb.errors import ConfigError
+from pbdb.matching import Rule
+from pbdb.report import data, sections
+from pbdb.report.html import page
+from pbdb.report.svg import standalone
+
+
+def write(
+    settings: Settings,
+    out: Path,
+    rule: Rule | None = None,
+    *,
+    svg: Path | None = None,
+    n_matches: int = data.MOST_MATCHES,
+) -> dict[str, int]:
+    """Write the page on the agreement by a rule to a file, and every figure into the folder `svg`.
+
+    n_matches: single matches shown at most.
+
+    Returns:
+        figures, matches, bytes: how many.
+
+    Raises:
+        QueryError: no agreement by this rule is stored.
+        ConfigError: the folder of the page does not exist, or no match is asked for.
+    """
+    if not out.parent.is_dir():
+        raise ConfigError(f"The folder '{out.parent}' does not exist: make it, or write the page elsewhere.")
+    if n_matches < 1:
+        raise ConfigError(f"{n_matches} matches make no page: give a number from 1.")
+    contents = data.read(settings, rule or Rule(), n_matches)
+    figures, of_matches = sections.all_figures(contents), sections.match_figures(contents)
+    text = page("Do data sets agree?", sections.body(contents, figures, of_matches), sections.symbols(contents))
+    if svg is not None:
+        svg.mkdir(parents=True, exist_ok=True)
+        for figure in (*figures, *of_matches):
+            (svg / f"{figure.key}.svg").write_bytes(standalone(figure.picture))
+    out.write_text(text, encoding="utf-8", newline="\n")
+    return {"figures": len(figures) + len(of_matches), "matches": len(contents.matches), "bytes": len(text.encode())}
