@@ -1,0 +1,224 @@
+"""Add cells up to samples: sums of counts and numbers of cells expressing each gene, exact whole numbers.
+
+Both stand in one number of 64 bits: the sum in the lower SUM_BITS, the number of cells above them, so that a count
+costs one addition at one place. Sums of whole numbers do not depend on the order or the division of the cells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import Executor
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from pbdb.errors import DataError
+
+VERSION = 1
+SUM_BITS = 36
+CELL = 1 << SUM_BITS
+SUM_MASK = CELL - 1
+MAX_CELLS = 1 << (63 - SUM_BITS)
+MITO, MALAT1 = 1, 2
+PROBLEMS = {
+    1: "has a count that is negative, fractional or no number: raw counts are needed",
+    2: "names a gene beyond the last one: its indices are damaged",
+    3: "names a gene twice: sum such counts first (sum_duplicates)",
+}
+
+Ints = npt.NDArray[np.int64]
+Codes = npt.NDArray[np.int32]
+Values = npt.NDArray[Any]
+
+
+class Measures:
+    """What the filters need to know of cells: genes detected, counts, mitochondrial counts and those of MALAT1."""
+
+    def __init__(self, n_cells: int):
+        self.n_genes, self.n_counts, self.mito, self.malat1 = (np.zeros(n_cells, dtype=np.int64) for _ in range(4))
+
+
+def measure(
+    indptr: Ints, indices: Values, data: Values, marks: npt.NDArray[np.uint8], pool: Executor, threads: int
+) -> tuple[Measures, int, int]:
+    """Measure cells in compressed sparse rows; marks: MITO and MALAT1 bits of each gene.
+
+    Returns the measures, and of the first cell that cannot be right its position and its problem (else 0).
+    """
+    found = Measures(len(indptr) - 1)
+    cuts = np.searchsorted(indptr, np.linspace(0, indptr[-1], threads + 1)[1:-1]).tolist()
+    bounds = [0, *cuts, len(indptr) - 1]
+    out = (found.n_genes, found.n_counts, found.mito, found.malat1)
+    waiting = [pool.submit(_measure, low, high, indptr, indices, data, marks, *out) for low, high in pairwise(bounds)]
+    problems = [one.result() for one in waiting]
+    return found, *next((told for told in problems if told[1]), (0, 0))
+
+
+@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def _measure(
+    low: int,
+    high: int,
+    indptr: Ints,
+    indices: Values,
+    data: Values,
+    marks: npt.NDArray[np.uint8],
+    n_genes: Ints,
+    n_counts: Ints,
+    mito: Ints,
+    malat1: Ints,
+) -> tuple[int, int]:
+    """Measure cells low to high; return the first cell with a problem, and which, or 0."""
+    for cell in range(low, high):
+        before = -1
+        for at in range(indptr[cell], indptr[cell + 1]):
+            gene, value = np.int64(indices[at]), data[at]
+            if not value >= 0 or value != np.floor(value) or value >= CELL:
+                return cell, 1
+            if gene < 0 or gene >= len(marks):
+                return cell, 2
+            if gene <= before and _repeats(indices[indptr[cell] : indptr[cell + 1]]):
+                return cell, 3
+            before = max(before, int(gene))
+            count = np.int64(value)
+            n_genes[cell] += count > 0
+            n_counts[cell] += count
+            if marks[gene]:
+                mito[cell] += count if marks[gene] & MITO else 0
+                malat1[cell] += count if marks[gene] & MALAT1 else 0
+    return 0, 0
+
+
+@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def _repeats(indices: Values) -> bool:
+    ordered = np.sort(indices)
+    return bool((ordered[1:] == ordered[:-1]).any())
+
+
+@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def _add(
+    rows: Ints, slots: Ints, indptr: Ints, indices: Values, data: Values, columns: Codes, one: int, totals: Values
+) -> None:
+    """Add rows to the totals of their slots; `one` is added to each value above 0, columns below 0 are left out."""
+    for row in rows:
+        total = totals[slots[row]]
+        for at in range(indptr[row], indptr[row + 1]):
+            column = columns[indices[at]]
+            value = np.int64(data[at])
+            if column >= 0 and value > 0:
+                total[column] += value + one
+
+
+@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def compressed(totals: Values) -> tuple[Ints, Codes, Ints]:
+    """Non-zero totals in compressed sparse rows: indptr, indices, values."""
+    indptr = np.zeros(len(totals) + 1, dtype=np.int64)
+    for row in range(len(totals)):
+        indptr[row + 1] = indptr[row] + np.count_nonzero(totals[row])
+    indices, values = np.empty(indptr[-1], dtype=np.int32), np.empty(indptr[-1], dtype=np.int64)
+    at = 0
+    for row in range(len(totals)):
+        for column in range(totals.shape[1]):
+            if totals[row, column]:
+                indices[at], values[at] = column, totals[row, column]
+                at += 1
+    return indptr, indices, values
+
+
+class Totals:
+    """Totals of samples x genes while cells come in, dense; memory: 8 bytes x slots x genes.
+
+    A sample gets a slot when its first cell comes. n_cells and n_counts: of all samples, by their codes.
+    """
+
+    def __init__(self, n_samples: int, n_columns: int, n_slots: int):
+        self.n_slots = max(1, min(n_slots, n_samples))
+        self.n_cells, self.n_counts = (np.zeros(n_samples, dtype=np.int64) for _ in range(2))
+        self._totals = np.zeros((self.n_slots, n_columns), dtype=np.int64)
+        self._slots = np.full(n_samples, -1, dtype=np.int64)
+        self._n_used = 0
+
+    def room_for(self, codes: Codes) -> int:
+        """How many of these cells, sorted by their samples, can be added before the totals are taken."""
+        samples, first = np.unique(codes, return_index=True)
+        used = self._n_used + np.cumsum(self._slots[samples] < 0)
+        fitting = int(np.searchsorted(used, self.n_slots, side="right"))
+        return int(first[fitting]) if fitting < len(samples) else len(codes)
+
+    def add(
+        self, rows: Ints, codes: Codes, block: tuple[Any, Any, Any], columns: Codes, pool: Executor, threads: int
+    ) -> None:
+        """Add some rows of a block (indptr, indices, data), sorted by their samples; codes: of those rows.
+
+        Each thread has samples of its own.
+        """
+        self._give_slots(codes)
+        slots = np.zeros(len(block[0]), dtype=np.int64)
+        slots[rows] = self._slots[codes]
+        parts = np.split(rows, _cuts(codes, threads))
+        rest: tuple[Any, ...] = (slots, *block, columns, CELL, self._totals)
+        for one in [pool.submit(_add, part, *rest) for part in parts]:
+            one.result()
+
+    def count(self, codes: Codes, n_counts: Ints) -> None:
+        """Count cells and what was counted in them, and refuse what the totals could not hold.
+
+        Raises:
+            DataError: a sample has more cells or counts than fit.
+        """
+        self.n_cells += np.bincount(codes, minlength=len(self.n_cells))
+        np.add.at(self.n_counts, codes, n_counts)
+        refuse_overflow(self.n_cells, self.n_counts)
+
+    def _give_slots(self, codes: Codes) -> None:
+        new = np.unique(codes[self._slots[codes] < 0])
+        self._slots[new] = np.arange(self._n_used, self._n_used + len(new))
+        self._n_used += len(new)
+
+    @property
+    def present(self) -> Ints:
+        """Codes of the samples that have a cell, ascending."""
+        return np.flatnonzero(self._slots >= 0)
+
+    def rows(self, n_rows: int) -> Iterator[tuple[Ints, Codes, Ints]]:
+        """Totals of the samples that are present, n_rows at a time: indptr, indices, values."""
+        slots = self._slots[self.present]
+        for start in range(0, len(slots), n_rows):
+            yield compressed(self._totals[slots[start : start + n_rows]])
+
+    def clear(self) -> None:
+        """Begin anew."""
+        self._totals[: self._n_used] = 0
+        self._slots[:], self.n_cells[:], self.n_counts[:] = -1, 0, 0
+        self._n_used = 0
+
+
+def _cuts(codes: Codes, n: int) -> Ints:
+    """Where to cut rows, sorted by their samples, into n parts that share no sample."""
+    middles = codes[np.arange(1, n) * len(codes) // n]
+    return np.searchsorted(codes, middles).astype(np.int64)
+
+
+def refuse_overflow(n_cells: Ints, n_counts: Ints) -> None:
+    """Refuse samples whose totals do not fit.
+
+    Raises:
+        DataError: a sample has 2^27 cells or 2^36 counts.
+    """
+    if (n_cells >= MAX_CELLS).any() or (n_counts >= CELL).any():
+        raise DataError(
+            f"A sample would have {n_cells.max():,} cells and {n_counts.max():,} counts, more than one can hold "
+            f"({MAX_CELLS:,} and {CELL:,}): name samples by more columns."
+        )
+
+
+def added(parts: list[tuple[Ints, Ints, Codes, Ints]], n_rows: int, n_columns: int) -> tuple[Ints, Codes, Ints]:
+    """Add totals of several parts: rows of the result, indptr, indices, values of each; compressed sparse rows."""
+    totals = np.zeros((n_rows, n_columns), dtype=np.int64)
+    columns = np.arange(n_columns, dtype=np.int32)
+    for rows, indptr, indices, values in parts:
+        _add(np.arange(len(rows)), rows, indptr, indices, values, columns, 0, totals)
+    found: tuple[Ints, Codes, Ints] = compressed(totals)
+    return found
