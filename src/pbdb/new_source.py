@@ -191,7 +191,7 @@ def _parts(given: _Given, technology: str | None, cells: ContextVocabulary | Non
         "contexts": _cells(given, where, cells),
         "flags": [Found(code) for code in flags(sheet, compounds)],
         "features": [features],
-        "gene": [Found(f"r{quoted(pattern)}")] if pattern else [],
+        "gene": [Found(f'r"{pattern}"')] if pattern else [],
     }
 
 
