@@ -64,7 +64,8 @@ def locate(
     hashed = partial(sha256, settings=settings, verify=verify, progress=progress)
     if folder is None:
         root = settings.downloads / source.key
-        found = {key: _downloaded(source, dataset, file, root, hashed, progress) for key, file in declared.items()}
+        wanted = _to_fetch(declared, root)
+        found = {key: _downloaded(source, dataset, file, root, hashed, progress) for key, file in wanted.items()}
     elif folder.is_dir():
         wanted = _complete_sets(source, declared, folder)
         found = {key: _in_folder(source, file, folder, hashed) for key, file in wanted.items()}
@@ -77,6 +78,17 @@ def locate(
 def how_to_get(source: Source, dataset: Dataset) -> str:
     """Say how a person gets the files of a dataset that cannot be fetched."""
     return dataset.get or f"see {source.homepage or dataset.doi or dataset.citation}"
+
+
+def _to_fetch(declared: Mapping[str, File], root: Path) -> dict[str, File]:
+    """Pass over what no address leads to, where the load can do without: optional files, and a set beside another."""
+    at_hand = {key: file.url is not None or (root / file.name).is_file() for key, file in declared.items()}
+    sets = {file.set for file in declared.values() if file.set is not None}
+    closed = {file.set for key, file in declared.items() if file.set is not None and not at_hand[key]}
+    passed = closed if sets - closed else set()
+    return {
+        key: file for key, file in declared.items() if file.set not in passed and (at_hand[key] or not file.optional)
+    }
 
 
 def _complete_sets(source: Source, declared: Mapping[str, File], folder: Path) -> dict[str, File]:
@@ -105,8 +117,8 @@ def _in_folder(source: Source, file: File, folder: Path, hashed: Callable[[Path]
     if not path.is_file():
         raise SourceError(f"There is no file '{file.name}' in '{folder}', which source '{source.key}' needs.")
     found = hashed(path)
-    listed = _listed(folder).get(path.name)
-    published = file.sha256 if path.name == file.name else None
+    listed = _listed(folder).get(path.relative_to(folder).as_posix())
+    published = file.sha256 if path == folder / file.name else None
     _check(file, path, found, published, "the declaration of the source")
     _check(file, path, found, listed, SUMS)
     checked: Checked = "declaration" if published else "SHA256SUMS" if listed else "recorded"

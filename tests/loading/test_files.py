@@ -181,3 +181,22 @@ def test_a_hash_is_remembered_until_the_file_changes_or_is_to_be_verified(tmp_pa
     assert files.sha256(path, place, verify=True) == digest(b"two") == files.sha256(path, place)
     path.write_bytes(b"three")
     assert files.sha256(path, place) == digest(b"three")
+
+
+def test_what_nobody_can_fetch_is_passed_over_where_another_set_or_none_will_do(web: Provider, place: Settings) -> None:
+    web.contents["a.bin"], web.breaks_at = b"a", None
+    closed = File("closed", readers.csv, set="closed"), File("extra", readers.csv, optional=True)
+    made = source(*closed, File("a.bin", readers.csv, url=web.url + "a.bin", set="open"))
+    assert sorted(files.locate(made, "driad", place)) == ["a.bin"]
+    with pytest.raises(SourceError, match="'closed' of source 'made' cannot be fetched"):
+        files.locate(source(*closed), "driad", place)
+
+
+def test_files_in_subfolders_have_their_own_lines_in_the_sums(folder: Path, place: Settings) -> None:
+    for name in ("obs", "var"):
+        (folder / name).mkdir()
+        (folder / name / "a.bin").write_bytes(name.encode())
+    lines = [f"{digest(name.encode())}  {name}/a.bin\n" for name in ("obs", "var")]
+    (folder / "SHA256SUMS").write_text("".join(lines))
+    made = source(*(File(f"{name}/a.bin", readers.csv) for name in ("obs", "var")))
+    assert {file.checked for file in files.locate(made, "driad", place, folder).values()} == {"SHA256SUMS"}
