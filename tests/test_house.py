@@ -28,8 +28,8 @@ LAYERS = (
     " copybinary copytext files readers simulate",
     "chem pubchem pubchem_dump pubchem_lookup compounds compound_names source_compounds compound_table"
     " gene_vocabulary genes gene_mapper contexts",
-    "canonical transform validate plate_scores cluster pseudobulk cell_filter cell_table cell_parts cell_pool pooled_h5ad"
-    " pooling",
+    "canonical standard_obs transform validate plate_scores"
+    " cluster pseudobulk cell_filter cell_table cell_parts cell_pool pooled_h5ad pooling",
     "effects effect_table plates",
     "matching agreement agreement_data",
     "ground views catalog schema partitions dictionary rows stored_fit outcome artefacts replaced copyeffects"

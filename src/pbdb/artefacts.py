@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -11,6 +12,14 @@ import pandas as pd
 
 from pbdb.copytext import as_json
 from pbdb.rows import Tables
+
+FINGERPRINT_LENGTH = 16
+
+
+def fingerprint(parts: list[Any]) -> str:
+    """Name of what is decided by these parts, which are plain values."""
+    text = json.dumps(parts, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:FINGERPRINT_LENGTH]
 
 
 def mark(path: Path, report: dict[str, Any]) -> None:

@@ -24,6 +24,7 @@ VALUES_PER_CHUNK = 1 << 18
 DENSE_CHUNK = (512, 256)
 SPARE_BYTES = 4 << 20
 MAX_COUNT = np.iinfo(np.int32).max
+FRACTIONS = "psbulk_props"
 
 
 class Writer:
@@ -31,7 +32,8 @@ class Writer:
 
     Counts are stored as CSR (int32), intensities as a dense float32 matrix. Blocks may bring their genes in any
     order: columns are given out in the order in which genes first appear; a gene a block lacks is 0 there, or NaN
-    in intensities. The file gets its name only when `finish` has written all of it.
+    in intensities. Of pooled cells a layer has the fraction expressing a gene. The file gets its name only when
+    `finish` has written all of it.
     """
 
     def __init__(self, path: Path, *, dense: bool):
@@ -50,8 +52,13 @@ class Writer:
             for name in ("data", "indices"):
                 group.create_dataset(name, (0,), "i4", chunks=VALUES_PER_CHUNK, maxshape=(None,), compression="lzf")
 
-    def add(self, matrix: sp.csr_matrix | npt.NDArray[Any], gene_keys: npt.NDArray[np.int32]) -> None:
-        """Append rows; gene_keys names the columns of this block.
+    def add(
+        self,
+        matrix: sp.csr_matrix | npt.NDArray[Any],
+        gene_keys: npt.NDArray[np.int32],
+        fractions: sp.csr_matrix | None = None,
+    ) -> None:
+        """Append rows; gene_keys names the columns of this block. fractions: with values where the counts have them.
 
         Raises:
             DataError: a count does not fit 32 bits.
@@ -65,7 +72,7 @@ class Writer:
         if self._dense:
             self._add_dense(block, columns)
         else:
-            self._add_sparse(block, columns)
+            self._add_sparse(block, columns, fractions)
         self.n_rows += matrix.shape[0]
 
     def _add_dense(self, matrix: npt.NDArray[np.float32], columns: npt.NDArray[np.int32]) -> None:
@@ -75,22 +82,27 @@ class Writer:
         rows[:, columns] = matrix
         values[self.n_rows :] = rows
 
-    def _add_sparse(self, matrix: sp.csr_matrix, columns: npt.NDArray[np.int32]) -> None:
+    def _add_sparse(
+        self, matrix: sp.csr_matrix, columns: npt.NDArray[np.int32], fractions: sp.csr_matrix | None
+    ) -> None:
         if matrix.nnz and matrix.data.max() > MAX_COUNT:
             raise DataError(
                 f"A count of {matrix.data.max()} is larger than {MAX_COUNT}: these are not counts of reads."
             )
-        moved = sp.csr_matrix(
-            (matrix.data, columns[matrix.indices], matrix.indptr), (matrix.shape[0], len(self._columns))
-        )
-        moved.eliminate_zeros()
-        moved.sort_indices()
+        moved = _moved(matrix, columns, len(self._columns))
         group = self._file["X"]
         start = group["data"].shape[0]
-        for name, values in (("data", moved.data), ("indices", moved.indices)):
-            group[name].resize((start + moved.nnz,))
-            group[name][start:] = values
+        _extend(group["data"], moved.data, start)
+        _extend(group["indices"], moved.indices, start)
         self._indptr.append(moved.indptr[1:].astype(np.int64) + start)
+        if fractions is not None:
+            self._add_fractions(_moved(fractions, columns, len(self._columns)).data, start)
+
+    def _add_fractions(self, values: npt.NDArray[np.float32], start: int) -> None:
+        if FRACTIONS not in self._file:
+            packed = {"chunks": VALUES_PER_CHUNK, "compression": "lzf", "fillvalue": np.nan}
+            self._file.create_dataset(FRACTIONS, (start,), "f4", maxshape=(None,), **packed)
+        _extend(self._file[FRACTIONS], values, start)
 
     @property
     def gene_keys(self) -> npt.NDArray[np.int32]:
@@ -107,13 +119,26 @@ class Writer:
         else:
             group = self._file["X"]
             group.create_dataset("indptr", data=np.concatenate(self._indptr))
-            group.attrs.update({"encoding-type": "csr_matrix", "encoding-version": "0.1.0"})
-            group.attrs["shape"] = np.array([self.n_rows, len(self._columns)])
+            self._mark_sparse(group)
         self._file.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
         for name, content in (("obs", obs), ("var", var), ("uns", uns), ("layers", {}), ("obsm", {}), ("varm", {})):
             write_elem(self._file, name, content)
+        self._name_layer()
         self._file.close()
         os.replace(self._part, self._path)
+
+    def _mark_sparse(self, group: h5py.Group) -> None:
+        group.attrs.update({"encoding-type": "csr_matrix", "encoding-version": "0.1.0"})
+        group.attrs["shape"] = np.array([self.n_rows, len(self._columns)])
+
+    def _name_layer(self) -> None:
+        """Make the fractions a layer; its places of values are those of X, by hard links."""
+        if FRACTIONS in self._file:
+            layer = self._file["layers"].create_group(FRACTIONS)
+            self._file.move(FRACTIONS, f"layers/{FRACTIONS}/data")
+            for name in ("indices", "indptr"):
+                layer[name] = self._file["X"][name]
+            self._mark_sparse(layer)
 
     def abandon(self) -> None:
         """Close and remove what was written so far."""
@@ -125,6 +150,19 @@ class Writer:
         """Stop while there is room: HDF5 writes late, and a disk that is full then leaves it unable to close a file."""
         if shutil.disk_usage(self._path.parent).free < n_bytes + SPARE_BYTES:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._part))
+
+
+def _moved(matrix: sp.csr_matrix, columns: npt.NDArray[np.int32], n_columns: int) -> sp.csr_matrix:
+    """The same values in other columns, ascending, without zeros."""
+    moved = sp.csr_matrix((matrix.data, columns[matrix.indices], matrix.indptr), (matrix.shape[0], n_columns))
+    moved.eliminate_zeros()
+    moved.sort_indices()
+    return moved
+
+
+def _extend(dataset: h5py.Dataset, values: npt.NDArray[Any], start: int) -> None:
+    dataset.resize((start + len(values),))
+    dataset[start:] = values
 
 
 def _size(block: sp.csr_matrix | npt.NDArray[np.float32]) -> int:

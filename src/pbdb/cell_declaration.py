@@ -25,7 +25,7 @@ class CellFilter:
     In this order: few_genes, few_counts, mitochondrial (share above max_mito, a fraction, or unknown), null in a key
     (`null plate`), low_malat1: log1p(10000 x MALAT1 / counts) below the bound, left out with a warning where the file
     has no such gene. n_genes, n_counts, mito: columns of the cell table that hold these numbers; None: they are
-    counted in the matrix, over all its genes, mitochondrial ones by their symbols (MT-...).
+    counted in the matrix over the genes that are pooled, mitochondrial ones by their symbols (MT-...).
     """
 
     min_genes: int | None = 250

@@ -26,7 +26,7 @@ ROWS_AT_ONCE = 256
 
 @dataclass(frozen=True)
 class Genes:
-    """Columns of the result by gene of the file, -1 for those not pooled; MITO and MALAT1 bits of each."""
+    """Columns of the result by gene of the file, -1 for those not pooled; bits of each that say what it is."""
 
     columns: Codes
     marks: npt.NDArray[np.uint8]

@@ -97,7 +97,7 @@ def _in_pool(work: Work, waiting: dict[Path, Any], n: int) -> Iterator[Path]:
 
 
 def _unpacked(packed: bytes) -> None:
-    import cloudpickle  # type: ignore[import-untyped]
+    import cloudpickle
 
     work, task, path = cloudpickle.loads(packed)
     work(task, path)

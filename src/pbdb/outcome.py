@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from pbdb.rows import Tables
 from pbdb.stored_fit import StoredFit
+from pbdb.transform import Report
 
 SHOWN = 10
 
@@ -60,3 +61,15 @@ def statuses(stored: Sequence[StoredFit]) -> dict[str, int]:
     """Count effects by status."""
     found = pd.concat([one.effects["status"] for one in stored]).value_counts()
     return {str(code): int(n) for code, n in found.items()}
+
+
+def transformed(n_samples: int, report: Report, unlisted: Mapping[str, list[str]]) -> Iterator[str]:
+    """What a transform made of its files, in sentences."""
+    for name, columns in unlisted.items():
+        yield f"'{name}' has columns that nothing reads: {', '.join(columns)}"
+    flagged = ", ".join(f"{n} {code}" for code, n in report.flags.items()) or "none"
+    left_out = ", ".join(f"{n:,} {code}" for code, n in report.dropped.items() if n) or "none"
+    cells = f"{report.n_cells:,} cells to " if report.n_cells else ""
+    yield f"{cells}{n_samples:,} samples x {report.n_genes:,} genes; flagged: {flagged}; left out: {left_out}"
+    if report.n_left_out:
+        yield f"{report.n_left_out:,} profiles of other kinds were left out"

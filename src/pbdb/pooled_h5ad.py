@@ -12,12 +12,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pbdb.canonical import MAX_COUNT
+from pbdb.canonical import FRACTIONS, MAX_COUNT
 from pbdb.cell_parts import Part, fractions
 from pbdb.errors import DataError
 
 VALUES_PER_CHUNK = 1 << 18
-LAYER = "psbulk_props"
 
 
 def write_h5ad(part: Part, features: npt.NDArray[Any], keys: tuple[str, ...], path: Path) -> None:
@@ -54,7 +53,7 @@ def _annotate(file: h5py.File, samples: pd.DataFrame, features: npt.NDArray[Any]
 def _write_matrix(file: h5py.File, part: Part) -> npt.NDArray[np.int64]:
     """Write X and the layer; return the sum of each sample."""
     counted = [np.zeros(0, dtype=np.int64)]
-    matrix, layer = file.create_group("X"), file.create_group(f"layers/{LAYER}")
+    matrix, layer = file.create_group("X"), file.create_group(f"layers/{FRACTIONS}")
     for group, name, kind in ((matrix, "data", "i4"), (matrix, "indices", "i4"), (layer, "data", "f4")):
         group.create_dataset(name, (0,), kind, maxshape=(None,), chunks=VALUES_PER_CHUNK, compression="lzf")
     for samples, sums, expressing in part.blocks():

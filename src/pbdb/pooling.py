@@ -29,8 +29,8 @@ from pbdb.cell_pool import Genes, Range, pool
 from pbdb.cluster import Workers
 from pbdb.errors import DataError
 from pbdb.pooled_h5ad import write_h5ad
+from pbdb.pseudobulk import LEFT_OUT, MITO, VERSION
 from pbdb.pseudobulk import MALAT1 as MALAT1_BIT
-from pbdb.pseudobulk import MITO, VERSION
 from pbdb.readers.csr import CellMatrix, cell_matrix, told
 from pbdb.source import Block, File, Files
 
@@ -130,6 +130,7 @@ def _genes(named: pd.DataFrame) -> tuple[npt.NDArray[Any], Genes]:
     if not any(is_malat1):
         is_malat1 = (symbols == "MALAT1").tolist()
     marks = MITO * symbols.str.startswith("MT-").to_numpy() + MALAT1_BIT * np.array(is_malat1, dtype=bool)
+    marks = np.where(pooled, marks, LEFT_OUT)
     return features[pooled], Genes(columns, marks.astype(np.uint8))
 
 

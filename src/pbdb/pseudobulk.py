@@ -22,7 +22,7 @@ SUM_BITS = 36
 CELL = 1 << SUM_BITS
 SUM_MASK = CELL - 1
 MAX_CELLS = 1 << (63 - SUM_BITS)
-MITO, MALAT1 = 1, 2
+MITO, MALAT1, LEFT_OUT = 1, 2, 4
 PROBLEMS = {
     1: "has a count that is negative, fractional or no number: raw counts are needed",
     2: "names a gene beyond the last one: its indices are damaged",
@@ -44,9 +44,10 @@ class Measures:
 def measure(
     indptr: Ints, indices: Values, data: Values, marks: npt.NDArray[np.uint8], pool: Executor, threads: int
 ) -> tuple[Measures, int, int]:
-    """Measure cells in compressed sparse rows; marks: MITO and MALAT1 bits of each gene.
+    """Measure cells in compressed sparse rows; marks: MITO, MALAT1, LEFT_OUT bits of each gene.
 
-    Returns the measures, and of the first cell that cannot be right its position and its problem (else 0).
+    Genes that are left out do not count. Returns the measures, and of the first cell that cannot be right its position
+    and its problem (else 0).
     """
     found = Measures(len(indptr) - 1)
     cuts = np.searchsorted(indptr, np.linspace(0, indptr[-1], threads + 1)[1:-1]).tolist()
@@ -82,6 +83,8 @@ def _measure(
             if gene <= before and _repeats(indices[indptr[cell] : indptr[cell + 1]]):
                 return cell, 3
             before = max(before, int(gene))
+            if marks[gene] & LEFT_OUT:
+                continue
             count = np.int64(value)
             n_genes[cell] += count > 0
             n_counts[cell] += count

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,6 +35,7 @@ from pbdb import (
     validate,
     vocabulary,
 )
+from pbdb.cluster import Workers
 from pbdb.config import Settings
 from pbdb.contexts import ContextVocabulary
 from pbdb.effects import Options
@@ -43,6 +43,7 @@ from pbdb.errors import ConfigError, PbdbError
 from pbdb.gene_mapper import GeneMapper, gene_mapper
 from pbdb.ledger import Entry, Stage
 from pbdb.load import Load, publish
+from pbdb.pooling import Pooled
 from pbdb.pubchem import Lookup
 from pbdb.pubchem_lookup import Way, lookup
 from pbdb.reporter import Reporter, Silent
@@ -50,8 +51,6 @@ from pbdb.source import Files, Source
 from pbdb.source_compounds import source_compounds, unknown_compounds
 from pbdb.stored_fit import StoredFit
 from pbdb.troubles import require_loader, told
-
-FINGERPRINT_LENGTH = 16
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,8 @@ class Choices:
     folder: where the files are (None: fetch them). until: last stage to run. force: do everything anew.
     verify: hash files again. dry_run: stop before the database is touched, and say what would change.
     plate_z: robust scores within plates as a layer of the canonical matrix. pubchem: ask its service (rest), or only
-    what is on this machine (local); rest resolves the compounds anew.
+    what is on this machine (local); rest resolves the compounds anew. workers, cluster: processes of this machine, or
+    address of a Dask scheduler, that pool single cells; None: this process.
     """
 
     folder: Path | None = None
@@ -71,6 +71,8 @@ class Choices:
     dry_run: bool = False
     plate_z: bool = False
     pubchem: Way = "local"
+    workers: int | None = None
+    cluster: str | None = None
 
 
 def load_source(
@@ -163,12 +165,14 @@ class _Run:
         """Of everything that decides the samples: inputs, declaration, vocabularies, code of the stage."""
         declared = hashlib.sha256(registry.declaration(self.source).read_bytes()).hexdigest()
         inputs = sorted((key, file.sha256) for key, file in self.located.items())
-        return _digest([self.dataset, inputs, declared, self.releases, transform.VERSION, chem.RULE_VERSION])
+        return artefacts.fingerprint(
+            [self.dataset, inputs, declared, self.releases, transform.VERSION, chem.RULE_VERSION]
+        )
 
     @cached_property
     def effects_fingerprint(self) -> str:
         """Of everything that decides the default fits."""
-        return _digest([self.fingerprint, self.fit_choices.as_dict()])
+        return artefacts.fingerprint([self.fingerprint, self.fit_choices.as_dict()])
 
     @cached_property
     def fit_choices(self) -> fits.FitOptions:
@@ -222,19 +226,14 @@ class _Run:
                 self.matrix,
                 lambda n: self.reporter.progress("transform samples", n, None),
             )
-            entry.rows_in, entry.rows_out = len(samples) + report.n_left_out, len(samples)
+            entry.rows_in, entry.rows_out = report.rows_in, len(samples)
             entry.report = report.as_dict() | {"unlisted_columns": opened.unlisted}
             entry.dropped = dict(report.dropped)
             artefacts.write_samples(self.folder, samples)
             artefacts.mark(done, entry.report)
-        for name, columns in opened.unlisted.items():
-            self.reporter.stage("transform", f"'{name}' has columns that nothing reads: {', '.join(columns)}")
-        flagged = ", ".join(f"{n} {code}" for code, n in report.flags.items()) or "none"
-        left_out = ", ".join(f"{n:,} {code}" for code, n in report.dropped.items() if n) or "none"
-        found = f"{len(samples):,} samples x {report.n_genes:,} genes"
-        self.reporter.stage("transform", f"{found}; flagged: {flagged}; left out: {left_out}")
-        if report.n_left_out:
-            self.reporter.stage("transform", f"{report.n_left_out:,} profiles of other kinds were left out")
+        shutil.rmtree(self.folder / "pooled", ignore_errors=True)
+        for told_of in outcome.transformed(len(samples), report, opened.unlisted):
+            self.reporter.stage("transform", told_of)
         return samples
 
     def _score_plates(self) -> None:
@@ -318,7 +317,9 @@ class _Run:
 
     def _files(self) -> Files:
         paths = {key: file.path for key, file in self.located.items()}
-        return Files(self.source.files_of(self.dataset), paths)
+        declared = self.source.files_of(self.dataset)
+        workers = Workers(self.choices.workers, self.choices.cluster, self.settings.workers)
+        return Files(declared, paths, Pooled(declared, self.folder / "pooled", workers, self.reporter.progress))
 
     def _mapper(self, opened: Files) -> GeneMapper:
         with self.engine.connect() as connection:
@@ -392,8 +393,3 @@ class _Run:
         for other in self.folder.parent.iterdir():
             if other != self.folder:
                 shutil.rmtree(other, ignore_errors=True)
-
-
-def _digest(parts: list[Any]) -> str:
-    text_of_parts = json.dumps(parts, sort_keys=True)
-    return hashlib.sha256(text_of_parts.encode()).hexdigest()[:FINGERPRINT_LENGTH]

@@ -20,6 +20,7 @@ from pbdb.errors import DataError
 from pbdb.gene_mapper import GeneMapper
 from pbdb.genes import GeneMap, gene_id_of
 from pbdb.source import FEW_CELLS, Block, Column, Constant, Files, Mapped, Samples, Source
+from pbdb.standard_obs import standard_obs
 
 VERSION = 2
 COUNTS_LOOKED_AT = 1 << 20
@@ -31,10 +32,12 @@ class Report:
 
     n_left_out: profiles that were passed over; dropped: they and genes, by reason. no_dose: treated samples of a
     condition without a molar dose, by the unit they have. facts: what the source decided by all that is loaded.
+    n_cells: single cells that were read, where samples are pooled from them.
     """
 
     n_samples: int = 0
     n_left_out: int = 0
+    n_cells: int = 0
     n_in_fit: int = 0
     n_genes: int = 0
     flags: Counter[str] = field(default_factory=Counter)
@@ -53,7 +56,13 @@ class Report:
             "genes": dict(self.genes),
             "no_dose": dict(self.no_dose),
             "facts": self.facts,
+            **({"n_cells": self.n_cells} if self.n_cells else {}),
         }
+
+    @property
+    def rows_in(self) -> int:
+        """Cells, or profiles, that came in."""
+        return self.n_cells or self.n_samples + self.n_left_out
 
 
 def transform(
@@ -80,7 +89,7 @@ def transform(
             table = canonical_samples(source, _with_counts(source, block))
             _count(report, source, block, table)
             genes = maps.of(block.features)
-            writer.add(genes.apply(block.matrix), genes.gene_keys)
+            writer.add(genes.apply(block.matrix), genes.gene_keys, _fractions(block, genes))
             tables.append(table)
             progress(writer.n_rows)
         samples = _with_few_cells(_all(tables, source), source.datasets[dataset].min_cells)
@@ -98,6 +107,8 @@ def transform(
 def _count(report: Report, source: Source, block: Block, table: pd.DataFrame) -> None:
     """Count what a block passed over, and treated samples whose dose is not molar or not there."""
     report.n_left_out += sum(block.left_out.values())
+    report.n_cells += block.cells
+    report.dropped.update({f"cell {reason}": n for reason, n in block.cells_left_out.items()})
     report.facts |= block.facts
     report.dropped.update({f"profile {reason}": n for reason, n in block.left_out.items()})
     doseless = table["has_condition"] & ~table["is_vehicle"] & table["dose_fm"].isna()
@@ -105,6 +116,18 @@ def _count(report: Report, source: Source, block: Block, table: pd.DataFrame) ->
         column = getattr(source.samples.dose, "unit_column", None)
         found = _text(source, block.samples, Column(column) if column else None)
         report.no_dose.update(found[doseless].fillna("none").tolist())
+
+
+def _fractions(block: Block, genes: GeneMap) -> sp.csr_matrix | None:
+    """Fraction of a sample's cells expressing a gene; NaN where genes were summed, as their cells are not known."""
+    if block.expressing is None:
+        return None
+    found = genes.apply(block.expressing).astype(np.float32)
+    n_cells = block.samples["n_cells"].to_numpy(dtype=np.float32)
+    found.data /= np.repeat(n_cells, np.diff(found.indptr))
+    summed = np.bincount(genes.target_index, minlength=len(genes.gene_keys)) > 1
+    found.data[summed[found.indices]] = np.nan
+    return found
 
 
 class _Maps:
@@ -344,53 +367,3 @@ def _var(writer: Writer, maps: _Maps) -> pd.DataFrame:
         "is_merged": [key in maps.merged for key in keys],
     }
     return pd.DataFrame(columns, index=pd.Index([gene_id_of(key) for key in keys], name="ensembl_id"))
-
-
-def standard_obs(source: Source, dataset: str, samples: pd.DataFrame) -> pd.DataFrame:
-    """Columns of the field's standard sample table, with pbdb's own (source_sample, flags, in_fit) after them."""
-    cells = {declared.context: declared for declared in source.contexts.values()}
-    where = samples["context"]
-    obs = pd.DataFrame(index=samples.index)
-    obs["plate"], obs["well"] = samples["plate"], samples["well"]
-    obs["cell_type"] = where.str.replace(":", "_", n=1)
-    obs["perturbagen"] = samples["compound"]
-    obs["pert_type"] = "compound"
-    obs["is_control"] = samples["is_vehicle"]
-    obs["pert_dose_uM"] = samples["dose_fm"].astype("Float64") / units.FM_PER_UM
-    obs["pert_time_h"] = samples["time_h"]
-    obs["suspension_type"] = source.samples.suspension_type
-    obs["tissue"] = where.map(lambda key: cells[key].tissue or "unknown")
-    obs["tissue_type"] = "cell culture"
-    obs["disease"] = where.map(lambda key: cells[key].disease or "unknown")
-    obs["library"] = _attribute(samples, "library")
-    obs["stimulation"] = None
-    obs["guide"] = None
-    obs["dataset"] = dataset
-    obs["assay"] = source.assay.technology
-    obs["development_stage"] = _told(samples, "development_stage", lambda key: cells[key].development_stage)
-    obs["organism"] = where.map(lambda key: cells[key].organism)
-    obs["sex"] = _told(samples, "sex", lambda key: cells[key].sex)
-    obs["self_reported_ethnicity"] = _told(samples, "self_reported_ethnicity", lambda key: cells[key].ethnicity)
-    obs["psbulk_cells"] = samples["n_cells"].fillna(-666).astype("int64")
-    obs["psbulk_counts"] = samples["n_counts"].fillna(-666).astype("int64")
-    obs["source_sample"], obs["stratum"] = samples["source_sample"], samples["stratum"]
-    obs["in_fit"] = samples["in_fit"]
-    obs["flags"] = samples["flags"].map(",".join)
-    for name in obs.columns[[kind.kind == "O" for kind in obs.dtypes]]:
-        obs[name] = obs[name].astype("category")
-    for name in ("pert_dose_uM", "pert_time_h"):
-        obs[name] = obs[name].astype("float64")
-    parts = (samples["plate"], samples["well"], samples["compound"], obs["cell_type"].astype(object))
-    obs.index = pd.Index(["_".join(str(part) for part in row if part is not None) for row in zip(*parts, strict=True)])
-    obs.index.name = "sample_id"
-    return obs
-
-
-def _attribute(samples: pd.DataFrame, name: str) -> pd.Series[Any]:
-    return samples["attributes"].map(lambda values: values.get(name))
-
-
-def _told(samples: pd.DataFrame, name: str, of_cells: Callable[[str], str | None]) -> pd.Series[Any]:
-    """What the source tells of a sample, where donors differ; else what it tells of the cells."""
-    own = _attribute(samples, name)
-    return own.where(own.notna(), samples["context"].map(lambda key: of_cells(key) or "unknown"))
