@@ -4,5 +4,5 @@ GRANT SELECT ON
     pbdb.condition, pbdb.condition_effect, pbdb.context, pbdb.coverage, pbdb.dataset, pbdb.effect,
     pbdb.effect_sample, pbdb.etl_run, pbdb.fit, pbdb.fit_gene, pbdb.gene, pbdb.gene_response,
     pbdb.matched_condition, pbdb.matched_effect, pbdb.matched_gene, pbdb.replicate_agreement, pbdb.replicate_effect,
-    pbdb.sample
+    pbdb.sample, pbdb.split, pbdb.split_member
 TO pbdb_reader, pbdb_public;

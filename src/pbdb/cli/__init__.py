@@ -24,6 +24,7 @@ COMMANDS = {
     "signature": "pbdb.cli.signature:signature",
     "simulate": "pbdb.cli.simulate:simulate",
     "snapshot": "pbdb.cli.snapshot:snapshot",
+    "split": "pbdb.cli.split:split",
     "sql": "pbdb.cli.sql:sql",
     "vocab": "pbdb.cli.vocab:vocab",
 }

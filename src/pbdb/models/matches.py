@@ -14,7 +14,7 @@ LEVELS = ("inchikey", "parent_inchikey", "skeleton", "pubchem_cid")
 INTERVAL_STATUSES = ("bca", "percentile", "degenerate", "not_estimable")
 METRIC = "Statistic, such as spearman_log2_fc or direction_both"
 PARAMETERS_ID = "First 52 bits of SHA-256 over the parameters of the computation, which agreement_summary shows"
-SPLIT_KINDS = ("compound", "scaffold", "context", "dataset", "published")
+SPLIT_KINDS = ("compound", "scaffold", "context", "dataset", "published", "attribute")
 
 
 class Match(Base):
@@ -215,7 +215,9 @@ class Split(Base):
         primary_key=True, autoincrement=False, comment=f"Key of a split: {CONTENT_KEY}"
     )
     split: Mapped[str] = mapped_column(unique=True, comment="Name of the split")
-    kind: Mapped[str] = mapped_column(comment="What is held out: compound, scaffold, context, dataset or published")
+    kind: Mapped[str] = mapped_column(
+        comment="What is held out: compound, scaffold, context, dataset or published; attribute: what the source says"
+    )
     parameters: Mapped[Parameters]
     code_version: Mapped[CodeVersion]
     created_at: Mapped[datetime.datetime] = mapped_column(server_default=NOW, comment="When the row was written")
