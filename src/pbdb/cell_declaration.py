@@ -51,11 +51,11 @@ class Pseudobulk:
 
     keys: columns that name a sample; a cell with a null in one is dropped. constants: columns a sample keeps; they must
     be the same in all its cells. table: key in `files` of a curated cell table (Parquet), left-joined on the names of
-    the cells; of columns with one name its own wins. derive: from a part of the cell table (index: names of the cells)
-    to the same rows with further or other columns, row by row; it sees keys, constants, columns of the filter and
-    `columns`, as far as the file has them. genes: from the files and the matrix's own gene table to a table in the same
-    order with the columns `feature` (as `Features` names it; null: the gene is not pooled) and `symbol`; None: the
-    names of the genes, and their column `symbol` (else the names) as symbols.
+    the cells where it is among the files; of columns with one name its own wins. derive: from a part of the cell table
+    (index: names of the cells) to the same rows with further or other columns, row by row; it sees keys, constants,
+    columns of the filter and `columns`, as far as the file has them. genes: from the files and the matrix's own gene
+    table to a table in the same order with the columns `feature` (as `Features` names it; null: the gene is not pooled,
+    and counted so) and `symbol`; None: the names of the genes, and their column `symbol` (else the names) as symbols.
     """
 
     keys: tuple[str, ...]

@@ -193,7 +193,7 @@ class Pooled:
         return blocks(*self._found[key])
 
     def _look(self, files: Files, key: str, cells: Pseudobulk) -> CellFile:
-        curated = files.path(cells.table) if cells.table is not None else None
+        curated = files.path(cells.table) if cells.table is not None and cells.table in files else None
         return cell_file(files.path(key), cells, files, curated)
 
 
@@ -202,10 +202,19 @@ def blocks(file: CellFile, path: Path) -> Iterator[Block]:
     with ExitStack() as keep:
         part = cell_parts.opened(path, keep)
         cells, left_out = part.facts["cells"], part.facts["left_out"]
+        unpooled = int((file.genes.columns < 0).sum())
         for samples, sums, expressing in part.blocks():
             names = samples[list(file.declared.keys)].agg("_".join, axis=1)
             described = samples.drop(columns="n_counts").assign(sample=names)
-            yield Block(described, sums, file.features, cells=cells, cells_left_out=left_out, expressing=expressing)
+            yield Block(
+                described,
+                sums,
+                file.features,
+                features_left_out={"not_pooled": unpooled} if unpooled else {},
+                cells=cells,
+                cells_left_out=left_out,
+                expressing=expressing,
+            )
             cells, left_out = 0, {}
 
 

@@ -111,6 +111,8 @@ def _count(report: Report, source: Source, block: Block, table: pd.DataFrame) ->
     report.dropped.update({f"cell {reason}": n for reason, n in block.cells_left_out.items()})
     report.facts |= block.facts
     report.dropped.update({f"profile {reason}": n for reason, n in block.left_out.items()})
+    for reason, n in block.features_left_out.items():  # files of a dataset leave out the same ones
+        report.dropped[f"gene {reason}"] = max(n, report.dropped[f"gene {reason}"])
     doseless = table["has_condition"] & ~table["is_vehicle"] & table["dose_fm"].isna()
     if doseless.any():
         column = getattr(source.samples.dose, "unit_column", None)

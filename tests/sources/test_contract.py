@@ -103,7 +103,7 @@ def test_the_ledger_tells_of_every_stage_and_every_input(one: Loaded) -> None:
     inputs = rows[0][2]
     assert inputs and all(file["checked"] == "SHA256SUMS" and len(file["sha256"]) == 64 for file in inputs.values())
     transform = rows[1][3]
-    assert transform and all(key.startswith(("gene ", "profile ")) for key in transform)
+    assert transform and all(key.startswith(("cell ", "gene ", "profile ")) for key in transform)
 
 
 def test_a_second_load_of_the_same_files_writes_nothing(one: Loaded) -> None:
