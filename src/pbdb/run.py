@@ -99,7 +99,8 @@ def load_source(
         with engine.connect() as connection:
             require_loader(connection)
         asked = pubchem or lookup(settings, choices.pubchem)
-        return [_Run(source, key, settings, choices, engine, reporter or Silent(), asked).load() for key in chosen]
+        told_to = reporter or Silent()
+        return [_Run(source.of(key), key, settings, choices, engine, told_to, asked).load() for key in chosen]
 
 
 @dataclass

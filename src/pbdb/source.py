@@ -128,7 +128,8 @@ class Dataset:
 
     A dataset is not redistributable until its declaration says so. get: how a person gets the files where no
     address can be fetched. token: the environment variable that holds the user's token of the provider; it is sent
-    where files are fetched, and shown nowhere. min_cells: pseudobulk samples of fewer cells stay out of the fit.
+    where files are fetched, and shown nowhere. technology: where it is not that of the whole source. min_cells:
+    pseudobulk samples of fewer cells stay out of the fit.
     """
 
     release: str
@@ -143,6 +144,7 @@ class Dataset:
     min_cells: int = 0
     get: str | None = None
     token: str | None = None
+    technology: str | None = None
 
 
 @dataclass(frozen=True)
@@ -377,6 +379,11 @@ class Source:
     def method(self) -> Method:
         """The method its effects are estimated with."""
         return self.effects or DEFAULT_METHOD[self.assay.readout]
+
+    def of(self, dataset: str) -> Source:
+        """The source as one of its data sets sees it: with the technology of that."""
+        technology = self.datasets[dataset].technology or self.assay.technology
+        return replace(self, assay=replace(self.assay, technology=technology))
 
     def with_contexts(self, files: Files) -> Source:
         """The source with the cells its files describe among its contexts; what is declared wins."""

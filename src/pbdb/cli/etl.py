@@ -41,7 +41,7 @@ def list_sources(as_json: bool) -> None:
 def _terms(source: Any, dataset: str) -> dict[str, Any]:
     declared = source.datasets[dataset]
     return {
-        "technology": source.assay.technology,
+        "technology": source.of(dataset).assay.technology,
         "access": declared.access,
         "license": declared.license,
         "redistributable": declared.is_redistributable,
