@@ -69,9 +69,17 @@ _LINES = """
 def blocks(files: Files, dataset: str) -> Iterator[Block]:
     """Blocks of pooled cells, plate by plate."""
     drugs = {spelled(name): name for name in compounds(files)["drug"]}
-    for plate in files.sets():
+    there = files.sets()
+    lonely = [plate for plate in PLATES if f"{plate}_cells" in files and plate not in there]
+    if lonely:
+        raise DataError(
+            f"There is the cell table 'obs/{lonely[0]}.parquet' but not the file of {lonely[0]}: get it, or remove the "
+            "table to load the other plates."
+        )
+    facts = {"plates": there, "plates_not_there": [plate for plate in PLATES if plate not in there]}
+    for plate in there:
         for block in files[plate]:
-            yield replace(block, samples=describe(block.samples, drugs))
+            yield replace(block, samples=describe(block.samples, drugs), facts=facts)
 
 
 def describe(samples: pd.DataFrame, drugs: dict[str, str]) -> pd.DataFrame:
@@ -123,7 +131,7 @@ def _amount(text: str) -> str:
 
 
 def placed(cells: pd.DataFrame) -> pd.DataFrame:
-    """Cells with their well, and with the curated names of columns where the curated table is not there.
+    """Cells with their well, and with the curated names of columns where there is no curated table.
 
     Raises:
         DataError: the name of a cell does not begin with the number of a well.
@@ -132,9 +140,10 @@ def placed(cells: pd.DataFrame) -> pd.DataFrame:
     unknown = ~starts.isin(list(WELLS))
     if unknown.any():
         raise DataError(f"The cell '{cells.index[unknown][0]}' has no number of a well, 01 to 96, before its first _.")
-    own = {name: cells[other] for name, other in OWN_COLUMNS.items() if name not in cells and other in cells}
-    time = {} if "pert_time" in cells else {"pert_time": HOURS}
-    return cells.assign(well=starts.map(WELLS), **own, **time)
+    if "pert_compound" in cells:
+        return cells.assign(well=starts.map(WELLS))
+    own = {name: cells[other] for name, other in OWN_COLUMNS.items() if other in cells}
+    return cells.assign(well=starts.map(WELLS), pert_time=HOURS, **own)
 
 
 def hub_genes(files: Any, genes: pd.DataFrame) -> pd.DataFrame:
