@@ -1,7 +1,8 @@
 """Pooled cells on disk: samples x genes of one range of cells, or of a whole file; parts are added up to the whole.
 
-An HDF5 file: `indptr`, `indices` and `totals` (sum and number of expressing cells in one number, see pseudobulk), the
-samples as Parquet, and the cells that are in none by reason. Samples stand in the order of their keys.
+An HDF5 file: `indptr`, `indices`, `sums` and `expressing` (numbers of cells) in the smallest types that hold them, the
+samples as Parquet, and the cells that are in none by reason. Samples stand in the order of their keys. Nothing is
+compressed: parts are gone when the load is done.
 """
 
 from __future__ import annotations
@@ -25,9 +26,12 @@ from pbdb.cell_table import varies
 from pbdb.errors import DataError
 from pbdb.pseudobulk import SUM_BITS, SUM_MASK, Codes, Ints, added, refuse_overflow
 
+ARRAYS = ("indices", "sums", "expressing")
 VALUES_PER_CHUNK = 1 << 18
 VALUES_PER_BLOCK = 1 << 23
 BATCH_BYTES = 1 << 28
+
+Values = npt.NDArray[Any]
 
 
 class Part:
@@ -40,10 +44,11 @@ class Part:
         self.n_columns = int(file.attrs["n_columns"])
         self.indptr: Ints = file["indptr"][:]
 
-    def rows(self, start: int, stop: int) -> tuple[Ints, Codes, Ints]:
-        """Totals of some samples in compressed sparse rows: indptr, indices, values."""
+    def rows(self, start: int, stop: int) -> tuple[Ints, Codes, Values, Values]:
+        """Some samples in compressed sparse rows: indptr, indices, sums, numbers of expressing cells."""
         low, high = self.indptr[start], self.indptr[stop]
-        return self.indptr[start : stop + 1] - low, self._file["indices"][low:high], self._file["totals"][low:high]
+        indices, sums, expressing = (self._file[name][low:high] for name in ARRAYS)
+        return self.indptr[start : stop + 1] - low, indices.astype(np.int32), sums, expressing
 
     def blocks(self) -> Iterator[tuple[pd.DataFrame, sp.csr_matrix, sp.csr_matrix]]:
         """Samples, sums and numbers of expressing cells, some samples at a time."""
@@ -55,10 +60,10 @@ class Part:
             start = stop
 
     def _split(self, start: int, stop: int) -> tuple[sp.csr_matrix, sp.csr_matrix]:
-        indptr, indices, totals = self.rows(start, stop)
+        indptr, indices, sums, expressing = self.rows(start, stop)
         shape = (stop - start, self.n_columns)
-        sums = sp.csr_matrix((totals & SUM_MASK, indices, indptr), shape)
-        return sums, sp.csr_matrix(((totals >> SUM_BITS).astype(np.int32), indices, indptr), shape)
+        cells = sp.csr_matrix((expressing.astype(np.int32), indices, indptr), shape)
+        return sp.csr_matrix((sums.astype(np.int64), indices, indptr), shape), cells
 
 
 def opened(path: Path, keep: ExitStack) -> Part:
@@ -77,7 +82,7 @@ def write(
     unfinished = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         with h5py.File(unfinished, "w") as file:
-            _write_rows(file, rows)
+            _write_rows(file, rows, _kinds(samples, n_columns))
             content = np.frombuffer(samples.to_parquet(index=False), dtype=np.uint8)
             file.create_dataset("samples", data=content)
             file.attrs.update({"n_columns": n_columns, "facts": json.dumps(facts)})
@@ -87,16 +92,21 @@ def write(
             unfinished.unlink(missing_ok=True)
 
 
-def _write_rows(file: h5py.File, rows: Iterable[tuple[Ints, Codes, Ints]]) -> None:
+def _kinds(samples: pd.DataFrame, n_columns: int) -> list[np.dtype[Any]]:
+    """Smallest types for column numbers, sums and numbers of cells."""
+    most = (n_columns, samples["n_counts"].max(), samples["n_cells"].max())
+    return [np.min_scalar_type(0 if pd.isna(one) else int(one)) for one in most]
+
+
+def _write_rows(file: h5py.File, rows: Iterable[tuple[Ints, Codes, Ints]], kinds: list[np.dtype[Any]]) -> None:
     ends = [np.zeros(1, dtype=np.int64)]
-    for name, kind in (("indices", "i4"), ("totals", "i8")):
-        packed = {"chunks": VALUES_PER_CHUNK, "shuffle": True, "compression": "lzf"}
-        file.create_dataset(name, (0,), kind, maxshape=(None,), **packed)
+    for name, kind in zip(ARRAYS, kinds, strict=True):
+        file.create_dataset(name, (0,), kind, maxshape=(None,), chunks=VALUES_PER_CHUNK)
     for indptr, indices, totals in rows:
-        start = file["totals"].shape[0]
-        for name, values in (("indices", indices), ("totals", totals)):
+        start = file["sums"].shape[0]
+        for name, values in zip(ARRAYS, (indices, totals & SUM_MASK, totals >> SUM_BITS), strict=True):
             file[name].resize((start + len(values),))
-            file[name][start:] = values
+            file[name][start:] = values.astype(file[name].dtype)
         ends.append(indptr[1:] + start)
     file.create_dataset("indptr", data=np.concatenate(ends))
 
@@ -110,6 +120,9 @@ def merge(paths: Sequence[Path], path: Path, keys: Sequence[str], what: str) -> 
     with ExitStack() as keep:
         parts = [opened(one, keep) for one in paths]
         facts = _facts(parts, what)
+        if len(parts) == 1:
+            os.replace(paths[0], path)
+            return
         samples, places = _union(parts, list(keys), what)
         n_columns = parts[0].n_columns
         step = max(1, BATCH_BYTES // (8 * max(1, n_columns)))
@@ -163,7 +176,9 @@ def _sum(
     for part, place in zip(parts, places, strict=True):
         start, stop = np.searchsorted(place, batch)
         if stop > start:
-            found.append((place[start:stop] - batch[0], *part.rows(int(start), int(stop))))
+            indptr, indices, sums, expressing = part.rows(int(start), int(stop))
+            totals = sums.astype(np.int64) + (expressing.astype(np.int64) << SUM_BITS)
+            found.append((place[start:stop] - batch[0], indptr, indices, totals))
     return added(found, batch[1] - batch[0], n_columns)
 
 

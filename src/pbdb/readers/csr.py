@@ -19,7 +19,7 @@ from pbdb.errors import DataError, SourceError
 from pbdb.readers.blocks import Stretches
 from pbdb.readers.annotations import Annotations
 
-VALUES_PER_BLOCK = 1 << 24
+VALUES_PER_BLOCK = 1 << 25
 DAMAGED: tuple[Any, ...] = (
     OSError,
     EOFError,
