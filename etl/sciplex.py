@@ -37,6 +37,8 @@ KEYS = ("plate", "well", "pert_compound", "cell_line")
 FILTER = CellFilter(n_counts="ncounts")
 VEHICLE = "DMSO"
 CONTROL = "control"
+OWN_COLUMNS = ("perturbation", "dose_value", "dose_unit")
+"""Columns of Zenodo's file that the curated table has in another form."""
 DOSE = r"^\s*(?P<dose>[0-9.]+(?:[eE][-+]?[0-9]+)?)\s*(?P<unit>\D*?)\s*$"
 # CIDs of cut names; they go before a look-up of the name, whose first hit may be another substance.
 ALIASES = {
@@ -48,10 +50,10 @@ ALIASES = {
 def blocks(files: Files, dataset: str) -> Iterator[Block]:
     """Blocks of pooled nuclei, of the curated release where it is there, else of Zenodo's."""
     for block in files[files.sets()[0]]:
-        yield replace(block, samples=_describe(block.samples))
+        yield replace(block, samples=describe(block.samples))
 
 
-def _describe(samples: pd.DataFrame) -> pd.DataFrame:
+def describe(samples: pd.DataFrame) -> pd.DataFrame:
     """Samples with the vehicle by its name, and the dose, which is text such as 10.0nM, as number and unit."""
     is_vehicle = samples["pert_compound"] == CONTROL
     written = samples["pert_dose"].astype(object).where(~is_vehicle, None)
@@ -67,7 +69,16 @@ def _describe(samples: pd.DataFrame) -> pd.DataFrame:
 
 
 def as_curated(cells: pd.DataFrame) -> pd.DataFrame:
-    """Cells of Zenodo's file with the columns of the curated table: the dose and its unit as one text."""
+    """Cells of Zenodo's file with the columns of the curated table: the dose and its unit as one text.
+
+    Raises:
+        DataError: a column is missing.
+    """
+    lacking = [name for name in OWN_COLUMNS if name not in cells]
+    if lacking:
+        raise DataError(
+            f"Zenodo's file has no column '{lacking[0]}' of its cells: it is not the release described here."
+        )
     value, unit = cells["dose_value"], cells["dose_unit"].astype(object)
     spelled = value.map(lambda dose: f"{float(dose):g}", na_action="ignore").astype(object) + unit
     return cells.assign(pert_compound=cells["perturbation"], pert_dose=spelled)
@@ -187,7 +198,7 @@ SOURCE = Source(
                 KEYS,
                 constants=("pert_dose", "time"),
                 filter=FILTER,
-                columns=("perturbation", "dose_value", "dose_unit"),
+                columns=OWN_COLUMNS,
                 derive=as_curated,
                 genes=human_genes,
             ),
