@@ -46,7 +46,9 @@ def standard_obs(source: Source, dataset: str, samples: pd.DataFrame) -> pd.Data
     for name in ("pert_dose_uM", "pert_time_h"):
         obs[name] = obs[name].astype("float64")
     parts = (samples["plate"], samples["well"], samples["compound"], obs["cell_type"].astype(object))
-    obs.index = pd.Index(["_".join(str(part) for part in row if part is not None) for row in zip(*parts, strict=True)])
+    names = pd.Series(["_".join(str(part) for part in row if part is not None) for row in zip(*parts, strict=True)])
+    own = samples["source_sample"].astype(str).to_numpy()
+    obs.index = pd.Index(names.where(~names.duplicated(keep=False), names + "_" + own))
     obs.index.name = "sample_id"
     return obs
 

@@ -70,6 +70,13 @@ def test_the_ledger_says_what_was_decided_together(one: Loaded) -> None:
     assert alone["failed"]["any"] == 75 - one.truth.wells["dilimap_train"]["in_fit"]
 
 
+def test_genes_are_those_that_all_parts_have(one: Loaded) -> None:
+    reports = query(one.settings, "SELECT dataset, report->'genes' FROM core.etl_run WHERE stage = 'transform'")
+    alone, both = (dict(reports)[dataset] for dataset in DATASETS)
+    assert alone["unknown"] == 1
+    assert sum(both.values()) == sum(alone.values()) - dilimap.N_LACKING
+
+
 def test_doses_written_differently_are_one_condition_and_stay_with_the_well(one: Loaded) -> None:
     doses = query(one.settings, "SELECT DISTINCT dose_um FROM pbdb.condition ORDER BY 1")
     assert [dose for (dose,) in doses] == [0.0, *dilimap.DOSES]

@@ -1,8 +1,8 @@
 """Small DILImap releases, training and validation, in the published layout, with effects known because planted.
 
 Their traps are those of the published files: names of wells stand several times, doses differ in the fourth digit,
-vehicle wells carry a dose, and wells fail for every reason quality control knows, one of them only while the training
-split is loaded alone.
+vehicle wells carry a dose, the splits have other genes in another order, and wells fail for every reason quality
+control knows, one of them only while the training split is loaded alone.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ BORDERLINE, ALIAS, UNLISTED = "BORDER", "Imipramine2", 7
 """Well that passes only beside the validation split, a name only an alias knows, and a drug without structure."""
 _ODD = ("failed_ldh", "low_counts", "high_mito", "low_correlation", "borderline")
 _N_MITO = 3
+UNKNOWN_GENE, N_LACKING = 200, 7
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,10 @@ def _write_counts(
     symbols = some["symbol"].to_numpy(dtype=object).copy()
     symbols[mito] = [f"MT-ND{at + 1}" for at in range(_N_MITO)]
     var = pd.DataFrame({"gene_id": some["gene_ids"].str[0].to_numpy()}, index=symbols)
+    var.loc[symbols[UNKNOWN_GENE], "gene_id"] = "LRG_1"
+    if "val" in wells["split"].to_numpy():  # in another order, and without some
+        order = np.sort(rng.permutation(len(var))[N_LACKING:])[::-1]
+        counts, var = counts[:, order], var.iloc[order]
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Observation names are not unique")
         ad.AnnData(sp.csr_matrix(counts.astype(np.float32)), _obs(wells), var).write_h5ad(path)

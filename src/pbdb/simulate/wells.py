@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -53,11 +55,19 @@ def truth(planted: Planted, genes: NDArray[np.intp]) -> pd.DataFrame:
     return effects.drop(columns="cmpd_sample_id").reset_index(drop=True)
 
 
-def write_vocabulary(folder: Path, planted: Planted, genes: NDArray[np.intp]) -> None:
-    """Write these genes as Ensembl's BioMart exports them."""
+def write_vocabulary(
+    folder: Path, planted: Planted, genes: NDArray[np.intp], renamed: Mapping[str, str] = MappingProxyType({})
+) -> None:
+    """Write these genes as Ensembl's BioMart exports them; renamed: former symbol -> the one it has there."""
     some = planted.genes.iloc[genes]
+    symbols = some["symbol"].to_numpy()
     table = pd.DataFrame(
-        {"Gene stable ID": some["gene_ids"].str[0], "Gene name": some["symbol"], "Gene type": "protein_coding"}
+        {
+            "Gene stable ID": some["gene_ids"].str[0],
+            "Gene name": [renamed.get(symbol, symbol) for symbol in symbols],
+            "Gene type": "protein_coding",
+            "Gene Synonym": [symbol if symbol in renamed else None for symbol in symbols],
+        }
     )
     table.to_csv(folder / VOCABULARY, sep="\t", index=False, lineterminator="\n")
 

@@ -1,0 +1,142 @@
+"""CIGS: spreadsheets with everything that spreadsheets do, in two collections of other layouts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from databases import new_database
+from loads import copy_of, load, query, value
+
+from pbdb import canonical, registry, vocabulary
+from pbdb.config import Settings
+from pbdb.errors import PbdbError
+from pbdb.readers import workbook
+from pbdb.simulate import cigs, xlsxwrite
+from pbdb.simulate.known import DRUGS
+
+DATASETS = ("cigs_mce", "cigs_tcm")
+
+
+@dataclass(frozen=True)
+class Loaded:
+    settings: Settings
+    folder: Path
+    truth: cigs.Truth
+
+
+@pytest.fixture(scope="module")
+def one(database_server: Settings, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loaded]:
+    place = tmp_path_factory.mktemp("cigs")
+    truth = cigs.write(place / "release")
+    with new_database(database_server, place / "home", template) as settings:
+        vocabulary.import_files(settings, "genes", place / "release" / "genes.tsv", release="simulated")
+        for dataset in DATASETS:
+            load(settings, place / "release", "cigs", dataset=dataset)
+        yield Loaded(settings, place / "release", truth)
+
+
+def of(one: Loaded, dataset: str, statement: str) -> list[tuple[Any, ...]]:
+    return query(one.settings, statement + " JOIN core.dataset USING (dataset_id) WHERE dataset = :d", d=dataset)
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_every_well_loads_in_the_fit_or_with_its_first_reason(one: Loaded, dataset: str) -> None:
+    flags = [row[0] for row in of(one, dataset, "SELECT flags FROM core.sample")]
+    found = pd.Series([flag[0] if flag else "in_fit" for flag in flags]).value_counts()
+    assert found.to_dict() == one.truth.wells[dataset]
+    dropped = "SELECT dropped FROM core.etl_run WHERE stage = 'transform' AND dataset = :dataset"
+    expected = one.truth.left_out[dataset] | {"gene unknown": len(cigs.UNKNOWN)}
+    assert value(one.settings, dropped, dataset=dataset) == expected
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_blanks_and_jq1_are_no_condition_and_the_rest_is_estimated(one: Loaded, dataset: str) -> None:
+    statuses = of(one, dataset, "SELECT status FROM core.effect")
+    assert statuses == [("ok",)] * one.truth.conditions[dataset]
+    without = of(one, dataset, "SELECT DISTINCT attributes->>'treatment', condition_id IS NULL FROM core.sample")
+    alone = {str(name).upper() for name, is_none in without if is_none}
+    assert alone == ({"BLANK", "RNA", "JQ1"} if dataset == "cigs_mce" else {"JQ1"})
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_genes_that_spreadsheets_mangled_are_found(one: Loaded, dataset: str) -> None:
+    report = "SELECT report->'genes' FROM core.etl_run WHERE stage = 'transform' AND dataset = :dataset"
+    found = value(one.settings, report, dataset=dataset)
+    assert sum(found.values()) - found["unknown"] == one.truth.genes
+    (path,) = one.settings.cache.glob(f"{dataset}/*/samples.h5ad")
+    samples, genes = canonical.read_annotations(path)
+    assert {"SEPTIN7", "HLA-A", "HLA-DPA1", "NKX2-1"} <= set(genes["symbol"])
+    assert samples.index.is_unique
+
+
+def test_ids_and_plates_that_every_file_has_again_are_told_apart(one: Loaded) -> None:
+    samples = [row[0] for row in of(one, "cigs_tcm", "SELECT source_sample FROM core.sample")]
+    assert len({name.split(".")[1] for name in samples}) * 4 == len(set(samples)) == len(samples)
+    assert len(of(one, "cigs_tcm", "SELECT plate FROM core.plate")) == 4 * cigs.N_REPLICATES
+    assert of(one, "cigs_tcm", "SELECT DISTINCT well FROM core.sample") == [(None,)]
+    assert ("B05",) not in of(one, "cigs_mce", "SELECT DISTINCT well FROM core.sample")
+    assert ("B2",) in of(one, "cigs_mce", "SELECT DISTINCT well FROM core.sample")
+
+
+def test_vehicles_of_both_doses_of_a_cell_line_are_one_condition(one: Loaded) -> None:
+    vehicles = query(
+        one.settings,
+        "SELECT context, n_samples FROM pbdb.condition WHERE is_vehicle AND dataset = 'cigs_tcm' ORDER BY 1",
+    )
+    assert vehicles == [("CVCL:0062", 30), ("CVCL:0063", 30)]
+
+
+def test_depth_is_judged_within_a_file_and_told(one: Loaded) -> None:
+    facts = "SELECT report->'facts' FROM core.etl_run WHERE stage = 'transform' AND dataset = 'cigs_tcm'"
+    limits = value(one.settings, facts)
+    assert sorted(limits) == sorted(f"least_log2_depth of {key}" for key in cigs.FILES if key.startswith("tcm"))
+    assert all(np.log2(cigs.MEDIAN_READS) - 2 < limit < np.log2(cigs.MEDIAN_READS) for limit in limits.values())
+
+
+def test_compounds_come_by_number_and_one_cas_of_two_is_settled_by_hand(one: Loaded) -> None:
+    found = dict(of(one, "cigs_tcm", "SELECT source_key, (s.name, cas, resolved_by)::text FROM core.source_compound s"))
+    assert found["Cpd0165"].endswith(",alias)")
+    assert found["Cpd0165"].split(",")[1] == found["Cpd0164"].split(",")[1]
+    assert found["Cpd0168"].startswith("(Cpd0168,,")
+    assert found["Cpd0163"].startswith('("bort ezomib"')
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_planted_effects_are_found(one: Loaded, dataset: str) -> None:
+    rows = query(
+        one.settings,
+        "SELECT s.source_key, e.dose_um, e.gene_id, e.log2_fc FROM pbdb.condition_effect e JOIN core.condition c "
+        "ON c.condition_id = e.condition_id JOIN core.source_compound s ON s.source_compound_id = c.source_compound_id "
+        "WHERE e.dataset = :dataset",
+        dataset=dataset,
+    )
+    names = {cigs.catalogue(at, dataset): drug.name for at, drug in enumerate(DRUGS)}
+    keys = ["compound", "dose_um", "gene_id"]
+    found = pd.DataFrame(rows, columns=[*keys, "log2_fc"]).assign(compound=lambda t: t["compound"].map(names))
+    both = found.join(one.truth.effects.set_index(keys)["log2_fc"].rename("planted"), on=keys)
+    responding = both[both["planted"].abs() > 0.7]
+    assert len(responding) > 150
+    assert np.corrcoef(responding["log2_fc"], responding["planted"])[0, 1] > 0.9
+
+
+def test_a_dose_that_is_not_the_files_stops_the_load(one: Loaded, settings: Settings, tmp_path: Path) -> None:
+    folder = copy_of(one.folder, tmp_path / "release")
+    path = folder / "TCM_Compounds_HEK293T_10_MetaData.xlsx"
+    table = workbook.table("Sample_unique_id")(path)
+    table["Dose"] = table["Dose"].replace("10", "20")
+    xlsxwrite.save(path, {"Sheet1": [list(table), *table.to_numpy(dtype=object).tolist()]})
+    with pytest.raises(PbdbError, match="of 'tcm_hek293t_10' has the dose '20', but the file is for 10"):
+        load(settings, folder, "cigs", dataset="cigs_tcm")
+
+
+def test_terms_and_technology_are_those_of_each_collection(one: Loaded) -> None:
+    terms = registry.get("cigs").datasets.values()
+    assert {(terms.is_redistributable, terms.is_non_commercial) for terms in terms} == {(False, True)}
+    found = query(one.settings, "SELECT dataset, technology FROM pbdb.dataset ORDER BY 1")
+    assert found == [("cigs_mce", "HTS2"), ("cigs_tcm", "HiMAP-seq")]
