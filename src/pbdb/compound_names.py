@@ -9,7 +9,8 @@ def choose(connection: Connection, dataset_id: int | None = None) -> int:
     """Give compounds (of one dataset, or all) their preferred names; return how many changed.
 
     The name of a reference table wins, then PubChem's title, then the most frequent name of the sources; of equally
-    frequent ones the shortest, then the first in the alphabet. What has no letter is nobody's name.
+    frequent ones the shortest, then the first in the alphabet. What has no letter is nobody's name. How a dataset that
+    may not be passed on writes a compound counts only where no other dataset has it: a name is seen by everybody.
     """
     return connection.execute(text(_NAMES), {"dataset_id": dataset_id}).rowcount
 
@@ -26,7 +27,10 @@ FROM (
         UNION ALL
         SELECT compound_id, lower(pubchem_title), 2, 1 FROM core.compound
         UNION ALL
-        SELECT compound_id, lower(name), 3, count(*) FROM core.source_compound GROUP BY 1, 2
+        SELECT s.compound_id, lower(s.name), CASE WHEN d.is_redistributable THEN 3 ELSE 4 END, count(*)
+        FROM core.source_compound s
+        JOIN core.dataset d ON d.dataset_id = s.dataset_id
+        GROUP BY 1, 2, 3
     ) named
     WHERE name ~ '[[:alpha:]]' AND (
         CAST(:dataset_id AS bigint) IS NULL
