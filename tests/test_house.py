@@ -25,19 +25,19 @@ LAYERS = (
     "errors config",
     "ids units shipped reporter compound_text models cell_declaration source troubles tokens",
     "processes postgres connections embedded_settings embedded_data embedded server locks backup_sql backup"
-    " copybinary copytext files readers simulate",
+    " copybinary copytext files access readers simulate",
     "chem pubchem pubchem_dump pubchem_lookup compounds compound_names source_compounds compound_table"
     " gene_vocabulary genes gene_mapper contexts",
     "canonical standard_obs transform validate plate_scores"
     " cluster pseudobulk cell_filter cell_table cell_parts cell_pool pooled_h5ad pooling",
     "effects effect_table plates",
-    "matching agreement agreement_data",
+    "matching agreement agreement_data agreement_population",
     "ground views catalog schema partitions dictionary rows stored_fit outcome artefacts replaced copyeffects"
     " vocabulary_store vocabulary_genes vocabulary_references load made_up_effects",
     "database search signature_search compound_page report screens",
     "export splits split_rules split_check",
     "registry vocabulary_cells vocabulary vocabulary_fetch ledger fits de_run further_fits run agreement_summaries"
-    " sheet_columns new_source agreement_retrieval agreement_replicates agreement_run",
+    " sheet_columns new_source agreement_retrieval agreement_replicate_retrieval agreement_replicates agreement_run",
     "cli",
 )
 RANK = {name: rank for rank, line in enumerate(LAYERS) for name in line.split()}

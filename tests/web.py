@@ -12,11 +12,12 @@ from threading import Thread
 
 @dataclass
 class Provider:
-    """What it serves, and how: `breaks_at` is the byte after which every answer ends early."""
+    """What it serves, and how: `breaks_at` is the byte after which every answer ends early, `wants` a header."""
 
     url: str = ""
     contents: dict[str, bytes] = field(default_factory=dict)
     breaks_at: int | None = None
+    wants: str | None = None
     sent: list[tuple[str, int]] = field(default_factory=list)
 
 
@@ -49,6 +50,9 @@ class Handler(BaseHTTPRequestHandler):
         content = self.state.contents.get(self.path[1:])
         if content is None:
             self.send_error(404)
+            return
+        if self.state.wants not in (None, self.headers.get("Authorization")):
+            self.send_error(401)
             return
         start, end = _range(self.headers.get("Range"), len(content))
         self.send_response(206 if "Range" in self.headers else 200)

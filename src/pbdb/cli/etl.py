@@ -48,13 +48,13 @@ def _terms(source: Any, dataset: str) -> dict[str, Any]:
     }
 
 
-@examples("pbdb etl show drugseq")
+@examples("pbdb etl show drugseq", "pbdb etl show cigs")
 @etl.command()
 @click.argument("source")
 @json_option
 def show(source: str, as_json: bool) -> None:
-    """Show a source: its datasets, their terms, its files and how to get them."""
-    from pbdb import registry
+    """Show a source: its datasets, what their terms allow, its files and how to get them."""
+    from pbdb import access, registry
 
     found = registry.get(source)
     datasets = {key: asdict(dataset) for key, dataset in found.datasets.items()}
@@ -64,12 +64,11 @@ def show(source: str, as_json: bool) -> None:
     if as_json:
         show_json({"source": found.key, "title": found.title, "datasets": datasets, "files": files})
         return
-    click.echo(f"{found.key}: {found.title}\n{found.homepage or ''}\n")
-    for key, terms in datasets.items():
-        facts = ((name, value) for name, value in terms.items() if value is not None)
-        click.echo(f"dataset {key}")
-        show_table([[name.replace("_", " "), value] for name, value in facts], ["term", "value"])
-    show_table([list(file.values()) for file in files], list(files[0]))
+    click.echo(f"{found.key}: {found.title}\n{found.homepage or ''}")
+    for key in found.datasets:
+        click.echo(f"\ndataset {key}")
+        for heading, words in access.described(found, key):
+            click.echo(f"  {heading:<13}{words}")
 
 
 @examples(
