@@ -16,7 +16,6 @@ import psycopg
 from pbdb import copybinary
 from pbdb.agreement.metrics import Signatures, significant
 from pbdb.agreement.peers import enough_peers, means_of_others, peer_order
-from pbdb.agreement.population import Moments
 from pbdb.matching import Rule
 
 Connection = psycopg.Connection[Any]
@@ -27,16 +26,52 @@ LAYERS = ("log2_fc", "se", "neg_log10_p_adj")
 BYTES_PER_BLOCK = 128 << 20
 CELLS_KEPT = 30_000_000
 SIDE_KEY = ("fit_id", "time_h", "dose_fm")
+# Which fit a condition's effect is taken from, as SQL over core.fit f; of several the newest.
+FIT_RULES = {
+    "default": "f.is_default",
+    "published": "f.parameters ->> 'batching' = 'published'",
+    "limma": "f.filter_rule = 'limma' AND f.parameters ->> 'batching' = 'none' AND f.method <> 'deseq2'",
+    "deseq2": "f.method = 'deseq2'",
+}
 
 
-def read_matches(connection: Connection, rule: Rule, window: float) -> pd.DataFrame:
-    """Read the matches of a rule that count in a window and have both effects; sides as columns with _a and _b."""
-    return _frame(connection, _MATCHES, {"level": rule.level, "tolerance": rule.time_tolerance_h, "window": window})
+def read_matches(connection: Connection, rule: Rule, window: float, fit_rule: str = "default") -> pd.DataFrame:
+    """Read the matches of a rule that count in a window and have both effects; sides as columns with _a and _b.
+
+    fit_rule: one of FIT_RULES, whose fits the effects are taken from.
+    """
+    query = _MATCHES.format(fits=FIT_RULES[fit_rule], counts="m.from_window <= %(window)s")
+    return _frame(connection, query, {**_given(rule), "window": window})
+
+
+def read_near(connection: Connection, rule: Rule, fold: float, fit_rule: str = "default") -> pd.DataFrame:
+    """Read the mutually nearest conditions within a fold of dose as `read_matches` does, however few compounds share.
+
+    Beside its columns: source_a, source_b, the sources the datasets come from.
+    """
+    query = _MATCHES.format(fits=FIT_RULES[fit_rule], counts="m.dose_fold <= %(window)s")
+    return _frame(connection, query, {**_given(rule), "window": fold})
+
+
+def read_fit_facts(connection: Connection, fits: list[int]) -> dict[str, dict[str, str | None]]:
+    """Read how fits were made, by dataset: method, filter (its rule), batching; several with a comma between them."""
+    rows = connection.execute(_FIT_FACTS, {"fits": fits}).fetchall()
+    return {dataset: {"method": method, "filter": rule, "batching": cut} for dataset, method, rule, cut in rows}
+
+
+def read_unfitted(connection: Connection, rule: Rule, window: float, fit_rule: str) -> list[str]:
+    """Read which datasets with matches have no fit of a rule."""
+    query = _UNFITTED.format(fits=FIT_RULES[fit_rule])
+    return [str(name) for (name,) in connection.execute(query.encode(), {**_given(rule), "window": window}).fetchall()]
+
+
+def _given(rule: Rule) -> dict[str, Any]:
+    return {"level": rule.level, "tolerance": rule.time_tolerance_h}
 
 
 def count_matches(connection: Connection, rule: Rule, window: float) -> dict[tuple[int, int], int]:
     """Count the matches of a rule in a window by pair of datasets, with effects or without."""
-    found = _frame(connection, _COUNTS, {"level": rule.level, "tolerance": rule.time_tolerance_h, "window": window})
+    found = _frame(connection, _COUNTS, {**_given(rule), "window": window})
     return {(int(a), int(b)): int(n) for a, b, n in found.itertuples(index=False, name=None)}
 
 
@@ -51,9 +86,10 @@ def read_genes(connection: Connection, fits: list[int]) -> dict[int, npt.NDArray
     return {int(fit): np.array(keys, dtype=np.int32) for fit, keys in rows}
 
 
-def read_context_genes(connection: Connection, context_id: int) -> npt.NDArray[np.int32]:
-    """Read the genes that every default fit of a context tests, sorted."""
-    rows = connection.execute(_CONTEXT_GENES, {"context_id": context_id}).fetchall()
+def read_context_genes(connection: Connection, context_id: int, fit_rule: str = "default") -> npt.NDArray[np.int32]:
+    """Read the genes that every fit (by a fit rule) of a context tests, sorted."""
+    query = _CONTEXT_GENES.format(fits=FIT_RULES[fit_rule])
+    rows = connection.execute(query.encode(), {"context_id": context_id}).fetchall()
     sets = [np.array(keys, dtype=np.int32) for (keys,) in rows]
     shared = sets[0]
     for keys in sets[1:]:
@@ -183,7 +219,7 @@ class Pools:
         total = {name: np.zeros(n_genes) for name in ("log2_fc", "t")}
         missing = {name: np.zeros(n_genes, dtype=np.int64) for name in total}
         for rows, (fc, se, adjusted) in read_arrays(self._connection, dataset_id, ids, n_genes):
-            statistic = _t(fc, se)
+            statistic = t_of(fc, se)
             for name, values in (("log2_fc", fc), ("t", statistic)):
                 finite = np.isfinite(values)
                 total[name] += np.where(finite, values, 0).sum(axis=0, dtype=np.float64)
@@ -195,17 +231,8 @@ class Pools:
         return Signatures(log2_fc, t, mask), total, missing
 
 
-def read_moments(connection: Connection, dataset_id: int, effects: Ids, n_genes: int) -> dict[str, Moments]:
-    """Read mean and spread of each gene over effects, for log2 fold change and t."""
-    found: dict[str, Moments] = {}
-    for _, (fc, se, _) in read_arrays(connection, dataset_id, np.sort(effects), n_genes):
-        for name, values in (("log2_fc", fc), ("t", _t(fc, se))):
-            block = Moments.of(values)
-            found[name] = found[name].merged(block) if name in found else block
-    return found
-
-
-def _t(log2_fc: Values, se: Values) -> Values:
+def t_of(log2_fc: Values, se: Values) -> Values:
+    """Return the moderated t; NaN where the standard error is not positive."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray(np.where(se > 0, log2_fc / se, np.nan), dtype=np.float32)
 
@@ -218,24 +245,44 @@ def _shrink(kept: OrderedDict[Any, Any], size: Any) -> None:
 
 def _frame(connection: Connection, query: str, parameters: dict[str, Any]) -> pd.DataFrame:
     with connection.cursor() as cursor:
-        cursor.execute(query, parameters)
+        cursor.execute(query.encode(), parameters)
         columns = [column.name for column in cursor.description or ()]
         return pd.DataFrame(cursor.fetchall(), columns=columns)
 
 
-_RULE = "m.inchikey_level = %(level)s AND m.time_tolerance_h = %(tolerance)s AND m.from_window <= %(window)s"
+_RULE = "m.inchikey_level = %(level)s AND m.time_tolerance_h = %(tolerance)s"
 _MATCHES = f"""
-SELECT m.match_id, m.dataset_id_a, m.dataset_id_b, a.context_id, m.compound_key, m.effect_id_a, m.effect_id_b,
-    ea.fit_id AS fit_id_a, eb.fit_id AS fit_id_b, a.time_h AS time_h_a, b.time_h AS time_h_b, a.dose_fm AS dose_fm_a,
-    b.dose_fm AS dose_fm_b
+WITH chosen AS MATERIALIZED (
+    SELECT DISTINCT ON (e.dataset_id, e.condition_id) e.dataset_id, e.condition_id, e.effect_id, e.fit_id
+    FROM core.fit f JOIN core.effect e ON e.dataset_id = f.dataset_id AND e.fit_id = f.fit_id
+    WHERE f.mode = 'pooled' AND ({{fits}}) AND e.status = 'ok'
+    ORDER BY e.dataset_id, e.condition_id, f.created_at DESC, e.effect_id
+)
+SELECT m.match_id, m.dataset_id_a, m.dataset_id_b, a.context_id, m.compound_key, ea.effect_id AS effect_id_a,
+    eb.effect_id AS effect_id_b, ea.fit_id AS fit_id_a, eb.fit_id AS fit_id_b, a.time_h AS time_h_a,
+    b.time_h AS time_h_b, a.dose_fm AS dose_fm_a, b.dose_fm AS dose_fm_b, da.source AS source_a, db.source AS source_b
 FROM core.match m
 JOIN core.condition a ON a.condition_id = m.condition_id_a
 JOIN core.condition b ON b.condition_id = m.condition_id_b
-JOIN core.effect ea ON ea.dataset_id = m.dataset_id_a AND ea.effect_id = m.effect_id_a
-JOIN core.effect eb ON eb.dataset_id = m.dataset_id_b AND eb.effect_id = m.effect_id_b
-WHERE {_RULE}
+JOIN core.dataset da ON da.dataset_id = m.dataset_id_a
+JOIN core.dataset db ON db.dataset_id = m.dataset_id_b
+JOIN chosen ea ON ea.dataset_id = m.dataset_id_a AND ea.condition_id = m.condition_id_a
+JOIN chosen eb ON eb.dataset_id = m.dataset_id_b AND eb.condition_id = m.condition_id_b
+WHERE {_RULE} AND {{counts}}
 ORDER BY a.context_id, fit_id_a, fit_id_b, time_h_a, time_h_b, dose_fm_a, dose_fm_b, m.match_id"""
-_COUNTS = f"SELECT m.dataset_id_a, m.dataset_id_b, count(*) AS n FROM core.match m WHERE {_RULE} GROUP BY 1, 2"
+_FIT_FACTS = """
+SELECT d.dataset, string_agg(DISTINCT f.method, ', '), string_agg(DISTINCT f.filter_rule, ', '),
+    string_agg(DISTINCT f.parameters ->> 'batching', ', ')
+FROM core.fit f JOIN core.dataset d USING (dataset_id) WHERE f.fit_id = ANY(%(fits)s) GROUP BY 1 ORDER BY 1"""
+_UNFITTED = f"""
+SELECT d.dataset FROM core.dataset d
+WHERE EXISTS (SELECT FROM core.match m WHERE {_RULE} AND m.from_window <= %(window)s
+    AND (m.dataset_id_a = d.dataset_id OR m.dataset_id_b = d.dataset_id))
+  AND NOT EXISTS (SELECT FROM core.fit f WHERE f.dataset_id = d.dataset_id AND f.mode = 'pooled' AND ({{fits}}))
+ORDER BY 1"""
+_COUNTS = f"""
+SELECT m.dataset_id_a, m.dataset_id_b, count(*) AS n FROM core.match m
+WHERE {_RULE} AND m.from_window <= %(window)s GROUP BY 1, 2"""
 _EFFECTS = """
 SELECT e.effect_id, e.dataset_id, e.fit_id, e.condition_id, c.time_h, c.dose_fm, coalesce(pbdb.compound_key(
     %(level)s, k.inchikey, k.parent_inchikey, k.skeleton, k.pubchem_cid), 'source ' || s.source_compound_id)
@@ -251,7 +298,7 @@ SELECT f.fit_id, h.gene_keys FROM core.fit f JOIN core.feature_set h USING (feat
 WHERE f.fit_id = ANY(%(fits)s)"""
 _CONTEXT_GENES = """
 SELECT DISTINCT h.gene_keys FROM core.fit f JOIN core.feature_set h USING (feature_set_id)
-WHERE f.is_default AND f.context_id = %(context_id)s AND cardinality(f.effect_ids) > 0"""
+WHERE f.mode = 'pooled' AND ({fits}) AND f.context_id = %(context_id)s AND cardinality(f.effect_ids) > 0"""
 _ARRAYS = f"""
 COPY (SELECT {", ".join(f"e.{name}" for name in LAYERS)} FROM core.effect e
 WHERE e.dataset_id = %s AND e.effect_id = ANY(%s) ORDER BY e.effect_id) TO STDOUT (FORMAT binary)"""

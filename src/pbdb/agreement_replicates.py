@@ -15,6 +15,7 @@ from pbdb.agreement.intervals import clustered, seed_of
 from pbdb.agreement.peers import DEFAULT_CAP, SEED, peers_of
 from pbdb.agreement.stratum import Result, Side
 from pbdb.agreement_data import SIDE_KEY, Connection, Pools
+from pbdb.agreement_replicate_retrieval import retrieve_replicates, summarise_replicates
 from pbdb.config import Settings
 from pbdb.errors import DataError
 from pbdb.ids import stable_id
@@ -60,10 +61,15 @@ def _dataset(connection: Connection, dataset: str, fits: list[int], peers: int, 
     genes = agreement_data.read_genes(connection, fits)
     pools = Pools(connection, effects, genes, peers, seed)
     table = pd.concat(list(_scored(pools, pairs, genes, peers)), ignore_index=True)
-    parameters = {"mode": "replicate", "peers": peers, "seed": seed, "level": LEVEL, "fits": sorted(fits)}
+    parameters = {"mode": "replicate", "peers": peers, "seed": seed, "level": LEVEL, "fit_ids": sorted(fits)}
+    parameters["fits"] = agreement_data.read_fit_facts(connection, fits)
     key = stable_id("agreement parameters", json.dumps(parameters, sort_keys=True))
     number = int(effects["dataset_id"].iloc[0])
-    summaries = _summaries(table, pairs, number, parameters, key)
+    common = _common(number, parameters, key)
+    summaries = _summaries(table, pairs, number, common)
+    queries = retrieve_replicates(connection, effects)
+    n_conditions = {"n_matches": queries["condition_id"].nunique()}
+    summaries += summarise_replicates(queries, number, common | n_conditions)
     _replace(connection, number, table.assign(dataset_id=number, parameters_id=key), pd.DataFrame(summaries))
     return {"conditions": int(pairs["condition_id"].nunique()), "pairs": len(pairs), "summaries": len(summaries)}
 
@@ -129,15 +135,17 @@ def _by_condition(block: pd.DataFrame, found: Result, capped: Any) -> pd.DataFra
     return means.astype(dict.fromkeys(whole, "int64")).reset_index()
 
 
-def _summaries(
-    table: pd.DataFrame, pairs: pd.DataFrame, dataset: int, parameters: dict[str, Any], key: int
-) -> list[dict[str, Any]]:
+def _common(dataset: int, parameters: dict[str, Any], key: int) -> dict[str, Any]:
+    """What all summaries of a dataset say."""
+    common = {"dataset_id_a": dataset, "dataset_id_b": dataset, "inchikey_level": LEVEL, "time_tolerance_h": 0.0}
+    return common | {"dose_window": 1.0, "parameters_id": key, "parameters": parameters, "code_version": __version__}
+
+
+def _summaries(table: pd.DataFrame, pairs: pd.DataFrame, dataset: int, common: dict[str, Any]) -> list[dict[str, Any]]:
     about = pairs.drop_duplicates("condition_id").set_index("condition_id")[["fit_id", "time_h", "compound_key"]]
     joined = table.join(about, on="condition_id")
     for delta, baseline in DELTAS.items():
         joined[delta] = joined["score"] - joined[baseline]
-    common = {"dataset_id_a": dataset, "dataset_id_b": dataset, "inchikey_level": LEVEL, "time_tolerance_h": 0.0}
-    common |= {"dose_window": 1.0, "parameters_id": key, "parameters": parameters, "code_version": __version__}
     rows = []
     for metric, part in joined.groupby("metric", sort=True):
         for quantity in (*QUANTITIES, *DELTAS):
@@ -148,7 +156,7 @@ def _summaries(
             rows.append(
                 common
                 | {
-                    "agreement_summary_id": stable_id("agreement_summary", key, *name),
+                    "agreement_summary_id": stable_id("agreement_summary", common["parameters_id"], *name),
                     "metric": metric,
                     "quantity": quantity,
                     "n_matches": len(part),

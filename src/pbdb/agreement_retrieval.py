@@ -1,8 +1,9 @@
-"""Retrieval between datasets: does an effect find its matches among all matched effects of the other dataset?"""
+"""Retrieval between datasets: does an effect find its matches among the effects of the other dataset?"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,24 +14,69 @@ from pbdb import agreement_data
 from pbdb.agreement import retrieval
 from pbdb.agreement.intervals import clustered, seed_of
 from pbdb.agreement_data import Connection
+from pbdb.agreement_population import Population
 from pbdb.ids import stable_id
 
 KINDS = ("cosine", "spearman", "euclidean")
 FEWEST_CANDIDATES = 5
 FEWEST_COMPOUNDS = 2
-QUERIES_AT_ONCE = 2000
+QUERIES_AT_ONCE = 1000
+FOLD_SLACK = 1e-12
+PANEL_FOLD = 10.0
 STRATUM = ["fit_id_a", "fit_id_b", "time_h_a", "time_h_b"]
 SIDES = (("a", "b"), ("b", "a"))
+BASELINES = ("source_centroid", "target_centroid", "source_peer", "target_peer")
+VARIANTS = ("_in_window", "_any_dose")
+CONTROLS = ("normalised_rank", "normalised_rank_floor", "recall_1", "recall_1_floor")
+ABOUT = ("pair", "metric", "direction", "stratum", "compound")
 Ids = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.floating[Any]]
+Mask = npt.NDArray[np.bool_]
 
 
-def retrieve_matches(connection: Connection, matches: pd.DataFrame) -> pd.DataFrame:
-    """Judge every matched effect as a query, in both directions: one row for each query and kind of similarity.
+@dataclass(frozen=True)
+class Pool:
+    """Effects of one fit at one time that take part: ids ascending, compounds, doses (fM), values (effects x genes)."""
 
-    Candidates are the effects of the other dataset in the context at the time that have a match with any dataset;
-    positives the query's own matches. All by log2 fold change over the genes of both fits.
+    ids: Ids
+    compound: npt.NDArray[Any]
+    dose: Ids
+    values: Floats
+
+    @property
+    def whole(self) -> Mask:
+        """Which have no missing gene; the others take no part."""
+        return np.asarray(np.isfinite(self.values).all(axis=1))
+
+    def where(self, effects: Ids) -> npt.NDArray[np.intp]:
+        """Places of effects."""
+        return np.searchsorted(self.ids, effects)
+
+
+def supported(near: pd.DataFrame) -> pd.DataFrame:
+    """Leave out matches within one source unless another source's datasets match in their context or compound.
+
+    Two phases of one source would else fill the pools with what nobody else measured.
     """
-    return pd.concat([part for one in _contexts(matches) for part in _context(connection, one)] or [pd.DataFrame()])
+    across = near["source_a"] != near["source_b"]
+    contexts, compounds = (set(near.loc[across, name]) for name in ("context_id", "compound_key"))
+    kept = across | near["context_id"].isin(contexts) | near["compound_key"].isin(compounds)
+    return near[kept]
+
+
+def retrieve_matches(
+    connection: Connection, matches: pd.DataFrame, near: pd.DataFrame, window: float, population: Population | None
+) -> pd.DataFrame:
+    """Judge every matched effect as a query, in both directions: one row for each query and metric.
+
+    near: the conditions with a nearest partner in any dataset; their effects are the candidates, those of the other
+    dataset in the context at the time. Positives are the query's own matches; `_in_window`: all of its compound
+    within the window; `_any_dose`: all of its compound. By log2 fold change (z scores, with a population) over the
+    genes of both fits.
+    """
+    groups = (rows for _, rows in matches.groupby("context_id", sort=True))
+    found = [part for one in groups for part in _context(connection, one, near, window, population)]
+    return pd.concat(found or [pd.DataFrame()], ignore_index=True)
 
 
 def summarise_retrieval(queries: pd.DataFrame, common: dict[tuple[int, int], dict[str, Any]]) -> list[dict[str, Any]]:
@@ -41,133 +87,232 @@ def summarise_retrieval(queries: pd.DataFrame, common: dict[tuple[int, int], dic
     rows: list[dict[str, Any]] = []
     if queries.empty:
         return rows
-    quantities = [name for name in queries.columns if name not in ("pair", "kind", "direction", "stratum", "compound")]
-    for key, part in queries.groupby(["pair", "kind"], sort=True):
-        pair, kind = _named(key)
-        codes = {name: pd.factorize(part[name])[0].astype(np.int64) for name in ("compound", "stratum", "direction")}
-        for quantity in quantities:
-            name = (*pair, f"retrieval_{kind}", quantity)
-            values = part[quantity].to_numpy(dtype=np.float64)
-            found = clustered(values, codes["compound"], seed_of(*name), codes["stratum"], codes["direction"])
-            n = int(np.isfinite(values).sum())
-            about = common[pair]
-            rows.append(
-                about
-                | {
-                    "agreement_summary_id": stable_id("agreement_summary", about["parameters_id"], *name),
-                    "metric": f"retrieval_{kind}",
-                    "quantity": quantity,
-                    "n_defined": n,
-                    "n_units": n,
-                    "n_compounds": found.n_clusters,
-                    "mean": found.mean,
-                    "interval_low": found.low,
-                    "interval_high": found.high,
-                    "interval_status": found.status,
-                }
-            )
+    quantities = [name for name in queries.columns if name not in ABOUT]
+    of_variants = [name for name in quantities if not name.startswith(("control_", "delta_s", "delta_t", *BASELINES))]
+    for key, part in queries.groupby(["pair", "metric"], sort=True):
+        pair, metric = _named(key)
+        codes = [pd.factorize(part[name])[0].astype(np.int64) for name in ("compound", "stratum", "direction")]
+        names = of_variants if metric.endswith(VARIANTS) else quantities
+        rows += [
+            summary_row(common[pair], pair, metric, name, part[name].to_numpy(np.float64), codes) for name in names
+        ]
     return rows
 
 
+def summary_row(
+    about: dict[str, Any], pair: tuple[int, int], metric: str, quantity: str, values: Floats, codes: list[Ids]
+) -> dict[str, Any]:
+    """Make a row of agreement_summary; codes: compound, stratum and outer group of each value."""
+    name = (*pair, metric, quantity)
+    found = clustered(np.asarray(values, np.float64), codes[0], seed_of(*name), codes[1], codes[2])
+    n = int(np.isfinite(values).sum())
+    return about | {
+        "agreement_summary_id": stable_id("agreement_summary", about["parameters_id"], *name),
+        "metric": metric,
+        "quantity": quantity,
+        "n_defined": n,
+        "n_units": n,
+        "n_compounds": found.n_clusters,
+        "mean": found.mean,
+        "interval_low": found.low,
+        "interval_high": found.high,
+        "interval_status": found.status,
+    }
+
+
 def _named(key: Any) -> tuple[tuple[int, int], str]:
-    pair, kind = key
-    return (int(pair[0]), int(pair[1])), str(kind)
+    pair, metric = key
+    return (int(pair[0]), int(pair[1])), str(metric)
 
 
-def _contexts(matches: pd.DataFrame) -> Iterator[pd.DataFrame]:
-    return (rows for _, rows in matches.groupby("context_id", sort=True))
-
-
-def _context(connection: Connection, matches: pd.DataFrame) -> Iterator[pd.DataFrame]:
+def _context(
+    connection: Connection, matches: pd.DataFrame, near: pd.DataFrame, window: float, population: Population | None
+) -> Iterator[pd.DataFrame]:
     fits = sorted({int(one) for side in "ab" for one in matches[f"fit_id_{side}"].unique()})
     genes = agreement_data.read_genes(connection, fits)
-    taking_part = _taking_part(matches)
+    members = _members(near[near["context_id"] == matches["context_id"].iloc[0]])
     for _, rows in matches.groupby(STRATUM, sort=True):
         first = rows.iloc[0]
+        keys = {side: (first[f"fit_id_{side}"], first[f"time_h_{side}"]) for side in "ab"}
+        if any(key not in members or _too_small(members[key]) for key in keys.values()):
+            continue
         _, at_a, at_b = np.intersect1d(genes[first["fit_id_a"]], genes[first["fit_id_b"]], return_indices=True)
         columns = {"a": at_a, "b": at_b}
-        pools = {side: taking_part[first[f"fit_id_{side}"], first[f"time_h_{side}"]] for side in "ab"}
-        if any(_too_small(pool) for pool in pools.values()):
-            continue
-        values = {
-            side: _read(connection, int(first[f"dataset_id_{side}"]), pools[side], len(genes[first[f"fit_id_{side}"]]))[
-                :, columns[side]
-            ]
-            for side in "ab"
+        pools = {
+            side: _pool(connection, int(first[f"dataset_id_{side}"]), members[key], key[0], columns[side], population)
+            for side, key in keys.items()
         }
         for query, target in SIDES:
-            yield from _direction(rows, query, target, pools, values)
+            yield from _direction(rows, query, target, pools, window)
 
 
-def _taking_part(matches: pd.DataFrame) -> dict[Any, pd.Series[Any]]:
-    """Compound of each matched effect, by fit and time; effects ascending."""
+def _members(near: pd.DataFrame) -> dict[Any, pd.DataFrame]:
+    """Effects that take part, with compound and dose, by fit and time; effects ascending."""
+    names = ["fit_id", "time_h", "effect_id", "compound", "dose_fm"]
     sides = [
-        matches[[f"fit_id_{side}", f"time_h_{side}", f"effect_id_{side}", "compound_key"]].set_axis(
-            ["fit_id", "time_h", "effect_id", "compound"], axis=1
-        )
-        for side in "ab"
+        near[[f"fit_id_{s}", f"time_h_{s}", f"effect_id_{s}", "compound_key", f"dose_fm_{s}"]].set_axis(names, axis=1)
+        for s in "ab"
     ]
     both = pd.concat(sides).drop_duplicates("effect_id").sort_values("effect_id")
-    return {key: rows.set_index("effect_id")["compound"] for key, rows in both.groupby(["fit_id", "time_h"])}
+    return dict(iter(both.groupby(["fit_id", "time_h"])))
 
 
-def _too_small(pool: pd.Series[Any]) -> bool:
-    return len(pool) < FEWEST_CANDIDATES or pool.nunique() < FEWEST_COMPOUNDS
+def _too_small(pool: pd.DataFrame) -> bool:
+    return len(pool) < FEWEST_CANDIDATES or pool["compound"].nunique() < FEWEST_COMPOUNDS
 
 
-def _read(connection: Connection, dataset: int, pool: pd.Series[Any], n_genes: int) -> npt.NDArray[np.float32]:
-    ids = pool.index.to_numpy(dtype=np.int64)
-    blocks = [arrays[0] for _, arrays in agreement_data.read_arrays(connection, dataset, ids, n_genes)]
-    return np.concatenate(blocks)
+def _pool(
+    connection: Connection,
+    dataset: int,
+    members: pd.DataFrame,
+    fit_id: int,
+    columns: npt.NDArray[np.intp],
+    population: Population | None,
+) -> Pool:
+    ids = members["effect_id"].to_numpy(dtype=np.int64)
+    n_genes = len(agreement_data.read_genes(connection, [int(fit_id)])[int(fit_id)])
+    blocks = [arrays[0][:, columns] for _, arrays in agreement_data.read_arrays(connection, dataset, ids, n_genes)]
+    values: Floats = np.concatenate(blocks)
+    if population is not None:
+        values = population.z(values, int(fit_id), columns, "log2_fc").astype(np.float32)
+        # A gene without spread has no z score in any effect: it is left out, not the effects.
+        values = np.where(np.isnan(values).all(axis=0), np.float32(0), values)
+    return Pool(ids, members["compound"].to_numpy(), members["dose_fm"].to_numpy(dtype=np.int64), values)
 
 
 def _direction(
-    rows: pd.DataFrame, query: str, target: str, pools: dict[str, Any], values: dict[str, npt.NDArray[np.float32]]
+    rows: pd.DataFrame, query: str, target: str, pools: dict[str, Pool], window: float
 ) -> Iterator[pd.DataFrame]:
     """Every matched effect of one side as a query among the other side's; effects with a missing gene take no part."""
-    whole = {side: np.asarray(np.isfinite(values[side]).all(axis=1)) for side in "ab"}
-    place = {side: {int(one): row for row, one in enumerate(pools[side].index)} for side in "ab"}
-    partners = rows.groupby(f"effect_id_{query}")[f"effect_id_{target}"].agg(list)
-    asked = np.array([place[query][int(str(one))] for one in partners.index], dtype=np.intp)
-    positive = np.zeros((len(asked), len(pools[target])), dtype=bool)
-    for row, found in enumerate(partners):
-        positive[row, [place[target][int(one)] for one in found]] = True
+    own, other = pools[query], pools[target]
+    taking_part = rows[rows[f"effect_id_{query}"].isin(own.ids) & rows[f"effect_id_{target}"].isin(other.ids)]
+    if taking_part.empty:
+        return
+    asked, row = np.unique(own.where(taking_part[f"effect_id_{query}"].to_numpy(np.int64)), return_inverse=True)
+    matched = np.zeros((len(asked), len(other.ids)), dtype=bool)
+    matched[row, other.where(taking_part[f"effect_id_{target}"].to_numpy(np.int64))] = True
+    kept = own.whole[asked]
+    asked, matched = asked[kept], matched[kept]
     first = rows.iloc[0]
-    about = {
+    about: dict[str, Any] = {
         "pair": [(int(first["dataset_id_a"]), int(first["dataset_id_b"]))] * len(asked),
         "direction": query,
         "stratum": f"{query} {first['context_id']} {first['time_h_a']} {first['time_h_b']}",
-        "compound": pools[query].to_numpy()[asked],
+        "compound": own.compound[asked],
     }
-    kept = whole[query][asked]
     for kind in KINDS:
-        parts = [
-            _judged(values[query][asked[block]], values[target], positive[block], whole[target], kind)
-            for block in np.array_split(np.flatnonzero(kept), max(1, -(-int(kept.sum()) // QUERIES_AT_ONCE)))
-        ]
-        yield pd.DataFrame(about)[kept].reset_index(drop=True).assign(kind=kind, **pd.concat(parts, ignore_index=True))
+        rows_of = {side: retrieval.prepared(np.nan_to_num(pools[side].values), kind) for side in "ab"}
+        for start in range(0, len(asked), QUERIES_AT_ONCE):
+            part = slice(start, start + QUERIES_AT_ONCE)
+            told = pd.DataFrame(
+                {name: words if isinstance(words, str) else words[part] for name, words in about.items()}
+            )
+            block = Block(own, other, asked[part], matched[part], rows_of[query], rows_of[target], kind, window)
+            for metric, found in block.judged():
+                yield told.assign(metric=metric, **found)
 
 
-def _judged(
-    queries: npt.NDArray[np.float32],
-    candidates: npt.NDArray[np.float32],
-    positive: npt.NDArray[np.bool_],
-    whole: npt.NDArray[np.bool_],
-    kind: str,
-) -> pd.DataFrame:
-    similar = retrieval.scores(queries, np.nan_to_num(candidates), kind)
-    found = retrieval.retrieve(similar, positive, np.broadcast_to(whole, positive.shape))
-    n, k = found.n_candidates, found.n_positives
-    floor = np.where(np.isfinite(found.rank), retrieval.expected_normalised_rank(n, k), np.nan)
-    recall_floor = np.where(np.isfinite(found.rank), k / np.maximum(n, 1), np.nan)
-    return pd.DataFrame(
-        {
-            "normalised_rank": found.normalised_rank,
-            "normalised_rank_floor": floor,
-            "delta_normalised_rank_floor": found.normalised_rank - floor,
-            "recall_1": found.recall_1,
-            "recall_1_floor": recall_floor,
-            "auroc": found.auroc,
-            "mid_p": np.where(np.isfinite(found.rank), retrieval.mid_p(found.rank, n, k), np.nan),
+@dataclass(frozen=True)
+class Block:
+    """Some queries among the candidates, by one kind of similarity.
+
+    asked: places of the queries in their pool; matched: queries x candidates; own_rows, other_rows: prepared values.
+    """
+
+    own: Pool
+    other: Pool
+    asked: npt.NDArray[np.intp]
+    matched: Mask
+    own_rows: Floats
+    other_rows: Floats
+    kind: str
+    window: float
+
+    def judged(self) -> Iterator[tuple[str, dict[str, Floats]]]:
+        """What the queries find, by metric."""
+        found = retrieval.similarity(self.own_rows[self.asked], self.other_rows, self.kind)
+        inner = retrieval.similarity(self.own_rows[self.asked], self.own_rows, self.kind)
+        candidate = np.broadcast_to(self.other.whole, found.shape)
+        quantities = quantities_of(retrieval.retrieve(found, self.matched, candidate))
+        ranks = self._baselines(found, inner, candidate)
+        quantities |= ranks | {f"delta_{name}": quantities["normalised_rank"] - ranks[name] for name in BASELINES}
+        yield f"retrieval_{self.kind}", quantities | self._control(inner)
+        same = self.own.compound[self.asked][:, None] == self.other.compound[None, :]
+        near = same & _within(self.own.dose[self.asked], self.other.dose, self.window)
+        for name, positive in zip(VARIANTS, (near, same), strict=True):
+            yield f"retrieval_{self.kind}{name}", quantities_of(retrieval.retrieve(found, positive, candidate))
+
+    def _baselines(self, found: Floats, inner: Floats, candidate: Mask) -> dict[str, Floats]:
+        """Normalised ranks that the mean of peers would have as one more candidate, and single peers.
+
+        Peers: other compounds at the query's own dose, or at that of its best positive.
+        """
+        positive = self.matched & candidate
+        best = np.where(positive, found, -np.inf).argmax(axis=1)
+        dose = self.own.dose[self.asked]
+        ranks = self._of_peers("source", self.own, dose, inner, found, candidate)
+        ranks |= self._of_peers("target", self.other, self.other.dose[best], found, found, candidate)
+        undefined = ~positive.any(axis=1)
+        return {name: np.where(undefined, np.nan, ranks[name]) for name in BASELINES}
+
+    def _of_peers(
+        self, side: str, pool: Pool, dose: Ids, similar: Floats, found: Floats, candidate: Mask
+    ) -> dict[str, Floats]:
+        peer = (pool.dose[None, :] == dose[:, None]) & pool.whole
+        peer &= pool.compound[None, :] != self.own.compound[self.asked][:, None]
+        n = candidate.sum(axis=1)
+        centroid = retrieval.paired_similarity(
+            self.own_rows[self.asked], retrieval.prepared(_means(pool, peer), self.kind), self.kind
+        )
+        of_centroid = retrieval.rank_among(centroid[:, None], found, candidate)[:, 0]
+        single = _finite_mean(retrieval.rank_among(np.where(peer, similar, np.nan), found, candidate))
+        # Peers of the target are candidates already; those of the source come as one more.
+        return {
+            f"{side}_centroid": retrieval.normalised(of_centroid, n + 1),
+            f"{side}_peer": retrieval.normalised(single, n + (side == "source")),
         }
-    )
+
+    def _control(self, inner: Floats) -> dict[str, Floats]:
+        """The positive control: the query's compound at other doses within the window, in its own dataset."""
+        candidate = np.repeat(self.own.whole[None, :], len(self.asked), axis=0)
+        candidate[np.arange(len(self.asked)), self.asked] = False
+        same = self.own.compound[self.asked][:, None] == self.own.compound[None, :]
+        positive = same & _within(self.own.dose[self.asked], self.own.dose, self.window)
+        quantities = quantities_of(retrieval.retrieve(inner, positive, candidate))
+        return {f"control_{name}": quantities[name] for name in CONTROLS}
+
+
+def _within(one: Ids, other: Ids, window: float) -> Mask:
+    fold = one[:, None] / other[None, :]
+    return np.asarray(np.maximum(fold, 1 / fold) <= window + FOLD_SLACK)
+
+
+def quantities_of(found: retrieval.Retrieved) -> dict[str, Floats]:
+    """What is said of queries: normalised rank, recall at 1 and AUROC, beside the exact expectation of chance."""
+    n, k = found.n_candidates, found.n_positives
+    defined = np.isfinite(found.rank)
+    floor = np.where(defined, retrieval.expected_normalised_rank(n, k), np.nan)
+    return {
+        "normalised_rank": found.normalised_rank,
+        "normalised_rank_floor": floor,
+        "delta_normalised_rank_floor": found.normalised_rank - floor,
+        "recall_1": found.recall_1,
+        "recall_1_floor": np.where(defined, k / np.maximum(n, 1), np.nan),
+        "auroc": found.auroc,
+        "mid_p": np.where(defined, retrieval.mid_p(found.rank, n, k), np.nan),
+    }
+
+
+def _means(pool: Pool, peer: Mask) -> Floats:
+    """Mean of each query's peers; NaN where there is none. Queries of one compound and dose have the same peers."""
+    distinct, back = np.unique(peer, axis=0, return_inverse=True)
+    n = distinct.sum(axis=1)[:, None]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        means = distinct.astype(np.float32) @ np.nan_to_num(pool.values) / n
+    return np.asarray(means[back.ravel()])
+
+
+def _finite_mean(values: Floats) -> Floats:
+    known = np.isfinite(values)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(np.where(known, values, 0).sum(axis=1) / known.sum(axis=1))

@@ -15,10 +15,10 @@ from pbdb import __version__, agreement_data, copybinary, matching, server
 from pbdb.agreement import stratum
 from pbdb.agreement.metrics import Signatures
 from pbdb.agreement.peers import DEFAULT_CAP, SEED, peers_of
-from pbdb.agreement.population import Moments
 from pbdb.agreement.stratum import Result, Side
 from pbdb.agreement_data import SIDE_KEY, Connection, Pool, Pools
-from pbdb.agreement_retrieval import retrieve_matches, summarise_retrieval
+from pbdb.agreement_population import Population
+from pbdb.agreement_retrieval import PANEL_FOLD, retrieve_matches, summarise_retrieval, supported
 from pbdb.agreement_summaries import summarise_matches
 from pbdb.config import Settings
 from pbdb.errors import ConfigError, DataError
@@ -27,6 +27,7 @@ from pbdb.matching import DEFAULT_WINDOW, Rule
 
 CELLS_AT_ONCE = 20_000_000
 OF_RANKS = ("spearman", "pearson", "cosine", "deg_spearman", "signed_overlap")
+HOW_TO_FIT = {"published": "--batching published", "limma": "--filter limma", "deseq2": "--method deseq2"}
 PEER_FACTS = ("mean", "sd", "below", "percentile", "p")
 STRATUM = [f"{name}_{side}" for side in "ab" for name in SIDE_KEY]
 Progress = Callable[[str, int, int], None]
@@ -37,15 +38,19 @@ PoolKey = tuple[int, float, int]
 class Choices:
     """What decides the numbers of a run; all of it stands in agreement_summary.parameters.
 
-    peers: at most so many of each pool (0: all). universe: genes both fits test (pairwise), or all default fits of
-    the context (context). population_z: z scores per gene within dataset and context before ranks and correlations.
+    peers: at most so many of each pool (0: all). universe: genes both fits test (pairwise), or all fits of the
+    context (context). population_z: z scores per gene before ranks and correlations, over the effects of a dataset in
+    the context, or in all. fit_rule: the fits effects are taken from. panel: candidates of retrieval: all conditions
+    with a partner, or without those that only datasets of one source share (published).
     """
 
     rule: Rule = field(default_factory=Rule)
     window: float = DEFAULT_WINDOW
     peers: int = DEFAULT_CAP
     universe: Literal["pairwise", "context"] = "pairwise"
-    population_z: bool = False
+    population_z: Literal["none", "context", "dataset"] = "none"
+    fit_rule: Literal["default", "published", "limma", "deseq2"] = "default"
+    panel: Literal["matched", "published"] = "matched"
     seed: int = SEED
 
     def __post_init__(self) -> None:
@@ -67,16 +72,11 @@ def run(
     """Compute the agreement of all matches of a rule in a window, with summaries; replace those of the rule.
 
     Raises:
-        DataError: there is no match with two effects, or matches changed meanwhile.
+        DataError: there is no match with two effects, or a data set with matches has no fit of the rule.
     """
     chosen = choices or Choices()
     with server.connect(settings, autocommit=True) as connection:
-        matches = agreement_data.read_matches(connection, chosen.rule, chosen.window)
-        if matches.empty:
-            raise DataError(
-                f"No match by {chosen.rule.level} within {chosen.window:g}-fold dose has two effects: load data sets"
-                " that share compounds, or run `pbdb match run`."
-            )
+        matches = _matches(connection, chosen)
         parameters = chosen.parameters | _fits(connection, matches)
         key = stable_id("agreement parameters", json.dumps(parameters, sort_keys=True))
         connection.execute(_STAGING)
@@ -89,10 +89,38 @@ def run(
         totals = agreement_data.count_matches(connection, chosen.rule, chosen.window)
         common = _common(chosen, totals, parameters, key)
         made = summarise_matches(connection, common, progress)
-        made += summarise_retrieval(retrieve_matches(connection, matches), common)
+        made += summarise_retrieval(_retrieval(connection, matches, chosen), common)
         summaries = pd.DataFrame(made)
         _replace(connection, chosen.rule, summaries)
     return {"matches": len(matches), "summaries": len(summaries), "parameters_id": key, "parameters": parameters}
+
+
+def _matches(connection: Connection, chosen: Choices) -> pd.DataFrame:
+    lacking = agreement_data.read_unfitted(connection, chosen.rule, chosen.window, chosen.fit_rule)
+    if lacking and chosen.fit_rule != "default":
+        raise DataError(
+            f"Dataset '{lacking[0]}' has no effects by the fit rule {chosen.fit_rule}: run"
+            f" `pbdb effects run {lacking[0]} {HOW_TO_FIT[chosen.fit_rule]}`."
+        )
+    matches = agreement_data.read_matches(connection, chosen.rule, chosen.window, chosen.fit_rule)
+    if matches.empty:
+        raise DataError(
+            f"No match by {chosen.rule.level} within {chosen.window:g}-fold dose has two effects: load data sets"
+            " that share compounds, or run `pbdb match run`."
+        )
+    return matches
+
+
+def _retrieval(connection: Connection, matches: pd.DataFrame, chosen: Choices) -> pd.DataFrame:
+    near = agreement_data.read_near(connection, chosen.rule, PANEL_FOLD, chosen.fit_rule)
+    panel = supported(near) if chosen.panel == "published" else near
+    return retrieve_matches(connection, matches, panel, chosen.window, _population(connection, chosen))
+
+
+def _population(connection: Connection, chosen: Choices) -> Population | None:
+    if chosen.population_z == "none":
+        return None
+    return Population(connection, chosen.population_z, chosen.fit_rule)
 
 
 def _common(
@@ -114,14 +142,11 @@ class _Part:
 
 
 def _fits(connection: Connection, matches: pd.DataFrame) -> dict[str, Any]:
-    """Which fits the effects come from: method, filter rule and parameters by dataset, and a print of their genes."""
+    """Which fits the effects come from, and a print of their genes."""
     fits = sorted({int(one) for side in "ab" for one in matches[f"fit_id_{side}"].unique()})
-    rows = connection.execute(_FIT_FACTS, {"fits": fits}).fetchall()
-    named = {
-        dataset: {"method": method, "filter": rule, "batching": batching} for dataset, method, rule, batching in rows
-    }
     genes = connection.execute(_GENE_SETS, {"fits": fits}).fetchall()
-    return {"fits": named, "gene_universe_id": stable_id("gene universe", *(int(key) for (key,) in genes))}
+    universe = stable_id("gene universe", *(int(key) for (key,) in genes))
+    return {"fits": agreement_data.read_fit_facts(connection, fits), "gene_universe_id": universe}
 
 
 def _context(connection: Connection, context_id: int, matches: pd.DataFrame, chosen: Choices) -> Iterator[_Part]:
@@ -131,8 +156,10 @@ def _context(connection: Connection, context_id: int, matches: pd.DataFrame, cho
     effects = agreement_data.read_effects(connection, fits, chosen.rule.level)
     pools = Pools(connection, effects, genes, chosen.peers, chosen.seed)
     matched = np.unique(matches[["effect_id_a", "effect_id_b"]].to_numpy(dtype=np.int64))
-    allowed = agreement_data.read_context_genes(connection, context_id) if chosen.universe == "context" else None
-    moments = _Population(connection, effects, genes) if chosen.population_z else None
+    allowed = None
+    if chosen.universe == "context":
+        allowed = agreement_data.read_context_genes(connection, context_id, chosen.fit_rule)
+    moments = _population(connection, chosen)
     for key, rows in matches.groupby(STRATUM, sort=False):
         ends = _ends(pools, genes, matched, allowed, *_keys(key))
         for block in _blocks(rows, max(len(end.pool.peers) for end in ends)):
@@ -205,7 +232,7 @@ def _score(
     b: Side,
     compound: npt.NDArray[np.int64],
     chosen: Choices,
-    moments: _Population | None,
+    moments: Population | None,
     ends: tuple[_End, _End],
 ) -> _Part:
     results = list(stratum.score(a, b, compound, chosen.peers))
@@ -216,36 +243,6 @@ def _score(
     used = [peers_of(compound, side.peer_compound, chosen.peers).sum(axis=1) for side in (a, b)]
     capped = (used[0] < a.n_pool) | (used[1] < b.n_pool)
     return _Part(block["match_id"].to_numpy(dtype=np.int64), results, capped)
-
-
-class _Population:
-    """Mean and spread of each gene over all effects of a fit, read once."""
-
-    def __init__(self, connection: Connection, effects: pd.DataFrame, genes: dict[int, npt.NDArray[np.int32]]):
-        self._connection, self._effects, self._genes = connection, effects, genes
-        self._moments: dict[int, dict[str, Moments]] = {}
-
-    def scaled(self, side: Side, fit_id: int, columns: npt.NDArray[np.intp]) -> Side:
-        """The side in z scores; significance stays as it is."""
-        moments = self._of(fit_id)
-
-        def scale(rows: Signatures) -> Signatures:
-            log2_fc, t = (
-                Moments(found.n[columns], found.mean[columns], found.squares[columns]).z(values)
-                for found, values in ((moments["log2_fc"], rows.log2_fc), (moments["t"], rows.t))
-            )
-            return Signatures(log2_fc, t, rows.significant)
-
-        return Side(scale(side.own), scale(side.centroid), side.n_pool, scale(side.peers), side.peer_compound)
-
-    def _of(self, fit_id: int) -> dict[str, Moments]:
-        if fit_id not in self._moments:
-            rows = self._effects[self._effects["fit_id"] == fit_id]
-            ids, dataset = rows["effect_id"].to_numpy(dtype=np.int64), int(rows["dataset_id"].iloc[0])
-            self._moments[fit_id] = agreement_data.read_moments(
-                self._connection, dataset, ids, len(self._genes[fit_id])
-            )
-        return self._moments[fit_id]
 
 
 def _stage(connection: Connection, part: _Part, key: int) -> None:
@@ -318,7 +315,4 @@ _REMOVE = (
 _INSERT = f"""
 INSERT INTO core.agreement ({", ".join(COLUMNS)})
 SELECT {", ".join(f"s.{name}" for name in COLUMNS)} FROM pg_temp.found s JOIN core.match m ON m.match_id = s.match_id"""
-_FIT_FACTS = """
-SELECT DISTINCT d.dataset, f.method, f.filter_rule, f.parameters ->> 'batching'
-FROM core.fit f JOIN core.dataset d USING (dataset_id) WHERE f.fit_id = ANY(%(fits)s) ORDER BY 1, 2, 3"""
 _GENE_SETS = "SELECT DISTINCT feature_set_id FROM core.fit WHERE fit_id = ANY(%(fits)s) ORDER BY 1"

@@ -95,7 +95,7 @@ def test_a_second_run_gives_the_same_to_the_bit_and_a_new_one_replaces(world: Se
     first = _everything(world)
     agreement_run.run(world)
     assert _everything(world) == first
-    agreement_run.run(world, Choices(peers=5, universe="context", population_z=True))
+    agreement_run.run(world, Choices(peers=5, universe="context", population_z="context"))
     other = _everything(world)
     assert len(other) == len(first) and other != first
     with server.engine(world).connect() as connection:
@@ -113,7 +113,7 @@ def test_population_scores_change_ranks_and_leave_direction_alone(world: Setting
             return {metric: values for metric, values in connection.execute(text(query))}
 
     plain = scores()
-    agreement_run.run(world, Choices(population_z=True))
+    agreement_run.run(world, Choices(population_z="context"))
     scaled = scores()
     assert scaled["spearman_t"] != plain["spearman_t"]
     for metric in (*DIRECTIONS, "jaccard", "overlap_50"):

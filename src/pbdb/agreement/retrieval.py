@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from numba import njit, prange
 from scipy.special import gammaln
 
 from pbdb.agreement.ranks import Floats, unit_rows
@@ -27,14 +28,59 @@ class Retrieved:
     n_positives: npt.NDArray[np.int64]
 
 
+def prepared(values: Floats, kind: str) -> npt.NDArray[np.float64]:
+    """Rows as `similarity` needs them: of unit length for cosine and spearman (of ranks), as they are for euclidean."""
+    if kind in ("cosine", "spearman"):
+        return unit_rows(values, "cosine" if kind == "cosine" else "spearman")
+    return np.asarray(values, dtype=np.float64)
+
+
+def similarity(x: Floats, y: Floats, kind: str) -> npt.NDArray[np.float64]:
+    """Similarity of every prepared row of x with every one of y: cosine, spearman, or negative euclidean distance."""
+    if kind in ("cosine", "spearman"):
+        return np.asarray(x @ y.T)
+    squares = (x**2).sum(axis=1)[:, None] + (y**2).sum(axis=1)[None, :] - 2 * x @ y.T
+    return np.asarray(-np.sqrt(np.maximum(squares, 0)))
+
+
 def scores(queries: Floats, candidates: Floats, kind: str) -> npt.NDArray[np.float64]:
     """Similarity of every query with every candidate: cosine, spearman, or negative euclidean distance."""
+    return similarity(prepared(queries, kind), prepared(candidates, kind), kind)
+
+
+def paired_similarity(x: Floats, y: Floats, kind: str) -> npt.NDArray[np.float64]:
+    """Similarity of prepared row i with prepared row i; NaN where either has a missing value."""
     if kind in ("cosine", "spearman"):
-        x, y = (unit_rows(side, "cosine" if kind == "cosine" else "spearman") for side in (queries, candidates))
-        return np.asarray(x @ y.T)
-    x64, y64 = np.asarray(queries, dtype=np.float64), np.asarray(candidates, dtype=np.float64)
-    squares = (x64**2).sum(axis=1)[:, None] + (y64**2).sum(axis=1)[None, :] - 2 * x64 @ y64.T
-    return np.asarray(-np.sqrt(np.maximum(squares, 0)))
+        return np.asarray(np.einsum("ij,ij->i", x, y))
+    return np.asarray(-np.linalg.norm(x - y, axis=1))
+
+
+def rank_among(values: Floats, found: Floats, candidate: Mask) -> npt.NDArray[np.float64]:
+    """1 + candidates that score higher than each value: n x m; NaN for a missing value.
+
+    values: scores of other rows with each of n queries (n x m); found, candidate: scores of the candidates, and which
+    they are (n x candidates).
+    """
+    return np.asarray(_rank_among(*map(np.ascontiguousarray, (values, found, candidate))))
+
+
+@njit(parallel=True, cache=True)  # type: ignore[untyped-decorator]
+def _rank_among(values: Floats, found: Floats, candidate: Mask) -> Floats:  # pragma: no cover - compiled
+    ranks = np.full(values.shape, np.nan)
+    for row in prange(len(values)):
+        ordered = np.sort(found[row][candidate[row]])
+        for column in range(values.shape[1]):
+            if np.isfinite(values[row, column]):
+                upto = np.searchsorted(ordered, values[row, column] + TIE, side="right")
+                ranks[row, column] = 1 + len(ordered) - upto
+    return ranks
+
+
+def normalised(rank: Numbers, n_candidates: Numbers) -> npt.NDArray[np.float64]:
+    """1 - (R - 1) / (N - 1); NaN where there is one candidate."""
+    N = np.asarray(n_candidates, dtype=np.float64)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(np.where(N > 1, 1 - (np.asarray(rank) - 1) / (N - 1), np.nan))
 
 
 def retrieve(found: Floats, positive: Mask, candidate: Mask) -> Retrieved:
@@ -49,11 +95,9 @@ def retrieve(found: Floats, positive: Mask, candidate: Mask) -> Retrieved:
     rank = 1.0 + (candidate & (found > best[:, None] + TIE)).sum(axis=1)
     defined = (n_positives > 0) & (n_candidates > n_positives)
     rank[~defined] = np.nan
-    with np.errstate(invalid="ignore", divide="ignore"):
-        normalised = 1 - (rank - 1) / (n_candidates - 1)
     return Retrieved(
         rank,
-        normalised,
+        normalised(rank, n_candidates),
         np.where(defined, rank == 1, np.nan),
         _auroc(found, positive, candidate, defined),
         n_candidates,

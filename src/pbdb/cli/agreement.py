@@ -29,7 +29,27 @@ def agreement() -> None:
     show_default=True,
     help="Genes: those both fits test, or those every default fit of the context tests.",
 )
-@click.option("--population-z", is_flag=True, help="Ranks and correlations of z scores per gene within the context.")
+@click.option(
+    "--population-z",
+    type=click.Choice(["none", "context", "dataset"]),
+    default="none",
+    show_default=True,
+    help="Ranks and correlations of z scores per gene, over the data set in the context, or over all of it.",
+)
+@click.option(
+    "--fit-rule",
+    type=click.Choice(["default", "published", "limma", "deseq2"]),
+    default="default",
+    show_default=True,
+    help="Which fits the effects come from; others than the default ones are made by `pbdb effects run`.",
+)
+@click.option(
+    "--panel",
+    type=click.Choice(["matched", "published"]),
+    default="matched",
+    show_default=True,
+    help="Candidates of retrieval: all conditions with a partner, or not those that only one source's data sets share.",
+)
 @json_option
 def run(level: str, time_tolerance: float, as_json: bool, **chosen: Any) -> None:
     """Compute the agreement of all matches of a rule within a window, and summaries with intervals.

@@ -30,6 +30,15 @@ OF_REPLICATES = {
 OF_RETRIEVAL = {
     "normalised_rank": Mark("normalised rank of the best match", "score", size=5.2),
     "normalised_rank_floor": Mark("exact expectation under random labels", "floor", hollow=True),
+    "source_centroid": BASELINES["source_centroid"],
+    "target_centroid": BASELINES["target_centroid"],
+    "source_peer": BASELINES["source_peer_mean"],
+    "target_peer": BASELINES["target_peer_mean"],
+    "control_normalised_rank": Mark("control: the compound's other doses, own data set", "floor"),
+}
+REPLICATE_RETRIEVAL = {
+    "normalised_rank": Mark("normalised rank of the best replicate", "score", size=5.2),
+    "normalised_rank_floor": OF_RETRIEVAL["normalised_rank_floor"],
 }
 METRICS = {
     "spearman_log2_fc": (
@@ -101,6 +110,7 @@ def all_figures(contents: Contents) -> list[Figure]:
         *_retrieval(contents.summaries),
         *_cloud_figures(contents.points),
         *_replicates(contents.replicates),
+        *_replicate_retrieval(contents.replicates),
     ]
 
 
@@ -169,7 +179,10 @@ def _retrieval(table: pd.DataFrame) -> Iterator[Figure]:
             title = f"Retrieval by {kind} similarity"
             axis = "normalised rank (1: always first), 95 % interval"
             picture = figures.whiskers(_lines(rows, OF_RETRIEVAL), OF_RETRIEVAL, title, axis)
-            caption = "1: the partner always comes first. The floor is exact, and above 0.5 where there are several."
+            caption = (
+                "1: the partner always comes first. The expectation is exact, and above 0.5 where there are several"
+                " partners. Baselines: the rank that other compounds would take."
+            )
             yield Figure(f"retrieval-{kind}", title, caption, picture, _ordered(rows, OF_RETRIEVAL))
 
 
@@ -193,6 +206,17 @@ def _replicates(table: pd.DataFrame) -> Iterator[Figure]:
             )
             caption = "Single wells of one condition against each other, within a data set."
             yield Figure(f"replicates-{metric}", title, caption, picture, _ordered(rows, OF_REPLICATES))
+
+
+def _replicate_retrieval(table: pd.DataFrame) -> Iterator[Figure]:
+    marks = REPLICATE_RETRIEVAL
+    rows = table[(table["metric"] == "retrieval_cosine") & table["quantity"].isin(marks)]
+    if not rows.empty:
+        title = "Retrieval of replicates by cosine similarity"
+        axis = "normalised rank (1: always first), 95 % interval"
+        caption = "Each well asks for the other wells of its condition among all wells of the cells at that time."
+        picture = figures.whiskers(_lines(rows, marks), marks, title, axis)
+        yield Figure("replicates-retrieval", title, caption, picture, _ordered(rows, marks))
 
 
 def _ordered(rows: pd.DataFrame, marks: dict[str, Mark]) -> pd.DataFrame:
