@@ -194,6 +194,7 @@ def _files() -> dict[str, File]:
             readers.parquet,
             url=HUB + "gene_metadata.parquet",
             columns=("gene_symbol", "ensembl_id"),
+            ignored=("token_id",),
             others_allowed=True,
         ),
         "drugs": File(
@@ -201,6 +202,7 @@ def _files() -> dict[str, File]:
             readers.parquet,
             url=HUB + "drug_metadata.parquet",
             columns=("drug", "canonical_smiles", "pubchem_cid", "targets", "moa-fine", "human-approved"),
+            ignored=("moa-broad", "clinical-trials", "gpt-notes-approval"),
             others_allowed=True,
         ),
     }

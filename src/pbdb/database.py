@@ -63,6 +63,15 @@ def readout(settings: Settings, dataset: str) -> Any:
     return row[0]
 
 
+def min_cells(settings: Settings, dataset: str) -> int:
+    """The least number of cells in the default fits of a loaded dataset; 0 where it has none."""
+    query = """SELECT max((parameters->>'min_cells')::int) FROM core.fit JOIN core.dataset USING (dataset_id)
+        WHERE is_default AND dataset = %s"""
+    with server.connect(settings) as connection:
+        row = connection.execute(query, [dataset]).fetchone()
+    return int(row[0]) if row and row[0] is not None else 0
+
+
 @dataclass(frozen=True)
 class Database:
     """A database open for reading, as pbdb_reader."""

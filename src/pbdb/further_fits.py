@@ -16,6 +16,9 @@ from pbdb.reporter import Reporter, Silent
 
 MATRIX = "SELECT path FROM core.artifact WHERE dataset = :dataset AND kind = 'samples_h5ad'"
 
+DEFAULTS = """SELECT DISTINCT parameters FROM core.fit JOIN core.dataset USING (dataset_id)
+    WHERE is_default AND dataset = :dataset"""
+
 
 def run_fits(
     settings: Settings,
@@ -31,6 +34,7 @@ def run_fits(
 
     Raises:
         SourceError: the dataset is not loaded, or its canonical matrix is not in this home.
+        ConfigError: the choices are those of the default fits, or there is no such compound.
         ServerError: the dataset is being loaded.
     """
     told = reporter or Silent()
@@ -44,6 +48,7 @@ def run_fits(
         shutil.rmtree(folder, ignore_errors=True)
         samples = tables["sample"].assign(context=context)
         wanted = _conditions(tables, compound) if compound is not None else None
+        _refuse_defaults(engine, dataset, choices)
         stored = fits.fit_dataset(dataset, matrix, samples, choices, folder, told.progress, wanted)
         load = Load(dataset, tables, stored, "", None, canonical.read_annotations(matrix)[1])
         append(engine, load, told.progress)
@@ -62,6 +67,16 @@ def _matrix(engine: Engine, settings: Settings, dataset: str) -> Path:
             f"The canonical samples of '{dataset}' are not in '{settings.home}': load it again with --force."
         )
     return path
+
+
+def _refuse_defaults(engine: Engine, dataset: str, choices: fits.FitOptions) -> None:
+    """Refuse choices that the default fits were made with: these would be replaced, and be the default no more."""
+    with engine.connect() as connection:
+        if choices.as_dict() in connection.execute(text(DEFAULTS), {"dataset": dataset}).scalars().all():
+            raise ConfigError(
+                f"The default fits of '{dataset}' were made with these very choices: give others, or make them anew "
+                "with `pbdb etl load --force`."
+            )
 
 
 def _conditions(tables: dict[str, Any], compound: str) -> frozenset[int]:

@@ -67,3 +67,11 @@ def test_unknown_datasets_and_compounds_are_a_sentence(driad: Settings) -> None:
         further_fits.run_fits(driad, "none", FitOptions(Options(readout="counts"), is_default=False))
     with pytest.raises(ConfigError, match="no compound 'nothing'"):
         further(driad, compound="nothing")
+
+
+def test_choices_of_the_default_fits_are_refused_and_these_stay_the_default(driad: Settings) -> None:
+    before = query(driad, DEFAULT + " ORDER BY 1")
+    for compound in (None, "bortezomib"):
+        with pytest.raises(ConfigError, match="made with these very choices"):
+            further(driad, compound=compound)
+    assert query(driad, DEFAULT + " ORDER BY 1") == before

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import anndata as ad
+import made
 import numpy as np
 import pandas as pd
 import pytest
 from databases import new_database
 from loads import load, query, value
 
-from pbdb import further_fits, genes, registry, vocabulary
+from pbdb import database, further_fits, genes, registry, rows, source_compounds, transform, vocabulary
 from pbdb.config import Settings
 from pbdb.effects import Options
 from pbdb.errors import PbdbError
@@ -67,6 +68,7 @@ def test_samples_of_few_cells_load_and_stay_out_of_the_default_fit(one: Loaded) 
 
 
 def test_another_least_number_of_cells_is_a_further_fit_that_says_so(one: Loaded) -> None:
+    assert database.min_cells(one.settings, "op3") == 10
     for least in (50, 5):
         options = FitOptions(Options(readout="counts"), is_default=False, min_cells=least)
         further_fits.run_fits(one.settings, "op3", options)
@@ -109,6 +111,15 @@ def test_conditions_carry_the_split_of_the_competition(one: Loaded) -> None:
         one.settings, "SELECT attributes->>'split', is_vehicle, count(*) FROM pbdb.condition GROUP BY 1, 2 ORDER BY 1"
     )
     assert found == [("control", True, 4), ("private_test", False, 8), ("train", False, 28)]
+
+
+def test_an_attribute_that_differs_within_a_condition_is_a_list() -> None:
+    declared = made.source(samples=replace(made.SOURCE.samples, condition_attributes=("note",)))
+    sheet = made.sheet(note=["", "late", "early"] * 8).replace("", None).assign(n_counts=1000)
+    samples = transform.canonical_samples(declared, sheet)
+    compounds, annotations = source_compounds.source_compounds(declared, Files({}, {}), samples)
+    tables = rows.dataset_tables(declared, "made", samples, compounds, annotations)
+    assert set(tables["condition"]["attributes"]) == {'{"note": ["early", "late"]}'}
 
 
 def test_symbols_become_genes_and_the_others_are_counted(one: Loaded) -> None:

@@ -18,6 +18,7 @@ def effects() -> None:
     "pbdb effects run driad --method deseq2",
     "pbdb effects run driad --mode replicate",
     "pbdb effects run drugseq --batching published --filter limma",
+    "pbdb effects run op3 --min-cells 50",
 )
 @effects.command()
 @click.argument("dataset")
@@ -45,7 +46,11 @@ def effects() -> None:
     show_default=True,
     help="Cut large contexts as the published runs did; implies --filter limma.",
 )
-@click.option("--min-cells", type=click.IntRange(0), default=0, show_default=True, help="Smaller pseudobulks stay out.")
+@click.option(
+    "--min-cells",
+    type=click.IntRange(0),
+    help="Pseudobulks of fewer cells stay out; as in the default fit unless given.",
+)
 @click.option("--robust/--no-robust", default=True, show_default=True, help="Moderation that tolerates outlying genes.")
 @click.option("--compound", help="Store the effects of this compound only.")
 @json_option
@@ -73,6 +78,7 @@ def _choices(found: Any, dataset: str, chosen: dict[str, Any]) -> Any:
     from pbdb.fits import FitOptions
 
     readout = database.readout(found, dataset)
+    least = chosen["min_cells"]
     is_published = chosen["batching"] == "published"
     options = Options(
         readout=readout,
@@ -85,7 +91,7 @@ def _choices(found: Any, dataset: str, chosen: dict[str, Any]) -> Any:
     return FitOptions(
         options,
         mode=chosen["mode"],
-        min_cells=chosen["min_cells"],
+        min_cells=database.min_cells(found, dataset) if least is None else least,
         is_default=False,
         batching=chosen["batching"],
         deseq2=chosen["method"] == "deseq2",
