@@ -11,6 +11,7 @@ COMMANDS: dict[str, str] = {
     "fingerprints": "pbdb.cli.export_files:fingerprints",
     "gctx": "pbdb.cli.export_files:gctx",
     "shards": "pbdb.cli.export_files:shards",
+    "snapshot": "pbdb.cli.export_snapshot:snapshot",
 }
 
 

@@ -6,7 +6,13 @@ import click
 
 from pbdb.cli.common import LazyGroup
 
-COMMANDS: dict[str, str] = {}
+COMMANDS: dict[str, str] = {
+    "catalog": "pbdb.cli.snapshot_use:catalog",
+    "diff": "pbdb.cli.snapshot_use:diff",
+    "load": "pbdb.cli.snapshot_folder:load",
+    "reindex": "pbdb.cli.snapshot_folder:reindex",
+    "verify": "pbdb.cli.snapshot_folder:verify",
+}
 
 
 @click.group(cls=LazyGroup, commands_at=COMMANDS)

@@ -1,0 +1,77 @@
+"""Time to write all effects as Parquet, against reading and throwing away the same rows by COPY BINARY.
+
+    python benchmarks/snapshot_export.py                # 411,514 conditions x 978 genes
+    python benchmarks/snapshot_export.py --conditions 20000
+
+Both read the same database over the same client. Ours decodes, compresses (zstd), hashes and writes besides. The last
+line is JSON; ratio is our throughput over the peer's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import resource
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from many_effects import FULL, database
+
+from pbdb import server
+from pbdb.config import Settings
+from pbdb.export import effects
+from pbdb.export.frozen import frozen
+
+PEER = "COPY (SELECT * FROM core.effect) TO STDOUT (FORMAT binary)"
+
+
+def discard(settings: Settings) -> int:
+    """Read every row of effect and forget it; return the bytes."""
+    n_bytes = 0
+    with server.connect(settings) as connection, connection.cursor() as cursor, cursor.copy(PEER) as copy:
+        while piece := copy.read():
+            n_bytes += len(piece)
+    return n_bytes
+
+
+def export(settings: Settings, folder: Path) -> int:
+    """Write every effect to Parquet; return the bytes."""
+    with frozen(settings) as state:
+        written = effects.write(state, lambda fit, key: True, folder, {}, lambda what, done, total: None)
+        return sum(file.bytes for _, _, file in written)
+
+
+def timed(work: Callable[[], int]) -> tuple[float, int]:
+    """Seconds it took, and what it gave."""
+    start = time.perf_counter()
+    found = work()
+    return time.perf_counter() - start, found
+
+
+def main() -> None:
+    """Fill a database, read it, export it, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--conditions", type=int, default=FULL)
+    parser.add_argument("--genes", type=int, default=978)
+    chosen = parser.parse_args()
+    out = Path(tempfile.mkdtemp(prefix="pbdb-export-"))
+    with database(chosen.conditions, chosen.genes) as settings:
+        peer, n_copied = timed(lambda: discard(settings))
+        ours, n_written = timed(lambda: export(settings, out))
+    shutil.rmtree(out)
+    print(f"COPY BINARY, discarded   {peer:8.2f} s  {n_copied / peer / 1e6:8.0f} MB/s of COPY")
+    print(f"Parquet                  {ours:8.2f} s  {n_copied / ours / 1e6:8.0f} MB/s of COPY, {n_written:,} bytes")
+    print(f"load average {os.getloadavg()[0]:.1f}")
+    line = {"name": "snapshot_export", "ours": ours, "peer": peer, "peer_name": "COPY BINARY read and discarded"}
+    sizes = {"conditions": chosen.conditions, "genes": chosen.genes, "copied_mb": n_copied // 10**6}
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    print(json.dumps(line | {"ratio": peer / ours, "peak_rss_mb": peak, "sizes": sizes, "machine": platform.machine()}))
+
+
+if __name__ == "__main__":
+    main()

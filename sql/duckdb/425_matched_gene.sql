@@ -1,0 +1,1 @@
+CREATE VIEW matched_gene AS SELECT * FROM matched_effect;

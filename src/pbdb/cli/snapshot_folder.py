@@ -1,0 +1,61 @@
+"""pbdb snapshot verify, reindex and load: a snapshot in a folder of this machine."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from pbdb.cli.common import TerminalReporter, examples, json_option, say, settings, show_json, show_table
+
+folder_argument = click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+
+
+@examples("pbdb snapshot verify /data/pbdb-2026.1", "pbdb snapshot verify /data/pbdb-2026.1 --json")
+@click.command()
+@folder_argument
+@json_option
+def verify(folder: Path, as_json: bool) -> None:
+    """Read every byte of a snapshot; exit code 1 where a file is changed, missing or too much."""
+    from pbdb.export import manifest
+    from pbdb.export import verify as checks
+
+    with TerminalReporter(quiet=as_json) as reporter:
+        found = checks.verify(folder, reporter.progress)
+    if as_json:
+        show_json([one._asdict() for one in found])
+    elif found:
+        show_table(found, ["file", "problem"])
+    else:
+        content = manifest.read(folder)
+        say(f"{folder} is release {content['release']}, every one of its {len(content['files']):,} files as written.")
+    if found:
+        sys.exit(1)
+
+
+@examples("pbdb snapshot reindex /data/pbdb-2026.1")
+@click.command()
+@folder_argument
+def reindex(folder: Path) -> None:
+    """Make pbdb.duckdb anew from the Parquet files of a snapshot."""
+    from pbdb.export import verify as checks
+
+    checks.reindex(folder)
+    say(f"{folder} has a new pbdb.duckdb.")
+
+
+@examples("PBDB_HOME=/data/new pbdb snapshot load /data/pbdb-2026.1")
+@click.command()
+@folder_argument
+@json_option
+def load(folder: Path, as_json: bool) -> None:
+    """Fill an empty database with everything a snapshot holds."""
+    from pbdb.export import restore
+
+    with TerminalReporter(quiet=as_json) as reporter:
+        content = restore.load(settings(), folder, reporter)
+    if as_json:
+        show_json({name: content[name] for name in ("release", "fingerprint", "datasets")})
+    else:
+        say(f"The database holds release {content['release']}; for signature search run `pbdb signature index`.")

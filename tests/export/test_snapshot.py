@@ -1,0 +1,242 @@
+"""A snapshot is whole or absent, the same for the same database, and nothing that may not be passed on is in it."""
+
+from __future__ import annotations
+
+import errno
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import pytest
+import yaml
+from click.testing import CliRunner
+from loads import environment
+from rows import add_world
+from snapshots import OPEN, in_duckdb
+from sqlalchemy import text
+
+from pbdb import server
+from pbdb.cli import pbdb
+from pbdb.config import Settings
+from pbdb.errors import PbdbError, SnapshotError
+from pbdb.export import manifest, parquet, snapshot, verify
+from pbdb.reporter import Silent
+
+Shared = tuple[Settings, Path]
+CHOICES = snapshot.Choices("2026.1")
+
+
+def export(settings: Settings, folder: Path, **choices: Any) -> dict[str, Any]:
+    return snapshot.export(settings, str(folder), snapshot.Choices("2026.1", **choices))
+
+
+def parquet_hashes(folder: Path) -> dict[str, str]:
+    return {one["path"]: one["sha256"] for one in manifest.read(folder)["files"] if one["path"].endswith(".parquet")}
+
+
+def test_a_snapshot_is_what_its_manifest_says(shared_release: Shared) -> None:
+    assert verify.verify(shared_release[1]) == []
+
+
+def test_the_manifest_tells_release_terms_fits_matches_and_files(shared_release: Shared) -> None:
+    told = manifest.read(shared_release[1])
+    assert (told["release"], told["left_out"], told["is_complete"]) == ("2026.1", ["closed"], False)
+    assert [(one["dataset"], one["doi"], one["n_effects"]) for one in told["datasets"]] == [
+        ("open_a", None, 4),
+        ("open_b", "10.1/b", 4),
+    ]
+    assert {(one["dataset"], one["mode"], one["n_genes"]) for one in told["fits"]} == {
+        (name, mode, 3) for name in ("open_a", "open_b") for mode in ("pooled", "replicate")
+    }
+    assert told["matches"] == [{"inchikey_level": "inchikey", "time_tolerance_h": 0.0, "n": 1}]
+    assert (told["genes"]["n"], told["genes"]["n_tested"]) == (4, 3)
+    assert all(one["bytes"] and len(one["sha256"]) == 64 for one in told["files"])
+
+
+def test_sha256sum_alone_verifies(shared_release: Shared) -> None:
+    done = subprocess.run(["sha256sum", "--check", "--quiet", "SHA256SUMS"], cwd=shared_release[1], check=False)
+    assert done.returncode == 0
+
+
+def test_the_same_database_gives_the_same_bytes(shared_release: Shared, worlds: Settings, tmp_path: Path) -> None:
+    again = export(worlds, tmp_path / "again", layouts=snapshot.LAYOUTS)
+    assert parquet_hashes(tmp_path / "again") == parquet_hashes(shared_release[1])
+    assert again["fingerprint"] == manifest.read(shared_release[1])["fingerprint"]
+
+
+def test_nothing_of_a_closed_dataset_is_in_it(shared_release: Shared) -> None:
+    folder = shared_release[1]
+    data = b"".join(
+        path.read_bytes() for path in folder.rglob("*") if path.suffix not in ("", ".json") and path.is_file()
+    )
+    for trace in (b"drug 300", b"moa of 300", b"target of 300", b"KEY300", b"plate 300"):
+        assert trace not in data
+    assert in_duckdb(folder, "SELECT DISTINCT dataset FROM core.effect ORDER BY 1") == [
+        {"dataset": "open_a"},
+        {"dataset": "open_b"},
+    ]
+
+
+def test_a_closed_dataset_comes_by_name_only_and_the_manifest_says_so(worlds: Settings, tmp_path: Path) -> None:
+    told = export(worlds, tmp_path / "all", include=["closed"])
+    assert (told["included_by_name"], told["left_out"], told["is_complete"]) == (["closed"], [], True)
+    assert "Not to be passed on" in (tmp_path / "all" / "README.md").read_text()
+    with pytest.raises(SnapshotError, match="'nobody' is not loaded"):
+        export(worlds, tmp_path / "none", include=["nobody"])
+
+
+def test_no_path_and_no_address_of_the_machine_is_told(shared_release: Shared) -> None:
+    settings, folder = shared_release
+    for path in folder.rglob("*"):
+        if path.is_file() and path.suffix in (".json", ".md", ".cff", ""):
+            content = path.read_text()
+            assert str(folder.parent) not in content and str(settings.home) not in content and "user=" not in content
+
+
+@pytest.mark.filterwarnings("ignore:ConjunctiveGraph is deprecated")
+def test_the_reference_validator_takes_the_croissant(shared_release: Shared, monkeypatch: pytest.MonkeyPatch) -> None:
+    mlcroissant = pytest.importorskip("mlcroissant")
+    monkeypatch.chdir(shared_release[1])
+    dataset = mlcroissant.Dataset(jsonld="croissant.json")
+    assert dataset.metadata.issues.errors == set()
+    records = list(dataset.records("records/core/dataset"))
+    assert {record["records/core/dataset/dataset"] for record in records} == {b"open_a", b"open_b"}
+
+
+def test_the_citation_names_every_dataset(shared_release: Shared) -> None:
+    cited = yaml.safe_load((shared_release[1] / "CITATION.cff").read_text())
+    assert [one["title"] for one in cited["references"]] == ["open_a", "open_b"]
+    assert cited["references"][1]["doi"] == "10.1/b" and cited["version"] == "2026.1"
+
+
+def fail_at(monkeypatch: pytest.MonkeyPatch, path: str, problem: BaseException) -> None:
+    real = parquet.Table.add
+
+    def add(table: parquet.Table, rows: Any) -> None:
+        if table.name == path:
+            raise problem
+        real(table, rows)
+
+    monkeypatch.setattr(parquet.Table, "add", add)
+
+
+def test_stopped_midway_nothing_stands_there_and_the_next_run_goes_on(
+    worlds: Settings, shared_release: Shared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "release"
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        fail_at(patched, "further_effect/dataset=open_b/context=CVCL%3A0001/252.parquet", KeyboardInterrupt())
+        export(worlds, out)
+    assert not out.exists()
+    work = tmp_path / "release.unfinished"
+    kept = work / "effect/dataset=open_a/context=CVCL%3A0001/151.parquet"
+    assert not (work / "manifest.json").exists() and not list(work.rglob("*.part"))
+    number = kept.stat().st_ino
+    export(worlds, out)
+    assert (out / kept.relative_to(work)).stat().st_ino == number
+    assert not work.exists() and verify.verify(out) == []
+    wanted = parquet_hashes(shared_release[1])
+    assert parquet_hashes(out) == {path: wanted[path] for path in wanted if not path.startswith("effect_long/")}
+
+
+def test_a_file_of_an_earlier_try_is_made_anew_where_effects_changed_or_bytes_did(
+    worlds: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, work = tmp_path / "release", tmp_path / "release.unfinished"
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        fail_at(patched, "further_effect/dataset=open_b/context=CVCL%3A0001/252.parquet", KeyboardInterrupt())
+        export(worlds, out)
+    with server.engine(worlds).begin() as connection:
+        connection.execute(text("UPDATE core.effect SET log2_fc = '{7,7,7}' WHERE effect_id = 161"))
+    damaged = work / "effect/dataset=open_b/context=CVCL%3A0001/251.parquet"
+    damaged.write_bytes(damaged.read_bytes()[:-1] + b"?")
+    export(worlds, out)
+    assert verify.verify(out) == []
+    assert in_duckdb(out, "SELECT log2_fc FROM core.effect WHERE effect_id IN (161, 261) ORDER BY effect_id") == [
+        {"log2_fc": [7.0, 7.0, 7.0]},
+        {"log2_fc": [1.5, "nan", -2.0]},
+    ]
+
+
+def test_a_full_disk_is_one_sentence_and_leaves_no_release(
+    worlds: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fail_at(monkeypatch, "core/sample.parquet", OSError(errno.ENOSPC, "No space left on device"))
+    with pytest.raises(SnapshotError, match=r"^The disk of '.*' is full: make room and run the command again"):
+        export(worlds, tmp_path / "release")
+    assert not (tmp_path / "release").exists()
+
+
+@pytest.mark.parametrize("make", [Path.touch, lambda path: (path / "x").mkdir(parents=True)], ids=["file", "folder"])
+def test_what_stands_there_already_is_left_alone(
+    worlds: Settings, tmp_path: Path, make: Callable[[Path], None]
+) -> None:
+    make(tmp_path / "taken")
+    with pytest.raises(SnapshotError, match=r"There is something at '.*taken' already: choose another --out"):
+        export(worlds, tmp_path / "taken")
+
+
+@pytest.mark.parametrize("out", ["{tmp}/file/release", "nothing-of-the-kind://bucket/release", "/proc/release"])
+def test_a_place_that_cannot_be_written_is_told_at_once(worlds: Settings, tmp_path: Path, out: str) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(SnapshotError, match=r"written"):
+        snapshot.export(worlds, out.format(tmp=tmp_path), CHOICES)
+
+
+def test_a_url_gets_the_same_files_with_the_manifest_last(
+    worlds: Settings, shared_release: Shared, tmp_path: Path
+) -> None:
+    memory = fsspec.filesystem("memory")
+    memory.store.clear()
+    snapshot.export(worlds, "memory://bucket/release", CHOICES)
+    there = {path.removeprefix("/bucket/release/"): memory.cat(path) for path in memory.find("/bucket/release")}
+    assert list(memory.store)[-1].endswith("manifest.json") and "UNFINISHED" not in there
+    wanted = parquet_hashes(shared_release[1])
+    for one in json.loads(there["manifest.json"])["files"]:
+        if one["path"].endswith(".parquet"):
+            assert one["sha256"] == wanted[one["path"]] and len(there[one["path"]]) == one["bytes"]
+    with pytest.raises(SnapshotError, match="There is something at"):
+        snapshot.export(worlds, "memory://bucket/release", CHOICES)
+
+
+class Meddler(Silent):
+    """Adds a dataset and changes effects while the export runs."""
+
+    def __init__(self, settings: Settings):
+        self._settings = settings
+
+    def stage(self, stage: str, message: str) -> None:
+        if stage == "tables":
+            with server.engine(self._settings).begin() as connection:
+                add_world(connection, 500, "late", **OPEN)
+                connection.execute(text("UPDATE core.effect SET log2_fc = '{7,7,7}' WHERE log2_fc IS NOT NULL"))
+
+
+def test_a_database_that_changes_meanwhile_is_seen_as_it_was(
+    worlds: Settings, shared_release: Shared, tmp_path: Path
+) -> None:
+    snapshot.export(worlds, str(tmp_path / "release"), CHOICES, Meddler(worlds))
+    wanted = parquet_hashes(shared_release[1])
+    assert parquet_hashes(tmp_path / "release").items() <= wanted.items()
+
+
+def test_the_command_exports_and_verifies(worlds: Settings, tmp_path: Path) -> None:
+    out = str(tmp_path / "release")
+    run = CliRunner(env=environment(worlds))
+    done = run.invoke(
+        pbdb, ["export", "snapshot", "--release", "2026.1", "--out", out, "--json"], catch_exceptions=False
+    )
+    assert json.loads(done.stdout)["left_out"] == ["closed"]
+    done = run.invoke(pbdb, ["snapshot", "verify", out], catch_exceptions=False)
+    assert done.exit_code == 0 and "every one of its" in done.stderr
+    (tmp_path / "release" / "extra").touch()
+    done = run.invoke(pbdb, ["snapshot", "verify", out, "--json"], catch_exceptions=False)
+    assert done.exit_code == 1 and json.loads(done.stdout) == [{"path": "extra", "problem": "not in the manifest"}]
+
+
+def test_an_empty_database_has_nothing_to_export(database: Settings, tmp_path: Path) -> None:
+    with pytest.raises(PbdbError, match="holds no dataset that may be passed on"):
+        export(database, tmp_path / "release")
