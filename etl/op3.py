@@ -84,15 +84,15 @@ FILE = File(
 
 def blocks(files: Files, dataset: str) -> Iterator[Block]:
     """One block of all profiles: a row is a well's cells of one type."""
-    profiles = files["pseudobulk"]
-    yield Block(_describe(_rows(files)), sp.csr_matrix(profiles.X), np.asarray(profiles.var_names, dtype=object))
+    described, profiles = _describe(_rows(files)), files["pseudobulk"]
+    yield Block(described, sp.csr_matrix(profiles.X), np.asarray(profiles.var_names, dtype=object))
 
 
 def _rows(files: Files) -> pd.DataFrame:
-    """The table of profiles, as published."""
-    rows: pd.DataFrame = files["pseudobulk"].obs
+    """The table of profiles, as published, in text."""
+    rows = readers.obs(files.path("pseudobulk"))
     check_columns(FILE, list(rows.columns))
-    return rows.astype({name: object for name in FILE.columns}).reset_index(drop=True)
+    return rows
 
 
 def _describe(rows: pd.DataFrame) -> pd.DataFrame:
@@ -102,7 +102,7 @@ def _describe(rows: pd.DataFrame) -> pd.DataFrame:
     if (is_dmso & ~is_control).any():
         raise DataError(f"'{NAME}' has '{VEHICLE}' with control False: it is the vehicle, and a control.")
     return rows.assign(
-        sample=plate + "_" + rows["well"].astype(str) + "_" + rows["cell_type"].astype(str).str.replace(" ", "_"),
+        sample=plate + "_" + rows["well"] + "_" + rows["cell_type"].str.replace(" ", "_"),
         plate=plate,
         library=_cleaned(rows["library_id"]),
         is_vehicle=is_control & is_dmso,
@@ -113,16 +113,15 @@ def _describe(rows: pd.DataFrame) -> pd.DataFrame:
 
 def _is_control(control: pd.Series) -> pd.Series:
     """Truth values, which the file may hold as such or as text."""
-    known = control.astype(str).str.strip().str.lower().map(CONTROL)
+    known = control.str.strip().str.lower().map(CONTROL)
     if known.isna().any():
         raise DataError(f"Column 'control' of '{NAME}' has the value '{control[known.isna()].iloc[0]}', not a truth.")
     return known.astype(bool)
 
 
 def _cleaned(names: pd.Series) -> pd.Series:
-    """Names of plates and libraries without spaces, and with _ for -; a missing one stays missing."""
-    written = names.astype(str).str.replace(" ", "").str.replace("-", "_")
-    return written.where(names.notna(), None)
+    """Names of plates and libraries without spaces, and with _ for -."""
+    return names.str.replace(" ", "").str.replace("-", "_")
 
 
 def compounds(files: Files) -> pd.DataFrame:

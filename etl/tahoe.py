@@ -87,6 +87,7 @@ def describe(samples: pd.DataFrame, drugs: dict[str, str]) -> pd.DataFrame:
     compound = samples["pert_compound"].astype(object).map(lambda name: drugs.get(spelled(name), str(name)))
     dose, time = amounts(samples["pert_dose"]), amounts(samples["pert_time"])
     return samples.assign(
+        cell_line_ontology_id=samples["cell_line_ontology_id"].astype(str).str.replace(":", "_"),
         compound=compound,
         is_vehicle=compound == VEHICLE,
         dose=dose["value"],

@@ -206,7 +206,7 @@ def test_a_file_that_is_not_as_published_is_one_sentence(
 
 def test_a_truncated_file_is_one_sentence(one: Loaded, tmp_path: Path) -> None:
     (tmp_path / op3.NAME).write_bytes((one.folder / op3.NAME).read_bytes()[:100_000])
-    with pytest.raises(PbdbError, match="damaged or incomplete"):
+    with pytest.raises(PbdbError, match="cannot be read"):
         load(one.settings, tmp_path, "op3", dry_run=True)
 
 
