@@ -1,0 +1,103 @@
+"""pbdb snapshot diff, catalog: compare two snapshots, register one as Iceberg tables."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pbdb.cli.common import TerminalReporter, examples, json_option, say, show_json
+
+_FOLDER = click.Path(path_type=Path)
+
+
+@examples("pbdb snapshot diff snapshot-2026.1 snapshot-2026.2", "pbdb snapshot diff old new --json")
+@click.command()
+@click.argument("before", type=_FOLDER)
+@click.argument("after", type=_FOLDER)
+@json_option
+def diff(before: Path, after: Path, as_json: bool) -> None:
+    """Tell what changed from the snapshot BEFORE to the snapshot AFTER.
+
+    Data sets, compounds merged or split, conditions added, removed or changed, effects whose numbers changed, fits,
+    matches and schema, from the files of both folders alone.
+    """
+    from pbdb.export import diff as library
+
+    found = library.compare(before, after)
+    if as_json:
+        show_json(found)
+        return
+    lines = list(_lines(found))
+    for line in lines:
+        click.echo(line)
+    if not lines:
+        click.echo("No difference.")
+
+
+def _lines(found: dict[str, Any]) -> Any:
+    """One line for each thing that changed."""
+    for what in ("datasets", "fits", "matches", "vocabularies"):
+        yield from _listed(what.removesuffix("s") if what != "vocabularies" else "vocabulary", found[what])
+    yield from _compounds(found["compounds"])
+    for what in ("conditions", "effects"):
+        for dataset, kinds in found[what].items():
+            for kind, told in kinds.items():
+                yield f"{what} of {dataset}: {told['n']:,} {kind.replace('_', ' ')}"
+    for name, (old, new) in found["genes"].items():
+        yield f"genes: {name} {old} -> {new}"
+    yield from _schema(found["schema"])
+
+
+def _listed(word: str, rows: dict[str, Any]) -> Any:
+    yield from (f"{word} {name}: added" for name in rows["added"])
+    yield from (f"{word} {name}: removed" for name in rows["removed"])
+    for name, facts in rows["changed"].items():
+        yield f"{word} {name}: " + ", ".join(f"{key} {old} -> {new}" for key, (old, new) in facts.items())
+
+
+def _compounds(found: dict[str, Any]) -> Any:
+    yield from (f"compounds merged into {key}: {', '.join(keys)}" for key, keys in found["merged"].items())
+    yield from (f"compound {key} split into: {', '.join(keys)}" for key, keys in found["split"].items())
+    yield from (f"compound {old} became {new}" for old, new in found["changed"].items())
+    counts = {name: len(found[name]) for name in ("added", "removed")}
+    counts |= {name.replace("_", " "): found[name] for name in ("newly_resolved", "no_longer_resolved")}
+    yield from (f"compounds: {n:,} {name}" for name, n in counts.items() if n)
+
+
+def _schema(found: dict[str, Any]) -> Any:
+    old, new = found["revision"]
+    if old != new:
+        yield f"schema: revision {old} -> {new}"
+    yield from (f"table {name}: added" for name in found["tables_added"])
+    yield from (f"table {name}: removed" for name in found["tables_removed"])
+    for table, columns in found["columns"].items():
+        yield from (f"column {table}.{name}: {was} -> {now}" for name, (was, now) in columns.items())
+
+
+@examples(
+    "pbdb snapshot catalog snapshot-2026.1 --uri sqlite:///releases.db",
+    "pbdb snapshot catalog snapshot-2026.2 --uri sqlite:///releases.db --warehouse iceberg",
+)
+@click.command()
+@click.argument("folder", metavar="DIR", type=_FOLDER)
+@click.option("--uri", required=True, help="SQL catalog: sqlite:///FILE, or postgresql+psycopg://...")
+@click.option("--warehouse", type=_FOLDER, help="Folder for the tables' metadata; `iceberg` beside DIR unless given.")
+@json_option
+def catalog(folder: Path, uri: str, warehouse: Path | None, as_json: bool) -> None:
+    """Register the snapshot DIR as Apache Iceberg tables, its Parquet files where they lie.
+
+    Every release becomes a new snapshot of each table, and a tag of its name: earlier releases stay readable as long
+    as their folders stay.
+    """
+    from pbdb.export import iceberg
+
+    with TerminalReporter(quiet=as_json) as reporter:
+        done = iceberg.register(folder, uri, warehouse, reporter.progress)
+    if as_json:
+        show_json(done)
+        return
+    counts = ", ".join(f"{n} {what}" for what, n in sorted(Counter(done["tables"].values()).items()))
+    say(f"Release {done['release']} is in {uri}: tables {counts}; metadata in {done['warehouse']}.")

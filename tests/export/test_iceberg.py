@@ -1,0 +1,103 @@
+"""A snapshot as Iceberg tables: nothing copied, every release readable, refusals in one sentence."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner
+from export_releases import Releases, releases, two_datasets  # noqa: F401
+
+from pbdb.cli import pbdb
+from pbdb.errors import SnapshotError
+from pbdb.export import iceberg
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:pyiceberg", "ignore::ResourceWarning")
+
+
+def catalog_of(place: Path) -> Any:
+    from pyiceberg.catalog.sql import SqlCatalog
+
+    return SqlCatalog("pbdb", uri=f"sqlite:///{place}/catalog.db", warehouse=f"file://{place}/ware house")
+
+
+@pytest.fixture(scope="module")
+def place(releases: Releases, tmp_path_factory: pytest.TempPathFactory) -> Path:  # noqa: F811
+    """Folder of a catalog in which both releases are registered."""
+    folder = tmp_path_factory.mktemp("iceberg")
+    for release in (releases.first, releases.second):
+        done = iceberg.register(release, f"sqlite:///{folder}/catalog.db", folder / "ware house")
+        assert set(done["tables"].values()) == {"added"}
+    return folder
+
+
+def rows(table: Any, release: str | None = None, **choice: Any) -> Any:
+    """Rows of a table now, or in a release."""
+    snapshot_id = None if release is None else table.snapshot_by_name(release).snapshot_id
+    return table.scan(snapshot_id=snapshot_id, **choice).to_arrow()
+
+
+def test_tables_are_named_as_in_postgres(place: Path) -> None:
+    catalog = catalog_of(place)
+    names = {".".join(name) for schema in ("core", "pbdb") for name in catalog.list_tables(schema)}
+    assert {"core.condition", "core.effect", "core.split_member", "pbdb.condition", "pbdb.coverage"} <= names
+
+
+@pytest.mark.parametrize("name", ["core.condition", "core.compound", "core.fit", "pbdb.condition"])
+def test_a_table_holds_what_the_files_hold(place: Path, releases: Releases, name: str) -> None:  # noqa: F811
+    folder, table = name.replace("pbdb", "view").split(".")
+    table = catalog_of(place).load_table(name)
+    for release, root in (("2026.1", releases.first), ("2026.2", releases.second)):
+        expected = pq.read_table(root / folder / f"{name.split('.')[1]}.parquet").to_pylist()
+        assert rows(table, release).to_pylist() == expected
+    assert rows(table).to_pylist() == expected
+
+
+def test_effects_are_read_with_their_hive_columns_and_pruned_by_them(place: Path, releases: Releases) -> None:  # noqa: F811
+    table = catalog_of(place).load_table("core.effect")
+    choice = "dataset = 'second' AND context = 'CVCL:0002'"
+    found = rows(table, "2026.1", row_filter=choice).sort_by("effect_id")
+    (file,) = (releases.first / "effect" / "dataset=second" / "context=CVCL%3A0002").glob("*.parquet")
+    expected = pq.ParquetFile(file).read().sort_by("effect_id")
+    assert found["log2_fc"].to_pylist() == expected["log2_fc"].to_pylist()
+    assert set(found["context"].to_pylist()) == {"CVCL:0002"}
+    assert len(list(table.scan(row_filter=choice).plan_files())) == 1
+
+
+def test_earlier_releases_stay_readable(place: Path) -> None:
+    table = catalog_of(place).load_table("core.dataset")
+    names = {release: sorted(rows(table, release)["dataset"].to_pylist()) for release in ("2026.1", "2026.2")}
+    assert names == {"2026.1": ["first", "second"], "2026.2": ["first", "second", "third"]}
+    assert [one.summary["pbdb.release"] for one in table.snapshots()] == ["2026.1", "2026.2"]
+
+
+def test_nothing_is_copied(place: Path, releases: Releases) -> None:  # noqa: F811
+    assert list((place / "ware house").rglob("*.parquet")) == []
+    table = catalog_of(place).load_table("core.effect")
+    (first, *_) = table.scan().plan_files()
+    assert first.file.file_path.startswith(f"file://{releases.second}/effect/")
+
+
+def test_a_release_is_registered_once(place: Path, releases: Releases) -> None:  # noqa: F811
+    call = ["snapshot", "catalog", str(releases.first), "--uri", f"sqlite:///{place}/catalog.db"]
+    done = CliRunner().invoke(pbdb, [*call, "--warehouse", str(place / "ware house"), "--json"], catch_exceptions=False)
+    assert set(json.loads(done.stdout)["tables"].values()) == {"unchanged"}
+
+
+def test_a_release_of_other_content_is_refused(place: Path, releases: Releases, tmp_path: Path) -> None:  # noqa: F811
+    for name in os.listdir(releases.second):
+        (tmp_path / name).symlink_to(releases.second / name)
+    facts = json.loads((releases.second / "manifest.json").read_text()) | {"fingerprint": "0" * 64}
+    (tmp_path / "manifest.json").unlink()
+    (tmp_path / "manifest.json").write_text(json.dumps(facts))
+    with pytest.raises(SnapshotError, match="a published release never changes"):
+        iceberg.register(tmp_path, f"sqlite:///{place}/catalog.db", place / "ware house")
+
+
+def test_a_catalog_that_cannot_be_used_is_told(releases: Releases, tmp_path: Path) -> None:  # noqa: F811
+    with pytest.raises(SnapshotError, match="cannot be used"):
+        iceberg.register(releases.first, f"sqlite:///{tmp_path}/none/catalog.db", tmp_path / "warehouse")

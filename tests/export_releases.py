@@ -1,0 +1,57 @@
+"""Two snapshots for tests: release 1, and release 2 in which a dataset, compounds and conditions changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import made
+import pytest
+from databases import new_database
+from export_worlds import OPEN, counts, declared, sheet, two_datasets  # noqa: F401
+from sqlalchemy import text
+
+from pbdb import server
+from pbdb.config import Settings
+from pbdb.export import snapshot
+
+SECOND = ("aspirin sodium", "vorinostat", "sulforaphane")
+
+
+@dataclass(frozen=True)
+class Releases:
+    """Folders of the two snapshots, and the database the second one is of."""
+
+    first: Path
+    second: Path
+    settings: Settings
+
+
+@pytest.fixture(scope="session")
+def releases(
+    database_server: Settings,
+    two_datasets: str,  # noqa: F811
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Releases]:
+    """Snapshots of both datasets: 2026.1; then `second` loaded anew, `third` added, two compounds made one: 2026.2."""
+    place = tmp_path_factory.mktemp("releases")
+    with new_database(database_server, place / "home", two_datasets) as settings:
+        _export(settings, place / "first", "2026.1", ["second"])
+        for seed, (dataset, drugs) in enumerate((("second", SECOND), ("third", OPEN)), start=5):
+            table = sheet(drugs, "3.33333" if dataset == "second" else "10")
+            made.write(place / f"{dataset}-files", table, counts(table, seed))
+            made.load(settings, place / f"{dataset}-files", declared(dataset, is_redistributable=True))
+        with server.engine(settings).begin() as connection:
+            connection.execute(text(_MERGE))
+        _export(settings, place / "second", "2026.2", [])
+        yield Releases(place / "first", place / "second", settings)
+
+
+def _export(settings: Settings, out: Path, release: str, include: list[str]) -> None:
+    snapshot.export(settings, str(out), snapshot.Choices(release, include=include))
+
+
+_MERGE = """
+UPDATE core.source_compound SET compound_id = (SELECT compound_id FROM core.compound WHERE pubchem_cid = 2244)
+WHERE name = 'aspirin sodium'"""
