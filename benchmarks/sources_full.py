@@ -1,0 +1,549 @@
+"""Load the plate and targeted sources at their published shapes, and report stage by stage.
+
+Generates one release in its published layout, streaming to disk, with the published numbers of wells of every kind and
+of genes; loads it as `pbdb etl load` does, in a process of its own; and compares samples, controls, conditions and
+contexts with the published ones (`contexts_reference.csv` in the folder of shared data). Effects are planted. Ends with
+one JSON line. A release needs up to 2 GB of disk, its load up to 10 GB.
+
+    python benchmarks/sources_full.py --dataset gdpx2 --shared ../shared --folder /some/large/disk
+    python benchmarks/sources_full.py --dataset cigs_mce --scale 0.05 --folder /tmp/trial        (a twentieth)
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import scipy.sparse as sp
+
+LIMIT_S = 10 * 60
+SOURCES = {
+    "vcpi_0001": "vcpi", "vcpi_0002": "vcpi", "gdpx2": "gdpx2", "dilimap_train": "dilimap",
+    "dilimap_train_val": "dilimap", "cigs_mce": "cigs", "cigs_tcm": "cigs",
+}  # fmt: skip
+ROWS = 512
+
+
+def main() -> None:
+    """Generate, load and report."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--dataset", choices=SOURCES, required=True)
+    parser.add_argument("--shared", type=Path, default=Path("../shared"))
+    parser.add_argument("--folder", type=Path, required=True, help="scratch folder; the server's user must enter it")
+    parser.add_argument("--scale", type=float, default=1.0, help="share of the wells and genes, for a trial")
+    parser.add_argument("--only-load", action="store_true", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.only_load:
+        print(json.dumps(load(arguments.dataset, arguments.folder)))
+        return
+    start = time.perf_counter()
+    planned = generate(arguments.dataset, arguments.folder / "release", arguments.scale)
+    print(f"generated in {time.perf_counter() - start:.0f} s: {planned}", flush=True)
+    found = in_process(arguments)
+    found["as_published"] = compared(arguments.dataset, found["contexts"], arguments.shared, arguments.scale)
+    print(json.dumps(found, indent=1), flush=True)
+    print(json.dumps(line(arguments.dataset, planned, found)))
+
+
+def line(dataset: str, planned: dict[str, int], found: dict[str, Any]) -> dict[str, object]:
+    """The figures as they are collected."""
+    return {
+        "name": f"sources_full {dataset}",
+        "ours": found["seconds"],
+        "peer": LIMIT_S,
+        "peer_name": "the budget in seconds",
+        "ratio": round(found["seconds"] / LIMIT_S, 3),
+        "peak_rss_mb": max(stage["peak_mb"] for stage in found["stages"].values()),
+        "sizes": planned | {"as_published": found["as_published"]["equal"]},
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
+    }
+
+
+def in_process(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Load in a process of its own."""
+    command = [sys.executable, __file__, "--only-load", "--dataset", arguments.dataset]
+    done = subprocess.run([*command, "--folder", str(arguments.folder)], check=True, stdout=subprocess.PIPE)
+    outcome: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return outcome
+
+
+# --- loading and looking -------------------------------------------------------------------------------------
+
+
+def load(dataset: str, folder: Path) -> dict[str, Any]:
+    """Load into the embedded server of the folder, and ask the database what is there."""
+    from pbdb import database, registry, run, server, vocabulary
+    from pbdb.config import Settings
+
+    settings = Settings(home=folder / "home", workers=os.cpu_count() or 1)
+    database.ready(settings)
+    if (folder / "release" / "genes.tsv").is_file():
+        vocabulary.import_files(settings, "genes", folder / "release" / "genes.tsv", release="made up")
+    start = time.perf_counter()
+    choices = run.Choices(folder=folder / "release", force=True)
+    run.load_source(registry.get(SOURCES[dataset]), settings, choices, dataset=dataset, reporter=Talk())
+    seconds = time.perf_counter() - start
+    with server.engine(settings).connect() as connection:
+        looked = look(connection, dataset)
+    server.stop(settings)
+    return {"seconds": round(seconds, 1), "load_average": os.getloadavg()[1]} | looked
+
+
+class Talk:
+    """Says what each stage did to stderr."""
+
+    def stage(self, stage: str, message: str) -> None:
+        """A stage ended."""
+        print(f"{time.strftime('%X')} {stage}: {message}", file=sys.stderr, flush=True)
+
+    def progress(self, what: str, done: int, total: int | None) -> None:
+        """Say nothing."""
+
+
+def look(connection: Any, dataset: str) -> dict[str, Any]:
+    """Samples, controls and conditions of each fit, and seconds and peak memory of each stage."""
+    from sqlalchemy import text
+
+    def rows(query: str) -> list[tuple[Any, ...]]:
+        return [tuple(row) for row in connection.execute(text(query), {"dataset": dataset})]
+
+    fits = rows(
+        "SELECT replace(x.context, ':', '_'), f.stratum, f.n_samples, f.n_control, cardinality(f.effect_ids), "
+        "cardinality(s.gene_keys) FROM core.fit f JOIN core.context x USING (context_id) JOIN core.dataset d "
+        "USING (dataset_id) JOIN core.feature_set s USING (feature_set_id) WHERE d.dataset = :dataset AND is_default"
+    )
+    stages = rows(
+        "SELECT stage, round(seconds::numeric, 1)::float8, round(peak_mb::numeric)::int FROM core.etl_run "
+        "WHERE dataset = :dataset AND status = 'done' ORDER BY etl_run_id"
+    )
+    flags = rows(
+        "SELECT coalesce(flags[1], 'in_fit'), count(*) FROM core.sample s JOIN core.dataset d USING (dataset_id) "
+        "WHERE d.dataset = :dataset GROUP BY 1 ORDER BY 1"
+    )
+    named = {context if stratum is None else f"{context}_{stratum}": row for context, stratum, *row in fits}
+    return {
+        "contexts": named,
+        "wells": dict(flags),
+        "stages": {stage: {"seconds": seconds, "peak_mb": peak} for stage, seconds, peak in stages},
+    }
+
+
+def compared(dataset: str, contexts: dict[str, list[int]], shared: Path, scale: float) -> dict[str, Any]:
+    """Samples, controls and conditions beside those published, context by context."""
+    numbers = pd.read_csv(shared / "sources/contexts_reference.csv").drop_duplicates()
+    numbers = numbers[(numbers["dataset"] == dataset) & (numbers["mode"] == "group_all_replicates")]
+    columns = ["samples_in_model", "control_samples", "treated_conditions"]
+    published = {row["context"]: [int(row[name]) for name in columns] for _, row in numbers.iterrows()}
+    ours = {context: row[:3] for context, row in contexts.items()}
+    return {"equal": ours == published if scale == 1 else "a trial", "published": published}
+
+
+# --- what is generated ---------------------------------------------------------------------------------------
+
+
+class Counts:
+    """Counts around planted effects: a profile for each class of compounds, reached by dose / (dose + 1)."""
+
+    def __init__(self, n_genes: int, n_expressed: int, seed: int, sigma: float = 1.7):
+        self.rng = np.random.default_rng(seed)
+        level = np.zeros(n_genes)
+        level[:n_expressed] = self.rng.lognormal(0, sigma, n_expressed)
+        self.share = self.rng.permutation(level / level.sum())
+        self.expressed = np.flatnonzero(self.share)
+        profiles = np.zeros((40, n_expressed))
+        for profile in profiles[1:]:
+            chosen = self.rng.choice(n_expressed, min(200, n_expressed // 4), replace=False)
+            profile[chosen] = self.rng.normal(0, 1.2, len(chosen))
+        self.profiles = profiles
+
+    def of(self, wells: pd.DataFrame, noise: float = 0.0) -> np.ndarray[Any, Any]:
+        """Counts of the expressed genes, wells x genes; compound -1 is vehicle, library the expected total.
+
+        noise: log2 standard deviation beyond Poisson's, about; it differs between conditions, and not within one.
+        """
+        strength = (wells["dose"] / (wells["dose"] + 1)).to_numpy()[:, None]
+        treated = (wells["compound"] >= 0).to_numpy()
+        shift = self.profiles[wells["compound"].to_numpy() % 40] * strength * treated[:, None]
+        if noise:
+            own = 0.5 + (7 * wells["compound"] + 10 * wells["dose"]).round().to_numpy() % 11 / 10
+            shift += noise * own[:, None] * self.rng.standard_normal(shift.shape)
+        mean = self.share[self.expressed] * wells["library"].to_numpy()[:, None] * np.exp2(shift)
+        return self.rng.poisson(mean)
+
+    def blocks(self, wells: pd.DataFrame, n_genes: int, noise: float = 0.0) -> Iterator[sp.csr_matrix]:
+        """The same, some wells at a time, as CSR of all genes."""
+        for start in range(0, len(wells), ROWS):
+            counts = sp.csr_matrix(self.of(wells.iloc[start : start + ROWS], noise))
+            places = (counts.data, self.expressed[counts.indices], counts.indptr)
+            yield sp.csr_matrix(places, (counts.shape[0], n_genes))
+
+
+def generate(dataset: str, folder: Path, scale: float) -> dict[str, int]:
+    """Write a release; returns its numbers."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "truth.csv").write_text("effects are planted by class of compounds\n")
+    planned: dict[str, int] = GENERATORS[SOURCES[dataset]](dataset, folder, scale)
+    return planned
+
+
+def treated(n_compounds: int, doses: list[float], n_conditions: int, n_wells: int) -> pd.DataFrame:
+    """Wells of the first conditions of compounds x doses; all of them have as many replicates as can be, or one more.
+
+    Rows stand replicate by replicate, so that those of a condition come to lie on different plates.
+    """
+    pairs = [(compound, dose) for dose in doses for compound in range(n_compounds)][:n_conditions]
+    again = -(-n_wells // n_conditions)
+    return pd.DataFrame(pairs * again, columns=["compound", "dose"])[:n_wells].assign(kind="treated")
+
+
+def others(kind: str, n: int, compound: int = -1) -> pd.DataFrame:
+    """Wells of one kind."""
+    return pd.DataFrame({"compound": np.full(n, compound), "dose": 0.0, "kind": kind})
+
+
+def spread(parts: list[pd.DataFrame], n_plates: int) -> pd.DataFrame:
+    """Wells of every kind evenly over plates, with places on them."""
+    placed = [part.assign(plate=np.arange(len(part)) * n_plates // max(len(part), 1)) for part in parts]
+    wells = pd.concat(placed, ignore_index=True)
+    return wells.assign(place=wells.groupby("plate").cumcount())
+
+
+def scaled(number: int, scale: float, least: int = 1) -> int:
+    """A share of a number, at least so many."""
+    return number if scale == 1 else max(least, round(number * scale))
+
+
+# --- VCPI ----------------------------------------------------------------------------------------------------
+
+VCPI = {  # compounds, conditions, treated, vehicle and reference wells, plates
+    "vcpi_0001": (2277, 13_661, 26_969, 608, 1211, 77),
+    "vcpi_0002": (1493, 8_957, 17_791, 406, 813, 51),
+}
+N_VCPI_GENES, N_SPIKES, N_VCPI_EXPRESSED, GENE_PARTS = 78_686, 92, 22_000, 4
+
+
+def vcpi(dataset: str, folder: Path, scale: float) -> dict[str, int]:
+    """The three tables of a release; the wide one in row groups of genes."""
+    compounds, conditions, n_treated, n_vehicles, n_references, plates = VCPI[dataset]
+    n_compounds = scaled(compounds, scale, 5)
+    n_conditions = conditions if scale == 1 else n_compounds * 6
+    some = treated(n_compounds, [0.03, 0.1, 0.3, 1.0, 3.0, 10.0], n_conditions, scaled(n_treated, scale, n_conditions))
+    references = others("reference", scaled(n_references, scale, 4), -2)
+    vehicles = others("vehicle", scaled(n_vehicles, scale, 16))
+    wells = spread([some, vehicles, references], scaled(plates, scale, 2))
+    rng = np.random.default_rng(3)
+    wells["library"] = 150_000 * rng.lognormal(0, 0.3, len(wells))
+    wells["name"] = [str(100_000_000 + at) for at in range(len(wells))]
+    release = dataset.replace("_", "-")
+    n_genes = scaled(N_VCPI_GENES + N_SPIKES, scale, 3000)
+    wide_table(folder / f"{release}_data.parquet", wells, n_genes, scaled(N_VCPI_EXPRESSED, scale, 1000))
+    keys = wells["compound"].map(lambda at: f"uuid-{at}")
+    metadata = {
+        "sequenced_id": wells["name"], "container_id": "P-" + wells["plate"].astype(str),
+        "row_id": wells["place"] // 24, "column_id": wells["place"] % 24, "compound": keys,
+        "user_compound_id": np.where(wells["compound"] == -1, "DMSO", wells["compound"].astype(str)),
+        "compound_concentration": np.where(wells["kind"] == "treated", wells["dose"] * 1000, 0.15),
+        "compound_concentration_unit": np.where(wells["compound"] == -1, "%", "nM"), "timepoint": "24h",
+        "cell_line": "THP-1", "is_control": np.where(wells["kind"] == "treated", "False", "True"),
+    }  # fmt: skip
+    pd.DataFrame(metadata).to_parquet(folder / f"{release}_metadata.parquet")
+    chemistry = {"compound": keys.unique(), "user_compound_id": "1", "inchi_key": None, "canonical_smiles": None}
+    pd.DataFrame(chemistry).to_parquet(folder / f"{release}_chemistry.parquet")
+    return {"samples": len(wells), "genes": n_genes, "conditions": n_conditions}
+
+
+def wide_table(path: Path, wells: pd.DataFrame, n_genes: int, n_expressed: int) -> None:
+    """Genes x wells, one column a well, in a few row groups; each part has genes and profiles of its own."""
+    names = gene_ids(n_genes - N_SPIKES) + [f"ERCC-{at:05d}" for at in range(N_SPIKES)]
+    writer = None
+    for part, some in enumerate(np.array_split(np.array(names, dtype=object), GENE_PARTS)):
+        counts = Counts(len(some), n_expressed // GENE_PARTS, part)
+        values = np.zeros((len(wells), len(some)), dtype=np.uint16)
+        for start in range(0, len(wells), ROWS):
+            rows = wells.iloc[start : start + ROWS]
+            values[start : start + ROWS, counts.expressed] = counts.of(
+                rows.assign(library=rows["library"] / GENE_PARTS)
+            )
+        columns = {"gene_id": pa.array(some), **{name: pa.array(values[at]) for at, name in enumerate(wells["name"])}}
+        table = pa.table(columns)
+        writer = writer or pq.ParquetWriter(path, table.schema, compression="zstd")
+        writer.write_table(table, row_group_size=len(some))
+    assert writer is not None
+    writer.close()
+
+
+def gene_ids(n: int) -> list[str]:
+    """Ensembl ids beyond those in use."""
+    return [f"ENSG00000{900_000 + at}" if at < 99_999 else f"ENSG0000{9_000_000 + at}" for at in range(n)]
+
+
+# --- GDPx2 ---------------------------------------------------------------------------------------------------
+
+LEVELS = {0.0625: [0.3, 0.0095], 0.1875: [0.9, 0.0285], 0.625: [3.0, 0.095]}
+CELLS = ("aortic smooth muscle cell", "epithelial melanocyte", "fibroblast of dermis", "skeletal muscle myoblast")
+
+
+def gdpx2(dataset: str, folder: Path, scale: float) -> dict[str, int]:
+    """Matrix, curated tables and compounds: 12 groups of 744 treated and 48 vehicle wells, and reference wells."""
+    n_compounds = scaled(86, scale, 4)
+    parts = []
+    for cell in CELLS:
+        for level, doses in LEVELS.items():
+            kinds = [treated(n_compounds, doses, 2 * n_compounds, scaled(744, scale, 8 * n_compounds))]
+            kinds += [others("vehicle", 48 if scale == 1 else 12), others("reference", scaled(192, scale), -2)]
+            parts.append(spread(kinds, 8 if scale == 1 else 2).assign(cell=cell, level=level))
+    wells = pd.concat(parts, ignore_index=True)
+    wells["library"] = 300_000 * np.random.default_rng(3).lognormal(0, 0.3, len(wells))
+    n_known, n_unknown = scaled(39_115, scale, 2000), scaled(20_312, scale, 100)
+    index = pd.Index([f"seq{at}" for at in range(len(wells))])
+    var = pd.DataFrame(
+        {
+            "ensembl_gene_id": gene_ids(n_known) + [None] * n_unknown,
+            "symbol": [f"S{a}" for a in range(n_known + n_unknown)],
+        },
+        index=[f"g{at}" for at in range(n_known + n_unknown)],
+    )
+    h5ad(folder / "X.h5ad", wells, index, var[[]], Counts(n_known, scaled(20_000, scale, 1000), 5))
+    dose = np.where(wells["compound"] == -1, wells["level"].astype(str) + "%", wells["dose"].map("{:g}uM".format))
+    obs = {
+        "container_id": wells["cell"] + wells["plate"].astype(str), "row_id": wells["place"], "column_id": 1,
+        "pert_name": "name-" + wells["compound"].astype(str), "pert_dose": dose, "pert_time": "24.0h",
+        "percent_volume_dmso": wells["level"], "compound": "uuid-" + wells["compound"].astype(str),
+        "sample_type": wells["kind"].map({"treated": "Sample", "vehicle": "Ginkgo Neg Control - DMSO",
+                                          "reference": "Ginkgo Pos Control"}),
+        "cell_type": wells["cell"],
+    }  # fmt: skip
+    pd.DataFrame(obs).set_index(index).to_parquet(folder / "obs.parquet")
+    var.to_parquet(folder / "var.parquet")
+    keys = pd.Series(obs["compound"]).unique()
+    pd.DataFrame({"compound": keys, "inchi_key": ""}).to_csv(folder / "compounds-GDPx2-2026-02-09.csv", index=False)
+    return {"samples": len(wells), "genes": len(var), "conditions": 24 * n_compounds}
+
+
+def h5ad(
+    path: Path,
+    wells: pd.DataFrame,
+    obs: pd.Index[Any] | pd.DataFrame,
+    var: pd.DataFrame,
+    counts: Counts,
+    noise: float = 0.0,
+) -> None:
+    """Write an AnnData file block by block; counts are those of the first genes."""
+    from anndata.io import write_elem
+
+    with h5py.File(path, "w") as file:
+        group = file.create_group("X")
+        for name, kind in (("data", "f4"), ("indices", "i4")):
+            group.create_dataset(name, (0,), kind, chunks=1 << 18, maxshape=(None,), compression="lzf")
+        ends = [np.zeros(1, dtype=np.int64)]
+        for block in counts.blocks(wells, len(var), noise):
+            start = group["data"].shape[0]
+            for name, values in (("data", block.data), ("indices", block.indices)):
+                group[name].resize((start + len(values),))
+                group[name][start:] = values
+            ends.append(block.indptr[1:].astype(np.int64) + start)
+        group.create_dataset("indptr", data=np.concatenate(ends))
+        group.attrs.update(
+            {"encoding-type": "csr_matrix", "encoding-version": "0.1.0", "shape": (len(wells), len(var))}
+        )
+        file.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
+        write_elem(file, "obs", obs if isinstance(obs, pd.DataFrame) else pd.DataFrame(index=obs))
+        write_elem(file, "var", var)
+
+
+# --- DILImap -------------------------------------------------------------------------------------------------
+
+DILIMAP = {  # compounds, conditions, treated and vehicle wells that pass; failing LDH, counts, agreement; plates
+    "train": (251, 994, 3082, 378, (593, 57, 65), 52),
+    "val": (50, 198, 609, 79, (65, 6, 21), 10),
+}
+N_DILIMAP_GENES, N_DILIMAP_EXPRESSED, N_REPLACED = 58_676, 24_000, 40
+
+
+def dilimap(dataset: str, folder: Path, scale: float) -> dict[str, int]:
+    """Counts of one or both splits, and the label table."""
+    n_genes = scaled(N_DILIMAP_GENES, scale, 4000)
+    splits = {"train": "training"} if dataset == "dilimap_train" else {"train": "training", "val": "validation"}
+    counts = Counts(n_genes, scaled(N_DILIMAP_EXPRESSED, scale, 2000), 7, sigma=0.8)
+    counts.share[counts.expressed[:200]] *= 0.001  # mitochondrial genes are among these
+    symbols = [f"S{at}" for at in range(n_genes)]
+    for at in counts.expressed[:13]:
+        symbols[at] = f"MT-{at}"
+    var = pd.DataFrame({"gene_id": gene_ids(n_genes)}, index=symbols)
+    n_wells, n_conditions = 0, 0
+    for split, name in splits.items():
+        wells = dilimap_wells(split, scale)
+        n_wells += len(wells)
+        n_conditions += len(wells.loc[wells["kind"] == "treated", ["compound", "dose"]].drop_duplicates())
+        path = folder / f"adata_{name}_counts.h5ad"
+        h5ad(path, wells, dilimap_obs(wells, split), var, counts, noise=0.03)
+        garble(path, np.flatnonzero(wells["kind"] == "correlation"))
+    pd.DataFrame({"compound_name": [], "smiles": []}).to_csv(folder / "compound_DILI_labels.csv", index=False)
+    return {"samples": n_wells, "genes": n_genes, "conditions": n_conditions}
+
+
+def dilimap_wells(split: str, scale: float) -> pd.DataFrame:
+    """Wells of a split: replicates of a condition on one plate; those that fail are further replicates."""
+    compounds, conditions, n_treated, n_vehicles, failing, plates = DILIMAP[split]
+    n_compounds, n_plates = scaled(compounds, scale, 10), scaled(plates, scale, 2)
+    n_conditions = conditions if scale == 1 else n_compounds * 4
+    good = treated(n_compounds, [1.0, 3.3, 10.0, 33.0], n_conditions, scaled(n_treated, scale, 3 * n_conditions))
+    kinds = ("ldh", "counts", "correlation")
+    n_failing = dict(zip(kinds, (scaled(n, scale, 2) for n in failing), strict=True))
+    n_failing["ldh"] -= N_REPLACED if split == "train" and scale == 1 else 0
+    bad = pd.concat([good.iloc[at::3].head(n).assign(kind=kind) for at, (kind, n) in enumerate(n_failing.items())])
+    both = pd.concat([good, bad], ignore_index=True)
+    both["plate"] = both.groupby(["compound", "dose"], sort=False).ngroup() * n_plates // n_conditions
+    vehicles = others("vehicle", scaled(n_vehicles, scale, 16))
+    vehicles["plate"] = np.arange(len(vehicles)) % n_plates
+    replaced = others("replaced", N_REPLACED if split == "train" and scale == 1 else 0, -2)
+    replaced["plate"] = np.arange(len(replaced)) // 2 % n_plates
+    wells = pd.concat([both, vehicles, replaced], ignore_index=True).sort_values(
+        "plate", kind="stable", ignore_index=True
+    )
+    spread_of = 10 ** np.random.default_rng(9).uniform(-0.1, 0.1, len(wells))
+    wells["library"] = 5e6 * spread_of * np.where(wells["kind"] == "counts", 0.1, 1.0)
+    wells["place"] = wells.groupby("plate").cumcount()
+    return wells.assign(compound=wells["compound"] + (1000 if split == "val" else 0) * (wells["compound"] >= 0))
+
+
+def dilimap_obs(wells: pd.DataFrame, split: str) -> pd.DataFrame:
+    """The published columns; 10 uM is written as 10.003 on every third plate."""
+    written = wells["dose"].mask((wells["dose"] == 10) & (wells["plate"] % 3 == 0), 10.003)
+    compound = np.select([wells["compound"] == -1, wells["compound"] == -2], ["DMSO", "DMSO_replaced"],
+                         "C" + wells["compound"].astype(str))  # fmt: skip
+    columns = {
+        "COMPOUND": compound, "CONCENTRATION_UM": written, "TIMEPOINT_HOURS": 24,
+        "PLATE_NAME": split + wells["plate"].astype(str), "WELL_ID": "W" + wells["place"].astype(str),
+        "LIBRARY_ID": "L", "SPECIES": "human", "BATCH_ID": "1", "SPLIT": split,
+        "LDH_QC": np.where(wells["kind"] == "ldh", "high", ""),
+        "CMPD_DOSE": pd.Series(compound) + "_" + written.astype(str),
+    }  # fmt: skip
+    return pd.DataFrame(columns).set_index("W" + wells.index.astype(str))
+
+
+def garble(path: Path, rows: np.ndarray[Any, Any]) -> None:
+    """Put the counts of these wells onto other genes."""
+    rng = np.random.default_rng(1)
+    with h5py.File(path, "a") as file:
+        ends = file["X/indptr"][:]
+        for row in rows:
+            file["X/data"][ends[row] : ends[row + 1]] = rng.permutation(file["X/data"][ends[row] : ends[row + 1]])
+
+
+# --- CIGS ----------------------------------------------------------------------------------------------------
+
+CIGS = {  # dataset; compounds, treated, vehicle, blank, excluded (blank among them), low depth, JQ1; plates
+    "mce_hek293t_10uM": ("cigs_mce", 10_877, 30_527, 798, 4860, (1130, 122), 2660, 803, 105),
+    "mce_mda_mb_231_10uM": ("cigs_mce", 11_136, 31_564, 833, 5075, (0, 0), 2701, 698, 108),
+    "tcm_hek293t_10": ("cigs_tcm", 1846, 5335, 357, 0, (0, 0), 278, 345, 20),
+    "tcm_hek293t_20": ("cigs_tcm", 1801, 5229, 356, 0, (0, 0), 385, 345, 20),
+    "tcm_mda_mb_231_10": ("cigs_tcm", 1836, 5357, 360, 0, (0, 0), 220, 320, 20),
+    "tcm_mda_mb_231_20": ("cigs_tcm", 1778, 5191, 360, 0, (0, 0), 445, 319, 20),
+}
+N_CIGS_GENES, N_CIGS_UNKNOWN = 3300, 107
+
+
+def cigs(dataset: str, folder: Path, scale: float) -> dict[str, int]:
+    """Spreadsheets of every file of a collection, the supplement, and the gene vocabulary."""
+    from pbdb.etl.cigs import SUBSETS
+
+    from pbdb.simulate import cigs as layout
+    from pbdb.simulate import xlsxwrite
+
+    n_genes, n_wells, n_conditions = scaled(N_CIGS_GENES, scale, 800), 0, 0
+    symbols = [f"GENE{at}" for at in range(n_genes)]
+    table = {"Gene stable ID": gene_ids(n_genes), "Gene name": symbols, "Gene type": "protein_coding"}
+    pd.DataFrame(table).to_csv(folder / "genes.tsv", sep="\t", index=False)
+    counts = Counts(n_genes + N_CIGS_UNKNOWN, n_genes, 11)
+    for key in [one for one, facts in CIGS.items() if facts[0] == dataset]:
+        wells = cigs_wells(key, scale)
+        n_wells, n_conditions = n_wells + len(wells), n_conditions + scaled(CIGS[key][1], scale, 10)
+        name = SUBSETS[key].name
+        rows = cigs_rows(dataset, wells, symbols, counts)
+        xlsxwrite.save(folder / f"{name}_Counts.xlsx", {"Sheet1": rows}, level=1)
+        xlsxwrite.save(folder / f"{name}_MetaData.xlsx", {"Sheet1": cigs_metadata(key, wells)}, level=1)
+    titles = [["Title"], ["Name", "Catalog Number", "CAS"]]
+    sheets = {
+        "Supplementary Table 3": [["Title"], ["Name", "Number", "CAS", "Mechanism", "Clinical", "Approval"]],
+        "Supplementary Table 4": titles,
+    }
+    xlsxwrite.save(folder / layout.SUPPLEMENT, sheets)
+    return {"samples": n_wells, "genes": n_genes + N_CIGS_UNKNOWN, "conditions": n_conditions}
+
+
+def cigs_wells(key: str, scale: float) -> pd.DataFrame:
+    """Wells of a file; depth is even over one power of two, so that those planted low are low and no others."""
+    _, compounds, n_treated, n_vehicles, n_blank, (n_excluded, n_lost), n_low, n_reference, plates = CIGS[key]
+    n_compounds = scaled(compounds, scale, 10)
+    good = treated(n_compounds, [10.0], n_compounds, scaled(n_treated, scale, 3 * n_compounds))
+    low = good.head(scaled(n_low, scale)).assign(kind="low")
+    kinds = [good, low, others("vehicle", scaled(n_vehicles, scale, 16)), others("JQ1", scaled(n_reference, scale), -2)]
+    kinds += [others("blank", scaled(n_blank, scale), -3)] if n_blank else []
+    wells = spread(kinds, scaled(plates, scale, 2)).assign(excluded=False)
+    if n_excluded:
+        lost = [good.head(scaled(n_excluded - n_lost, scale)), others("blank", scaled(n_lost, scale), -3)]
+        wells = pd.concat([wells, spread(lost, 3).assign(excluded=True)], ignore_index=True)
+    depth = 2 ** np.random.default_rng(13).uniform(16, 17, len(wells))
+    wells["library"] = depth * wells["kind"].map({"low": 0.05, "blank": 0.01}).fillna(1.0)
+    return wells
+
+
+def cigs_rows(dataset: str, wells: pd.DataFrame, symbols: list[str], counts: Counts) -> Iterator[list[Any]]:
+    """Note, heading with a date, samples."""
+    unknown = [f"UNKNOWN{at}" for at in range(N_CIGS_UNKNOWN - 1)]
+    names = [*symbols, *unknown, datetime(2024, 9, 7)]
+    yield ["Note: non-commercial research use only"]
+    yield ["Sample_id" if dataset == "cigs_mce" else "Sample_unique_id", *names]
+    for start in range(0, len(wells), ROWS):
+        some = wells.iloc[start : start + ROWS]
+        values = np.ones((len(some), len(names)), dtype=np.int64)
+        values[:, : len(symbols)] = counts.of(some)
+        for at, row in zip(some.index, values.tolist(), strict=True):
+            yield [f"S{at}", *row]
+
+
+def cigs_metadata(key: str, wells: pd.DataFrame) -> list[list[Any]]:
+    """The sample table of a file."""
+    named = {-1: "DMSO", -2: "JQ1", -3: "Blank"}
+    treatment = [named.get(one, f"Cpd{one:05d}") for one in wells["compound"]]
+    cells = "293T" if "hek" in key else "231"
+    if key.startswith("tcm"):
+        dose = key.rpartition("_")[2]
+        rows = zip(wells.index, treatment, wells["plate"], strict=True)
+        return [["Sample_unique_id", "Treat", "Plate", "Library", "Cell", "Dose", "Time"],
+                *([f"S{at}", one, int(plate), "L", cells, dose, 24] for at, one, plate in rows)]  # fmt: skip
+    plates = np.where(wells["excluded"], "MCE4_293T_24H_X", "P") + (wells["plate"] + wells["excluded"]).astype(str)
+    rows = zip(wells.index, plates, wells["place"], treatment, strict=True)
+    heading = [
+        "unique_ID",
+        "sample_plate",
+        "sample_row",
+        "sample_column",
+        "cell_id",
+        "pert_itime",
+        "pert_idose",
+        "treatment",
+    ]
+    return [heading, *([f"S{at}", plate, int(place) // 40 + 1, int(place) % 40 + 1, cells, "24", "10", one]
+                       for at, plate, place, one in rows)]  # fmt: skip
+
+
+GENERATORS = {"vcpi": vcpi, "gdpx2": gdpx2, "dilimap": dilimap, "cigs": cigs}
+
+if __name__ == "__main__":
+    main()
