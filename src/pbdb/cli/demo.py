@@ -18,15 +18,28 @@ SHOWN_COMPOUND, SHOWN_DOSE_UM = "bortezomib", 1.0
 SHOWN_GENES = 12
 
 
-@examples("pbdb demo")
+@examples("pbdb demo", "pbdb demo --matched")
 @click.command()
-def demo() -> None:
+@click.option("--matched", is_flag=True, help="Four screens that share compounds: matches, agreement, search (1 min).")
+@click.option(
+    "--compounds",
+    type=click.IntRange(10, 40),
+    default=24,
+    show_default=True,
+    help="With --matched: compounds to simulate.",
+)
+def demo(matched: bool, compounds: int) -> None:
     """Simulate a small DRUG-seq release with planted effects, load it, and show what is in the database.
 
-    The demo has a home and a server of its own, in the folder `demo` of PBDB_HOME, and touches nothing else. A
-    second run finds everything done.
+    The demo has a home and a server of its own, in the folder `demo` of PBDB_HOME (`demo-matched` for the second
+    one), and touches nothing else. A second run finds everything loaded.
     """
     found = settings()
+    if matched:
+        from pbdb.cli import matched_demo
+
+        matched_demo.run(replace(found, home=found.home / "demo-matched", database_url=None), compounds)
+        return
     own = replace(found, home=found.home / "demo", database_url=None)
     release = own.home / "release"
     _simulate(release)

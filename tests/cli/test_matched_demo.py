@@ -1,0 +1,54 @@
+"""The second demo, small, and the lines the README shows after it."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from commands import call
+from support import running_server, throwaway_home
+
+pytestmark = pytest.mark.xdist_group("matched demo")
+README = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
+LINES = [line for block in re.findall(r"```bash\n(.*?)```", README, flags=re.S) for line in block.splitlines()]
+
+
+@pytest.fixture(scope="module")
+def demo() -> Iterator[tuple[Path, str]]:
+    """The home of a demo that ran as `pbdb demo --matched` with few compounds, and what it printed."""
+    with throwaway_home("demo-matched") as home, running_server(home):
+        done = call(home.parent, "demo", "--matched", "--compounds", "10", check=True)
+        yield home, done.stdout + done.stderr
+
+
+def test_what_was_planted_is_what_is_shown(demo: tuple[Path, str]) -> None:
+    home, said = demo
+    rows = re.findall(r"^(screen_\w+)\s+(screen_\w+)\s+parent_inchikey\s+score\s+([\d.-]+)", said, flags=re.M)
+    direction = {(a, b): float(value) for a, b, value in rows}
+    assert direction["screen_one", "screen_two"] > 0.9 > direction["screen_one", "screen_signs"] > 0.75
+    assert all(abs(value - 0.5) < 0.1 for (a, b), value in direction.items() if a == "screen_apart" != b)
+    assert (home / "report.html").stat().st_size > 100_000
+
+
+def test_a_compound_finds_its_other_doses_cells_and_screens(demo: tuple[Path, str]) -> None:
+    _, said = demo
+    rows = re.findall(r"^\d+\s+(screen_\w+)\s+(\w+)\s+CVCL", said, flags=re.M)
+    assert len(rows) == 8 and [compound for _, compound in rows].count("vorinostat") >= 5
+    assert {"screen_one", "screen_two"} <= {dataset for dataset, _ in rows}
+
+
+@pytest.mark.parametrize("line", LINES, ids=range(len(LINES)))
+def test_each_line_of_the_readme_runs(demo: tuple[Path, str], line: str, tmp_path: Path) -> None:
+    command, *arguments = shlex.split(line)
+    assert command == "pbdb"
+    done = call(demo[0], *arguments, check=True, cwd=tmp_path)
+    assert len((done.stdout or done.stderr).strip().splitlines()) >= 1
+    if "--out" in arguments:
+        assert {path.name for path in tmp_path.iterdir()} == {"report.html", "figures"}
+
+
+def test_the_readme_shows_six_lines() -> None:
+    assert len(LINES) == 6
