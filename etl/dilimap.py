@@ -143,7 +143,11 @@ def quality(together: Together) -> pd.DataFrame:
 
 
 def _plate(together: Together, plate: pd.DataFrame) -> pd.DataFrame:
-    """Counts of the wells of a plate, how well each agrees with its replicates, and how well it has to."""
+    """Counts of the wells of a plate, how well each agrees with its replicates, and how well it has to.
+
+    The limit is the median of a group less 3 standard deviations, taken over as many wells of each group of the plate
+    as its smallest group has, as the authors' package (dilimap 1.0.5) takes them; at least 0.99.
+    """
     counts = together.rows(plate.index.to_numpy())
     with np.errstate(divide="ignore", invalid="ignore"):  # a well of zeros agrees with nothing
         alike = np.corrcoef(counts.toarray().astype(np.float64))
