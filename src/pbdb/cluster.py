@@ -82,7 +82,7 @@ def _in_processes(work: Work, tasks: Tasks, n: int) -> Iterator[Path]:
 
 
 def _in_pool(work: Work, waiting: dict[Path, Any], n: int) -> Iterator[Path]:
-    import cloudpickle  # type: ignore[import-untyped]
+    import cloudpickle
 
     with ProcessPoolExecutor(min(n, len(waiting)), mp_context=get_context("spawn")) as pool:
         futures = {
@@ -110,7 +110,9 @@ def _on_cluster(work: Work, tasks: Tasks, address: str) -> Iterator[Path]:
     client = _client(address)
     try:
         futures = {client.submit(_content, work, task, pure=False): path for task, path in tasks}
-        for future in distributed.as_completed(list(futures)):  # type: ignore[no-untyped-call]
+        with client.as_current():
+            done = distributed.as_completed(list(futures))  # type: ignore[no-untyped-call]
+        for future in done:
             path = futures.pop(future)
             _write(path, _result(future, address))
             future.release()

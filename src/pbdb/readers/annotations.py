@@ -33,7 +33,7 @@ class Annotations:
         fields = list(self._node.dtype.names) if self._is_records else list(self._node)
         self._index = self._index_of(fields)
         self.columns = tuple(name for name in fields if name not in (self._index, "__categories"))
-        self.n_rows = len(self._node) if self._is_records else len(self._node[self._index])
+        self.n_rows = len(self._node) if self._is_records else int(self._node[self._index].shape[0])
 
     def _index_of(self, fields: list[str]) -> str:
         named = None if self._is_records else self._node.attrs.get("_index")

@@ -16,8 +16,8 @@ import numpy.typing as npt
 from isal import isal_zlib
 
 from pbdb.errors import DataError, SourceError
-from pbdb.readers.blocks import Stretches
 from pbdb.readers.annotations import Annotations
+from pbdb.readers.blocks import Stretches
 
 VALUES_PER_BLOCK = 1 << 25
 DAMAGED: tuple[Any, ...] = (
@@ -26,7 +26,6 @@ DAMAGED: tuple[Any, ...] = (
     KeyError,
     RuntimeError,
     ValueError,
-    TypeError,
     zlib.error,
     isal_zlib.error,
 )
@@ -52,11 +51,12 @@ class CellMatrix:
     def __init__(self, store: Any, name: str, place: str):
         self.name = name
         self.obs, self.var = Annotations(store, "obs"), Annotations(store, "var")
-        if place not in store or any(part not in store[place] for part in ("data", "indices", "indptr")):
+        found = store.get(place)
+        if found is None or hasattr(found, "dtype") or any(part not in found for part in ("data", "indices", "indptr")):
             raise DataError(
                 f"its matrix '{place}' is not there or not sparse; store counts in compressed sparse rows (CSR)"
             )
-        self._matrix = store[place]
+        self._matrix = found
         self._refuse_columns()
         self.shape = self._shape()
         self._refuse_strangers(place)
@@ -75,15 +75,15 @@ class CellMatrix:
         if "shape" in self._matrix:
             n_cells, n_genes = self._matrix["shape"][:]
             return int(n_cells), int(n_genes)
-        return len(self._matrix["indptr"]) - 1, self.var.n_rows
+        return self._matrix["indptr"].shape[0] - 1, self.var.n_rows
 
     def _refuse_strangers(self, place: str) -> None:
         """The matrix and its tables must speak of the same cells and genes."""
         tables = (self.obs.n_rows, self.var.n_rows)
-        if self.shape != tables or len(self._matrix["indptr"]) != tables[0] + 1:
+        if self.shape != tables or self._matrix["indptr"].shape[0] != tables[0] + 1:
             raise DataError(
                 f"its matrix '{place}' has {self.shape[0]:,} cells and {self.shape[1]:,} genes "
-                f"({len(self._matrix['indptr']) - 1:,} rows are there), its tables obs and var {tables[0]:,} and "
+                f"({self._matrix['indptr'].shape[0] - 1:,} rows are there), its tables obs and var {tables[0]:,} and "
                 f"{tables[1]:,}"
             )
 
@@ -95,7 +95,7 @@ class CellMatrix:
         """
         with told(self.name):
             indptr = np.asarray(self._matrix["indptr"][start : stop + 1]).astype(np.int64)
-            if len(indptr) and ((np.diff(indptr) < 0).any() or indptr[-1] > len(self._matrix["data"])):
+            if len(indptr) and ((np.diff(indptr) < 0).any() or indptr[-1] > self._matrix["data"].shape[0]):
                 raise DataError("the starts of its rows do not ascend within the values there are")
         with ThreadPoolExecutor(threads) as pool:
             arrays = [Stretches(self._matrix[name], pool) for name in ("indices", "data")]

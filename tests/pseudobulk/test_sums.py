@@ -1,0 +1,219 @@
+"""Cells are added up exactly, whatever their order, division, encoding and place; peers give the same sums."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import anndata as ad
+import fsspec
+import numpy as np
+import pandas as pd
+import pytest
+import single_cells
+import web
+import zarr
+from single_cells import DECLARED, bits, cells, expected, frame, pooled, write
+
+from pbdb import pooling
+from pbdb.cluster import Workers
+from pbdb.pseudobulk import SUM_BITS, Totals
+from pbdb.source import EVERY_CELL, Pseudobulk
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write(tmp_path_factory.mktemp("cells") / "cells.h5ad", compression="gzip")
+
+
+@pytest.fixture(scope="module")
+def named(source: Path) -> ad.AnnData:
+    """The cells that have all keys, with the name of their sample."""
+    table = ad.read_h5ad(source)
+    table = table[table.obs["line"].notna()].copy()
+    table.obs["sample"] = table.obs[list(single_cells.KEYS)].astype(str).agg("_".join, axis=1).astype("category")
+    return table
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_sums_cells_and_fractions_equal_those_of_decoupler(source: Path, named: ad.AnnData, tmp_path: Path) -> None:
+    import decoupler
+
+    ours, _ = pooled(source, folder=tmp_path)
+    theirs = decoupler.pp.pseudobulk(named, sample_col="sample", groups_col=None, empty=False)[ours.obs_names]
+    assert np.array_equal(ours.X.toarray(), theirs.X)
+    assert ours.obs["psbulk_cells"].tolist() == theirs.obs["psbulk_cells"].tolist()
+    assert ours.obs["psbulk_counts"].tolist() == theirs.obs["psbulk_counts"].tolist()
+    np.testing.assert_allclose(ours.layers["psbulk_props"].toarray(), theirs.layers["psbulk_props"], atol=1e-7)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_sums_and_expressing_cells_equal_those_of_scanpy(source: Path, named: ad.AnnData, tmp_path: Path) -> None:
+    import scanpy
+
+    ours, _ = pooled(source, folder=tmp_path)
+    theirs = scanpy.get.aggregate(named, "sample", ["sum", "count_nonzero"])[ours.obs_names]
+    assert np.array_equal(ours.X.toarray(), theirs.layers["sum"])
+    cells_of = ours.layers["psbulk_props"].toarray() * ours.obs["psbulk_cells"].to_numpy()[:, None]
+    np.testing.assert_allclose(cells_of, theirs.layers["count_nonzero"], atol=1e-4)
+
+
+def test_keys_are_text_constants_stay_what_they_are_and_nulls_are_counted(source: Path, tmp_path: Path) -> None:
+    ours, facts = pooled(source, folder=tmp_path)
+    assert frame(ours).equals(expected(cells()))
+    assert facts["left_out"] == {"null line": int(cells().obs["line"].isna().sum())}
+    assert ours.obs.loc["p1_A2_K562", ["plate", "well", "line", "drug", "dose"]].tolist() == [
+        "p1",
+        "A2",
+        "K562",
+        "x",
+        0.5,
+    ]
+
+
+@pytest.mark.parametrize("n_cells", [37, 128])
+def test_ranges_threads_and_little_room_change_no_bit(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n_cells: int
+) -> None:
+    whole, facts = pooled(source, folder=tmp_path)
+    monkeypatch.setattr(pooling, "CELLS_PER_TASK", n_cells)
+    monkeypatch.setattr("pbdb.cell_parts.BATCH_BYTES", 8 * single_cells.N_GENES * 5)
+    in_ranges = pooled(source, folder=tmp_path, workers=Workers(threads=3))
+    assert (bits(in_ranges[0]), in_ranges[1]) == (bits(whole), facts)
+
+
+def test_totals_without_room_for_all_samples_are_put_aside(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, facts = pooled(source, folder=tmp_path)
+    made: list[int] = []
+    monkeypatch.setattr("pbdb.cell_pool.Totals", lambda *sizes: made.append(1) or Totals(*sizes[:2], 5))
+    monkeypatch.setattr("pbdb.readers.csr.VALUES_PER_BLOCK", 100)
+    found = pooled(source, folder=tmp_path)
+    assert made
+    assert (bits(found[0]), found[1]) == (bits(whole), facts)
+    assert [path.name for path in tmp_path.iterdir()] == ["samples.h5ad"]
+
+
+def test_the_order_of_cells_does_not_matter(tmp_path: Path) -> None:
+    table = cells()
+    turned = table[np.random.default_rng(3).permutation(len(table))].copy()
+    first, _ = pooled(write(tmp_path / "a.h5ad", table), folder=tmp_path)
+    second, _ = pooled(write(tmp_path / "b.h5ad", turned), folder=tmp_path)
+    assert bits(first) == bits(second)
+
+
+@pytest.mark.parametrize(
+    ("kind", "how"),
+    [
+        ("int64", {}),
+        ("uint16", {"compression": "gzip"}),
+        ("float64", {"compression": "lzf"}),
+        ("int32", {"compression": "gzip", "compression_opts": 9}),
+    ],
+)
+def test_counts_of_any_type_and_compression_are_read(kind: str, how: dict[str, Any], tmp_path: Path) -> None:
+    found, _ = pooled(write(tmp_path / "cells.h5ad", cells(kind=kind), **how), folder=tmp_path)
+    assert frame(found).equals(expected(cells()))
+
+
+@pytest.mark.parametrize("style", ["records", "categories"])
+def test_files_of_old_versions_are_read(source: Path, tmp_path: Path, style: str) -> None:
+    whole, _ = pooled(source, folder=tmp_path)
+    found, _ = pooled(single_cells.as_old(source, tmp_path / "old.h5ad", style), folder=tmp_path)
+    assert bits(found) == bits(whole)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("version", [2, 3])
+def test_zarr_of_both_versions_is_read(source: Path, tmp_path: Path, version: int) -> None:
+    whole, _ = pooled(source, folder=tmp_path)
+    with ad.settings.override(zarr_write_format=version):
+        ad.read_h5ad(source).write_zarr(tmp_path / "cells.zarr")
+    assert zarr.open_group(tmp_path / "cells.zarr", mode="r").metadata.zarr_format == version
+    found, _ = pooled(tmp_path / "cells.zarr", folder=tmp_path)
+    assert bits(found) == bits(whole)
+
+
+def test_shuffled_chunks_and_chunks_never_written_are_read(tmp_path: Path) -> None:
+    import h5py
+
+    table = cells()
+    path = write(tmp_path / "cells.h5ad", table)
+    with h5py.File(path, "a") as file:
+        for name in ("data", "indices"):
+            values = file["X"].pop(name)[:]
+            file["X"].create_dataset(name, data=values, chunks=(64,), compression="gzip", shuffle=True)
+    assert frame(pooled(path, folder=tmp_path)[0]).equals(expected(table))
+
+
+def test_columns_that_are_unsorted_in_their_rows_are_fine(tmp_path: Path) -> None:
+    table = cells()
+    for cell in range(table.n_obs):
+        low, high = table.X.indptr[cell : cell + 2]
+        turned = np.random.default_rng(cell).permutation(high - low)
+        table.X.indices[low:high] = table.X.indices[low:high][turned]
+        table.X.data[low:high] = table.X.data[low:high][turned]
+    assert frame(pooled(write(tmp_path / "cells.h5ad", table), folder=tmp_path)[0]).equals(expected(cells()))
+
+
+def test_a_zero_that_is_stored_is_no_expression(tmp_path: Path) -> None:
+    table = cells()
+    table.X.data[::3] = 0
+    found, _ = pooled(write(tmp_path / "cells.h5ad", table), folder=tmp_path)
+    shown = table[table.obs["line"].notna()].to_df().gt(0)
+    shown = shown.groupby(table.obs.dropna()[list(single_cells.KEYS)].astype(str).agg("_".join, axis=1)).mean()
+    np.testing.assert_allclose(found.layers["psbulk_props"].toarray(), shown.loc[found.obs_names], atol=1e-6)
+
+
+def test_a_sample_in_two_files_is_one(source: Path, tmp_path: Path) -> None:
+    other = write(tmp_path / "other.h5ad", cells(seed=2))
+    found, facts = pooled(source, other, folder=tmp_path)
+    assert frame(found).equals(expected(cells()) + expected(cells(seed=2)))
+    assert facts["cells"] == 2 * single_cells.N_CELLS
+
+
+def test_files_are_read_where_they_are(source: Path, tmp_path: Path) -> None:
+    whole, _ = pooled(source, folder=tmp_path)
+    fsspec.filesystem("memory").pipe("/pool/cells.h5ad", source.read_bytes())
+    in_memory, _ = pooled("memory://pool/cells.h5ad", folder=tmp_path)
+    with web.provider() as provider:
+        provider.contents["cells.h5ad"] = source.read_bytes()
+        over_http, _ = pooled(f"{provider.url}cells.h5ad", folder=tmp_path)
+    assert bits(in_memory) == bits(whole) == bits(over_http)
+
+
+def test_a_key_of_whole_numbers_is_written_without_a_point(tmp_path: Path) -> None:
+    table = cells()
+    table.obs["plate"] = table.obs["plate"].map({"p1": 1.0, "p2": np.nan}).astype(float)
+    found, facts = pooled(write(tmp_path / "cells.h5ad", table), folder=tmp_path)
+    assert set(found.obs["plate"]) == {"1"}
+    assert facts["left_out"]["null plate"] == int(table.obs["plate"].isna().sum())
+
+
+def test_a_file_without_any_cell_gives_no_sample(tmp_path: Path) -> None:
+    found, facts = pooled(write(tmp_path / "cells.h5ad", cells()[:0].copy()), folder=tmp_path)
+    assert (found.shape, facts["cells"]) == ((0, single_cells.N_GENES), 0)
+
+
+def test_sums_that_fill_their_bits_stay_whole() -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    totals = Totals(1, 2, 1)
+    large = (1 << SUM_BITS) - 3
+    block = (np.array([0, 2, 3]), np.array([0, 1, 0], dtype=np.int32), np.array([large, 1, 1]))
+    with ThreadPoolExecutor(1) as pool:
+        totals.add(np.arange(2), np.zeros(2, dtype=np.int32), block, np.arange(2, dtype=np.int32), pool, 1)
+    _, _, values = next(totals.rows(1))
+    assert [(int(one) & ((1 << SUM_BITS) - 1), int(one) >> SUM_BITS) for one in values] == [(large + 1, 2), (1, 1)]
+
+
+def test_a_declaration_may_derive_keys_from_names(source: Path, tmp_path: Path) -> None:
+    declared = Pseudobulk(("half",), filter=EVERY_CELL, derive=_halves)
+    found, _ = pooled(source, folder=tmp_path, declared=declared)
+    assert found.obs["psbulk_cells"].to_dict() == {"even": 200, "odd": 200}
+    assert isinstance(DECLARED.filter.columns, tuple)
+
+
+def _halves(table: pd.DataFrame) -> pd.DataFrame:
+    return table.assign(half=np.where(table.index.str[4:].astype(int) % 2, "odd", "even"))
