@@ -101,13 +101,13 @@ def in_postgres(settings: Settings, query: str, role: str = "pbdb_public") -> li
 
 
 def plain(value: Any) -> Any:
-    """A value as both say it: JSON as objects, times in UTC, numbers to 12 digits."""
+    """A value as both say it: JSON as objects, times in UTC, numbers to six digits, which is what float32 holds."""
     if isinstance(value, str) and value[:1] in ("{", "["):
         return json.loads(value)
     if isinstance(value, datetime):
         return value.astimezone(UTC)
     if isinstance(value, float):
-        return float(f"{value:.7g}") if math.isfinite(value) else str(value)
+        return float(f"{value:.6g}") if math.isfinite(value) else str(value)
     return [plain(item) for item in value] if isinstance(value, list) else value
 
 

@@ -1,23 +1,34 @@
 """pbdb: the harmonised relational database of small-molecule perturbation transcriptomics.
 
 import pbdb; db = pbdb.connect(); db.sql("SELECT * FROM coverage"); db.signatures(dataset="driad")
+The same with a snapshot: db = pbdb.connect("path/to/snapshot").
 """
 
 from __future__ import annotations
 
 from importlib.metadata import version
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, overload
 
 if TYPE_CHECKING:
     from pbdb.config import Settings
     from pbdb.database import Database
+    from pbdb.export.opened import Snapshot
 
 __version__ = version("pbdb")
 __all__ = ["__version__", "connect"]
 
 
-def connect(settings: Settings | None = None) -> Database:
-    """Open the database that PBDB_DATABASE_URL names, or the embedded one, for reading."""
+@overload
+def connect(place: Settings | None = None) -> Database: ...
+@overload
+def connect(place: str | Path) -> Snapshot: ...
+def connect(place: Settings | str | Path | None = None) -> Database | Snapshot:
+    """Open for reading: the database of the settings (by default that of PBDB_*), or the snapshot in a folder."""
+    if isinstance(place, (str, Path)):
+        from pbdb.export.opened import Snapshot
+
+        return Snapshot(Path(place))
     from pbdb import database
 
-    return database.connect(settings)
+    return database.connect(place)

@@ -5,12 +5,16 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from snapshots import FINGERPRINT, in_duckdb, in_postgres, ordered
 
+import pbdb
 from pbdb import views
 from pbdb.config import Settings
+from pbdb.errors import QueryError
 from pbdb.export import columns
 
 Shared = tuple[Settings, Path]
@@ -127,3 +131,28 @@ def test_views_stand_as_files_too(shared_release: Shared) -> None:
     settings, folder = shared_release
     found = pq.ParquetFile(folder / "view/matched_condition.parquet").read().to_pylist()
     assert ordered(found) == ordered(in_postgres(settings, "SELECT * FROM pbdb.matched_condition"))
+
+
+def test_python_reads_a_snapshot_as_it_reads_the_database(shared_release: Shared) -> None:
+    settings, folder = shared_release
+    query = "SELECT * FROM pbdb.condition WHERE dataset = %(name)s ORDER BY condition_id"
+    with pbdb.connect(folder) as found:
+        pd.testing.assert_frame_equal(
+            found.sql(query, {"name": "open_a"}), pbdb.connect(settings).sql(query, {"name": "open_a"})
+        )
+        with pytest.raises(QueryError, match=r"^DuckDB refused the query: .*nothing"):
+            found.sql("SELECT * FROM nothing")
+        with pytest.raises(QueryError, match=r"^No estimated effect fits"):
+            found.signatures(dataset="closed")
+
+
+@pytest.mark.parametrize("chosen", [{"dataset": "open_b"}, {"compound": "vorinostat", "context": "CVCL:0001"}])
+def test_signatures_of_a_snapshot_are_those_of_the_database(shared_release: Shared, chosen: dict[str, str]) -> None:
+    settings, folder = shared_release
+    chosen = {"dataset": "open_a"} | chosen
+    with pbdb.connect(folder) as opened:
+        found, expected = opened.signatures(**chosen), pbdb.connect(settings).signatures(**chosen)
+    pd.testing.assert_frame_equal(found.obs, expected.obs)
+    pd.testing.assert_frame_equal(found.var, expected.var)
+    for name in expected.layers:
+        np.testing.assert_array_equal(found.layers[name], expected.layers[name])

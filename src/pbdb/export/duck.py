@@ -30,29 +30,43 @@ MANIFEST_TABLE = "snapshot_file"
 OF_VIEWS = re.compile(r"^CREATE VIEW .*?;$", re.M | re.S)
 
 
-@contextmanager
-def opened(path: Path, *, read_only: bool = True) -> Iterator[duckdb.DuckDBPyConnection]:
+def connect(path: Path, *, read_only: bool = True) -> duckdb.DuckDBPyConnection:
     """Open a DuckDB file so that relative paths are those of its folder.
 
     Raises:
-        SnapshotError: it is no DuckDB file, or damaged.
+        SnapshotError: it is not there, no DuckDB file, or damaged.
     """
     import duckdb
 
     try:
-        with duckdb.connect(path, read_only=read_only) as connection:
-            connection.execute(f"SET file_search_path = {literal(str(path.parent.absolute()))}")
-            connection.execute("SET TimeZone = 'UTC'")
+        connection = duckdb.connect(path, read_only=read_only)
+    except duckdb.Error as problem:
+        raise _unreadable(path, problem) from None
+    connection.execute(f"SET file_search_path = {literal(str(path.parent.absolute()))}")
+    connection.execute("SET TimeZone = 'UTC'")
+    return connection
+
+
+@contextmanager
+def opened(path: Path, *, read_only: bool = True) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open a DuckDB file as `connect` does, for as long as the block runs.
+
+    Raises:
+        SnapshotError: also where damage shows only while the file is read.
+    """
+    import duckdb
+
+    with connect(path, read_only=read_only) as connection:
+        try:
             yield connection
-    except (
-        duckdb.IOException,
-        duckdb.SerializationException,
-        duckdb.InternalException,
-        duckdb.FatalException,
-    ) as problem:
-        raise SnapshotError(
-            f"'{path}' cannot be read ({str(problem).splitlines()[0]}): make it anew with `pbdb snapshot reindex`."
-        ) from None
+        except (duckdb.IOException, duckdb.SerializationException, duckdb.FatalException) as problem:
+            raise _unreadable(path, problem) from None
+
+
+def _unreadable(path: Path, problem: Exception) -> SnapshotError:
+    return SnapshotError(
+        f"'{path}' cannot be read ({str(problem).splitlines()[0]}): make it anew with `pbdb snapshot reindex`."
+    )
 
 
 def build(root: Path, files: Sequence[dict[str, Any]] = (), expected: str | None = None) -> None:
