@@ -14,6 +14,7 @@ import h5py
 import made
 import numpy as np
 import pandas as pd
+import psycopg
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
@@ -21,11 +22,11 @@ from databases import new_database
 from export_worlds import DRUGS, N_GENES, exported, exports, rows, two_datasets  # noqa: F401
 from loads import environment
 
-from pbdb import run
+from pbdb import run, server
 from pbdb.cli import pbdb
 from pbdb.config import Settings
 from pbdb.effects import Options
-from pbdb.errors import ConfigError, PbdbError, QueryError
+from pbdb.errors import ConfigError, PbdbError, QueryError, SchemaError
 from pbdb.export import anndata_export, fingerprints, gctx_export, labels, selection, shards
 from pbdb.export.selection import Choice
 from pbdb.export.statistics import LAYERS
@@ -205,6 +206,31 @@ def test_a_broken_export_leaves_nothing(exports: Settings, tmp_path: Path, monke
     with pytest.raises(ConfigError, match="No space left on device"):
         shards.write(exports, Choice(), tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_export_reads_one_moment_and_keeps_loads_from_swapping(exported: Settings) -> None:  # noqa: F811
+    n_datasets = "SELECT count(*) FROM core.dataset WHERE title LIKE 'changed%%'"
+    with selection.snapshot(exported) as reading, server.connect(exported) as other:
+        assert selection.frame(reading, n_datasets, {}).iloc[0, 0] == 0
+        other.execute("UPDATE core.dataset SET title = 'changed'")
+        other.commit()
+        assert selection.frame(reading, n_datasets, {}).iloc[0, 0] == 0
+        other.execute("SET lock_timeout = '50ms'")
+        found = other.execute(
+            "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'core.effect'::regclass"
+        )
+        partitions = [name for (name,) in found]
+        other.commit()
+        for table in ("core.effect", *partitions):
+            with pytest.raises(psycopg.errors.LockNotAvailable):
+                other.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
+            other.rollback()
+    assert len(partitions) == 2
+
+
+def test_a_database_without_tables_is_told(empty_database: Settings, tmp_path: Path) -> None:
+    with pytest.raises(SchemaError):
+        gctx_export.write(empty_database, Choice(), tmp_path / "out.gctx")
 
 
 # --- GCTX -------------------------------------------------------------------------------------------------------

@@ -161,6 +161,17 @@ def test_published_on_the_conditions_of_the_compendium(shared: Path) -> None:
     assert (filled.loc["tahoe100"] > 0.14).all() and (filled.loc["LINCS_phase2_level3"] > 0.14).all()
 
 
+def test_the_published_list_of_the_compendium_is_drawn_by_another_rule(shared: Path) -> None:
+    table = pd.read_parquet(shared / "data" / "condition_manifest_12datasets" / "df_annot_split.parquet")
+    table = table.rename(columns={"split": "fold", "log_dose": "dose_fm", "time": "time_h"}).replace(
+        "val", "validation"
+    )
+    keys = {name: table["perturbation"] for name in ("inchikey", "parent_inchikey", "skeleton", "name")}
+    table = table.assign(owner=table["dataset"], pubchem_cid=None, **keys)
+    leaks = split_check.leaks(split_check.examine(table, "published", "parent_inchikey"))
+    assert {finding.what: finding.n_leaking for finding in leaks} == {"inchikey": 109, "parent_inchikey": 109}
+
+
 # --- leaks --------------------------------------------------------------------------------------------------------
 
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 import psycopg
 
-from pbdb import copybinary, server
+from pbdb import copybinary, database, server
 from pbdb.config import Settings
 from pbdb.errors import QueryError
 
@@ -55,11 +55,17 @@ class FitChoice:
 
 @contextmanager
 def snapshot(settings: Settings) -> Iterator[Connection]:
-    """Read as pbdb_reader, everything as it stood at one moment."""
+    """Read as pbdb_reader, everything as it stood at one moment; a load of a dataset waits, or says who is in its way.
+
+    Raises:
+        SchemaError: the schema is not that of this version.
+    """
+    database.ready(settings)
     with server.connect_as_reader(settings, "pbdb export") as connection:
-        connection.rollback()
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         connection.read_only = True
+        # What a snapshot of rows does not keep are the partitions themselves, which a load swaps.
+        connection.execute("LOCK TABLE core.effect, core.sample IN ACCESS SHARE MODE")
         yield connection
 
 
