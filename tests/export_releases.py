@@ -12,9 +12,11 @@ from databases import new_database
 from export_worlds import OPEN, counts, declared, sheet, two_datasets  # noqa: F401
 from sqlalchemy import text
 
-from pbdb import server
+from pbdb import server, splits
 from pbdb.config import Settings
 from pbdb.export import snapshot
+from pbdb.split_rules import Shares
+from pbdb.splits import Rule
 
 SECOND = ("aspirin sodium", "vorinostat", "sulforaphane")
 
@@ -37,6 +39,7 @@ def releases(
     """Snapshots of both datasets: 2026.1; then `second` loaded anew, `third` added, two compounds made one: 2026.2."""
     place = tmp_path_factory.mktemp("releases")
     with new_database(database_server, place / "home", two_datasets) as settings:
+        splits.make(settings, Rule("compound", seed=1, shares=Shares(0.25, 0.25)), "held")
         _export(settings, place / "first", "2026.1", ["second"])
         for seed, (dataset, drugs) in enumerate((("second", SECOND), ("third", OPEN)), start=5):
             table = sheet(drugs, "3.33333" if dataset == "second" else "10")

@@ -11,6 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 from export_releases import Releases, releases, two_datasets  # noqa: F401
+from loads import environment
+from pyiceberg.catalog.sql import SqlCatalog
 
 from pbdb.cli import pbdb
 from pbdb.errors import SnapshotError
@@ -20,8 +22,6 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:pyiceberg", 
 
 
 def catalog_of(place: Path) -> Any:
-    from pyiceberg.catalog.sql import SqlCatalog
-
     return SqlCatalog("pbdb", uri=f"sqlite:///{place}/catalog.db", warehouse=f"file://{place}/ware house")
 
 
@@ -73,6 +73,28 @@ def test_earlier_releases_stay_readable(place: Path) -> None:
     names = {release: sorted(rows(table, release)["dataset"].to_pylist()) for release in ("2026.1", "2026.2")}
     assert names == {"2026.1": ["first", "second"], "2026.2": ["first", "second", "third"]}
     assert [one.summary["pbdb.release"] for one in table.snapshots()] == ["2026.1", "2026.2"]
+
+
+def test_splits_go_with_the_release(place: Path, releases: Releases) -> None:  # noqa: F811
+    catalog = catalog_of(place)
+    assert rows(catalog.load_table("core.split"), "2026.1")["split"].to_pylist() == ["held"]
+    members = rows(catalog.load_table("pbdb.split_member"), "2026.1")
+    assert len(members) == 28 and set(members["fold"].to_pylist()) == {"train", "validation", "test"}
+
+
+def test_an_export_may_register_what_it_wrote(releases: Releases, tmp_path: Path) -> None:  # noqa: F811
+    call = ["export", "snapshot", "--release", "2026.3", "--out", str(tmp_path / "out")]
+    call += ["--catalog", f"sqlite:///{tmp_path}/catalog.db", "--json"]
+    done = CliRunner().invoke(pbdb, call, env=environment(releases.settings), catch_exceptions=False)
+    assert done.exit_code == 0
+    table = SqlCatalog("pbdb", uri=f"sqlite:///{tmp_path}/catalog.db", warehouse="").load_table("core.effect")
+    assert table.snapshot_by_name("2026.3") is not None
+
+
+def test_an_export_to_a_url_is_not_registered(releases: Releases) -> None:  # noqa: F811
+    call = ["export", "snapshot", "--release", "x", "--out", "s3://bucket/x", "--catalog", "sqlite:///x.db"]
+    done = CliRunner().invoke(pbdb, call, env=environment(releases.settings))
+    assert done.exit_code == 2 and "give a folder" in done.stderr
 
 
 def test_nothing_is_copied(place: Path, releases: Releases) -> None:  # noqa: F811

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -25,21 +26,27 @@ from pbdb.cli.common import TerminalReporter, examples, json_option, say, settin
     help="Further layout of effects beside lists: long has one row per condition and gene.",
 )
 @click.option("--samples", is_flag=True, help="Add the counts or intensities of all samples, as AnnData.")
+@click.option("--catalog", help="Also register it as Iceberg tables in this SQL catalog (sqlite:///FILE).")
 @json_option
-def snapshot(out: str, layouts: tuple[str, ...], as_json: bool, **chosen: Any) -> None:
+def snapshot(out: str, layouts: tuple[str, ...], catalog: str | None, as_json: bool, **chosen: Any) -> None:
     """Write the database as Parquet with a DuckDB file that answers the same queries.
 
     The snapshot appears at --out whole or not at all. Stopped, the same command goes on where it was. Datasets whose
     terms do not allow passing them on are left out.
     """
     from pbdb import database
+    from pbdb.export import iceberg
     from pbdb.export import snapshot as snapshots
 
+    if catalog and "://" in out:
+        raise click.UsageError("--catalog registers files of a folder: give a folder as --out.")
     found = settings()
     database.ready(found)
     choices = snapshots.Choices(layouts=(snapshots.ARRAY, *layouts), **chosen)
     with TerminalReporter(quiet=as_json) as reporter:
         done = snapshots.export(found, out, choices, reporter)
+        if catalog:
+            iceberg.register(Path(out), catalog, progress=reporter.progress)
     if as_json:
         show_json({name: done[name] for name in ("release", "fingerprint", "left_out", "datasets")})
         return
