@@ -135,7 +135,7 @@ def wells(key: str, metadata: pd.DataFrame) -> pd.DataFrame:
         raise DataError(f"The sample '{twice.iloc[0]}' stands twice in the metadata of '{key}'.")
     _check(key, table, "dose", SUBSETS[key].dose)
     _check(key, table, "time", HOURS)
-    treat = table["treat"].astype(str).str.replace(r"^Compd", "Cpd", regex=True)
+    treat = table["treat"].astype(object).str.replace(r"^Compd", "Cpd", regex=True)
     kind = treat.str.upper()
     is_mce = SUBSETS[key].dataset == "cigs_mce"
     plate = table["plate"].astype(str)
@@ -160,9 +160,11 @@ def wells(key: str, metadata: pd.DataFrame) -> pd.DataFrame:
 
 
 def _well_names(table: pd.DataFrame) -> pd.Series[Any]:
-    """Letter of the row (1 is A) and column: 4 and 10 are D10."""
-    row = pd.to_numeric(table["sample_row"]).astype(int)
-    return row.map(lambda number: chr(64 + number)) + table["sample_column"].astype(str)
+    """Letter of the row (1 is A) and column: 4 and 10 are D10; none where either is missing."""
+    row = pd.to_numeric(table["sample_row"], errors="coerce")
+    known = row.between(1, 26) & ~table["sample_column"].isin([None, "-666"])
+    letter = row.where(known, 1).astype(int).map(lambda number: chr(64 + number))
+    return (letter + table["sample_column"].astype(str)).where(known, None)
 
 
 def _check(key: str, table: pd.DataFrame, name: str, expected: int) -> None:

@@ -114,7 +114,7 @@ def _wells(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
         )
     return wells.assign(
         sample=names.where(again == 0, names + "-" + again.astype(str)).to_numpy(),
-        CONCENTRATION_UM=pd.to_numeric(wells["CONCENTRATION_UM"]),
+        CONCENTRATION_UM=pd.to_numeric(wells["CONCENTRATION_UM"], errors="coerce"),
         is_training=wells["SPLIT"].astype(str).str.lower().str.startswith("train"),
     ).reset_index(drop=True)
 

@@ -66,10 +66,11 @@ def wells(metadata: pd.DataFrame) -> pd.DataFrame:
     twice = text.loc[text["sequenced_id"].duplicated(), "sequenced_id"]
     if len(twice):
         raise DataError(f"The sample '{twice.iloc[0]}' stands twice in the metadata of VCPI, with different values.")
+    is_placed = text["row_id"].notna() & text["column_id"].notna()
     is_control = text["is_control"].str.lower() == "true"
     return text.assign(
         plate=text["container_id"].str.replace(" ", "").str.replace("-", "_"),
-        well="row" + text["row_id"] + "_col" + text["column_id"],
+        well=("row" + text["row_id"].fillna("") + "_col" + text["column_id"].fillna("")).where(is_placed, None),
         hours=text["timepoint"].str.extract(r"^\s*([0-9.]+)\s*h\s*$")[0],
         is_vehicle=is_control & (text["user_compound_id"] == "DMSO"),
         is_reference=is_control & (text["user_compound_id"] != "DMSO"),

@@ -80,8 +80,12 @@ def test_ids_and_plates_that_every_file_has_again_are_told_apart(one: Loaded) ->
     assert len({name.split(".")[1] for name in samples}) * 4 == len(set(samples)) == len(samples)
     assert len(of(one, "cigs_tcm", "SELECT plate FROM core.plate")) == 4 * cigs.N_REPLICATES
     assert of(one, "cigs_tcm", "SELECT DISTINCT well FROM core.sample") == [(None,)]
-    assert ("B05",) not in of(one, "cigs_mce", "SELECT DISTINCT well FROM core.sample")
-    assert ("B2",) in of(one, "cigs_mce", "SELECT DISTINCT well FROM core.sample")
+
+
+def test_a_well_has_its_letter_and_number_or_no_name(one: Loaded) -> None:
+    assert ("B1",) in of(one, "cigs_mce", "SELECT DISTINCT well FROM core.sample")
+    lost = of(one, "cigs_mce", "SELECT DISTINCT attributes->>'treatment', well IS NULL FROM core.sample")
+    assert [name for name, is_lost in lost if is_lost] == ["RNA"]
 
 
 def test_vehicles_of_both_doses_of_a_cell_line_are_one_condition(one: Loaded) -> None:

@@ -22,7 +22,7 @@ import pandas as pd
 from pbdb.errors import DataError, SourceError
 from pbdb.readers.tables import damaged, missing
 
-STEP = 8 << 20
+STEP, ROWS = 8 << 20, 512
 MAX_COLUMNS = 16_384
 MAX_COUNT = np.iinfo(np.int32).max
 ROW_END = b"</row>"
@@ -119,12 +119,20 @@ class Sheet:
         Raises:
             DataError: a cell is no count, a sample has no name, or the file is damaged.
         """
+        names: list[str] = []
+        parts: list[npt.NDArray[np.int32]] = []
         try:
-            for names, values in self._read():
-                if values is not None and len(values):
-                    yield names, self._counts(names, values)
+            for some, values in self._read():
+                if values is None or not len(values):
+                    continue
+                names, parts = names + some, [*parts, self._counts(some, values)]
+                if len(names) >= ROWS:
+                    yield names, np.vstack(parts)
+                    names, parts = [], []
         except DAMAGED as problem:
             raise damaged(self._path, problem) from None
+        if names:
+            yield names, np.vstack(parts)
 
     def _read(self) -> Iterator[tuple[list[str], npt.NDArray[np.float64] | None]]:
         """First the heading, without values; then names and values of the samples."""

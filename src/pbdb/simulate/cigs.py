@@ -38,7 +38,7 @@ ODD = {"SEPT7": "X7.Sep", "HLA-A": "HLA.A", "HLA-DPA1": "HLA.DPA1", "NKX2-1": "N
 """Genes that R renamed in TCM; the first is a date in MCE, and is called SEPTIN7 today."""
 UNKNOWN = ("NOTAGENE1", "NOTAGENE2")
 ONE_CAS, UNLISTED = (1, 2), 5
-_JQ1 = -2
+_JQ1, _BLANK, _RNA = -2, -3, -4
 SEED = 5
 
 
@@ -128,7 +128,7 @@ def _mce_wells(key: str) -> pd.DataFrame:
     for plate in names:
         rows += [("vehicle", -1, plate)] * N_VEHICLES + [("positive_control", _JQ1, plate)]
         rows += [("treated", drug, plate) for drug in range(N_DRUGS)]
-        rows += [("blank", -3, plate), ("blank", -4, plate)]
+        rows += [("blank", _BLANK, plate), ("blank", _RNA, plate)]
     table = pd.DataFrame(rows, columns=["kind", "drug", "plate"])
     table.loc[(table["plate"] == names[-1]) & (table["kind"] == "treated") & (cells == "293T"), "kind"] = "excluded"
     excluded = table["plate"].str.startswith("MCE4")
@@ -151,7 +151,7 @@ def _tcm_wells() -> pd.DataFrame:
 
 
 def _treatment(drug: int, dataset: str) -> str:
-    named = {-1: "DMSO" if dataset == "cigs_mce" else "dmso", _JQ1: "JQ1", -3: "Blank", -4: "RNA"}
+    named = {-1: "DMSO" if dataset == "cigs_mce" else "dmso", _JQ1: "JQ1", _BLANK: "Blank", _RNA: "RNA"}
     return named.get(drug, catalogue(drug, dataset).replace("Cpd", "Compd"))
 
 
@@ -162,8 +162,8 @@ def _mce_metadata(wells: pd.DataFrame, key: str) -> pd.DataFrame:
             "unique_ID": wells["id"],
             "experiment_no": 1,
             "sample_plate": wells["plate"],
-            "sample_row": wells["position"] // 12 + 1,
-            "sample_column": wells["position"] % 12 + 1,
+            "sample_row": np.where(wells["drug"] == _RNA, -666, wells["position"] // 12 + 1),
+            "sample_column": np.where(wells["drug"] == _RNA, -666, wells["position"] % 12 + 1),
             "cell_id": FILES[key][2],
             "pert_itime": np.where(is_treated, "24", "-666"),
             "pert_idose": np.where(is_treated, "10.0", "-666"),
