@@ -42,6 +42,7 @@ from pbdb.sheet_columns import (
     well,
 )
 
+SHEETS = {"csv": readers.csv, "tsv": readers.tsv, "xlsx": readers.xlsx}
 KEY = re.compile(r"[a-z][a-z0-9_]*")
 LARGEST_LOG2 = 30
 WIDTH = 100
@@ -155,18 +156,24 @@ def _read(path: Path, matrix: Path, samples: Path | None) -> _Given:
 
 
 def read_sheet(path: Path) -> pd.DataFrame:
-    """Read a sample sheet as text: .tsv and .txt with tabs, else commas.
+    """Read a sample sheet as text: .xlsx, .tsv and .txt with tabs, else commas.
 
     Raises:
         DataError: it has one column only.
     """
-    sheet = (readers.tsv if {".tsv", ".txt"} & set(path.suffixes) else readers.csv)(path)
+    sheet: pd.DataFrame = SHEETS[_sheet_reader(path)](path)
     if len(sheet.columns) < 2 or sheet.empty:
         raise DataError(
             f"The sheet '{path.name}' has {len(sheet.columns)} columns and {len(sheet)} rows: give one row per sample, "
-            "separated by commas (.csv) or tabs (.tsv, .txt)."
+            "separated by commas (.csv) or tabs (.tsv, .txt), or in a workbook (.xlsx)."
         )
     return sheet
+
+
+def _sheet_reader(path: Path) -> str:
+    """The function of pbdb.readers for a sheet."""
+    endings = {ending.lower() for ending in path.suffixes}
+    return "xlsx" if ".xlsx" in endings else "tsv" if {".tsv", ".txt"} & endings else "csv"
 
 
 def _parts(given: _Given, technology: str | None, cells: ContextVocabulary | None) -> dict[str, list[Found]]:
@@ -360,7 +367,7 @@ def _folder(given: _Given) -> str:
 
 def _files(given: _Given, parts: Mapping[str, list[Found]]) -> list[str]:
     read = "intensities" if parts["readout"][0].code == '"log2_intensity"' else "counts"
-    table = "obs" if given.samples == given.matrix else "tsv" if given.samples.suffix in (".tsv", ".txt") else "csv"
+    table = "obs" if given.samples == given.matrix else _sheet_reader(given.samples)
     files = {"matrix": (given.matrix, read), "samples": (given.samples, table)}
     if given.matrix.name in TENX_MATRIX:
         _, features, barcodes = matrices.tenx_files(given.matrix.parent)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
-from loads import environment, value
+from loads import environment, query, value
 
 from pbdb import new_source, readers, registry, run
 from pbdb import sheet_columns as columns
@@ -179,6 +180,63 @@ def test_a_sample_with_two_rows_is_refused(write: Callable[..., new_source.Writt
 def test_a_sheet_of_another_matrix_is_refused(write: Callable[..., new_source.Written]) -> None:
     with pytest.raises(DataError, match=r"No column of 'sheet\.csv' holds sample names of 'counts\.tsv', such as 's0'"):
         write(sheet(Sample=[f"x{at}" for at in range(12)]))
+
+
+CELL = '<c r="{at}" t="inlineStr"><is><t>{text}</t></is></c>'
+WORKBOOK = {
+    "[Content_Types].xml": '<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types"/>',
+    "_rels/.rels": '<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships"><Relationship '
+    'Id="r1" Target="xl/workbook.xml" Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/'
+    'officeDocument"/></Relationships>',
+    "xl/workbook.xml": '<workbook xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main" xmlns:r='
+    '"http://schemas.openxmlformats.org/officeDocument/2006/relationships"><sheets><sheet name="a" sheetId="1" '
+    'r:id="r1"/></sheets></workbook>',
+    "xl/_rels/workbook.xml.rels": '<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships">'
+    '<Relationship Id="r1" Target="worksheets/sheet1.xml" Type="http://schemas.openxmlformats.org/officeDocument/2006/'
+    'relationships/worksheet"/></Relationships>',
+}
+
+
+def write_workbook(path: Path, table: pd.DataFrame) -> None:
+    """A workbook of one sheet; numbers are numbers there."""
+    rows = []
+    for at, row in enumerate([list(table.columns), *table.to_numpy().tolist()], start=1):
+        cells = [
+            f'<c r="{chr(65 + n)}{at}"><v>{text}</v></c>'
+            if text.isdigit()
+            else CELL.format(at=f"{chr(65 + n)}{at}", text=text)
+            for n, text in enumerate(map(str, row))
+        ]
+        rows.append(f'<row r="{at}">{"".join(cells)}</row>')
+    name = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+    sheet_text = f'<worksheet xmlns="{name}"><sheetData>{"".join(rows)}</sheetData></worksheet>'
+    with zipfile.ZipFile(path, "w") as archive:
+        for part, text in (WORKBOOK | {"xl/worksheets/sheet1.xml": sheet_text}).items():
+            archive.writestr(part, text)
+
+
+def test_a_sheet_may_be_a_workbook(write: Callable[..., new_source.Written], tmp_path: Path) -> None:
+    write()
+    write_workbook(tmp_path / "sheet.xlsx", sheet())
+    read = readers.xlsx(tmp_path / "sheet.xlsx")
+    assert read.to_dict("list") == sheet().to_dict("list")
+    found = new_source.write(tmp_path / "other.py", tmp_path / "counts.tsv", tmp_path / "sheet.xlsx").found
+    assert (found["dose"], found["plate"]) == ('col("Dose_uM", unit="uM")', 'col("Plate")')
+    (tmp_path / "sheet.xlsx").write_bytes(b"none")
+    with pytest.raises(DataError, match="is damaged or incomplete"):
+        readers.xlsx(tmp_path / "sheet.xlsx")
+
+
+def test_own_screens_match_each_other(
+    write: Callable[..., new_source.Written], database: Settings, tmp_path: Path
+) -> None:
+    for name in ("first", "second"):
+        written = write(sheet(SMILES=["CS(C)=O", "CCO"] * 6), cells=KNOWN)
+        place = written.path.rename(tmp_path / f"{name}.py")
+        place.write_text(place.read_text().replace('"screen"', f'"{name}"'))
+        run.load_source(registry.get(str(place)), database, run.Choices())
+    matched = "SELECT dataset_a, dataset_b, dose_fold FROM pbdb.matched_condition"
+    assert query(database, matched) == [("first", "second", 1.0)]
 
 
 def test_a_file_that_is_there_stays_unless_forced(write: Callable[..., new_source.Written]) -> None:

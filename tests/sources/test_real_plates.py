@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
-from databases import new_database
 from loads import environment, query, value
 
 from pbdb import vocabulary
@@ -22,19 +20,10 @@ BLOCK = re.compile(r"```(\w+)(?: (\S+))?\n(.*?)```", re.DOTALL)
 RESPONDS = [f"ENSG{at:011d}" for at in range(900_000, 900_005)]
 
 
-@pytest.fixture(scope="module")
-def with_everything(
-    database_server: Settings, template: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Settings]:
-    """A database for all plates of the page."""
-    with new_database(database_server, tmp_path_factory.mktemp("plates"), template) as settings:
-        yield settings
-
-
 @pytest.fixture
-def place(with_everything: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def place(database: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder in which a part of the page runs, with the command line set to the database."""
-    for name, text in environment(with_everything).items():
+    for name, text in environment(database).items():
         monkeypatch.setenv(name, text)
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -92,51 +81,54 @@ def link(place: Path, file: Path) -> None:
     (place / file.name).symlink_to(file)
 
 
-def test_a_plate_of_your_own(place: Path, root: Path, with_everything: Settings) -> None:
+def test_a_plate_of_your_own(place: Path, root: Path, database: Settings) -> None:
     made_up_plate(place)
     printed = run(root, "From two files", "A MAC-seq plate")
     assert all(gene in printed[-2] for gene in RESPONDS)
     assert "'profile no_matrix_column': 2" in printed[-1]
     terms = "SELECT is_redistributable, technology, access FROM pbdb.dataset WHERE dataset = 'my_screen'"
-    assert query(with_everything, terms) == [(False, "DRUG-seq", "on_request")]
+    assert query(database, terms) == [(False, "DRUG-seq", "on_request")]
     effects = "SELECT compound_name, n_treated, n_control, n_up FROM pbdb.effect WHERE dataset = 'my_screen' ORDER BY 1"
-    assert query(with_everything, effects) == [("torin 1", 8, 10, 5), ("vorinostat", 4, 10, 5)]
+    assert query(database, effects) == [("torin 1", 8, 10, 5), ("vorinostat", 4, 10, 5)]
     assert not call("etl", "load", "./my_screen.py").strip()
 
 
-def test_the_macseq_plate(place: Path, root: Path, shared: Path, with_everything: Settings) -> None:
+def test_the_macseq_plate(place: Path, root: Path, shared: Path, database: Settings) -> None:
     link(place, shared / "data/drugseq_like/macpie_macseq/KP-6490-24hr")
     run(root, "A MAC-seq plate", "TempO-Seq")
     found = (
         "SELECT context_name, n_samples, n_control, n_effects FROM pbdb.coverage WHERE dataset = 'macseq' ORDER BY 1"
     )
-    assert query(with_everything, found) == [("AOCS-2", 24, 1, 21), ("VOA-10841", 31, 4, 23), ("VOA-4698", 25, 2, 20)]
+    assert query(database, found) == [("AOCS-2", 24, 1, 21), ("VOA-10841", 31, 4, 23), ("VOA-4698", 25, 2, 20)]
     ledger = "SELECT rows_in, rows_out, dropped FROM core.etl_run WHERE dataset = 'macseq' AND stage = 'transform'"
-    assert query(with_everything, ledger) == [(384, 95, {"profile no_matrix_column": 289})]
+    assert query(database, ledger) == [(384, 95, {"profile no_matrix_column": 289})]
     flagged = "SELECT count(*) FROM pbdb.sample WHERE dataset = 'macseq' AND flags = '{untreated}' AND NOT in_fit"
-    assert value(with_everything, flagged) == 15
+    assert value(database, flagged) == 15
 
 
-def test_the_temposeq_probes(place: Path, root: Path, shared: Path, with_everything: Settings) -> None:
-    genes = shared / "data/reference/genes/embl_perturbation_catalogue_genes.parquet"
-    vocabulary.import_files(with_everything, "genes", genes)
-    link(place, shared / "data/tox_bulk/temposeq_rodaf/count_table_mini.tsv")
+def test_the_temposeq_probes(place: Path, root: Path, shared: Path, database: Settings) -> None:
+    matrix = shared / "data/tox_bulk/temposeq_rodaf/count_table_mini.tsv"
+    link(place, matrix)
+    genes = pd.read_parquet(shared / "data/reference/genes/embl_perturbation_catalogue_genes.parquet")
+    symbols = {probe.rpartition("_")[0] for probe in pd.read_csv(matrix, sep="\t", index_col=0).index}
+    genes[genes["symbol"].isin(symbols)].to_parquet(place / "genes.parquet")
+    vocabulary.import_files(database, "genes", place / "genes.parquet")
     run(root, "TempO-Seq", "Arrays")
     found = "SELECT compound_name, status, n_treated, n_control, n_plates FROM pbdb.effect WHERE dataset = 'temposeq'"
-    assert sorted(query(with_everything, found)) == [
+    assert sorted(query(database, found)) == [
         ("benzo[a]pyrene", "ok", 2, 4, 1),
         ("cisplatin", "ok", 2, 4, 1),
     ]
     changed = """SELECT compound_name, log2_fc > 3 FROM pbdb.condition_effect
         WHERE dataset = 'temposeq' AND gene_symbol = 'ATF3' ORDER BY 1"""
-    assert query(with_everything, changed) == [("benzo[a]pyrene", True), ("cisplatin", True)]
+    assert query(database, changed) == [("benzo[a]pyrene", True), ("cisplatin", True)]
     probes = "SELECT report -> 'genes' FROM core.etl_run WHERE dataset = 'temposeq' AND stage = 'transform'"
-    assert sum(value(with_everything, probes).values()) == 2981
+    assert sum(value(database, probes).values()) == 2981
 
 
-def test_the_arrays(place: Path, root: Path, shared: Path, with_everything: Settings) -> None:
+def test_the_arrays(place: Path, root: Path, shared: Path, database: Settings) -> None:
     for name in ("exprs_196x2382", "samples"):
         link(place, shared / f"data/tox_bulk/tggates_small/TGGATESsmall_{name}.csv.gz")
     run(root, "Arrays")
     found = "SELECT method, n_samples, n_control, n_genes FROM pbdb.fit WHERE dataset = 'tggates'"
-    assert query(with_everything, found) == [("trend", 2382, 670, 196)]
+    assert query(database, found) == [("trend", 2382, 670, 196)]

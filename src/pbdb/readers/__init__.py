@@ -1,7 +1,7 @@
 """Readers of published file formats: from a path to tables, matrices or a stream of plates."""
 
 from pbdb.readers.csr import cell_matrix
-from pbdb.readers.profiles import compounds_of, counts, intensities, obs, paired
+from pbdb.readers.profiles import compounds_of, counts, intensities, obs, paired, xlsx
 from pbdb.readers.tables import Matrix, aligned, csv, gene_matrix, only, parquet, tsv
 
 __all__ = [
@@ -18,4 +18,5 @@ __all__ = [
     "paired",
     "parquet",
     "tsv",
+    "xlsx",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import scipy.sparse as sp
 from pbdb.errors import DataError
 from pbdb.readers import matrices
 from pbdb.readers.matrices import Profiles
+from pbdb.readers.tables import MISSING, damaged, missing
 from pbdb.source import Block
 
 TENX_MATRIX = ("matrix.mtx", "matrix.mtx.gz")
@@ -32,6 +34,34 @@ def intensities(path: Path) -> Profiles:
 def _place(path: Path) -> Path:
     """The folder of a 10x matrix, or the file itself."""
     return path.parent if path.name in TENX_MATRIX else path
+
+
+def xlsx(path: Path) -> pd.DataFrame:
+    """Read the first sheet of a workbook as text, headings in its first row; an empty cell and NA are missing.
+
+    Raises:
+        SourceError: there is no such file.
+        DataError: it is no workbook, or two columns have one name.
+    """
+    from python_calamine import CalamineError, CalamineWorkbook
+
+    if not path.is_file():
+        raise missing(path)
+    try:
+        first, *rows = CalamineWorkbook.from_path(path).get_sheet_by_index(0).to_python() or [[]]
+    except (CalamineError, OSError, ValueError) as problem:
+        raise damaged(path, problem) from None
+    names = [_cell(cell) or "" for cell in first]
+    twice = [name for name, n in Counter(names).items() if name and n > 1]
+    if twice:
+        raise DataError(f"The file '{path.name}' has the column '{twice[0]}' more than once.")
+    return pd.DataFrame([[_cell(cell) for cell in row] for row in rows], columns=pd.Index(names), dtype=object)
+
+
+def _cell(cell: object) -> str | None:
+    """A cell as text, a whole number without a point; None where it is empty."""
+    text = str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell).strip()
+    return None if text in MISSING else text
 
 
 def obs(path: Path) -> pd.DataFrame:
