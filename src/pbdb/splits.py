@@ -234,8 +234,10 @@ _FOLDS_BY = {
 
 _CONDITIONS = """
 SELECT c.condition_id, d.dataset, coalesce(d.overlap_group, d.dataset) AS owner, x.context, x.parent_context,
-    k.inchikey, k.parent_inchikey, k.skeleton, coalesce(k.pubchem_cid, s.given_pubchem_cid) AS pubchem_cid,
-    lower(btrim(s.name)) AS name, k.parent_smiles, c.dose_fm, c.time_h, c.stratum,
+    k.inchikey, coalesce(k.parent_inchikey, k.inchikey) AS parent_inchikey,
+    coalesce(k.skeleton, left(k.inchikey, 14)) AS skeleton,
+    coalesce(k.pubchem_cid, s.given_pubchem_cid) AS pubchem_cid, lower(btrim(s.name)) AS name,
+    k.parent_smiles, c.dose_fm, c.time_h, c.stratum,
     nullif(c.attributes->>CAST(:attribute AS text), '') AS stated
 FROM core.condition c
 JOIN core.dataset d USING (dataset_id)

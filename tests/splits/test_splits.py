@@ -45,6 +45,14 @@ def test_a_compound_is_in_one_fold_in_every_dataset_context_and_salt_form(made: 
     assert splits.check(made, "held")["ok"]
 
 
+def test_a_parent_known_by_its_key_alone_is_one_with_its_salts(exported: Settings) -> None:  # noqa: F811
+    run(exported, "UPDATE core.compound SET parent_inchikey = NULL, skeleton = NULL WHERE pubchem_cid = 2244")
+    for seed in range(4):
+        splits.make(exported, Rule("compound", seed=seed, shares=QUARTERS), "held", replace=True)
+        aspirins = "SELECT DISTINCT fold FROM pbdb.split_member WHERE compound_name LIKE '%aspirin%'"
+        assert len(query(exported, aspirins)) == 1 and splits.check(exported, "held")["ok"]
+
+
 def test_vehicles_are_in_no_fold_and_every_other_condition_in_one(made: Settings) -> None:
     n = value(made, "SELECT count(*) FROM core.condition WHERE NOT is_vehicle")
     assert len(query(made, MEMBERS, name="held")) == n == 28
