@@ -169,7 +169,7 @@ SOURCE = Source(
             is_redistributable=True,
             min_cells=10,
             get="the curated release is in the Lamin instance laminlabs/pertdata below scperturb/ (an account is "
-            "needed); SrivatsanTrapnell2020_sciplex3.h5ad of Zenodo 13350497 does as well",
+            "needed); the file of Zenodo 13350497 does as well and is fetched without --from",
         )
     },
     files={

@@ -371,6 +371,9 @@ class Source:
             unknown = [key for key in file.datasets if key not in self.datasets]
             if unknown:
                 raise SourceError(f"Source '{self.key}': file '{file.name}' names unknown datasets {unknown}.")
+        unknown = [name for name in self.samples.condition_attributes if name not in self.samples.attributes]
+        if unknown:
+            raise SourceError(f"Source '{self.key}': the condition attribute '{unknown[0]}' is not in `attributes`.")
         codes = [flag.code for flag in self.flags]
         if len(set(codes)) < len(codes):
             raise SourceError(f"Source '{self.key}' declares a flag twice.")

@@ -341,6 +341,8 @@ def _all(tables: list[pd.DataFrame], source: Source) -> pd.DataFrame:
 
 def _with_few_cells(samples: pd.DataFrame, min_cells: int) -> pd.DataFrame:
     """Flag conditions' samples of fewer cells than the default fit asks for; another fit may still take them."""
+    if not min_cells:
+        return samples
     is_few = (samples["has_condition"] & (samples["n_cells"] < min_cells)).fillna(False).astype(bool)
     flags = [[*old, FEW_CELLS] if few else old for old, few in zip(samples["flags"], is_few, strict=True)]
     return samples.assign(flags=pd.Series(flags, index=samples.index, dtype=object), in_fit=samples["in_fit"] & ~is_few)

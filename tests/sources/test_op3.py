@@ -122,6 +122,11 @@ def test_an_attribute_that_differs_within_a_condition_is_a_list() -> None:
     assert set(tables["condition"]["attributes"]) == {'{"note": ["early", "late"]}'}
 
 
+def test_a_condition_attribute_must_be_one_of_samples() -> None:
+    with pytest.raises(PbdbError, match="the condition attribute 'fold' is not in"):
+        made.source(samples=replace(made.SOURCE.samples, condition_attributes=("fold",)))
+
+
 def test_symbols_become_genes_and_the_others_are_counted(one: Loaded) -> None:
     report = value(one.settings, "SELECT report->'genes' FROM core.etl_run WHERE stage = 'transform'")
     assert report == one.truth.genes
