@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import fsspec
 import pytest
 import yaml
@@ -17,8 +20,9 @@ from loads import environment
 from rows import add_world
 from snapshots import OPEN, in_duckdb
 from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 
-from pbdb import server
+from pbdb import partitions, server
 from pbdb.cli import pbdb
 from pbdb.config import Settings
 from pbdb.errors import PbdbError, SnapshotError
@@ -165,7 +169,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_no_release(
     worlds: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fail_at(monkeypatch, "core/sample.parquet", OSError(errno.ENOSPC, "No space left on device"))
-    with pytest.raises(SnapshotError, match=r"^The disk of '.*' is full: make room and run the command again"):
+    with pytest.raises(SnapshotError, match=r"^The disk of '.*' is full: make room and run the command again\."):
         export(worlds, tmp_path / "release")
     assert not (tmp_path / "release").exists()
 
@@ -221,6 +225,66 @@ def test_a_database_that_changes_meanwhile_is_seen_as_it_was(
     snapshot.export(worlds, str(tmp_path / "release"), CHOICES, Meddler(worlds))
     wanted = parquet_hashes(shared_release[1])
     assert parquet_hashes(tmp_path / "release").items() <= wanted.items()
+
+
+class Swapper(Silent):
+    """Tries to put another partition in the place of one while the export runs, as a load does."""
+
+    problem: Exception | None = None
+
+    def __init__(self, settings: Settings):
+        self._settings = settings
+
+    def stage(self, stage: str, message: str) -> None:
+        if stage == "tables":
+            with server.engine(self._settings).begin() as connection:
+                connection.execute(text("SET LOCAL lock_timeout = '50ms'"))
+                try:
+                    partitions.drop_partition(connection, "effect", 100)
+                except OperationalError as problem:
+                    self.problem = problem
+
+
+def test_a_partition_stays_until_the_export_is_done(worlds: Settings, tmp_path: Path) -> None:
+    swapper = Swapper(worlds)
+    snapshot.export(worlds, str(tmp_path / "release"), CHOICES, swapper)
+    assert "lock timeout" in str(swapper.problem)
+
+
+def test_samples_come_from_the_cache_as_their_load_left_them(worlds: Settings, tmp_path: Path) -> None:
+    with server.engine(worlds).begin() as connection:
+        connection.execute(text("UPDATE core.dataset SET is_redistributable = dataset = 'open_a'"))
+        digest = hashlib.sha256(b"matrix").hexdigest()
+        change = "UPDATE core.artifact SET kind = 'samples_h5ad', path = 'cache/a.h5ad', sha256 = :d"
+        connection.execute(text(f"{change} WHERE dataset = 'open_a'"), {"d": digest})
+    with pytest.raises(SnapshotError, match=r"The samples of 'open_a' are not in '.*': load it again"):
+        export(worlds, tmp_path / "none", samples=True)
+    worlds.cache.mkdir(parents=True)
+    (worlds.cache / "a.h5ad").write_bytes(b"another")
+    with pytest.raises(SnapshotError, match="is not as its load left it"):
+        export(worlds, tmp_path / "none", samples=True)
+    (worlds.cache / "a.h5ad").write_bytes(b"matrix")
+    export(worlds, tmp_path / "release", samples=True)
+    assert (tmp_path / "release/samples/open_a.h5ad").read_bytes() == b"matrix"
+
+
+def test_the_readme_of_a_snapshot_opens_it_with_plain_duckdb(
+    shared_release: Shared, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = shared_release[1]
+    page = (folder / "README.md").read_text()
+    (lines,) = re.findall(r"```sql\n(.*?)```", page, re.S)
+    with duckdb.connect() as connection:
+        found = connection.execute(lines.replace("path/to/this/folder", str(folder))).fetchall()
+        assert len(found) == 4
+        assert connection.execute("SELECT * FROM pbdb.snapshot_damage").fetchall() == []
+        assert connection.execute("SELECT datasets FROM pbdb.find_compound('saha')").fetchall() == [
+            (["open_a", "open_b"],)
+        ]
+    monkeypatch.chdir(folder)
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.S)
+    exec(code.replace("path/to/this/folder", "."), told := {})
+    told["db"].close()
 
 
 def test_the_command_exports_and_verifies(worlds: Settings, tmp_path: Path) -> None:

@@ -60,7 +60,9 @@ def opened(path: Path, *, read_only: bool = True) -> Iterator[duckdb.DuckDBPyCon
         try:
             yield connection
         except (duckdb.IOException, duckdb.SerializationException, duckdb.FatalException) as problem:
-            raise _unreadable(path, problem) from None
+            if read_only:
+                raise _unreadable(path, problem) from None
+            raise
 
 
 def _unreadable(path: Path, problem: Exception) -> SnapshotError:

@@ -16,11 +16,13 @@ from pbdb import server
 from pbdb.config import Settings
 from pbdb.errors import SnapshotError
 from pbdb.export import columns
-from pbdb.models import SCHEMA
+from pbdb.models import SCHEMA, Base
 from pbdb.models.rules import VISIBLE
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+PATIENCE = "60s"
 
 # What pbdb_public may see, with more of what the chosen datasets refer to, so that no foreign key leads nowhere.
 _OF_SOURCES = "SELECT s.compound_id FROM core.source_compound s"
@@ -79,6 +81,9 @@ def frozen(settings: Settings, include: Sequence[str] = ()) -> Iterator[Frozen]:
     uri = URL.create("postgresql", query=parameters).render_as_string(hide_password=False)
     with server.connect(settings, application_name="pbdb export") as main, adbc.connect(uri) as arrow:
         main.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        main.execute(f"SET LOCAL lock_timeout = '{PATIENCE}'")
+        # Before the state is taken: a partition that a load swaps in meanwhile would show its rows in any state.
+        main.execute(f"LOCK TABLE {', '.join(sorted(map(str, Base.metadata.tables)))} IN ACCESS SHARE MODE".encode())
         row = main.execute("SELECT pg_export_snapshot()").fetchone()
         chosen, left_out, named = _choose(main, include)
         _run(arrow, "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
@@ -108,7 +113,7 @@ def _choose(
 
 def _visible_tables(datasets: Sequence[str]) -> Iterator[str]:
     """SQL that makes each table of core anew in pg_temp, showing what belongs to the datasets."""
-    names = ", ".join(f"'{name}'" for name in datasets)
+    names = ", ".join("'" + name.replace("'", "''") + "'" for name in datasets)
     rules = dict(RULES) | {"dataset": f"dataset IN ({names})"}
     yield f"CREATE TEMP VIEW public_compound AS SELECT * FROM {SCHEMA}.compound"
     wanted = [table.name for table in columns.tables()]

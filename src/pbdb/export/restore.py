@@ -17,6 +17,7 @@ from pbdb import partitions, schema, server
 from pbdb.config import Settings
 from pbdb.errors import SnapshotError
 from pbdb.export import columns, copycsv, effects, manifest, restore_effects, verify
+from pbdb.export.told import told
 from pbdb.models import SCHEMA
 from pbdb.models.rules import PARTITIONED
 from pbdb.reporter import Reporter, Silent
@@ -33,23 +34,28 @@ def load(settings: Settings, folder: Path, reporter: Reporter | None = None) -> 
     Raises:
         SnapshotError: the folder is no snapshot, is damaged, or of another schema; or the database holds data.
     """
-    told = reporter or Silent()
     content = manifest.read(folder)
     engine = server.engine(settings)
     _require_fit(engine, folder, content)
-    damage = next(verify.files(folder, content, told.progress, HELD), None)
+    damage = next(verify.files(folder, content, (reporter or Silent()).progress, HELD), None)
     if damage:
         raise SnapshotError(f"'{folder / damage.path}' is damaged ({damage.problem}): take it anew from where it came.")
     settings.home.mkdir(parents=True, exist_ok=True)
-    with engine.begin() as connection, tempfile.TemporaryDirectory(dir=settings.home, prefix="load-") as scratch:
+    with told(f"'{settings.home}'"):
+        _fill(engine, folder, content, settings.home, reporter or Silent())
+    return content
+
+
+def _fill(engine: Engine, folder: Path, content: dict[str, Any], home: Path, reporter: Reporter) -> None:
+    """Load everything in one transaction."""
+    with engine.begin() as connection, tempfile.TemporaryDirectory(dir=home, prefix="load-") as scratch:
         for table in columns.tables():
             _load_table(connection, folder / "core" / f"{table.name}.parquet", table)
-        told.stage("tables", f"{len(columns.tables())} tables")
+        reporter.stage("tables", f"{len(columns.tables())} tables")
         for dataset in content["datasets"]:
-            _load_effects(connection, folder, dataset["dataset"], Path(scratch), told)
+            _load_effects(connection, folder, dataset["dataset"], Path(scratch), reporter)
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.exec_driver_sql("ANALYZE")
-    return content
 
 
 def _require_fit(engine: Engine, folder: Path, content: dict[str, Any]) -> None:
@@ -88,7 +94,7 @@ def _load_table(connection: Connection, path: Path, table: Table) -> None:
         partitions.swap(connection, table.name, key, name)
 
 
-def _load_effects(connection: Connection, folder: Path, dataset: str, scratch: Path, told: Reporter) -> None:
+def _load_effects(connection: Connection, folder: Path, dataset: str, scratch: Path, reporter: Reporter) -> None:
     """Both orientations of a dataset's effects."""
     (key,) = connection.execute(
         text(f"SELECT dataset_id FROM {SCHEMA}.dataset WHERE dataset = :dataset"), {"dataset": dataset}
@@ -101,11 +107,11 @@ def _load_effects(connection: Connection, folder: Path, dataset: str, scratch: P
     found = [*folder.glob(f"{effects.DEFAULT}/dataset={dataset}/*/*.parquet")]
     found += [*folder.glob(f"{effects.FURTHER}/dataset={dataset}/*/*.parquet")]
     for path in sorted(found):
-        restore_effects.load(connection, path, into, scratch, told.progress)
+        restore_effects.load(connection, path, into, scratch, reporter.progress)
     for table, name in names.items():
         partitions.finish(connection, table, name)
         partitions.swap(connection, table, key, name)
-    told.stage("effects", f"{dataset}: {len(found)} fits")
+    reporter.stage("effects", f"{dataset}: {len(found)} fits")
 
 
 def _suffix() -> str:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +21,7 @@ from pbdb.export import columns, duck, effects, long, manifest, papers, parquet
 from pbdb.export.columns import Words
 from pbdb.export.frozen import Frozen, frozen
 from pbdb.export.parquet import Written
+from pbdb.export.told import told
 from pbdb.export.work import Finished, Place, place_of, sha256
 from pbdb.reporter import Reporter, Silent
 
@@ -63,7 +62,7 @@ def export(settings: Settings, out: str, choices: Choices, reporter: Reporter | 
     engine = server.engine(settings)
     with locks.alone(engine, f"export {place.address}", f"Another export to '{out}' runs"):
         place.require_free()
-        with _sentences(place):
+        with told(f"'{place.work}'"):
             content = _Export(settings, choices, place, reporter or Silent()).run()
             place.publish([*(file["path"] for file in content["files"]), *LAST, duck.NAME])
     return content
@@ -235,21 +234,6 @@ def _plain(kind: pa.DataType) -> pa.DataType:
 def _digest(*parts: object) -> str:
     texts = (str(part.to_pylist() if isinstance(part, pa.Table) else part) for part in parts)
     return hashlib.sha256("\n".join(texts).encode()).hexdigest()
-
-
-@contextmanager
-def _sentences(place: Place) -> Iterator[None]:
-    """Say in one sentence what the disk or the system had against it."""
-    try:
-        yield
-    except OSError as problem:
-        if problem.errno in (errno.ENOSPC, errno.EDQUOT):
-            why = f"The disk of '{place.work}' is full"
-        else:
-            why = f"'{place.work}' cannot be written ({problem.strerror or problem})"
-        raise SnapshotError(
-            f"{why}: make room and run the command again, which goes on where this one stopped."
-        ) from problem
 
 
 OF_DICTIONARY = pa.schema([(name, pa.string()) for name in dictionary.Entry._fields])

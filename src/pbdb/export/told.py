@@ -1,0 +1,43 @@
+"""What disk and server can have against an export or a load, in one sentence."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+from sqlalchemy.exc import DBAPIError
+
+from pbdb.errors import SnapshotError
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+@contextmanager
+def told(place: str) -> Iterator[None]:
+    """Turn errors of the system and of the server into a sentence; place: where files are written.
+
+    Raises:
+        SnapshotError: instead of them.
+    """
+    import adbc_driver_manager
+    import duckdb
+
+    try:
+        yield
+    except OSError as problem:
+        if problem.errno in FULL:
+            why = f"The disk of {place} is full"
+        else:
+            why = f"{place} cannot be written or read ({problem.strerror or problem})"
+        raise SnapshotError(f"{why}: make room and run the command again.") from problem
+    except (psycopg.Error, DBAPIError, adbc_driver_manager.Error) as problem:
+        raise SnapshotError(f"The server ended the work ({_first_line(problem)}): run the command again.") from problem
+    except duckdb.Error as problem:
+        raise SnapshotError(f"DuckDB ended the work ({_first_line(problem)}): run the command again.") from problem
+
+
+def _first_line(problem: BaseException) -> str:
+    told = getattr(problem, "orig", None) or problem
+    return (str(told).splitlines() or [type(told).__name__])[0]
