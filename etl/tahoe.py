@@ -54,15 +54,16 @@ ALIASES = {
 # Cellosaurus accessions (without CVCL_), names and organs of the lines.
 _LINES = """
     0131 A-172 brain; 1055 A-427 lung; 1056 A498 kidney; 0023 A549 lung; 0028 AN3 CA uterus; 0152 AsPC-1 pancreas;
-    0179 BT-474 breast; 1094 C-33 A cervix; 1097 C32 skin; 1119 CFPAC-1 pancreas; 1125 CHP-212 nerve;
-    0218 COLO 205 bowel; 1239 H4 brain; 0292 HCT 15 bowel; 0293 HEC-1-A uterus; 1285 HOP-62 lung; 0332 Hs 578T breast;
-    0320 HT-29 bowel; 1098 Hep-G2/C3A liver; 0334 Hs 766T pancreas; 0359 J82 bladder; 0371 KATO III stomach;
-    1381 LOX-IMVI skin; 0397 LS180 bowel; 0399 LoVo bowel; 0428 MIA PaCa-2 pancreas; 1478 NCI-H1573 lung;
-    1495 NCI-H1792 lung; 1517 NCI-H2030 lung; 1531 NCI-H2122 lung; 1547 NCI-H23 lung; 1550 NCI-H2347 lung;
-    0459 NCI-H460 lung; 1571 NCI-H596 lung; 1577 NCI-H661 lung; 0480 PANC-1 pancreas; 1635 Panc 03.27 pancreas;
-    0504 RKO bowel; 1666 RPMI-7951 skin; 1693 SHP-77 lung; 0069 SK-MEL-2 skin; 0099 SNU-1 stomach; 0366 SNU-423 liver;
-    1715 SW1088 brain; 1716 SW1271 lung; 1731 SW900 lung; 1717 SW1417 bowel; 1724 SW48 bowel; 0546 SW480 bowel;
-    C466 hTERT-HPNE pancreas
+    0179 BT-474 breast; 1094 C-33 A cervix; 1097 C32 skin; 1119 CFPAC-1 pancreas;
+    1125 CHP-212 peripheral_nervous_system; 0218 COLO 205 large_intestine; 1239 H4 brain; 0292 HCT 15 large_intestine;
+    0293 HEC-1-A uterus; 1285 HOP-62 lung; 0332 Hs 578T breast; 0320 HT-29 large_intestine; 1098 Hep-G2/C3A liver;
+    0334 Hs 766T pancreas; 0359 J82 bladder; 0371 KATO III stomach; 1381 LOX-IMVI skin; 0397 LS180 large_intestine;
+    0399 LoVo large_intestine; 0428 MIA PaCa-2 pancreas; 1478 NCI-H1573 lung; 1495 NCI-H1792 lung;
+    1517 NCI-H2030 lung; 1531 NCI-H2122 lung; 1547 NCI-H23 lung; 1550 NCI-H2347 lung; 0459 NCI-H460 lung;
+    1571 NCI-H596 lung; 1577 NCI-H661 lung; 0480 PANC-1 pancreas; 1635 Panc 03.27 pancreas; 0504 RKO large_intestine;
+    1666 RPMI-7951 skin; 1693 SHP-77 lung; 0069 SK-MEL-2 skin; 0099 SNU-1 stomach; 0366 SNU-423 liver;
+    1715 SW1088 brain; 1716 SW1271 lung; 1731 SW900 lung; 1717 SW1417 large_intestine; 1724 SW48 large_intestine;
+    0546 SW480 large_intestine; C466 hTERT-HPNE pancreas
 """
 
 
@@ -184,7 +185,7 @@ def _lines() -> dict[str, Cells]:
     found = {}
     for line in _LINES.split(";"):
         accession, *name, tissue = line.split()
-        found[f"CVCL_{accession}"] = Cells(f"CVCL:{accession}", " ".join(name), tissue=tissue)
+        found[f"CVCL_{accession}"] = Cells(f"CVCL:{accession}", " ".join(name), tissue=tissue.replace("_", " "))
     return found
 
 
