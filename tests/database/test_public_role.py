@@ -7,6 +7,7 @@ agreement, splits, ledger and artefacts that name it. Everything the catalog lis
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,10 +59,11 @@ def _sheet(**changes: Any) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class Both:
-    """Two databases: without the closed dataset, and with it."""
+    """A database without the closed dataset and one with it, as pbdb_public sees them; and the latter's settings."""
 
-    without: Settings
-    with_closed: Settings
+    without: Connection
+    with_closed: Connection
+    settings: Settings
 
 
 @pytest.fixture(scope="module")
@@ -72,14 +74,26 @@ def both(database_server: Settings, template: str, tmp_path_factory: pytest.Temp
         vocabulary.import_files(without, "genes", gene_table(place, "genes.tsv"), "made")
         made.load(without, genes, _declared("open_one", {"x": "ethanol"}, is_redistributable=True))
         other = made.write(place / "open_two", _sheet(note=""), made.counts(_sheet()["sample"].tolist(), seed=2))
-        made.load(without, other, _declared("open_two", {"x": "ethyl alcohol", "y": "propanol"}, is_redistributable=True))
+        made.load(
+            without, other, _declared("open_two", {"x": "ethyl alcohol", "y": "propanol"}, is_redistributable=True)
+        )
         _add_what_a_load_does_not_make(without)
         with new_database(database_server, place / "home", name_of(without)) as with_closed:
             table = _sheet(note=f"{SECRET} note", drug=["z" if d == "y" else d for d in _sheet()["drug"]])
             closed = made.write(place / "closed", table, made.counts(table["sample"].tolist(), n_genes=50, seed=3))
             made.load(with_closed, closed, _declared(SECRET, {"x": SECRET[:3] + "x", "z": f"{SECRET} z"}))
             _add_what_a_load_does_not_make(with_closed)
-            yield Both(without, with_closed)
+            with _public(without) as before, _public(with_closed) as after:
+                yield Both(before, after, with_closed)
+
+
+@contextmanager
+def _public(settings: Settings) -> Iterator[Connection]:
+    """A connection in the role pbdb_public, which a rollback does not leave."""
+    with server.engine(settings).connect() as connection:
+        connection.exec_driver_sql(f"SET ROLE {PUBLIC}")
+        connection.commit()
+        yield connection
 
 
 def _add_what_a_load_does_not_make(settings: Settings) -> None:
@@ -144,26 +158,23 @@ def relations(settings: Settings) -> list[str]:
     return [name for (name,) in found]
 
 
-def as_public(settings: Settings, statement: str, **values: Any) -> list[str]:
-    """The rows of a query as text, sorted, as pbdb_public gets them."""
-    with server.engine(settings).connect() as connection:
-        connection.exec_driver_sql(f"SET ROLE {PUBLIC}")
-        try:
-            return sorted(str(tuple(row)) for row in connection.execute(text(statement), values))
-        finally:
-            connection.rollback()
-            connection.exec_driver_sql("RESET ROLE")
+def as_public(asked: Connection, statement: str) -> list[str]:
+    """The rows of a query as text, sorted; the connection is one of pbdb_public."""
+    try:
+        return sorted(str(tuple(row)) for row in asked.execute(text(statement)))
+    finally:
+        asked.rollback()
 
 
 def test_the_closed_dataset_is_in_every_table_that_has_a_policy(both: Both) -> None:
     empty = {"reference_annotation"}  # a policy of vocabularies, not of datasets
     for table in set(VISIBLE) - empty:
-        more = value(both.with_closed, f"SELECT count(*) FROM core.{table}")
+        more = value(both.settings, f"SELECT count(*) FROM core.{table}")
         assert more > len(as_public(both.with_closed, f"SELECT 1 FROM core.{table}")), table
 
 
 def test_every_table_and_view_shows_what_it_would_without_the_closed_dataset(both: Both) -> None:
-    found = relations(both.with_closed)
+    found = relations(both.settings)
     assert len(found) > 40
     for relation in found:
         if relation != "core.alembic_version":
@@ -172,8 +183,8 @@ def test_every_table_and_view_shows_what_it_would_without_the_closed_dataset(bot
 
 
 def test_reader_sees_the_closed_dataset(both: Both) -> None:
-    assert value(both.with_closed, "SELECT count(*) FROM pbdb.dataset") == 3
-    assert value(both.with_closed, "SELECT count(*) FROM pbdb.matched_condition WHERE dataset_b = 'secret'") > 0
+    assert value(both.settings, "SELECT count(*) FROM pbdb.dataset") == 3
+    assert value(both.settings, "SELECT count(*) FROM pbdb.matched_condition WHERE dataset_b = 'secret'") > 0
 
 
 # Arguments of every function of schema pbdb, SQL text; those with {} are asked for things of the closed dataset too.
@@ -214,11 +225,11 @@ def functions(settings: Settings) -> list[str]:
 
 
 def test_every_function_answers_as_without_the_closed_dataset(both: Both) -> None:
-    assert functions(both.with_closed) == sorted(ARGUMENTS), "give the new function arguments in ARGUMENTS"
+    assert functions(both.settings) == sorted(ARGUMENTS), "give the new function arguments in ARGUMENTS"
     places = {
-        "open": value(both.with_closed, COMPOUND.format("ethanol")),
-        "closed": value(both.with_closed, COMPOUND.format(SECRET)),
-        "gene": value(both.with_closed, "SELECT gene_key FROM core.gene_effect ORDER BY 1 LIMIT 1"),
+        "open": value(both.settings, COMPOUND.format("ethanol")),
+        "closed": value(both.settings, COMPOUND.format(SECRET)),
+        "gene": value(both.settings, "SELECT gene_key FROM core.gene_effect ORDER BY 1 LIMIT 1"),
     }
     for function, calls in ARGUMENTS.items():
         for arguments in calls:
@@ -240,7 +251,7 @@ def _text_columns(settings: Settings) -> list[tuple[str, str]]:
 
 def test_no_error_message_carries_a_hidden_value(both: Both) -> None:
     """A cast that fails names the value it failed at: it must only ever meet visible ones."""
-    columns = _text_columns(both.with_closed)
+    columns = _text_columns(both.settings)
     assert len(columns) > 100
     for relation, column in columns:
         try:
@@ -251,16 +262,13 @@ def test_no_error_message_carries_a_hidden_value(both: Both) -> None:
 
 def test_a_function_of_the_users_own_meets_no_hidden_row(both: Both) -> None:
     """Cheap functions are run first, unless a policy stands before them."""
-    with server.engine(both.with_closed).connect() as connection:
-        connection.exec_driver_sql(f"SET ROLE {PUBLIC}")
+    with _public(both.settings) as connection:
         connection.exec_driver_sql(
             "CREATE FUNCTION pg_temp.meets(t text) RETURNS boolean COST 0.0001 LANGUAGE plpgsql AS "
             "$$ BEGIN IF t LIKE '%%secret%%' THEN RAISE EXCEPTION 'met %%', t; END IF; RETURN true; END $$"
         )
-        for relation, column in _text_columns(both.with_closed):
+        for relation, column in _text_columns(both.settings):
             connection.exec_driver_sql(f"SELECT count(*) FROM {relation} WHERE pg_temp.meets({column})")
-        connection.rollback()
-        connection.exec_driver_sql("RESET ROLE")
 
 
 def test_statistics_of_the_planner_show_no_hidden_value(both: Both) -> None:
@@ -270,20 +278,17 @@ def test_statistics_of_the_planner_show_no_hidden_value(both: Both) -> None:
 
 
 def test_row_security_cannot_be_switched_off(both: Both) -> None:
-    with server.engine(both.with_closed).connect() as connection:
-        connection.exec_driver_sql(f"SET ROLE {PUBLIC}")
+    with _public(both.settings) as connection:
         connection.exec_driver_sql("SET row_security = off")
         with pytest.raises(DBAPIError, match="would be affected by row-level security"):
             connection.exec_driver_sql("SELECT * FROM core.condition")
-        connection.rollback()
-        connection.exec_driver_sql("RESET ROLE")
 
 
 def test_no_sequence_is_readable(both: Both) -> None:
     sequences = (
         "SELECT c.oid::regclass::text FROM pg_class c WHERE relkind = 'S' AND relnamespace = 'core'::regnamespace"
     )
-    names = [name for (name,) in query(both.with_closed, sequences)]
+    names = [name for (name,) in query(both.settings, sequences)]
     assert names
     for name in names:
         with pytest.raises(DBAPIError, match="permission denied"):
