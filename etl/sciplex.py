@@ -132,7 +132,7 @@ def _named(files: Files) -> pd.DataFrame:
         table = table.astype(object).drop_duplicates("pert_compound").reset_index(drop=True)
     else:
         with h5py.File(files.path("zenodo")) as file:
-            names = pd.Series(anndata.io.read_elem(file["obs/perturbation"]))
+            names = pd.Series(anndata.io.read_elem(file["obs/perturbation"])).astype(object)
         table = pd.DataFrame({"pert_compound": names.dropna().unique()})
     table = table.reindex(columns=["pert_compound", *ANNOTATIONS]).rename(columns={"pert_compound": "compound"})
     return table.assign(compound=table["compound"].replace(CONTROL, VEHICLE))

@@ -48,7 +48,7 @@ def count(one: Loaded, rows: str) -> int:
 
 def transformed(one: Loaded, folder: Path) -> tuple[ad.AnnData, dict[str, int]]:
     """The canonical matrix of another folder, and what was dropped."""
-    outcome = load(one.settings, folder, "sciplex", until="transform")
+    outcome = load(one.settings, folder, "sciplex", until="validate")
     last = "SELECT dropped FROM core.etl_run WHERE stage = 'transform' ORDER BY etl_run_id DESC LIMIT 1"
     path = one.settings.cache / "sciplex" / outcome["fingerprint"] / "samples.h5ad"
     return ad.read_h5ad(path), value(one.settings, last)
