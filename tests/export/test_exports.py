@@ -228,6 +228,12 @@ def test_an_export_reads_one_moment_and_keeps_loads_from_swapping(exported: Sett
     assert len(partitions) == 2
 
 
+def test_a_database_without_anything_to_pass_on_is_told(database: Settings, tmp_path: Path) -> None:
+    with pytest.raises(QueryError, match="No dataset that may be passed on"):
+        fingerprints.write(database, Choice(), tmp_path / "out.fps")
+    assert list(tmp_path.glob("*.fps")) == []
+
+
 def test_a_database_without_tables_is_told(empty_database: Settings, tmp_path: Path) -> None:
     with pytest.raises(SchemaError):
         gctx_export.write(empty_database, Choice(), tmp_path / "out.gctx")
@@ -302,6 +308,15 @@ def test_a_folder_describes_its_shards(exports: Settings, tmp_path: Path, monkey
     assert set(metadata["split"]) == {"train"} and set(np.concatenate(metadata["times"])) == {24.0}
     other = pq.read_schema(tmp_path / "out" / "first_CVCL_0002" / "metadata.parquet")
     assert pq.read_schema(folder / "metadata.parquet").equals(other)
+
+
+def test_shards_without_rows_are_refused(exported: Settings, tmp_path: Path) -> None:  # noqa: F811
+    with server.connect(exported) as connection:
+        connection.execute("UPDATE core.compound SET pubchem_cid = NULL")
+    with pytest.raises(QueryError, match=r"16 no_perturbation.*--key"):
+        shards.write(exported, Choice(), tmp_path / "out")
+    done = shards.write(exported, Choice(), tmp_path / "out", key="inchikey")
+    assert (done["folders"], done["shards"], done["left_out"]["no_perturbation"]) == (2, 2, 0)
 
 
 # --- fingerprints -----------------------------------------------------------------------------------------------

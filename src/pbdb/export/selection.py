@@ -94,6 +94,10 @@ def datasets(connection: Connection, choice: Choice) -> pd.DataFrame:
         raise QueryError(
             f"Dataset '{name}' may not be passed on ({licence}): say --include {name} to export it for your own use."
         )
+    if not allowed.any():
+        raise QueryError(
+            "No dataset that may be passed on is loaded: load one, or say --include NAME of another for your own use."
+        )
     chosen = table["dataset"].isin(choice.datasets) if choice.datasets else True
     return table[allowed & chosen].reset_index(drop=True)
 

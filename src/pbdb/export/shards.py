@@ -65,30 +65,31 @@ def write(
     there), and conditions outside the split are left out and counted; without one all is `train`.
 
     Raises:
-        QueryError: nothing fits the choice, a dataset may not be passed on, or there is no such split.
+        QueryError: nothing fits the choice, no row is left, a dataset may not be passed on, or there is no such split.
         ConfigError: `out` exists or cannot be written.
     """
-    done = {"shards": 0, "rows": 0}
+    done = {"folders": 0, "shards": 0, "rows": 0}
     left_out = {"no_perturbation": 0, "no_dose": 0, "not_in_split": 0}
     with selection.snapshot(settings) as connection, whole.folder(out) as part:
         folds = None if split is None else _folds(connection, split)
         chosen = selection.fits(connection, choice)
-        n_folders = 0
         for name, fits in groupby(chosen, lambda one: (one.facts["dataset"], one.facts["context"])):
             folder = _Folder(part / "_".join((name[0], name[1].replace(":", "_", 1))))
             for one in fits:
                 usable = _usable(one, key, folds, left_out)
                 _add(folder, connection, usable, key, progress)
             folder.close(done)
-            n_folders += 1
-    return {
-        "out": str(out),
-        "folders": n_folders,
-        **done,
-        "left_out": left_out,
-        "split": split,
-        "bytes": whole.size(out),
-    }
+        _require_rows(done["rows"], left_out, key)
+    return {"out": str(out), **done, "left_out": left_out, "split": split, "bytes": whole.size(out)}
+
+
+def _require_rows(n_rows: int, left_out: dict[str, int], key: Key) -> None:
+    if not n_rows:
+        counts = ", ".join(f"{n:,} {reason}" for reason, n in left_out.items() if n)
+        raise QueryError(
+            f"No row is left for the shards ({counts}): perturbations are named by {key}; choose another --key or"
+            " --split."
+        )
 
 
 def _folds(connection: Connection, split: str) -> pd.Series[Any]:
@@ -184,6 +185,7 @@ class _Folder:
         info = {"PDATA_FORMAT_VERSION": FORMAT_VERSION, "CONTEXT_MODULE_HASH": "", "SHARDSIZE": ROWS}
         (self._path / "info.json").write_text(json.dumps(info), encoding="utf-8")
         pq.write_table(pa.Table.from_pylist(self._metadata, METADATA), self._path / "metadata.parquet")
+        done["folders"] += 1
         done["shards"] += len(self._metadata)
         done["rows"] += sum(row["size"] for row in self._metadata)
 
