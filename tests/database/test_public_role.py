@@ -250,14 +250,12 @@ def _text_columns(settings: Settings) -> list[tuple[str, str]]:
 
 
 def test_no_error_message_carries_a_hidden_value(both: Both) -> None:
-    """A cast that fails names the value it failed at: it must only ever meet visible ones."""
+    """A cast that fails names the value it failed at; this one fails at hidden values only."""
     columns = _text_columns(both.settings)
     assert len(columns) > 100
     for relation, column in columns:
-        try:
-            as_public(both.with_closed, f"SELECT 1 FROM {relation} WHERE CAST({column} AS integer) > 0")
-        except DBAPIError as problem:
-            assert SECRET not in str(problem.orig), (relation, column)
+        fails = f"CAST(CASE WHEN {column} LIKE '%{SECRET}%' THEN {column} ELSE '1' END AS integer) > 0"
+        as_public(both.with_closed, f"SELECT 1 FROM {relation} WHERE {fails}")
 
 
 def test_a_function_of_the_users_own_meets_no_hidden_row(both: Both) -> None:
