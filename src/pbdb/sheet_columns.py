@@ -69,8 +69,8 @@ def quoted(value: str) -> str:
 
 
 def plain(name: object) -> str:
-    """Lower case without punctuation: `Cell_type` is celltype."""
-    return re.sub(r"[^a-z0-9]", "", str(name).lower())
+    """Lower case without punctuation, micro as u: `Cell_type` is celltype, `Dose (µM)` doseum."""
+    return re.sub(r"[^a-z0-9]", "", re.sub("[\u00b5\u03bc]", "u", str(name).lower()))
 
 
 def named(sheet: pd.DataFrame, names: Iterable[str], suffixes: Iterable[str] = ()) -> list[str]:
@@ -202,6 +202,8 @@ def vehicle(sheet: pd.DataFrame, compounds: Found) -> Found:
     hint = "the wells of vehicle, an expression over columns: \"`Drug` == 'DMSO'\""
     if candidates:
         hint += f"; {' and '.join(candidates)} mark different wells"
+    if not all(map(_can_be_in_a_rule, compounds.columns)):
+        hint += f"; no rule can hold the name {compounds.columns[0]!r}: rename that column in the sheet"
     return Found("FILL_IN", hint)
 
 
@@ -210,12 +212,17 @@ def _marked(
 ) -> dict[str, tuple[str, npt.NDArray[np.bool_]]]:
     """By column that holds one of the words, but not in every row: the rule that finds them, and its rows."""
     found = {}
-    for column in filter(None, columns):
+    for column in filter(_can_be_in_a_rule, columns):
         spelled = [value for value in sheet[column].dropna().unique() if plain(value) in words]
         mask = sheet[column].isin(spelled).to_numpy()
         if spelled and not mask.all():
             found[str(column)] = (is_one_of(str(column), spelled), mask)
     return found
+
+
+def _can_be_in_a_rule(column: object) -> bool:
+    """Whether an expression may name the column; pandas takes these signs for its own, even in backticks."""
+    return bool(column) and not set("`'#") & set(str(column))
 
 
 def is_one_of(column: str, values: list[str]) -> str:
@@ -226,7 +233,7 @@ def is_one_of(column: str, values: list[str]) -> str:
 def flags(sheet: pd.DataFrame, compounds: Found) -> list[str]:
     """Flags of wells that were not treated, or whose compound is not told."""
     found = []
-    for column in compounds.columns:
+    for column in filter(_can_be_in_a_rule, compounds.columns):
         spelled = [value for value in sheet[column].dropna().unique() if plain(value) in UNTREATED]
         if spelled:
             found.append(f'Flag("untreated", {quoted(is_one_of(column, spelled))}, has_condition=False)')

@@ -127,7 +127,8 @@ def test_units_come_from_headings_or_from_columns_of_units() -> None:
     table = pd.DataFrame({"Time": ["24"], "Unit": ["h"], "Concentration_1": ["10"], "Unit_1": ["nM"]})
     assert columns.time(table).code == 'col("Time", unit_column="Unit")'
     assert columns.dose(table)[0].code == 'col("Concentration_1", unit_column="Unit_1")'
-    assert columns.dose(pd.DataFrame({"dose (nM)": ["1"]}))[0].code == 'col("dose (nM)", unit="nM")'
+    for heading, unit in (("dose (nM)", "nM"), ("Final conc. [µM]", "uM"), ("concentration_um", "uM")):
+        assert columns.dose(pd.DataFrame({heading: ["1"]}))[0].code == f'col("{heading}", unit="{unit}")'
     mixed = pd.DataFrame({"dose": ["1", "2"], "dose_unit": ["uM", "ug/ml"]})
     assert columns.dose(mixed)[1] == ("ug/ml",)
 
@@ -147,6 +148,14 @@ def test_vehicle_is_a_name_or_a_column_that_says_so() -> None:
     assert rule(drug=["x", "y"], kind=["Control", "treated"]).code == "\"`kind` == 'Control'\""
     undecided = rule(drug=["x", "y"], kind=["control", "a"], role=["b", "control"])
     assert undecided.blank and "kind and role mark different wells" in undecided.blank
+
+
+def test_a_heading_that_no_rule_can_hold_is_to_be_renamed() -> None:
+    table = pd.DataFrame({"Drug #1": ["DMSO", "Media", "x"]})
+    compounds = columns.compound(table)
+    found = columns.vehicle(table, compounds)
+    assert found.blank and "rename that column" in found.blank
+    assert columns.flags(table, compounds) == []
 
 
 def test_wells_that_were_not_treated_are_flagged() -> None:
