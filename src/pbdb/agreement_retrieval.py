@@ -250,22 +250,22 @@ class Block:
         positive = self.matched & candidate
         best = np.where(positive, found, -np.inf).argmax(axis=1)
         dose = self.own.dose[self.asked]
-        ranks = self._of_peers("source", self.own, dose, inner, found, candidate)
-        ranks |= self._of_peers("target", self.other, self.other.dose[best], found, found, candidate)
+        ordered = retrieval.in_order(found, candidate)
+        n = candidate.sum(axis=1)
+        ranks = self._of_peers("source", self.own, dose, inner, ordered, n)
+        ranks |= self._of_peers("target", self.other, self.other.dose[best], found, ordered, n)
         undefined = ~positive.any(axis=1)
         return {name: np.where(undefined, np.nan, ranks[name]) for name in BASELINES}
 
     def _of_peers(
-        self, side: str, pool: Pool, dose: Ids, similar: Floats, found: Floats, candidate: Mask
+        self, side: str, pool: Pool, dose: Ids, similar: Floats, ordered: Floats, n: Ids
     ) -> dict[str, Floats]:
         peer = (pool.dose[None, :] == dose[:, None]) & pool.whole
         peer &= pool.compound[None, :] != self.own.compound[self.asked][:, None]
-        n = candidate.sum(axis=1)
-        centroid = retrieval.paired_similarity(
-            self.own_rows[self.asked], retrieval.prepared(_means(pool, peer), self.kind), self.kind
-        )
-        of_centroid = retrieval.rank_among(centroid[:, None], found, candidate)[:, 0]
-        single = _finite_mean(retrieval.rank_among(np.where(peer, similar, np.nan), found, candidate))
+        means = retrieval.prepared(_means(pool, peer), self.kind)
+        centroid = retrieval.paired_similarity(self.own_rows[self.asked], means, self.kind)
+        of_centroid = retrieval.rank_among(centroid[:, None], ordered)[:, 0]
+        single = _finite_mean(retrieval.rank_among(np.where(peer, similar, np.nan), ordered))
         # Peers of the target are candidates already; those of the source come as one more.
         return {
             f"{side}_centroid": retrieval.normalised(of_centroid, n + 1),
@@ -284,7 +284,8 @@ class Block:
 
 def _within(one: Ids, other: Ids, window: float) -> Mask:
     fold = one[:, None] / other[None, :]
-    return np.asarray(np.maximum(fold, 1 / fold) <= window + FOLD_SLACK)
+    most = window + FOLD_SLACK
+    return np.asarray((fold <= most) & (fold * most >= 1))
 
 
 def quantities_of(found: retrieval.Retrieved) -> dict[str, Floats]:

@@ -84,7 +84,7 @@ def test_positives_may_be_of_any_dose_or_within_the_window(pools: tuple[Pool, Po
 def test_ranks_among_candidates_are_counted_with_ties_and_missing_values() -> None:
     found = np.array([[3.0, 1.0, 2.0, 9.0]])
     candidate = np.array([[True, True, True, False]])
-    ranks = retrieval.rank_among(np.array([[2.0, np.nan, 5.0, 0.0, 2.0 + 1e-14]]), found, candidate)
+    ranks = retrieval.rank_among(np.array([[2.0, np.nan, 5.0, 0.0, 2.0 + 1e-14]]), retrieval.in_order(found, candidate))
     assert ranks[0].tolist() == pytest.approx([2, np.nan, 1, 4, 2], nan_ok=True)
     assert retrieval.normalised([1, 3], [3, 3]).tolist() == [1, 0] and np.isnan(retrieval.normalised(1, 1))
 

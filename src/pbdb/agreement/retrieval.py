@@ -55,24 +55,27 @@ def paired_similarity(x: Floats, y: Floats, kind: str) -> npt.NDArray[np.float64
     return np.asarray(-np.linalg.norm(x - y, axis=1))
 
 
-def rank_among(values: Floats, found: Floats, candidate: Mask) -> npt.NDArray[np.float64]:
-    """1 + candidates that score higher than each value: n x m; NaN for a missing value.
+def in_order(found: Floats, candidate: Mask) -> npt.NDArray[np.float64]:
+    """Scores of each query's candidates in ascending order, n x m; what is no candidate stands below them all."""
+    return np.asarray(np.sort(np.where(candidate, found, -np.inf), axis=1))
 
-    values: scores of other rows with each of n queries (n x m); found, candidate: scores of the candidates, and which
-    they are (n x candidates).
+
+def rank_among(values: Floats, ordered: Floats) -> npt.NDArray[np.float64]:
+    """1 + candidates that score higher than each value: n x k; NaN for a missing value.
+
+    values: scores of other rows with each of n queries (n x k); ordered: those of the candidates, `in_order`.
     """
-    return np.asarray(_rank_among(*map(np.ascontiguousarray, (values, found, candidate))))
+    return np.asarray(_rank_among(np.ascontiguousarray(values), ordered))
 
 
 @njit(parallel=True, cache=True)  # type: ignore[untyped-decorator]
-def _rank_among(values: Floats, found: Floats, candidate: Mask) -> Floats:  # pragma: no cover - compiled
+def _rank_among(values: Floats, ordered: Floats) -> Floats:  # pragma: no cover - compiled
     ranks = np.full(values.shape, np.nan)
     for row in prange(len(values)):
-        ordered = np.sort(found[row][candidate[row]])
         for column in range(values.shape[1]):
             if np.isfinite(values[row, column]):
-                upto = np.searchsorted(ordered, values[row, column] + TIE, side="right")
-                ranks[row, column] = 1 + len(ordered) - upto
+                upto = np.searchsorted(ordered[row], values[row, column] + TIE, side="right")
+                ranks[row, column] = 1 + ordered.shape[1] - upto
     return ranks
 
 
