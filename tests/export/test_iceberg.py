@@ -68,6 +68,11 @@ def test_effects_are_read_with_their_hive_columns_and_pruned_by_them(place: Path
     assert len(list(table.scan(row_filter=choice).plan_files())) == 1
 
 
+def test_columns_keep_their_words(place: Path) -> None:
+    schema = catalog_of(place).load_table("core.effect").schema()
+    assert schema.find_field("dose_um").doc == "Dose in micromolar, computed from dose_fm"
+
+
 def test_earlier_releases_stay_readable(place: Path) -> None:
     table = catalog_of(place).load_table("core.dataset")
     names = {release: sorted(rows(table, release)["dataset"].to_pylist()) for release in ("2026.1", "2026.2")}

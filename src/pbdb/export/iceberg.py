@@ -170,9 +170,9 @@ def _schema(parts: list[Part]) -> pa.Schema:
 
 
 def _nullable(field: pa.Field) -> pa.Field:
-    """A column of the same name and type that may be null: a later release may not have it."""
-    comment = (field.metadata or {}).get(b"comment")
-    return pa.field(field.name, field.type, metadata={b"doc": comment} if comment else None)
+    """A column of the same name, type and words that may be null: a later release may not have it."""
+    words = (field.metadata or {}).get(b"description")
+    return pa.field(field.name, field.type, metadata={b"doc": words} if words else None)
 
 
 def _table(catalog: Catalog, name: str, schema: pa.Schema, *, is_hive: bool) -> Table:
