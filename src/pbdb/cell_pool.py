@@ -108,20 +108,21 @@ class _Pooling:
 
     def _put(self, cells: npt.NDArray[np.int64], codes: Codes, block: tuple[Any, ...], n_counts: Any) -> None:
         while len(cells):
-            n = self.totals.room_for(codes)
+            n = self.totals.room_for(codes, n_counts[cells])
             if n:
                 self.totals.count(codes[:n], n_counts[cells[:n]])
                 self.totals.add(cells[:n], codes[:n], block, self.task.genes.columns, self.threads, self.task.threads)
                 cells, codes = cells[n:], codes[n:]
             else:
-                self._put_aside({"cells": 0, "unnamed": 0, "left_out": {}})
+                if len(self.totals.present):
+                    self._put_aside({"cells": 0, "unnamed": 0, "left_out": {}})
+                self.totals.clear()
 
     def _put_aside(self, facts: dict[str, Any]) -> None:
         folder = self.path.with_name(self.path.name + ".aside")
         folder.mkdir(exist_ok=True)
         self.aside.append(folder / f"{len(self.aside)}.h5")
         self._write(self.aside[-1], facts)
-        self.totals.clear()
 
     def _write(self, path: Path, facts: dict[str, Any]) -> None:
         present = self.totals.present

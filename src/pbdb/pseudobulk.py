@@ -1,7 +1,8 @@
 """Add cells up to samples: sums of counts and numbers of cells expressing each gene, exact whole numbers.
 
 Both stand in one number of 64 bits: the sum in the lower SUM_BITS, the number of cells above them, so that a count
-costs one addition at one place. Sums of whole numbers do not depend on the order or the division of the cells.
+costs one addition at one place. Large totals begin with 32 bits, of which the lower FEW_BITS are the sum: all that the
+cells of one task need as a rule. Sums of whole numbers do not depend on the order or the division of the cells.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ VERSION = 1
 SUM_BITS = 36
 CELL = 1 << SUM_BITS
 SUM_MASK = CELL - 1
+FEW_BITS = 22
+LARGE_BYTES = 1 << 28
 MAX_CELLS = 1 << (63 - SUM_BITS)
 MITO, MALAT1, LEFT_OUT = 1, 2, 4
 PROBLEMS = {
@@ -115,8 +118,8 @@ def _add(
 
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def compressed(totals: Values) -> tuple[Ints, Codes, Ints]:
-    """Non-zero totals in compressed sparse rows: indptr, indices, values."""
+def compressed(totals: Values, bits: int) -> tuple[Ints, Codes, Ints]:
+    """Non-zero totals in compressed sparse rows: indptr, indices, values of 64 bits; bits: of a sum in `totals`."""
     indptr = np.zeros(len(totals) + 1, dtype=np.int64)
     for row in range(len(totals)):
         indptr[row + 1] = indptr[row] + np.count_nonzero(totals[row])
@@ -124,14 +127,16 @@ def compressed(totals: Values) -> tuple[Ints, Codes, Ints]:
     at = 0
     for row in range(len(totals)):
         for column in range(totals.shape[1]):
-            if totals[row, column]:
-                indices[at], values[at] = column, totals[row, column]
+            total = np.int64(totals[row, column])
+            if total:
+                indices[at] = column
+                values[at] = (total & ((1 << bits) - 1)) + ((total >> bits) << SUM_BITS)
                 at += 1
     return indptr, indices, values
 
 
 class Totals:
-    """Totals of samples x genes while cells come in, dense; memory: 8 bytes x slots x genes.
+    """Totals of samples x genes while cells come in, dense; memory: 4, later 8 bytes x slots x genes.
 
     A sample gets a slot when its first cell comes. n_cells and n_counts: of all samples, by their codes.
     """
@@ -139,16 +144,23 @@ class Totals:
     def __init__(self, n_samples: int, n_columns: int, n_slots: int):
         self.n_slots = max(1, min(n_slots, n_samples))
         self.n_cells, self.n_counts = (np.zeros(n_samples, dtype=np.int64) for _ in range(2))
-        self._totals = np.zeros((self.n_slots, n_columns), dtype=np.int64)
+        self._shape = (self.n_slots, n_columns)
         self._slots = np.full(n_samples, -1, dtype=np.int64)
         self._n_used = 0
+        is_large = 8 * self.n_slots * n_columns > LARGE_BYTES
+        self._bits = FEW_BITS if is_large else SUM_BITS
+        self._totals: Values = np.zeros(self._shape, dtype=np.uint32 if is_large else np.int64)
 
-    def room_for(self, codes: Codes) -> int:
+    def room_for(self, codes: Codes, n_counts: Ints) -> int:
         """How many of these cells, sorted by their samples, can be added before the totals are taken."""
-        samples, first = np.unique(codes, return_index=True)
+        samples, first, n_cells = np.unique(codes, return_index=True, return_counts=True)
         used = self._n_used + np.cumsum(self._slots[samples] < 0)
-        fitting = int(np.searchsorted(used, self.n_slots, side="right"))
-        return int(first[fitting]) if fitting < len(samples) else len(codes)
+        fits = used <= self.n_slots
+        if self._bits == FEW_BITS:
+            fits &= self.n_cells[samples] + n_cells < 1 << (32 - FEW_BITS)
+            added = np.add.reduceat(n_counts, first) if len(first) else n_counts
+            fits &= self.n_counts[samples] + added < 1 << FEW_BITS
+        return len(codes) if fits.all() else int(first[np.argmin(fits)])
 
     def add(
         self, rows: Ints, codes: Codes, block: tuple[Any, Any, Any], columns: Codes, pool: Executor, threads: int
@@ -161,7 +173,7 @@ class Totals:
         slots = np.zeros(len(block[0]), dtype=np.int64)
         slots[rows] = self._slots[codes]
         parts = np.split(rows, _cuts(codes, threads))
-        rest: tuple[Any, ...] = (slots, *block, columns, CELL, self._totals)
+        rest: tuple[Any, ...] = (slots, *block, columns, 1 << self._bits, self._totals)
         for one in [pool.submit(_add, part, *rest) for part in parts]:
             one.result()
 
@@ -189,11 +201,12 @@ class Totals:
         """Totals of the samples that are present, n_rows at a time: indptr, indices, values."""
         slots = self._slots[self.present]
         for start in range(0, len(slots), n_rows):
-            yield compressed(self._totals[slots[start : start + n_rows]])
+            yield compressed(self._totals[slots[start : start + n_rows]], self._bits)
 
     def clear(self) -> None:
-        """Begin anew."""
-        self._totals[: self._n_used] = 0
+        """Begin anew, with 64 bits."""
+        del self._totals
+        self._totals, self._bits = np.zeros(self._shape, dtype=np.int64), SUM_BITS
         self._slots[:], self.n_cells[:], self.n_counts[:] = -1, 0, 0
         self._n_used = 0
 
@@ -223,5 +236,5 @@ def added(parts: list[tuple[Ints, Ints, Codes, Ints]], n_rows: int, n_columns: i
     columns = np.arange(n_columns, dtype=np.int32)
     for rows, indptr, indices, values in parts:
         _add(np.arange(len(rows)), rows, indptr, indices, values, columns, 0, totals)
-    found: tuple[Ints, Codes, Ints] = compressed(totals)
+    found: tuple[Ints, Codes, Ints] = compressed(totals, SUM_BITS)
     return found

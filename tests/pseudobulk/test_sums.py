@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partialmethod
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,10 @@ import web
 import zarr
 from single_cells import DECLARED, bits, cells, expected, frame, pooled, write
 
-from pbdb import pooling
+from pbdb import cell_parts, pooling
 from pbdb.cluster import Workers
 from pbdb.pseudobulk import SUM_BITS, Totals
+from pbdb.readers.csr import CellMatrix
 from pbdb.source import EVERY_CELL, Pseudobulk
 
 
@@ -88,11 +90,27 @@ def test_totals_without_room_for_all_samples_are_put_aside(
     whole, facts = pooled(source, folder=tmp_path)
     made: list[int] = []
     monkeypatch.setattr("pbdb.cell_pool.Totals", lambda *sizes: made.append(1) or Totals(*sizes[:2], 5))
-    monkeypatch.setattr("pbdb.readers.csr.VALUES_PER_BLOCK", 100)
+    monkeypatch.setattr("pbdb.readers.csr.CellMatrix.blocks", partialmethod(CellMatrix.blocks, n_values=100))
     found = pooled(source, folder=tmp_path)
     assert made
     assert (bits(found[0]), found[1]) == (bits(whole), facts)
     assert [path.name for path in tmp_path.iterdir()] == ["samples.h5ad"]
+
+
+@pytest.mark.parametrize(("factor", "n_parts"), [(1, 1), (2_000, 2), (200_000, 1)])
+def test_large_totals_begin_narrow_and_widen_when_they_are_full(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, factor: int, n_parts: int
+) -> None:
+    table = cells()
+    table.X = table.X * factor
+    written: list[Path] = []
+    plain = cell_parts.write
+    monkeypatch.setattr("pbdb.pseudobulk.LARGE_BYTES", 0)
+    monkeypatch.setattr("pbdb.readers.csr.CellMatrix.blocks", partialmethod(CellMatrix.blocks, n_values=300))
+    monkeypatch.setattr(cell_parts, "write", lambda path, *what: written.append(path) or plain(path, *what))
+    found, _ = pooled(write(tmp_path / "cells.h5ad", table), folder=tmp_path)
+    assert frame(found).equals(expected(cells()) * factor)
+    assert len([path for path in written if "aside" in path.parent.name or n_parts == 1]) == n_parts
 
 
 def test_the_order_of_cells_does_not_matter(tmp_path: Path) -> None:
