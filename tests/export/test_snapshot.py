@@ -13,6 +13,7 @@ from typing import Any
 
 import duckdb
 import fsspec
+import pyarrow as pa
 import pytest
 import yaml
 from click.testing import CliRunner
@@ -26,7 +27,7 @@ from pbdb import partitions, server
 from pbdb.cli import pbdb
 from pbdb.config import Settings
 from pbdb.errors import PbdbError, SnapshotError
-from pbdb.export import manifest, parquet, snapshot, verify
+from pbdb.export import effects, manifest, parquet, snapshot, verify
 from pbdb.reporter import Silent
 
 Shared = tuple[Settings, Path]
@@ -163,6 +164,22 @@ def test_a_file_of_an_earlier_try_is_made_anew_where_effects_changed_or_bytes_di
         {"log2_fc": [7.0, 7.0, 7.0]},
         {"log2_fc": [1.5, "nan", -2.0]},
     ]
+
+
+def test_what_memory_holds_under_a_null_changes_no_key() -> None:
+    fit = effects.Fit(1, 1, "a", "b", True, 1)
+    tables = [
+        pa.table(
+            {
+                "sample_id": pa.Array.from_buffers(
+                    pa.int64(), 2, [pa.py_buffer(b"\x01"), pa.array([1, junk]).buffers()[1]]
+                )
+            }
+        )
+        for junk in (5, 6)
+    ]
+    assert effects.key_of(tables[0], fit) == effects.key_of(tables[1], fit)
+    assert effects.key_of(tables[0].slice(0, 1), fit) != effects.key_of(tables[1], fit)
 
 
 def test_a_full_disk_is_one_sentence_and_leaves_no_release(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from databases import new_database
-from loads import contents, query
+from loads import contents, load, query
 from rows import add_dataset, add_partitions
 from snapshots import OPEN, in_duckdb
 from sqlalchemy import text
@@ -51,6 +51,16 @@ def test_everything_comes_back_as_it_was(worlds: Settings, database_server: Sett
 
 def test_a_loaded_release_comes_back_as_it_was(loaded: Settings, database_server: Settings, tmp_path: Path) -> None:
     assert loaded_again(loaded, database_server, tmp_path) == tables(loaded)
+
+
+def test_loading_the_release_again_into_it_changes_nothing(
+    loaded: Settings, release: Path, database: Settings, tmp_path: Path
+) -> None:
+    snapshot.export(loaded, str(tmp_path / "snapshot"), snapshot.Choices("1"))
+    restore.load(database, tmp_path / "snapshot")
+    before = contents(database, versions=True)
+    load(database, release)
+    assert {name for name, found in contents(database, versions=True).items() if found != before[name]} <= {"artifact"}
 
 
 def test_the_ledger_goes_on_counting(shared_release: Shared, database: Settings) -> None:

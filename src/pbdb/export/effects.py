@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from pbdb import copybinary
 from pbdb.errors import SnapshotError
@@ -83,8 +84,8 @@ def facts_of(frozen: Frozen, fit: Fit) -> pa.Table:
 def key_of(facts: pa.Table, fit: Fit) -> str:
     """A hash of all that the fit's file will hold: of the rows' versions, where the numbers are."""
     sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, facts.schema) as stream:
-        stream.write_table(facts)
+    # Parquet, for what Arrow keeps in memory under a null is anything.
+    pq.write_table(facts, sink, compression="none")
     return hashlib.sha256(f"{fit}".encode() + sink.getvalue()).hexdigest()
 
 

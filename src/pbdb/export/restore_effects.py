@@ -112,6 +112,8 @@ class _Turned:
         self._facts = {"dataset_id": facts["dataset_id"], "fit_id": facts["fit_id"]}
         self._keys = np.asarray(connection.execute(_GENE_KEYS, facts).scalar_one(), dtype=np.int32)
         self._tiles = {name: tile(scratch / name, (len(self._keys), n_full), "w+") for name in BY_GENE}
+        for name in BY_GENE:
+            (scratch / name).unlink(missing_ok=True)  # mapped still; the disk is free again however this ends
         self._n_full, self._filled = n_full, 0
 
     def add(self, rows: pa.Table) -> None:
