@@ -29,7 +29,7 @@ class Wide:
             raise missing(path)
         self._path = path
         try:
-            self._file = pq.ParquetFile(path, memory_map=True)
+            self._file = pq.ParquetFile(path)
             names = [str(name) for name in self._file.schema_arrow.names]
             if column not in names:
                 raise SourceError(f"The file '{path.name}' has no column '{column}', which names its genes.")
