@@ -66,7 +66,8 @@ def _file(file: File) -> str:
 def _ways(source: Source, dataset: str) -> list[str]:
     """Commands, and what has to be done before them."""
     if source.folder is not None:
-        return [f"the files lie in {source.folder}: pbdb etl load ./{source.key}.py   (the path of the declaration)"]
+        place = source.folder.resolve()
+        return [f"the files lie in {place}: pbdb etl load ./{source.key}.py   (the path of the declaration)"]
     command = f"pbdb etl load {source.key}"
     if len(source.datasets) > 1:
         command += f" --dataset {dataset}"

@@ -15,8 +15,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from pbdb import readers, registry
@@ -34,26 +32,21 @@ from pbdb.sheet_columns import (
     context,
     dose,
     flags,
+    genes,
     plate,
     quoted,
+    readout,
     sample_column,
     time,
     vehicle,
     well,
+    zero_doses,
 )
+from pbdb.source import Block
 
 SHEETS = {"csv": readers.csv, "tsv": readers.tsv, "xlsx": readers.xlsx}
 KEY = re.compile(r"[a-z][a-z0-9_]*")
-LARGEST_LOG2 = 30
 WIDTH = 100
-MOST = 0.5
-GENES: tuple[tuple[str, str, str | None], ...] = (
-    (r"ENS[A-Z]*G\d{11}(\.\d+)?(_PAR_Y)?", "gene_id", None),
-    (r"ENS[A-Z]*G\d{11}(\.\d+)?_at", "gene_id", r"(.+)_at"),
-    (r"\d+", "entrez", None),
-    (r"[A-Za-z][A-Za-z0-9.-]*_\d+", "symbol", r"(.+)_\d+"),
-    (r"(?!ILMN_)[A-Za-z][A-Za-z0-9.@_-]*(?<!_at)", "symbol", None),
-)
 WORDS = (
     "FILL_IN", "Assay", "Block", "Cells", "Compounds", "Dataset", "Features", "File", "Files", "Flag", "Samples",
     "Source", "col", "const",
@@ -88,6 +81,7 @@ class _Given:
     sheet: pd.DataFrame
     sample: str
     counted: Mapping[str, int]
+    all_have_counts: bool
 
     @property
     def key(self) -> str:
@@ -152,7 +146,11 @@ def _read(path: Path, matrix: Path, samples: Path | None) -> _Given:
     place = matrices.tenx_files(matrix)[0] if matrix.is_dir() else matrix
     values, table = place.absolute(), (samples or matrix).absolute()
     folder = Path(os.path.commonpath([values.parent, table.parent]))
-    return _Given(path, folder, values, table, profiles, block.samples, found, block.left_out)
+    return _Given(path, folder, values, table, profiles, block.samples, found, block.left_out, _no_zero(block))
+
+
+def _no_zero(block: Block) -> bool:
+    return bool((abs(block.matrix).sum(axis=1) != 0).all())
 
 
 def read_sheet(path: Path) -> pd.DataFrame:
@@ -181,7 +179,7 @@ def _parts(given: _Given, technology: str | None, cells: ContextVocabulary | Non
     sheet = given.sheet
     compounds, where = compound(sheet), context(sheet)
     doses, non_molar = dose(sheet)
-    wells = well(sheet)
+    wells, vehicles = well(sheet), vehicle(sheet, compounds)
     features, pattern = genes(given.profiles.genes)
     return {
         "technology": [_technology(technology, pattern)],
@@ -194,37 +192,23 @@ def _parts(given: _Given, technology: str | None, cells: ContextVocabulary | Non
         "non_molar_units": [Found(_tuple(non_molar))] if non_molar else [],
         "time": [time(sheet)],
         "context": [where],
-        "vehicle": [vehicle(sheet, compounds)],
+        "vehicle": [vehicles],
         "contexts": _cells(given, where, cells),
-        "flags": [Found(code) for code in flags(sheet, compounds)],
+        "flags": [*_flags(given, compounds), *zero_doses(sheet, doses, compounds, vehicles)],
         "features": [features],
         "gene": [Found(f'r"{pattern}"')] if pattern else [],
     }
+
+
+def _flags(given: _Given, compounds: Found) -> list[Found]:
+    found = [Found(code) for code in flags(given.sheet, compounds)]
+    return found if given.all_have_counts else [*found, Found('Flag("no_counts", "n_counts == 0")')]
 
 
 def _technology(given: str | None, pattern: str | None) -> Found:
     if given is None and pattern == r"(.+)_\d+":
         given = "TempO-Seq"
     return Found(quoted(given)) if given else Found("FILL_IN", "how it was measured, such as 'DRUG-seq'")
-
-
-def readout(values: npt.NDArray[np.float64]) -> Found:
-    """Counts where all values are whole and not negative, log2 intensities where none is beyond 30."""
-    known = values[~np.isnan(values)]
-    if known.size and known.min() >= 0 and (known == np.rint(known)).all():
-        return Found('"counts"')
-    if known.size and np.abs(known).max() <= LARGEST_LOG2:
-        return Found('"log2_intensity"')
-    return Found("FILL_IN", "'counts' or 'log2_intensity': the values are fractional and large, so give another matrix")
-
-
-def genes(names: npt.NDArray[np.object_]) -> tuple[Found, str | None]:
-    """What the features are called, and the pattern that finds the gene's name in a feature's."""
-    for shape, kind, pattern in GENES:
-        if np.mean([re.fullmatch(shape, name) is not None for name in names]) > MOST:
-            return Found(f"Features({quoted(kind)})"), pattern
-    example = names[0] if len(names) else ""
-    return Found("Features(FILL_IN)", f"what names like {example!r} are: 'gene_id', 'symbol', 'entrez'"), None
 
 
 def _cells(given: _Given, where: Found, known: ContextVocabulary | None) -> list[Found]:

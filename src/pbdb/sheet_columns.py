@@ -1,4 +1,4 @@
-"""What a sample sheet says by itself: which column is which canonical one, which wells are vehicle, in what units.
+"""What a sheet and a matrix say by themselves: columns, units, vehicle wells, readout, names of genes.
 
 Each function returns a `Found`: Python text for a declaration, or a blank with what belongs there. Nothing is
 guessed where two columns would do.
@@ -47,6 +47,15 @@ UNTREATED = (
     "media", "medium", "mediaonly", "untreated", "notreatment", "nodrug", "nocompound", "none", "blank", "empty",
     "nocells", "cellsonly", "water",
 )  # fmt: skip
+LARGEST_LOG2 = 30
+MOST = 0.5
+GENES: tuple[tuple[str, str, str | None], ...] = (
+    (r"ENS[A-Z]*G\d{11}(\.\d+)?(_PAR_Y)?", "gene_id", None),
+    (r"ENS[A-Z]*G\d{11}(\.\d+)?_at", "gene_id", r"(.+)_at"),
+    (r"\d+", "entrez", None),
+    (r"[A-Za-z][A-Za-z0-9.-]*_\d+", "symbol", r"(.+)_\d+"),
+    (r"(?!ILMN_)[A-Za-z][A-Za-z0-9.@_-]*(?<!_at)", "symbol", None),
+)
 YES = ("true", "t", "yes", "y", "1")
 OF_VEHICLE = ("iscontrol", "isvehicle", "control", "vehicle")
 
@@ -242,7 +251,41 @@ def flags(sheet: pd.DataFrame, compounds: Found) -> list[str]:
     return found
 
 
+def zero_doses(sheet: pd.DataFrame, doses: Found, compounds: Found, vehicles: Found) -> list[Found]:
+    """A blank for treated wells whose dose is 0: they are no vehicle, and only their owner knows what they are."""
+    if not doses.columns or not compounds.columns or vehicles.blank:
+        return []
+    names = sheet[compounds.columns[0]]
+    is_vehicle = pd.Series(sheet.eval(json.loads(vehicles.code), engine="python"), dtype=bool)
+    treated = ~is_vehicle & names.notna() & ~names.map(plain).isin(UNTREATED)
+    treated &= pd.to_numeric(sheet[doses.columns[0]]) == 0
+    if not treated.any():
+        return []
+    rule = is_one_of(compounds.columns[0], list(names[treated].unique()))
+    hint = f"{treated.sum()} treated wells have dose 0; to leave them out: Flag('zero_dose', {quoted(rule)})"
+    return [Found("FILL_IN", hint)]
+
+
 def columns_of(sheet: pd.DataFrame, kinds: dict[str, tuple[str, ...]]) -> dict[str, str]:
     """Which column holds which kind of statement about compounds, where one does."""
     found = {kind: named(sheet, names) for kind, names in kinds.items()}
     return {kind: columns[0] for kind, columns in found.items() if columns}
+
+
+def readout(values: npt.NDArray[np.float64]) -> Found:
+    """Counts where all values are whole and not negative, log2 intensities where none is beyond 30."""
+    known = values[~np.isnan(values)]
+    if known.size and known.min() >= 0 and (known == np.rint(known)).all():
+        return Found('"counts"')
+    if known.size and np.abs(known).max() <= LARGEST_LOG2:
+        return Found('"log2_intensity"')
+    return Found("FILL_IN", "'counts' or 'log2_intensity': the values are fractional and large, so give another matrix")
+
+
+def genes(names: npt.NDArray[np.object_]) -> tuple[Found, str | None]:
+    """What the features are called, and the pattern that finds the gene's name in a feature's."""
+    for shape, kind, pattern in GENES:
+        if np.mean([re.fullmatch(shape, name) is not None for name in names]) > MOST:
+            return Found(f"Features({quoted(kind)})"), pattern
+    example = names[0] if len(names) else ""
+    return Found("Features(FILL_IN)", f"what names like {example!r} are: 'gene_id', 'symbol', 'entrez'"), None

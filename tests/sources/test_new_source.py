@@ -105,12 +105,12 @@ def test_a_blank_the_user_made_is_refused_too(tmp_path: Path) -> None:
     ],
 )
 def test_genes_are_known_by_their_names(names: list[str], kind: str, pattern: str | None) -> None:
-    found, gene = new_source.genes(np.array(names, dtype=object))
+    found, gene = columns.genes(np.array(names, dtype=object))
     assert (found.code, gene) == (f'Features("{kind}")', pattern)
 
 
 def test_unknown_names_of_genes_are_a_blank() -> None:
-    found, _ = new_source.genes(np.array(["ILMN_1762337", "201983_s_at"], dtype=object))
+    found, _ = columns.genes(np.array(["ILMN_1762337", "201983_s_at"], dtype=object))
     assert found.blank and "ILMN_1762337" in found.blank
 
 
@@ -119,8 +119,8 @@ def test_unknown_names_of_genes_are_a_blank() -> None:
     [([0.0, 5, 700], '"counts"'), ([3.5, 14.2], '"log2_intensity"'), ([-1.0, 2], '"log2_intensity"')],
 )
 def test_the_readout_shows_in_the_values(values: list[float], code: str) -> None:
-    assert new_source.readout(np.array(values)).code == code
-    assert new_source.readout(np.array([1.5, 7000])).blank
+    assert columns.readout(np.array(values)).code == code
+    assert columns.readout(np.array([1.5, 7000])).blank
 
 
 def test_units_come_from_headings_or_from_columns_of_units() -> None:
@@ -162,6 +162,21 @@ def test_wells_that_were_not_treated_are_flagged() -> None:
     table = pd.DataFrame({"drug": ["Media", None, "x"]})
     found = columns.flags(table, columns.compound(table))
     assert ["untreated" in found[0], "no_compound" in found[1]] == [True, True]
+
+
+def test_treated_wells_of_dose_zero_are_a_blank_that_names_them() -> None:
+    table = pd.DataFrame({"drug": ["DMSO", "Media", "cells x", "y"], "dose_um": ["0", "0", "0", "1"]})
+    compounds = columns.compound(table)
+    given = columns.dose(table)[0], compounds, columns.vehicle(table, compounds)
+    (found,) = columns.zero_doses(table, *given)
+    assert found.blank and found.blank.startswith("1 treated wells have dose 0") and "cells x" in found.blank
+    assert columns.zero_doses(table.drop(index=2), *given) == []
+
+
+def test_a_well_without_counts_is_flagged(write: Callable[..., new_source.Written]) -> None:
+    assert "n_counts" not in write(cells=KNOWN).found.get("flags", "")
+    written = write(values=counts().assign(s3=0), cells=KNOWN, force=True)
+    assert written.found["flags"] == 'Flag("no_counts", "n_counts == 0")'
 
 
 def test_structures_in_the_sheet_become_a_compound_table(write: Callable[..., new_source.Written]) -> None:
