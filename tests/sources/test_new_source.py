@@ -308,6 +308,12 @@ def test_the_command_prints_json_and_one_sentence_on_a_mistake(
     assert isinstance(again.exception, ConfigError)
 
 
+def test_show_says_where_the_files_lie(write: Callable[..., new_source.Written], tmp_path: Path) -> None:
+    shown = CliRunner().invoke(pbdb, ["etl", "show", str(write(cells=KNOWN).path)]).stdout
+    assert f"the files lie in {tmp_path}" in shown
+    assert "pbdb etl load ./screen.py" in shown
+
+
 def test_a_folder_given_wins_over_the_declared_one(
     write: Callable[..., new_source.Written], database: Settings, tmp_path: Path
 ) -> None:
