@@ -308,6 +308,20 @@ def test_the_command_prints_json_and_one_sentence_on_a_mistake(
     assert isinstance(again.exception, ConfigError)
 
 
+def test_without_a_database_names_of_cells_are_blanks(
+    write: Callable[..., new_source.Written], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    write()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PBDB_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("PBDB_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
+    words = ["etl", "new", "other", "--matrix", "counts.tsv", "--samples", "sheet.csv"]
+    result = CliRunner().invoke(pbdb, words)
+    assert result.exit_code == 0
+    assert "Names of cells were not looked up:" in result.stderr
+    assert "its Cellosaurus or Cell Ontology id" in result.stderr
+
+
 def test_show_says_where_the_files_lie(write: Callable[..., new_source.Written], tmp_path: Path) -> None:
     shown = CliRunner().invoke(pbdb, ["etl", "show", str(write(cells=KNOWN).path)]).stdout
     assert f"the files lie in {tmp_path}" in shown

@@ -166,12 +166,17 @@ def new(name: str, matrix: Path, samples: Path | None, technology: str | None, f
 
 
 def _cells() -> Any:
-    """The vocabulary of cells, by which their names become ids; None where there is none."""
+    """The vocabulary of cells, by which their names become ids; None where there is none, or no database."""
     from pbdb import database, server, vocabulary
+    from pbdb.errors import PbdbError
 
-    database.ready(settings())
-    with server.engine(settings()).connect() as connection:
-        return vocabulary.cell_vocabulary(connection, settings())
+    try:
+        database.ready(settings())
+        with server.engine(settings()).connect() as connection:
+            return vocabulary.cell_vocabulary(connection, settings())
+    except PbdbError as problem:
+        say(f"Names of cells were not looked up: {problem}")
+        return None
 
 
 @examples("pbdb etl status", "pbdb etl status driad --json")
