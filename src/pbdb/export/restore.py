@@ -106,8 +106,7 @@ def _load_effects(connection: Connection, folder: Path, dataset: str, scratch: P
     into = restore_effects.Names(names["effect"], names["gene_effect"])
     found = [*folder.glob(f"{effects.DEFAULT}/dataset={dataset}/*/*.parquet")]
     found += [*folder.glob(f"{effects.FURTHER}/dataset={dataset}/*/*.parquet")]
-    for path in sorted(found):
-        restore_effects.load(connection, path, into, scratch, reporter.progress)
+    restore_effects.load(connection, sorted(found), into, scratch, reporter.progress)
     for table, name in names.items():
         partitions.finish(connection, table, name)
         partitions.swap(connection, table, key, name)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import chain, groupby
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,7 @@ from sqlalchemy import Connection, text
 
 from pbdb import copybinary
 from pbdb.copytext import cursor
+from pbdb.effects import OK
 from pbdb.export.columns import table_of
 from pbdb.export.effects import LANDMARK, ahead
 from pbdb.stored_fit import BY_EFFECT, BY_GENE, tile
@@ -36,40 +38,52 @@ class Names:
     by_gene: str
 
 
-def load(connection: Connection, path: Path, names: Names, scratch: Path, progress: Progress) -> None:
-    """Copy the effects of one file; pooled ones also gene by gene, turned in the folder `scratch`."""
-    with pq.ParquetFile(path) as file:
-        facts = file.read(["fit_id", "dataset_id", "mode"]).slice(0, 1).to_pylist()
-        if not facts:
-            return
-        turned = _Turned(connection, facts[0], _n_full(file), scratch) if facts[0]["mode"] == "pooled" else None
-        columns = ", ".join(COLUMNS)
-        encoder = copybinary.Encoder()
-        with (
-            cursor(connection) as opened,
-            opened.copy(f"COPY {names.by_effect} ({columns}) FROM STDIN (FORMAT binary, FREEZE)") as copy,
-            closing(ahead(_groups(file))) as groups,
-        ):
-            copy.write(copybinary.HEADER)
-            for group in groups:
-                for rows in _alike(group):
-                    copy.write(encoder.rows(_encoded(rows), rows.num_rows))
-                if turned is not None:
-                    turned.add(group)
-                progress(f"load {path.name}", group.num_rows, None)
-            copy.write(copybinary.TRAILER)
-    if turned is not None:
-        turned.copy(connection, names.by_gene)
+class Group(NamedTuple):
+    """Some effects of a file, and how many of all of its effects have numbers."""
+
+    path: Path
+    n_full: int
+    rows: pa.Table
 
 
-def _groups(file: pq.ParquetFile) -> Generator[pa.Table]:
-    for number in range(file.num_row_groups):
-        yield file.read_row_group(number, COLUMNS, use_threads=False).combine_chunks()
+def load(connection: Connection, paths: Sequence[Path], names: Names, scratch: Path, progress: Progress) -> None:
+    """Copy the effects of some files; pooled ones also gene by gene, turned in the folder `scratch`."""
+    encoder = copybinary.Encoder()
+    with closing(ahead(_groups(paths))) as groups:
+        for path, own in groupby(groups, key=lambda group: group.path):
+            turned = _load_file(connection, own, names, scratch, encoder)
+            if turned is not None:
+                turned.copy(connection, names.by_gene, encoder)
+            progress(f"load {path.name}", 1, None)
 
 
-def _n_full(file: pq.ParquetFile) -> int:
-    """Effects that have numbers: all that are ok."""
-    return int(pc.sum(pc.equal(file.read(["status"])["status"], "ok")).as_py() or 0)
+def _groups(paths: Sequence[Path]) -> Generator[Group]:
+    for path in paths:
+        with pq.ParquetFile(path) as file:
+            n_full = int(pc.sum(pc.equal(file.read(["status"])["status"], OK)).as_py() or 0)
+            for number in range(file.num_row_groups):
+                yield Group(path, n_full, file.read_row_group(number, COLUMNS, use_threads=False).combine_chunks())
+
+
+def _load_file(
+    connection: Connection, groups: Iterator[Group], names: Names, scratch: Path, encoder: copybinary.Encoder
+) -> Turned | None:
+    """Copy the effects of one file; return its numbers gene by gene where they are pooled."""
+    turned = None
+    columns = ", ".join(COLUMNS)
+    first = next(groups)
+    if first.n_full and first.rows["sample_id"].null_count:
+        turned = Turned(connection, first, scratch)
+    command = f"COPY {names.by_effect} ({columns}) FROM STDIN (FORMAT binary, FREEZE)"
+    with cursor(connection) as opened, opened.copy(command) as copy:
+        copy.write(copybinary.HEADER)
+        for group in chain([first], groups):
+            for rows in _alike(group.rows):
+                copy.write(encoder.rows(_encoded(rows), rows.num_rows))
+            if turned is not None:
+                turned.add(group.rows)
+        copy.write(copybinary.TRAILER)
+    return turned
 
 
 def _alike(rows: pa.Table) -> Iterator[pa.Table]:
@@ -105,16 +119,16 @@ def _matrix(rows: pa.Table, name: str) -> Matrix:
     return flat.reshape(rows.num_rows, -1)
 
 
-class _Turned:
+class Turned:
     """The numbers of a fit gene by gene: filled a block of effects at a time, on disk."""
 
-    def __init__(self, connection: Connection, facts: dict[str, Any], n_full: int, scratch: Path):
-        self._facts = {"dataset_id": facts["dataset_id"], "fit_id": facts["fit_id"]}
-        self._keys = np.asarray(connection.execute(_GENE_KEYS, facts).scalar_one(), dtype=np.int32)
-        self._tiles = {name: tile(scratch / name, (len(self._keys), n_full), "w+") for name in BY_GENE}
+    def __init__(self, connection: Connection, first: Group, scratch: Path):
+        self._facts = {name: first.rows[name][0].as_py() for name in ("dataset_id", "fit_id")}
+        self._keys = np.asarray(connection.execute(_GENE_KEYS, self._facts).scalar_one(), dtype=np.int32)
+        self._n_full, self._filled = first.n_full, 0
+        self._tiles = {name: tile(scratch / name, (len(self._keys), self._n_full), "w+") for name in BY_GENE}
         for name in BY_GENE:
             (scratch / name).unlink(missing_ok=True)  # mapped still; the disk is free again however this ends
-        self._n_full, self._filled = n_full, 0
 
     def add(self, rows: pa.Table) -> None:
         """Take the numbers of some effects, which come in the order of the fit."""
@@ -124,11 +138,8 @@ class _Turned:
                 values[:, self._filled : self._filled + n_new] = _matrix(rows.slice(0, n_new), name).T
         self._filled += n_new
 
-    def copy(self, connection: Connection, name: str) -> None:
+    def copy(self, connection: Connection, name: str, encoder: copybinary.Encoder) -> None:
         """Copy gene after gene."""
-        if not self._n_full:
-            return
-        encoder = copybinary.Encoder()
         step = max(1, BYTES_PER_BLOCK // (8 * len(BY_GENE) * self._n_full))
         command = f"COPY {name} (dataset_id, fit_id, gene_key, {', '.join(BY_GENE)}) FROM STDIN (FORMAT binary, FREEZE)"
         with cursor(connection) as opened, opened.copy(command) as copy:
