@@ -7,7 +7,7 @@ and wells of little depth, which is judged within a file.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,11 +85,18 @@ def blocks(files: Files, dataset: str) -> Iterator[Block]:
     for key in subsets:
         places = [at for at, name in enumerate(features[key]) if name in common]
         genes = np.array([features[key][at] for at in places], dtype=object)
-        yield from _of_subset(key, wells(key, files[f"{key}_metadata"]), sheets[key], places, genes)
+        told = wells(key, files[f"{key}_metadata"])
+        facts = {f"genes of {key} that another file lacks": len(features[key]) - len(places)}
+        yield from _of_subset(key, told, sheets[key], places, genes, facts)
 
 
 def _of_subset(
-    key: str, told: pd.DataFrame, sheet: workbook.Sheet, places: Sequence[int], genes: np.ndarray[Any, Any]
+    key: str,
+    told: pd.DataFrame,
+    sheet: workbook.Sheet,
+    places: Sequence[int],
+    genes: np.ndarray[Any, Any],
+    facts: Mapping[str, int],
 ) -> Iterator[Block]:
     described = told.set_index("raw_id", drop=False)
     read: list[tuple[pd.DataFrame, np.ndarray[Any, Any]]] = []
@@ -109,7 +116,7 @@ def _of_subset(
             counts[:, places],
             genes,
             {reason: n for reason, n in left_out.items() if n},
-            facts={f"least_log2_depth of {key}": round(float(limit), 4)},
+            facts={**facts, f"least_log2_depth of {key}": round(float(limit), 4)},
         )
         left_out = {}
 

@@ -55,7 +55,7 @@ def blocks(files: Files, dataset: str) -> Iterator[Block]:
     wells = wells.assign(is_vehicle=wells["COMPOUND"] == "DMSO", is_replaced=wells["COMPOUND"] == "DMSO_replaced")
     doses = harmonised(wells)
     wells = wells.assign(dose=_looked_up(wells["CONCENTRATION_UM"], doses))
-    facts = _facts(dataset, wells, doses)
+    facts = _facts(dataset, wells, doses) | {"genes_some_part_lacks": together.n_lacking}
     for start in range(0, len(wells), WELLS_A_BLOCK):
         some = wells.iloc[start : start + WELLS_A_BLOCK]
         counts = together.rows(np.arange(start, start + len(some)))
@@ -74,6 +74,7 @@ class Together:
     wells: pd.DataFrame
     genes: np.ndarray[Any, Any]
     is_mito: np.ndarray[Any, Any]
+    n_lacking: int
 
     @classmethod
     def read(cls, files: Files, dataset: str) -> Together:
@@ -83,7 +84,9 @@ class Together:
         common = set(names[0]).intersection(*names[1:])
         kept = names[0].isin(common)
         is_mito = matrices[0].var.index.astype(str).str.startswith("MT-")[kept]
-        return cls(matrices, _wells([one.obs for one in matrices]), names[0][kept].to_numpy(dtype=object), is_mito)
+        genes = names[0][kept].to_numpy(dtype=object)
+        n_lacking = len(set(names[0]).union(*names[1:])) - len(genes)
+        return cls(matrices, _wells([one.obs for one in matrices]), genes, is_mito, n_lacking)
 
     def rows(self, positions: np.ndarray[Any, Any]) -> sp.csr_matrix:
         """Counts of wells at ascending positions, genes in common order."""

@@ -67,6 +67,7 @@ def test_the_ledger_says_what_was_decided_together(one: Loaded) -> None:
     assert alone["least_log10_counts"] > both["least_log10_counts"]
     assert alone["doses_taken_as"] == {"10.003": "10"}
     assert both["doses_taken_as"] == {"10.003": "10", "31.6": "31.62"}
+    assert (alone["genes_some_part_lacks"], both["genes_some_part_lacks"]) == (0, dilimap.N_LACKING)
     assert alone["failed"]["any"] == 75 - one.truth.wells["dilimap_train"]["in_fit"]
 
 
