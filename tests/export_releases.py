@@ -9,7 +9,7 @@ from pathlib import Path
 import made
 import pytest
 from databases import new_database
-from export_worlds import OPEN, counts, declared, sheet, two_datasets  # noqa: F401
+from export_worlds import OPEN, counts, declared, sheet
 from sqlalchemy import text
 
 from pbdb import server, splits
@@ -33,7 +33,7 @@ class Releases:
 @pytest.fixture(scope="session")
 def releases(
     database_server: Settings,
-    two_datasets: str,  # noqa: F811
+    two_datasets: str,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Releases]:
     """Snapshots of both datasets: 2026.1; then `second` loaded anew, `third` added, two compounds made one: 2026.2."""

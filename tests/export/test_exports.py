@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 from databases import new_database
-from export_worlds import DRUGS, N_GENES, exported, exports, rows, two_datasets  # noqa: F401
+from export_worlds import DRUGS, N_GENES, rows
 from loads import environment
 
 from pbdb import run, server
@@ -98,7 +98,7 @@ def _matrix(file: ad.AnnData, table: pd.DataFrame, column: str) -> Any:
 
 
 @pytest.fixture(scope="module")
-def folder(exports: Settings, tmp_path_factory: pytest.TempPathFactory) -> Path:  # noqa: F811
+def folder(exports: Settings, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Both datasets as AnnData files."""
     out = tmp_path_factory.mktemp("anndata") / "out"
     anndata_export.write(exports, Choice(include=["second"]), out)
@@ -147,7 +147,7 @@ def test_doses_are_written_as_published(dose_fm: int | None, rounded: bool, text
     assert labels.dose_text(dose_fm, rounded) == text
 
 
-def test_a_subset_is_adjusted_over_the_whole_fit(exports: Settings, folder: Path, tmp_path: Path) -> None:  # noqa: F811
+def test_a_subset_is_adjusted_over_the_whole_fit(exports: Settings, folder: Path, tmp_path: Path) -> None:
     choice = Choice(datasets=["first"], contexts=["A"], compounds=["vorinostat"])
     anndata_export.write(exports, choice, tmp_path / "one.h5ad")
     one, whole = ad.read_h5ad(tmp_path / "one.h5ad"), ad.read_h5ad(folder / "first" / "CVCL_0001_de.h5ad")
@@ -158,7 +158,7 @@ def test_a_subset_is_adjusted_over_the_whole_fit(exports: Settings, folder: Path
     assert not np.allclose(within, across)
 
 
-def test_layers_written_in_blocks_are_the_same(exports: Settings, folder: Path, tmp_path: Path) -> None:  # noqa: F811
+def test_layers_written_in_blocks_are_the_same(exports: Settings, folder: Path, tmp_path: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(selection, "BYTES_PER_BLOCK", 1)
         patch.setattr(anndata_export, "CHUNK", (3, 7))
@@ -171,7 +171,7 @@ def test_layers_written_in_blocks_are_the_same(exports: Settings, folder: Path, 
 # --- what may be exported, and bad ends -----------------------------------------------------------------------------
 
 
-def test_only_redistributable_datasets_unless_included(exports: Settings, tmp_path: Path) -> None:  # noqa: F811
+def test_only_redistributable_datasets_unless_included(exports: Settings, tmp_path: Path) -> None:
     plain = gctx_export.write(exports, Choice(), tmp_path / "plain.gctx")
     every = gctx_export.write(exports, Choice(include=["second"]), tmp_path / "every.gctx")
     assert (plain["datasets"], every["datasets"]) == (["first"], ["first", "second"])
@@ -180,25 +180,25 @@ def test_only_redistributable_datasets_unless_included(exports: Settings, tmp_pa
 
 
 @pytest.mark.parametrize("choice", [Choice(datasets=["none"]), Choice(compounds=["none"]), Choice(contexts=["none"])])
-def test_a_choice_of_nothing_is_refused(exports: Settings, tmp_path: Path, choice: Choice) -> None:  # noqa: F811
+def test_a_choice_of_nothing_is_refused(exports: Settings, tmp_path: Path, choice: Choice) -> None:
     with pytest.raises(QueryError, match="none"):
         anndata_export.write(exports, choice, tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_several_fits_do_not_go_into_one_file(exports: Settings, tmp_path: Path) -> None:  # noqa: F811
+def test_several_fits_do_not_go_into_one_file(exports: Settings, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="several fits"):
         anndata_export.write(exports, Choice(), tmp_path / "out.h5ad")
 
 
-def test_what_stands_at_the_target_stays(exports: Settings, tmp_path: Path) -> None:  # noqa: F811
+def test_what_stands_at_the_target_stays(exports: Settings, tmp_path: Path) -> None:
     (tmp_path / "out.fps").write_text("mine", encoding="utf-8")
     with pytest.raises(ConfigError, match="exists already"):
         fingerprints.write(exports, Choice(), tmp_path / "out.fps")
     assert (tmp_path / "out.fps").read_text(encoding="utf-8") == "mine"
 
 
-def test_a_broken_export_leaves_nothing(exports: Settings, tmp_path: Path, monkeypatch: Any) -> None:  # noqa: F811
+def test_a_broken_export_leaves_nothing(exports: Settings, tmp_path: Path, monkeypatch: Any) -> None:
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
@@ -208,7 +208,7 @@ def test_a_broken_export_leaves_nothing(exports: Settings, tmp_path: Path, monke
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_export_reads_one_moment_and_keeps_loads_from_swapping(exported: Settings) -> None:  # noqa: F811
+def test_an_export_reads_one_moment_and_keeps_loads_from_swapping(exported: Settings) -> None:
     n_datasets = "SELECT count(*) FROM core.dataset WHERE title LIKE 'changed%%'"
     with selection.snapshot(exported) as reading, server.connect(exported) as other:
         assert selection.frame(reading, n_datasets, {}).iloc[0, 0] == 0
@@ -243,7 +243,7 @@ def test_a_database_without_tables_is_told(empty_database: Settings, tmp_path: P
 
 
 @pytest.fixture(scope="module")
-def gctx_file(exports: Settings, tmp_path_factory: pytest.TempPathFactory) -> Path:  # noqa: F811
+def gctx_file(exports: Settings, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Both datasets as GCTX."""
     out = tmp_path_factory.mktemp("gctx") / "out.gctx"
     gctx_export.write(exports, Choice(include=["second"]), out)
@@ -251,7 +251,7 @@ def gctx_file(exports: Settings, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_cmappy_reads_the_file(exports: Settings, gctx_file: Path) -> None:  # noqa: F811
+def test_cmappy_reads_the_file(exports: Settings, gctx_file: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from cmapPy.pandasGEXpress.parse_gctx import parse
@@ -269,7 +269,7 @@ def test_cmappy_reads_the_file(exports: Settings, gctx_file: Path) -> None:  # n
     assert found.data_df.shape == (N_GENES, 28) and "pr_gene_symbol" in found.row_metadata_df
 
 
-def test_log2_fold_changes_instead_of_t(exports: Settings, tmp_path: Path) -> None:  # noqa: F811
+def test_log2_fold_changes_instead_of_t(exports: Settings, tmp_path: Path) -> None:
     from pbdb.readers.gctx import Gctx
 
     gctx_export.write(exports, Choice(datasets=["first"]), tmp_path / "out.gctx", "log2_fc")
@@ -281,7 +281,7 @@ def test_log2_fold_changes_instead_of_t(exports: Settings, tmp_path: Path) -> No
 # --- shards -----------------------------------------------------------------------------------------------------
 
 
-def test_shards_hold_the_rows_of_the_database(exports: Settings, tmp_path: Path) -> None:  # noqa: F811
+def test_shards_hold_the_rows_of_the_database(exports: Settings, tmp_path: Path) -> None:
     done = shards.write(exports, Choice(include=["second"]), tmp_path / "out")
     assert (done["folders"], done["rows"]) == (4, 28 * N_GENES)
     found = pd.concat(pd.read_parquet(path) for path in (tmp_path / "out").glob("*/shard_*.parquet"))
@@ -297,7 +297,7 @@ def test_shards_hold_the_rows_of_the_database(exports: Settings, tmp_path: Path)
     pd.testing.assert_frame_equal(found, expected, check_dtype=False, rtol=1e-6)
 
 
-def test_a_folder_describes_its_shards(exports: Settings, tmp_path: Path, monkeypatch: Any) -> None:  # noqa: F811
+def test_a_folder_describes_its_shards(exports: Settings, tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.setattr(shards, "ROWS", 200)
     shards.write(exports, Choice(datasets=["first"]), tmp_path / "out")
     folder = tmp_path / "out" / "first_CVCL_0001"
@@ -310,7 +310,7 @@ def test_a_folder_describes_its_shards(exports: Settings, tmp_path: Path, monkey
     assert pq.read_schema(folder / "metadata.parquet").equals(other)
 
 
-def test_shards_without_rows_are_refused(exported: Settings, tmp_path: Path) -> None:  # noqa: F811
+def test_shards_without_rows_are_refused(exported: Settings, tmp_path: Path) -> None:
     with server.connect(exported) as connection:
         connection.execute("UPDATE core.compound SET pubchem_cid = NULL")
     with pytest.raises(QueryError, match=r"16 no_perturbation.*--key"):
@@ -322,7 +322,7 @@ def test_shards_without_rows_are_refused(exported: Settings, tmp_path: Path) -> 
 # --- fingerprints -----------------------------------------------------------------------------------------------
 
 
-def test_fingerprints_are_rdkits_in_both_formats(exports: Settings, tmp_path: Path) -> None:  # noqa: F811
+def test_fingerprints_are_rdkits_in_both_formats(exports: Settings, tmp_path: Path) -> None:
     from rdkit import Chem, DataStructs
     from rdkit.Chem import rdFingerprintGenerator
 
@@ -338,7 +338,7 @@ def test_fingerprints_are_rdkits_in_both_formats(exports: Settings, tmp_path: Pa
     assert f"{DataStructs.BitVectToFPSText(expected)}\t{row['inchikey']}" in lines
 
 
-def test_fingerprints_of_an_unknown_ending_are_refused(exports: Settings, tmp_path: Path) -> None:  # noqa: F811
+def test_fingerprints_of_an_unknown_ending_are_refused(exports: Settings, tmp_path: Path) -> None:
     with pytest.raises(PbdbError, match="neither"):
         fingerprints.write(exports, Choice(), tmp_path / "out.csv")
 
@@ -350,7 +350,7 @@ def test_fingerprints_of_an_unknown_ending_are_refused(exports: Settings, tmp_pa
     ("command", "name"), [("anndata", "out"), ("gctx", "o.gctx"), ("shards", "out"), ("fingerprints", "o.fps")]
 )
 def test_commands_write_and_tell_in_json(
-    exports: Settings,  # noqa: F811
+    exports: Settings,
     tmp_path: Path,
     command: str,
     name: str,

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
-from export_releases import Releases, releases, two_datasets  # noqa: F401
+from export_releases import Releases
 from loads import environment
 from pyiceberg.catalog.sql import SqlCatalog
 
@@ -26,7 +26,7 @@ def catalog_of(place: Path) -> Any:
 
 
 @pytest.fixture(scope="module")
-def place(releases: Releases, tmp_path_factory: pytest.TempPathFactory) -> Path:  # noqa: F811
+def place(releases: Releases, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a catalog in which both releases are registered."""
     folder = tmp_path_factory.mktemp("iceberg")
     for release in (releases.first, releases.second):
@@ -48,7 +48,7 @@ def test_tables_are_named_as_in_postgres(place: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["core.condition", "core.compound", "core.fit", "pbdb.condition"])
-def test_a_table_holds_what_the_files_hold(place: Path, releases: Releases, name: str) -> None:  # noqa: F811
+def test_a_table_holds_what_the_files_hold(place: Path, releases: Releases, name: str) -> None:
     folder, table = name.replace("pbdb", "view").split(".")
     table = catalog_of(place).load_table(name)
     for release, root in (("2026.1", releases.first), ("2026.2", releases.second)):
@@ -57,7 +57,7 @@ def test_a_table_holds_what_the_files_hold(place: Path, releases: Releases, name
     assert rows(table).to_pylist() == expected
 
 
-def test_effects_are_read_with_their_hive_columns_and_pruned_by_them(place: Path, releases: Releases) -> None:  # noqa: F811
+def test_effects_are_read_with_their_hive_columns_and_pruned_by_them(place: Path, releases: Releases) -> None:
     table = catalog_of(place).load_table("core.effect")
     choice = "dataset = 'second' AND context = 'CVCL:0002'"
     found = rows(table, "2026.1", row_filter=choice).sort_by("effect_id")
@@ -80,14 +80,14 @@ def test_earlier_releases_stay_readable(place: Path) -> None:
     assert [one.summary["pbdb.release"] for one in table.snapshots()] == ["2026.1", "2026.2"]
 
 
-def test_splits_go_with_the_release(place: Path, releases: Releases) -> None:  # noqa: F811
+def test_splits_go_with_the_release(place: Path, releases: Releases) -> None:
     catalog = catalog_of(place)
     assert rows(catalog.load_table("core.split"), "2026.1")["split"].to_pylist() == ["held"]
     members = rows(catalog.load_table("pbdb.split_member"), "2026.1")
     assert len(members) == 28 and set(members["fold"].to_pylist()) == {"train", "validation", "test"}
 
 
-def test_an_export_may_register_what_it_wrote(releases: Releases, tmp_path: Path) -> None:  # noqa: F811
+def test_an_export_may_register_what_it_wrote(releases: Releases, tmp_path: Path) -> None:
     call = ["export", "snapshot", "--release", "2026.3", "--out", str(tmp_path / "out")]
     call += ["--catalog", f"sqlite:///{tmp_path}/catalog.db", "--json"]
     done = CliRunner().invoke(pbdb, call, env=environment(releases.settings), catch_exceptions=False)
@@ -96,26 +96,26 @@ def test_an_export_may_register_what_it_wrote(releases: Releases, tmp_path: Path
     assert table.snapshot_by_name("2026.3") is not None
 
 
-def test_an_export_to_a_url_is_not_registered(releases: Releases) -> None:  # noqa: F811
+def test_an_export_to_a_url_is_not_registered(releases: Releases) -> None:
     call = ["export", "snapshot", "--release", "x", "--out", "s3://bucket/x", "--catalog", "sqlite:///x.db"]
     done = CliRunner().invoke(pbdb, call, env=environment(releases.settings))
     assert done.exit_code == 2 and "give a folder" in done.stderr
 
 
-def test_nothing_is_copied(place: Path, releases: Releases) -> None:  # noqa: F811
+def test_nothing_is_copied(place: Path, releases: Releases) -> None:
     assert list((place / "ware house").rglob("*.parquet")) == []
     table = catalog_of(place).load_table("core.effect")
     (first, *_) = table.scan().plan_files()
     assert first.file.file_path.startswith(f"file://{releases.second}/effect/")
 
 
-def test_a_release_is_registered_once(place: Path, releases: Releases) -> None:  # noqa: F811
+def test_a_release_is_registered_once(place: Path, releases: Releases) -> None:
     call = ["snapshot", "catalog", str(releases.first), "--uri", f"sqlite:///{place}/catalog.db"]
     done = CliRunner().invoke(pbdb, [*call, "--warehouse", str(place / "ware house"), "--json"], catch_exceptions=False)
     assert set(json.loads(done.stdout)["tables"].values()) == {"unchanged"}
 
 
-def test_a_release_of_other_content_is_refused(place: Path, releases: Releases, tmp_path: Path) -> None:  # noqa: F811
+def test_a_release_of_other_content_is_refused(place: Path, releases: Releases, tmp_path: Path) -> None:
     for name in os.listdir(releases.second):
         (tmp_path / name).symlink_to(releases.second / name)
     facts = json.loads((releases.second / "manifest.json").read_text()) | {"fingerprint": "0" * 64}
@@ -125,6 +125,6 @@ def test_a_release_of_other_content_is_refused(place: Path, releases: Releases, 
         iceberg.register(tmp_path, f"sqlite:///{place}/catalog.db", place / "ware house")
 
 
-def test_a_catalog_that_cannot_be_used_is_told(releases: Releases, tmp_path: Path) -> None:  # noqa: F811
+def test_a_catalog_that_cannot_be_used_is_told(releases: Releases, tmp_path: Path) -> None:
     with pytest.raises(SnapshotError, match="cannot be used"):
         iceberg.register(releases.first, f"sqlite:///{tmp_path}/none/catalog.db", tmp_path / "warehouse")

@@ -6,9 +6,8 @@ from typing import Any
 
 import duckdb
 import pytest
-from export_releases import Releases, releases, two_datasets  # noqa: F401
+from export_releases import Releases
 from loads import query
-from spark import spark  # noqa: F401
 
 # The same words in both engines, but for the sum over a list and the hash of text.
 QUERIES = {
@@ -24,7 +23,7 @@ QUERIES = {
 
 
 @pytest.fixture(scope="module")
-def by_spark(spark: Any, releases: Releases) -> Any:  # noqa: F811
+def by_spark(spark: Any, releases: Releases) -> Any:
     """Spark with the snapshot's effects and datasets as views."""
     spark.read.parquet(str(releases.second / "effect")).createOrReplaceTempView("effect")
     spark.read.parquet(str(releases.second / "view" / "dataset.parquet")).createOrReplaceTempView("dataset")
@@ -32,7 +31,7 @@ def by_spark(spark: Any, releases: Releases) -> Any:  # noqa: F811
 
 
 @pytest.mark.parametrize("statement", QUERIES.values(), ids=QUERIES)
-def test_spark_and_duckdb_read_the_same(by_spark: Any, releases: Releases, statement: str) -> None:  # noqa: F811
+def test_spark_and_duckdb_read_the_same(by_spark: Any, releases: Releases, statement: str) -> None:
     with duckdb.connect() as connection:
         files = f"{releases.second}/effect/**/*.parquet"
         connection.execute(f"CREATE VIEW effect AS FROM read_parquet('{files}', hive_partitioning = true)")
@@ -49,7 +48,7 @@ def test_spark_prunes_by_the_names_of_folders(by_spark: Any) -> None:
     assert asked.count() == 8
 
 
-def test_a_gene_over_all_conditions_by_its_place_in_the_lists(by_spark: Any, releases: Releases) -> None:  # noqa: F811
+def test_a_gene_over_all_conditions_by_its_place_in_the_lists(by_spark: Any, releases: Releases) -> None:
     """Lists stand in the order of the fit's feature set, whose table is read beside them."""
     by_spark.read.parquet(str(releases.second / "core" / "feature_set.parquet")).createOrReplaceTempView("feature_set")
     found = by_spark.sql(

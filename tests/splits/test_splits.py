@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from export_worlds import exported, exports, rows, two_datasets  # noqa: F401
+from export_worlds import rows
 from loads import environment, query, value
 from sqlalchemy import text
 
@@ -30,7 +30,7 @@ def run(settings: Settings, statement: str, **values: Any) -> None:
 
 
 @pytest.fixture
-def made(exported: Settings) -> Settings:  # noqa: F811
+def made(exported: Settings) -> Settings:
     """A database with a compound split named `held`."""
     splits.make(exported, Rule("compound", seed=1, shares=QUARTERS), "held")
     return exported
@@ -45,7 +45,7 @@ def test_a_compound_is_in_one_fold_in_every_dataset_context_and_salt_form(made: 
     assert splits.check(made, "held")["ok"]
 
 
-def test_a_parent_known_by_its_key_alone_is_one_with_its_salts(exported: Settings) -> None:  # noqa: F811
+def test_a_parent_known_by_its_key_alone_is_one_with_its_salts(exported: Settings) -> None:
     run(exported, "UPDATE core.compound SET parent_inchikey = NULL, skeleton = NULL WHERE pubchem_cid = 2244")
     for seed in range(4):
         splits.make(exported, Rule("compound", seed=seed, shares=QUARTERS), "held", replace=True)
@@ -58,7 +58,7 @@ def test_vehicles_are_in_no_fold_and_every_other_condition_in_one(made: Settings
     assert len(query(made, MEMBERS, name="held")) == n == 28
 
 
-def test_the_seed_decides(exported: Settings) -> None:  # noqa: F811
+def test_the_seed_decides(exported: Settings) -> None:
     for name, seed in (("one", 1), ("again", 1), ("other", 2)):
         splits.make(exported, Rule("compound", seed=seed, shares=QUARTERS), name)
     one, again, other = (query(exported, MEMBERS, name=name) for name in ("one", "again", "other"))
@@ -66,7 +66,7 @@ def test_the_seed_decides(exported: Settings) -> None:  # noqa: F811
 
 
 @pytest.mark.parametrize("kind", ["scaffold", "published"])
-def test_other_kinds_are_made_and_do_not_leak(exported: Settings, kind: str) -> None:  # noqa: F811
+def test_other_kinds_are_made_and_do_not_leak(exported: Settings, kind: str) -> None:
     done = splits.make(exported, Rule(kind, seed=1, shares=Shares(0, 0.4)))
     assert done["split"] == f"{kind}-parent_inchikey-1"
     assert done["folds"]["train"] < 28
@@ -74,19 +74,19 @@ def test_other_kinds_are_made_and_do_not_leak(exported: Settings, kind: str) -> 
 
 
 @pytest.mark.parametrize("kind", ["context", "dataset"])
-def test_too_few_groups_are_refused_and_nothing_is_stored(exported: Settings, kind: str) -> None:  # noqa: F811
+def test_too_few_groups_are_refused_and_nothing_is_stored(exported: Settings, kind: str) -> None:
     with pytest.raises(ConfigError, match="too few"):
         splits.make(exported, Rule(kind))
     assert splits.listed(exported) == []
 
 
-def test_contexts_are_held_out_whole(exported: Settings) -> None:  # noqa: F811
+def test_contexts_are_held_out_whole(exported: Settings) -> None:
     splits.make(exported, Rule("context", shares=Shares(0, 0.5)), "cells")
     folds = query(exported, "SELECT context, count(DISTINCT fold) FROM pbdb.split_member GROUP BY 1 ORDER BY 1")
     assert folds == [("CVCL:0001", 1), ("CVCL:0002", 1)] and splits.check(exported, "cells")["ok"]
 
 
-def test_datasets_that_share_wells_are_never_split_apart(exported: Settings) -> None:  # noqa: F811
+def test_datasets_that_share_wells_are_never_split_apart(exported: Settings) -> None:
     splits.make(exported, Rule("dataset", shares=Shares(0, 0.5)), "apart")
     assert splits.check(exported, "apart")["ok"]
     run(exported, "UPDATE core.dataset SET overlap_group = 'both'")
@@ -120,7 +120,7 @@ def test_conditions_loaded_since_are_counted(made: Settings) -> None:
     assert splits.check(made, "held")["n_undivided"] == 1
 
 
-def test_the_split_of_a_source_is_taken_as_it_is(exported: Settings) -> None:  # noqa: F811
+def test_the_split_of_a_source_is_taken_as_it_is(exported: Settings) -> None:
     run(
         exported,
         "UPDATE core.condition c SET attributes = jsonb_build_object('split', CASE WHEN x.context = 'CVCL:0001'"
@@ -142,7 +142,7 @@ def test_a_name_is_taken_once(made: Settings) -> None:
 
 
 @pytest.mark.parametrize("what", [splits.show, splits.check, splits.drop])
-def test_an_unknown_split_is_refused(exports: Settings, what: Any) -> None:  # noqa: F811
+def test_an_unknown_split_is_refused(exports: Settings, what: Any) -> None:
     with pytest.raises(QueryError, match="no split 'none'"):
         what(exports, "none")
 
@@ -181,7 +181,7 @@ def call(settings: Settings, *words: str) -> Result:
     return CliRunner().invoke(pbdb, ["split", *words], env=environment(settings))
 
 
-def test_the_command_line_makes_lists_shows_checks_and_drops(exported: Settings) -> None:  # noqa: F811
+def test_the_command_line_makes_lists_shows_checks_and_drops(exported: Settings) -> None:
     shares = ("--validation", "0.25", "--test", "0.25")
     done = call(exported, "make", "--kind", "compound", "--seed", "1", *shares, "--name", "n", "--json")
     assert json.loads(done.stdout)["parameters"]["level"] == "parent_inchikey"
