@@ -31,14 +31,14 @@ from pbdb.config import Settings
 from pbdb.made_up_effects import Made, write
 from pbdb.models.rules import OWNER, PUBLIC, READER
 
-GENES, CONTEXTS, DOSES = 978, 6, (10**8, 10**9, 10**10)
+CONTEXTS, DOSES = 6, (10**8, 10**9, 10**10)
 NAMES = ("open_a", "open_b", "closed_a", "closed_b")
 OPEN = "dataset IN ('open_a', 'open_b')"
 ROLES = (OWNER, READER, PUBLIC)
 Connection = psycopg.Connection[tuple[object, ...]]
 
 
-def simulate(name: str, n_conditions: int, seed: int) -> Made:
+def simulate(name: str, n_conditions: int, n_genes: int, seed: int) -> Made:
     """Return a dataset whose compounds, contexts and doses are those of all others."""
     place = np.arange(n_conditions)
     conditions = {
@@ -46,8 +46,8 @@ def simulate(name: str, n_conditions: int, seed: int) -> Made:
         "context": [f"CVCL:{number:04}" for number in place % CONTEXTS],
         "dose_fm": np.array(DOSES)[place // CONTEXTS % len(DOSES)],
     }
-    values = np.random.default_rng(seed).standard_normal((n_conditions, GENES), dtype=np.float32)
-    keys = np.arange(1, GENES + 1, dtype=np.int32)
+    values = np.random.default_rng(seed).standard_normal((n_conditions, n_genes), dtype=np.float32)
+    keys = np.arange(1, n_genes + 1, dtype=np.int32)
     return Made(name, pd.DataFrame(conditions).assign(time_h=24.0), keys, values, np.full_like(values, 0.3))
 
 
@@ -110,6 +110,7 @@ def main() -> None:
     """Fill a database, time the queries as each role, print one line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--conditions", type=int, default=20_000)
+    parser.add_argument("--genes", type=int, default=978)
     parser.add_argument("--times", type=int, default=9)
     chosen = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="pbdb-security-"))
@@ -119,7 +120,7 @@ def main() -> None:
         engine = server.engine(settings)
         schema.upgrade(engine)
         for seed, name in enumerate(NAMES):
-            write(engine, simulate(name, chosen.conditions // len(NAMES), seed))
+            write(engine, simulate(name, chosen.conditions // len(NAMES), chosen.genes, seed))
         with engine.begin() as connection:
             connection.exec_driver_sql("UPDATE core.dataset SET is_redistributable = dataset LIKE 'open%%'")
         matching.refresh(engine)
@@ -127,10 +128,10 @@ def main() -> None:
     finally:
         server.stop(settings, immediately=True)
         shutil.rmtree(folder)
-    _tell(found, chosen.conditions)
+    _tell(found, {"conditions": chosen.conditions, "genes": chosen.genes})
 
 
-def _tell(found: pd.DataFrame, n_conditions: int) -> None:
+def _tell(found: pd.DataFrame, sizes: dict[str, int]) -> None:
     allowed = found[OWNER] + np.maximum(0.1 * found[OWNER], 5)
     found["within"] = (found[READER] <= allowed) & (found[PUBLIC] <= allowed)
     print(found.round(2).to_string(index=False))
@@ -138,7 +139,7 @@ def _tell(found: pd.DataFrame, n_conditions: int) -> None:
     ours, peer = float(found[PUBLIC].sum()), float(found[OWNER].sum())
     line = {"name": "row_security", "ours": ours, "peer": peer, "peer_name": "the owner, without policies"}
     usage = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    rest = {"ratio": peer / ours, "peak_rss_mb": round(usage / 1024), "sizes": {"conditions": n_conditions}}
+    rest = {"ratio": peer / ours, "peak_rss_mb": round(usage / 1024), "sizes": sizes}
     print(json.dumps(line | rest | {"machine": platform.machine()}))
     sys.exit(0 if found["within"].all() else 1)
 
