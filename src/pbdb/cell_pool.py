@@ -17,7 +17,7 @@ from pbdb.cell_declaration import Pseudobulk
 from pbdb.cell_filter import reasons, words
 from pbdb.cell_table import CellTable, cell_table, constant_values
 from pbdb.errors import DataError
-from pbdb.pseudobulk import MALAT1, PROBLEMS, Codes, Totals, measure
+from pbdb.pseudobulk import IS_MALAT1, PROBLEMS, Codes, Totals, measure
 from pbdb.readers.csr import Rows, cell_matrix
 
 TOTALS_BYTES = 5 << 29
@@ -84,7 +84,7 @@ class _Pooling:
         n_slots = self.task.totals_bytes // (8 * max(1, n_columns))
         self.totals = Totals(len(self.table.samples), n_columns, n_slots)
         self.kept = np.zeros(len(self.table.codes), dtype=bool)
-        self.has_malat1 = bool((self.task.genes.marks & MALAT1).any())
+        self.has_malat1 = bool((self.task.genes.marks & IS_MALAT1).any())
 
     def add(self, rows: Rows) -> None:
         """Filter and add a block of cells."""

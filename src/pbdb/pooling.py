@@ -16,6 +16,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from types import CodeType
 from typing import Any
 
 import fsspec
@@ -29,8 +30,7 @@ from pbdb.cell_pool import Genes, Range, pool
 from pbdb.cluster import Workers
 from pbdb.errors import DataError
 from pbdb.pooled_h5ad import write_h5ad
-from pbdb.pseudobulk import LEFT_OUT, MITO, VERSION
-from pbdb.pseudobulk import MALAT1 as MALAT1_BIT
+from pbdb.pseudobulk import IS_LEFT_OUT, IS_MALAT1, IS_MITO, VERSION
 from pbdb.readers.csr import CellMatrix, cell_matrix, told
 from pbdb.source import Block, File, Files
 
@@ -63,7 +63,7 @@ class CellFile:
         parts = [
             *(VERSION, self.address, self.curated, _version(self.address), self.curated and _version(self.curated)),
             replace(self.declared, derive=None, genes=None),
-            derive and (derive.__code__.co_code, derive.__code__.co_consts),
+            derive and _code(derive.__code__),
             *(self.genes.columns.tobytes(), self.genes.marks.tobytes()),
         ]
         return hashlib.sha256(repr(parts).encode()).hexdigest()[:FINGERPRINT_LENGTH]
@@ -79,6 +79,11 @@ class CellFile:
             for start in range(0, max(1, self.n_cells), CELLS_PER_TASK)
             for stop in [min(start + CELLS_PER_TASK, self.n_cells)]
         ]
+
+
+def _code(code: CodeType) -> list[Any]:
+    """What a function does; nested ones by what they do, not by where they lie in memory."""
+    return [code.co_code, code.co_names, *(_code(one) if isinstance(one, CodeType) else one for one in code.co_consts)]
 
 
 def _version(address: str) -> tuple[Any, ...]:
@@ -105,7 +110,7 @@ def cell_file(
                 f"`genes` gives {len(named):,} genes for the {len(table):,} of '{address}', in their order."
             )
         features, genes = _genes(named)
-        if declared.filter.malat1 is not None and not (genes.marks & MALAT1_BIT).any():
+        if declared.filter.malat1 is not None and not (genes.marks & IS_MALAT1).any():
             log.warning("'%s' has no gene MALAT1 (%s): its cells are not filtered by it.", address, MALAT1)
         return CellFile(str(address), declared, features, genes, matrix.shape[0], str(curated) if curated else None)
 
@@ -129,8 +134,8 @@ def _genes(named: pd.DataFrame) -> tuple[npt.NDArray[Any], Genes]:
     is_malat1 = [str(name).split(".")[0] == MALAT1 for name in features]
     if not any(is_malat1):
         is_malat1 = (symbols == "MALAT1").tolist()
-    marks = MITO * symbols.str.startswith("MT-").to_numpy() + MALAT1_BIT * np.array(is_malat1, dtype=bool)
-    marks = np.where(pooled, marks, LEFT_OUT)
+    marks = IS_MITO * symbols.str.startswith("MT-").to_numpy() + IS_MALAT1 * np.array(is_malat1, dtype=bool)
+    marks = np.where(pooled, marks, IS_LEFT_OUT)
     return features[pooled], Genes(columns, marks.astype(np.uint8))
 
 

@@ -25,7 +25,7 @@ SUM_MASK = CELL - 1
 FEW_BITS = 22
 LARGE_BYTES = 1 << 28
 MAX_CELLS = 1 << (63 - SUM_BITS)
-MITO, MALAT1, LEFT_OUT = 1, 2, 4
+IS_MITO, IS_MALAT1, IS_LEFT_OUT = 1, 2, 4
 PROBLEMS = {
     1: "has a count that is negative, fractional or no number: raw counts are needed",
     2: "names a gene beyond the last one: its indices are damaged",
@@ -47,7 +47,7 @@ class Measures:
 def measure(
     indptr: Ints, indices: Values, data: Values, marks: npt.NDArray[np.uint8], pool: Executor, threads: int
 ) -> tuple[Measures, int, int]:
-    """Measure cells in compressed sparse rows; marks: MITO, MALAT1, LEFT_OUT bits of each gene.
+    """Measure cells in compressed sparse rows; marks: the IS_ bits of each gene.
 
     Genes that are left out do not count. Returns the measures, and of the first cell that cannot be right its position
     and its problem (else 0).
@@ -76,24 +76,26 @@ def _measure(
 ) -> tuple[int, int]:
     """Measure cells low to high; return the first cell with a problem, and which, or 0."""
     for cell in range(low, high):
-        before = -1
+        before, is_sorted = -1, True
         for at in range(indptr[cell], indptr[cell + 1]):
             gene, value = np.int64(indices[at]), data[at]
             if not value >= 0 or value != np.floor(value) or value >= CELL:
                 return cell, 1
             if gene < 0 or gene >= len(marks):
                 return cell, 2
-            if gene <= before and _repeats(indices[indptr[cell] : indptr[cell + 1]]):
-                return cell, 3
-            before = max(before, int(gene))
-            if marks[gene] & LEFT_OUT:
+            if gene <= before:
+                is_sorted = False
+            before = int(gene)
+            if marks[gene] & IS_LEFT_OUT:
                 continue
             count = np.int64(value)
             n_genes[cell] += count > 0
             n_counts[cell] += count
             if marks[gene]:
-                mito[cell] += count if marks[gene] & MITO else 0
-                malat1[cell] += count if marks[gene] & MALAT1 else 0
+                mito[cell] += count if marks[gene] & IS_MITO else 0
+                malat1[cell] += count if marks[gene] & IS_MALAT1 else 0
+        if not is_sorted and _repeats(indices[indptr[cell] : indptr[cell + 1]]):
+            return cell, 3
     return 0, 0
 
 

@@ -159,3 +159,13 @@ def test_what_is_done_is_done_anew_for_another_file_or_filter(source: Path, tmp_
     keys.add(pooling.cell_file(source, strict).fingerprint)
     assert len(keys) == 4
     assert pooling.cell_file(source, single_cells.DECLARED).fingerprint == first.fingerprint
+
+
+def test_a_function_is_known_by_what_it_does(source: Path) -> None:
+    text = "def derive(table):\n    return table.assign(well=[name[{}:] for name in table.index])"
+    found = []
+    for place in (2, 2, 3):
+        made: dict[str, Any] = {}
+        exec(text.format(place), made)
+        found.append(pooling.cell_file(source, replace(single_cells.DECLARED, derive=made["derive"])).fingerprint)
+    assert found[0] == found[1] != found[2]
