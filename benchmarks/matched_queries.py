@@ -1,6 +1,7 @@
 """Time of queries over matched conditions: a match gene by gene, a gene over all matches, counts, and windows.
 
-    python benchmarks/matched_queries.py                # 68,000 matches of 978 genes, and 40 of 15,000
+    python benchmarks/matched_queries.py                # 76,717 matches of 978 genes, and 40 of 15,000
+    python benchmarks/matched_queries.py --pairs 8000   # smaller
 
 The peer is the view one would write without the two functions behind matched_effect and matched_gene: the arrays of
 both sides unnested and joined by gene. The last line is JSON.
@@ -29,13 +30,16 @@ from pbdb.config import Settings
 from pbdb.made_up_effects import Made, write
 
 PLAIN = """
-SELECT m.match_id, u.gene_key, u.log2_fc AS log2_fc_a, v.log2_fc AS log2_fc_b FROM core.match m
+SELECT n.symbol, u.log2_fc AS log2_fc_a, pbdb.p_value(u.adj) AS p_adj_a, v.log2_fc AS log2_fc_b,
+    pbdb.p_value(v.adj) AS p_adj_b
+FROM core.match m
 JOIN core.effect a ON a.dataset_id = m.dataset_id_a AND a.effect_id = m.effect_id_a
 JOIN core.effect b ON b.dataset_id = m.dataset_id_b AND b.effect_id = m.effect_id_b
 JOIN core.fit f ON f.fit_id = a.fit_id JOIN core.feature_set h ON h.feature_set_id = f.feature_set_id
 JOIN core.fit g ON g.fit_id = b.fit_id JOIN core.feature_set i ON i.feature_set_id = g.feature_set_id
-CROSS JOIN LATERAL unnest(h.gene_keys, a.log2_fc) u (gene_key, log2_fc)
-JOIN LATERAL unnest(i.gene_keys, b.log2_fc) v (gene_key, log2_fc) ON v.gene_key = u.gene_key
+CROSS JOIN LATERAL unnest(h.gene_keys, a.log2_fc, a.neg_log10_p_adj) u (gene_key, log2_fc, adj)
+JOIN LATERAL unnest(i.gene_keys, b.log2_fc, b.neg_log10_p_adj) v (gene_key, log2_fc, adj) ON v.gene_key = u.gene_key
+JOIN core.gene n ON n.gene_key = u.gene_key
 WHERE {}"""
 
 
@@ -61,7 +65,7 @@ def median_ms(connection: psycopg.Connection[tuple[object, ...]], query: str, ti
 def main() -> None:
     """Fill a database, time the queries, print one line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pairs", type=int, default=68_000)
+    parser.add_argument("--pairs", type=int, default=76_717)
     n_pairs = parser.parse_args().pairs
     folder = Path(tempfile.mkdtemp(prefix="pbdb-queries-"))
     folder.chmod(0o755)
@@ -85,6 +89,7 @@ def main() -> None:
     rest = {
         "peak_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
         "sizes": {"matches": n_pairs},
+        "queries_ms": {what: round(took, 1) for what, took in found.items()},
     }
     print(json.dumps(line | rest | {"machine": platform.machine()}))
 
@@ -93,16 +98,20 @@ def _time(connection: psycopg.Connection[tuple[object, ...]]) -> dict[str, float
     many = connection.execute("SELECT match_id FROM matched_condition WHERE context = 'CVCL:9999' LIMIT 1").fetchone()
     few = connection.execute("SELECT match_id FROM matched_condition WHERE context = 'CVCL:0003' LIMIT 1").fetchone()
     assert many is not None and few is not None
+    values = "log2_fc_a, p_adj_a, log2_fc_b, p_adj_b"
     queries = {
-        "one match, 15,000 genes": f"SELECT * FROM matched_effect WHERE match_id = {many[0]}",
+        "one match, 15,000 genes": f"SELECT gene_symbol, {values} FROM matched_effect WHERE match_id = {many[0]}",
+        "one match, 15,000 genes, all 24 columns": f"SELECT * FROM matched_effect WHERE match_id = {many[0]}",
         "one match, 15,000 genes, without the function": PLAIN.format(f"m.match_id = {many[0]}"),
         "one match, 978 genes": f"SELECT * FROM matched_effect WHERE match_id = {few[0]}",
-        "one gene over all matches": "SELECT * FROM matched_gene WHERE gene_id = 'ENSG00000000500'",
+        "one gene over all matches": f"SELECT match_id, {values} FROM matched_gene WHERE gene_id = 'ENSG00000000500'",
+        "one gene over all matches, all 24 columns": "SELECT * FROM matched_gene WHERE gene_id = 'ENSG00000000500'",
         "one gene, mean of same_direction": "SELECT avg(same_direction::int) FROM matched_gene"
         " WHERE gene_id = 'ENSG00000000500'",
         "one compound in one context": "SELECT * FROM matched_effect WHERE compound_name = 'C000007'"
         " AND context = 'CVCL:0003'",
         "LIMIT 100 of matched_effect": "SELECT * FROM matched_effect LIMIT 100",
+        "LIMIT 100 of matched_gene": "SELECT * FROM matched_gene LIMIT 100",
         "matches of a compound": "SELECT * FROM matched_condition WHERE compound_name = 'C000007'",
         "counts by pair and window": "SELECT dataset_a, dataset_b, count(*) FILTER (WHERE in_window_3)"
         " FROM matched_condition GROUP BY 1, 2",

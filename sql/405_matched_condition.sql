@@ -1,3 +1,4 @@
+-- What a row names is there (foreign keys): outer joins let a query that asks for none of a table's columns skip it.
 CREATE VIEW pbdb.matched_condition WITH (security_invoker = true) AS
 SELECT
     m.match_id, da.dataset AS dataset_a, db.dataset AS dataset_b, m.condition_id_a, m.condition_id_b, s.compound_name,
@@ -8,12 +9,12 @@ SELECT
     coalesce(m.from_window <= 10, false) AS in_window_10,
     m.n_shared_compounds, m.tie_block_size, m.effect_id_a, m.effect_id_b
 FROM core.match m
-JOIN core.condition a ON a.condition_id = m.condition_id_a
-JOIN core.condition b ON b.condition_id = m.condition_id_b
-JOIN core.dataset da ON da.dataset_id = m.dataset_id_a
-JOIN core.dataset db ON db.dataset_id = m.dataset_id_b
-JOIN core.context x ON x.context_id = a.context_id
-JOIN core.source_compound s ON s.source_compound_id = a.source_compound_id;
+LEFT JOIN core.condition a ON a.condition_id = m.condition_id_a
+LEFT JOIN core.condition b ON b.condition_id = m.condition_id_b
+LEFT JOIN core.dataset da ON da.dataset_id = m.dataset_id_a
+LEFT JOIN core.dataset db ON db.dataset_id = m.dataset_id_b
+LEFT JOIN core.context x ON x.context_id = a.context_id
+LEFT JOIN core.source_compound s ON s.source_compound_id = a.source_compound_id;
 COMMENT ON VIEW pbdb.matched_condition IS
     'Two conditions of different data sets, same compound, context and time, mutually nearest in dose, whatever the'
     ' fold: for a window of doses, filter from_window <= 3, say, which re-applies the rule of ten shared compounds';

@@ -10,12 +10,12 @@ SELECT
     g.n_source_peers, g.n_target_peers, g.is_capped, g.parameters_id
 FROM core.agreement g
 JOIN core.match m ON m.match_id = g.match_id
-JOIN core.condition a ON a.condition_id = m.condition_id_a
-JOIN core.condition b ON b.condition_id = m.condition_id_b
-JOIN core.dataset da ON da.dataset_id = m.dataset_id_a
-JOIN core.dataset db ON db.dataset_id = m.dataset_id_b
-JOIN core.context x ON x.context_id = a.context_id
-JOIN core.source_compound s ON s.source_compound_id = a.source_compound_id;
+LEFT JOIN core.condition a ON a.condition_id = m.condition_id_a
+LEFT JOIN core.condition b ON b.condition_id = m.condition_id_b
+LEFT JOIN core.dataset da ON da.dataset_id = m.dataset_id_a
+LEFT JOIN core.dataset db ON db.dataset_id = m.dataset_id_b
+LEFT JOIN core.context x ON x.context_id = a.context_id
+LEFT JOIN core.source_compound s ON s.source_compound_id = a.source_compound_id;
 COMMENT ON VIEW pbdb.agreement IS
     'How far two matched conditions agree: one row for each statistic, with its baselines; score null where undefined';
 COMMENT ON COLUMN pbdb.agreement.delta_source_centroid IS 'Score less source_centroid; null where either is undefined';

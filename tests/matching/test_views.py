@@ -66,3 +66,21 @@ def test_one_match_reads_its_two_effects_by_index(world: Connection) -> None:
     world.execute(text("SET LOCAL enable_seqscan = off"))
     plan = world.execute(text("EXPLAIN SELECT * FROM pbdb.matched_effect WHERE match_id = 3000000")).scalars().all()
     assert not [line for line in plan if "Seq Scan on effect" in line]
+
+
+@pytest.mark.parametrize(
+    ("query", "unread"),
+    [
+        (
+            "SELECT dataset_a, count(*) FROM pbdb.matched_condition GROUP BY 1",
+            {"condition", "context", "source_compound"},
+        ),
+        ("SELECT avg(log2_fc_a) FROM pbdb.matched_gene WHERE gene_symbol = 'TP53'", {"condition", "context", "match"}),
+        ("SELECT avg(score) FROM pbdb.agreement WHERE metric = 'direction'", {"context", "source_compound"}),
+    ],
+)
+def test_a_query_reads_no_table_whose_columns_it_does_not_ask_for(
+    world: Connection, query: str, unread: set[str]
+) -> None:
+    plan = "\n".join(world.execute(text(f"EXPLAIN {query}")).scalars())
+    assert [table for table in unread if f" on {table} " in plan] == []
