@@ -38,6 +38,7 @@ def connect(path: Path, *, read_only: bool = True) -> duckdb.DuckDBPyConnection:
     """
     import duckdb
 
+    require_plain(path)
     try:
         connection = duckdb.connect(path, read_only=read_only)
     except duckdb.Error as problem:
@@ -45,6 +46,16 @@ def connect(path: Path, *, read_only: bool = True) -> duckdb.DuckDBPyConnection:
     connection.execute(f"SET file_search_path = {literal(str(path.parent.absolute()))}")
     connection.execute("SET TimeZone = 'UTC'")
     return connection
+
+
+def require_plain(path: Path) -> None:
+    """Refuse a folder whose name DuckDB would take for two.
+
+    Raises:
+        SnapshotError: there is a comma in it.
+    """
+    if "," in str(path.parent.absolute()):
+        raise SnapshotError(f"DuckDB takes the comma in '{path.parent}' for the end of a name: use another folder.")
 
 
 @contextmanager

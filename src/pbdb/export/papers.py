@@ -222,7 +222,8 @@ pbdb snapshot verify path/to/this/folder    # files too many or missing, and pbd
 ```
 
 From inside DuckDB, `SELECT * FROM snapshot_damage` names the Parquet files that are missing or changed; no row, no
-damage. `pbdb.duckdb` itself is not in SHA256SUMS, for `pbdb snapshot reindex` makes it anew from the other files.
+damage (each file is read whole: it takes as much memory as the largest). `pbdb.duckdb` itself is not in SHA256SUMS, for
+`pbdb snapshot reindex` makes it anew from the other files.
 
 ## Load it
 

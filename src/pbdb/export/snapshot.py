@@ -61,6 +61,7 @@ def export(settings: Settings, out: str, choices: Choices, reporter: Reporter | 
     place = place_of(out, settings)
     engine = server.engine(settings)
     with locks.alone(engine, f"export {place.address}", f"Another export to '{out}' runs"):
+        duck.require_plain(place.work / duck.NAME)
         place.require_free()
         with told(f"'{place.work}'"):
             content = _Export(settings, choices, place, reporter or Silent()).run()
@@ -188,7 +189,7 @@ class _Export:
                 "tables": duck.row_counts(connection),
             }
         content["files"] = [file.as_json() for file in sorted(self.files, key=lambda file: file.path)]
-        described = json.dumps(papers.croissant(content, self._schemas()), indent=1, ensure_ascii=False)
+        described = json.dumps(papers.croissant(content, self._schemas()), ensure_ascii=False)
         for name, page in (
             ("README.md", papers.readme(content)),
             ("CITATION.cff", papers.citation(content)),
