@@ -79,10 +79,9 @@ def _measure(
         before, is_sorted = -1, True
         for at in range(indptr[cell], indptr[cell + 1]):
             gene, value = np.int64(indices[at]), data[at]
-            if not value >= 0 or value != np.floor(value) or value >= CELL:
-                return cell, 1
-            if gene < 0 or gene >= len(marks):
-                return cell, 2
+            problem = _problem(gene, value, len(marks))
+            if problem:
+                return cell, problem
             if gene <= before:
                 is_sorted = False
             before = int(gene)
@@ -97,6 +96,13 @@ def _measure(
         if not is_sorted and _repeats(indices[indptr[cell] : indptr[cell + 1]]):
             return cell, 3
     return 0, 0
+
+
+@njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
+def _problem(gene: int, value: float, n_genes: int) -> int:
+    if not value >= 0 or value != np.floor(value) or value >= CELL:
+        return 1
+    return 2 if gene < 0 or gene >= n_genes else 0
 
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
