@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -128,3 +129,9 @@ def test_a_release_of_other_content_is_refused(place: Path, releases: Releases, 
 def test_a_catalog_that_cannot_be_used_is_told(releases: Releases, tmp_path: Path) -> None:
     with pytest.raises(SnapshotError, match="cannot be used"):
         iceberg.register(releases.first, f"sqlite:///{tmp_path}/none/catalog.db", tmp_path / "warehouse")
+
+
+def test_without_pyiceberg_the_extra_is_named(releases: Releases, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setitem(sys.modules, "pyiceberg.catalog.sql", None)
+    with pytest.raises(SnapshotError, match=r"pbdb\[iceberg\]"):
+        iceberg.register(releases.first, f"sqlite:///{tmp_path}/catalog.db")

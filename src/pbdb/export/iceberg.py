@@ -55,7 +55,7 @@ def register(
 
     Raises:
         SnapshotError: the folder is no snapshot, the release is registered with other content, the catalog cannot be
-            used, or a column's type changed in a way that Iceberg does not allow.
+            used, pyiceberg is not installed, or a column's type changed in a way that Iceberg does not allow.
     """
     folder = folder.absolute()
     facts = manifest.read(folder)
@@ -86,8 +86,12 @@ def _tables(folder: Path, facts: dict[str, Any]) -> Iterator[tuple[str, list[Par
 
 
 def _catalog(uri: str, warehouse: Path) -> Catalog:
-    from pyiceberg.catalog.sql import SqlCatalog
-
+    try:
+        from pyiceberg.catalog.sql import SqlCatalog
+    except ImportError:
+        raise SnapshotError(
+            "Iceberg tables need the package pyiceberg: install pbdb with it (pip install 'pbdb[iceberg]')."
+        ) from None
     try:
         warehouse.mkdir(parents=True, exist_ok=True)
         catalog = SqlCatalog("pbdb", uri=uri, warehouse=_location(warehouse))
