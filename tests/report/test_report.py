@@ -19,7 +19,7 @@ from pbdb import agreement_run, database, matching, server
 from pbdb.config import Settings
 from pbdb.errors import ConfigError, QueryError
 from pbdb.made_up_effects import Made, write
-from pbdb.report import data, single, writing
+from pbdb.report import data, sections, single, writing
 from pbdb.report.svg import Scale, el, number, scale_over, standalone, tick_text
 
 VOID = {"meta", "br", "input", "link", "img", "hr"}
@@ -211,6 +211,17 @@ def test_what_cannot_be_shown_is_a_sentence(world: Settings, tmp_path: Path) -> 
     with pytest.raises(ConfigError, match="0 matches"):
         writing.write(world, tmp_path / "page.html", n_matches=0)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_coverage_of_many_cells_shows_those_of_most_data_sets_and_says_so() -> None:
+    rows = [("one", f"cells {n:03}", 5, 9, 9) for n in range(80)] + [
+        ("two", f"cells {n:03}", 7, 9, 9) for n in (70, 71)
+    ]
+    table = pd.DataFrame(rows, columns=["dataset", "context_name", "n_compounds", "n_conditions", "n_effects"])
+    figure = sections._coverage(table)
+    assert "50 of 80" in figure.caption and len(figure.table) == 82
+    words = [one.text for one in figure.picture.iter("text")]
+    assert words.index("cells 070") < words.index("cells 000") and "cells 079" not in words
 
 
 def test_scales_end_at_round_values_and_hold_all() -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from xml.etree.ElementTree import Element
 
 from pbdb.report import figures, single
-from pbdb.report.data import GENES_PER_MATCH, MOST_PAIRS, POINTS_PER_PAIR, RANK, Contents, Match
+from pbdb.report.data import GENES_PER_MATCH, MOST_CONTEXTS, MOST_PAIRS, POINTS_PER_PAIR, RANK, Contents, Match
 from pbdb.report.figures import Figure, Line, Mark, Whisker
 from pbdb.report.html import framed, grid, numbers, paragraph, section, tiles
 from pbdb.report.svg import el, tick_text
@@ -143,14 +143,17 @@ def _pair(a: object, b: object) -> str:
 
 
 def _coverage(table: pd.DataFrame) -> Figure:
-    return Figure(
-        "coverage",
-        "Compounds by data set and cells",
-        "Number of compounds measured in each cell line or cell type; a stronger colour means more.",
-        figures.heat(table, "context_name", "dataset", "n_compounds", "Compounds by data set and cells"),
-        table,
-        "wide",
-    )
+    title = "Compounds by data set and cells"
+    caption = "Number of compounds measured in each cell line or cell type; a stronger colour means more."
+    by_cells = table.groupby("context_name")["n_compounds"].agg(["size", "sum"])
+    shown = by_cells.sort_values(["size", "sum"], ascending=False).index[:MOST_CONTEXTS]
+    if len(by_cells) > MOST_CONTEXTS:
+        caption += f" The {MOST_CONTEXTS} of {len(by_cells)} that most data sets have; the table has all."
+    order = {name: place for place, name in enumerate(shown)}
+    rows = table[table["context_name"].isin(shown)]
+    rows = rows.sort_values("context_name", key=lambda names: names.map(order), kind="stable")
+    picture = figures.heat(rows, "context_name", "dataset", "n_compounds", title)
+    return Figure("coverage", title, caption, picture, table, "wide")
 
 
 def _counts(contents: Contents) -> Iterator[Figure]:
