@@ -44,6 +44,11 @@ def test_every_view_has_the_columns_of_the_database_and_their_words(shared_relea
     assert [row["column_name"] for row in words if not row["comment"]] == []
 
 
+def test_what_duckdb_words_in_its_own_way_stands_in_place_of_a_file_of_sql() -> None:
+    own = {path.name for path in (views.files()[0].parent / "duckdb").glob("*.sql")}
+    assert own and own <= {path.name for path in views.files()}
+
+
 @pytest.mark.parametrize(
     "call",
     [
