@@ -56,7 +56,8 @@ class Pool:
 def supported(near: pd.DataFrame) -> pd.DataFrame:
     """Leave out matches within one source unless another source's datasets match in their context or compound.
 
-    Two phases of one source would else fill the pools with what nobody else measured.
+    Two phases of one source would else fill the pools with what nobody else measured. Contexts that bridge two
+    sources have such matches, and stay without being named.
     """
     across = near["source_a"] != near["source_b"]
     contexts, compounds = (set(near.loc[across, name]) for name in ("context_id", "compound_key"))
