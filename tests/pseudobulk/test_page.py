@@ -9,6 +9,8 @@ import anndata as ad
 import pytest
 from single_cells import write
 
+from pbdb.readers import matrices
+
 
 def test_the_example_runs(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -20,4 +22,5 @@ def test_the_example_runs(
     samples = ad.read_h5ad("samples.h5ad")
     assert capsys.readouterr().out.startswith("400 {'few_genes': ")
     assert "psbulk_props" in samples.layers
+    assert matrices.read(Path("samples.h5ad"), sparse=True).values.sum() == samples.obs["psbulk_counts"].sum()
     assert {"plate", "well", "line", "drug", "dose", "psbulk_cells", "psbulk_counts"} == set(samples.obs.columns)
