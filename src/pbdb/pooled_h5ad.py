@@ -63,7 +63,7 @@ def _write_matrix(file: h5py.File, part: Part) -> npt.NDArray[np.int64]:
         _append(matrix["data"], sums.data)
         _append(matrix["indices"], sums.indices)
         _append(layer["data"], fractions(expressing, samples["n_cells"].to_numpy()).data)
-    kind = np.int32 if part.indptr[-1] <= MAX_COUNT else np.int64  # SciPy wants that of the indices, where it can be
+    kind: Any = np.int32 if part.indptr[-1] <= MAX_COUNT else np.int64  # SciPy wants that of the indices, where it can be
     matrix.create_dataset("indptr", data=part.indptr.astype(kind))
     for name in ("indices", "indptr"):
         layer[name] = matrix[name]  # a hard link: both matrices have values at the same places
