@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 ROWS_PER_GROUP = 131_072
+GATHERED = 8 << 20
 LEVEL = 1  # of zstd; higher ones take twice the time for 2 %, for the low bytes of floats are noise
 
 
@@ -78,9 +79,11 @@ class Table:
 
     def __init__(self, name: str, file: HashedFile, schema: pa.Schema, floats: Iterable[str]):
         self.name = name
+        # The writer's many small pieces, gathered: each that reaches Python would wait for the thread that reads.
+        self._gathered = pa.BufferedOutputStream(pa.PythonFile(file, mode="w"), GATHERED)
         floating = sorted(floats)
         self._writer = pq.ParquetWriter(
-            file,
+            self._gathered,
             schema,
             compression="zstd",
             compression_level=LEVEL,
@@ -100,6 +103,7 @@ class Table:
     def close(self) -> None:
         """Write the footer."""
         self._writer.close()
+        self._gathered.flush()
 
 
 @contextmanager
