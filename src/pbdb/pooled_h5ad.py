@@ -63,8 +63,8 @@ def _write_matrix(file: h5py.File, part: Part) -> npt.NDArray[np.int64]:
         _append(matrix["data"], sums.data)
         _append(matrix["indices"], sums.indices)
         _append(layer["data"], fractions(expressing, samples["n_cells"].to_numpy()).data)
-    kind: Any = np.int32 if part.indptr[-1] <= MAX_COUNT else np.int64  # SciPy wants that of the indices, where it can be
-    matrix.create_dataset("indptr", data=part.indptr.astype(kind))
+    fits = part.indptr[-1] <= MAX_COUNT  # SciPy wants row starts of the type of the indices, where that holds them
+    matrix.create_dataset("indptr", data=part.indptr, dtype="i4" if fits else "i8")
     for name in ("indices", "indptr"):
         layer[name] = matrix[name]  # a hard link: both matrices have values at the same places
     for group in (matrix, layer):
