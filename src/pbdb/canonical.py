@@ -118,7 +118,8 @@ class Writer:
             self._file["X"].attrs.update({"encoding-type": "array", "encoding-version": "0.2.0"})
         else:
             group = self._file["X"]
-            group.create_dataset("indptr", data=np.concatenate(self._indptr))
+            starts = np.concatenate(self._indptr)
+            group.create_dataset("indptr", data=starts.astype(sp.get_index_dtype(maxval=int(starts[-1]))))
             self._mark_sparse(group)
         self._file.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
         for name, content in (("obs", obs), ("var", var), ("uns", uns), ("layers", {}), ("obsm", {}), ("varm", {})):
@@ -199,7 +200,7 @@ def count_chunks(path: Path, rows: npt.NDArray[np.intp]) -> Iterator[sp.csr_matr
     """Read the counts of some samples (ascending positions) as CSR, a few thousand samples at a time."""
     with h5py.File(path) as file:
         group = file["X"]
-        indptr, n_genes = group["indptr"][:], int(group.attrs["shape"][1])
+        indptr, n_genes = group["indptr"][:].astype(np.int64), int(group.attrs["shape"][1])
         for some in _stretches(rows):
             low, high = indptr[rows[some][0]], indptr[rows[some][-1] + 1]
             lengths = np.diff(indptr)[rows[some]]

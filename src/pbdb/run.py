@@ -27,6 +27,7 @@ from pbdb import (
     matching,
     outcome,
     plate_scores,
+    pseudobulk,
     registry,
     rows,
     server,
@@ -167,7 +168,7 @@ class _Run:
         declared = hashlib.sha256(registry.declaration(self.source).read_bytes()).hexdigest()
         inputs = sorted((key, file.sha256) for key, file in self.located.items())
         return artefacts.fingerprint(
-            [self.dataset, inputs, declared, self.releases, transform.VERSION, chem.RULE_VERSION]
+            [self.dataset, inputs, declared, self.releases, transform.VERSION, pseudobulk.VERSION, chem.RULE_VERSION]
         )
 
     @cached_property

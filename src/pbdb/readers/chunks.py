@@ -16,14 +16,14 @@ from typing import Any
 import h5py
 import numpy as np
 import numpy.typing as npt
-from isal import isal_zlib
 from isal.igzip_lib import IsalError
+
+from pbdb.readers import inflate
 
 Floats = npt.NDArray[np.float32]
 Values = npt.NDArray[Any]
 Positions = npt.NDArray[np.intp]
 Place = slice | Positions
-KNOWN_FILTERS = ((), (h5py.h5z.FILTER_DEFLATE,), (h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_DEFLATE))
 THREADS = min(8, os.cpu_count() or 1)
 DAMAGE: tuple[Any, ...] = (OSError, RuntimeError, ValueError, IsalError)  # of reading a damaged matrix
 
@@ -104,9 +104,8 @@ class Stored:
         self.n_profiles, self.n_genes = self._turned(matrix.shape)
         whole = (1, matrix.shape[1])  # without chunks, what lies together
         self.high, self.wide = self._turned(matrix.chunks or whole)
-        created = matrix.id.get_create_plist()
-        self.filters = tuple(created.get_filter(i)[0] for i in range(created.get_nfilters()))
-        self.is_chunked = matrix.chunks is not None and self.filters in KNOWN_FILTERS
+        self.filters = inflate.filters_of(matrix)
+        self.is_chunked = matrix.chunks is not None and self.filters in inflate.KNOWN
 
     def tile(self, file: int, row: Wanted, column: Wanted) -> Values:
         """A rectangle (profiles x genes), cut at chunk borders."""
@@ -121,20 +120,18 @@ class Stored:
         return (pair[0], pair[1]) if self.profiles_first else (pair[1], pair[0])
 
     def _chunk(self, file: int, corner: tuple[int, int]) -> Values | None:
-        """Values of a whole chunk; None where it was never written, or written without its filters."""
+        """Values of a whole chunk; None where it was never written."""
         found = self.matrix.id.get_chunk_info_by_coord(corner)
-        if found.byte_offset is None or found.filter_mask:
+        if found.byte_offset is None:
             return None
         raw = os.pread(file, found.size, self._offset + found.byte_offset)
-        if h5py.h5z.FILTER_DEFLATE in self.filters:
-            raw = isal_zlib.decompress(raw, bufsize=self._chunk_bytes)
-        if h5py.h5z.FILTER_SHUFFLE in self.filters:  # the first bytes of all values, then the second, and so on
-            raw = np.frombuffer(raw, np.uint8).reshape(self.matrix.dtype.itemsize, -1).T.tobytes()
-        return np.frombuffer(raw, self.matrix.dtype).reshape(self.matrix.chunks)
+        return inflate.inflate(raw, self.filters, self.matrix.dtype, self._n, found.filter_mask).reshape(
+            self.matrix.chunks
+        )
 
     @cached_property
-    def _chunk_bytes(self) -> int:
-        return int(np.prod(self.matrix.chunks)) * int(self.matrix.dtype.itemsize)
+    def _n(self) -> int:
+        return int(np.prod(self.matrix.chunks))
 
     @cached_property
     def _offset(self) -> int:
