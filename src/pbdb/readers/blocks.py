@@ -21,6 +21,7 @@ class Stretches:
         self._array, self._pool = array, pool
         self._filters = inflate.filters_of(array) if isinstance(array, h5py.Dataset) else None
         self._is_raw = self._filters in inflate.KNOWN and array.chunks is not None
+        self._places = inflate.places_of(array) if self._is_raw else {}
         self._kept: tuple[int, Values] | None = None
 
     def read(self, start: int, stop: int) -> Values:
@@ -43,7 +44,7 @@ class Stretches:
         if self._kept is not None and self._kept[0] == chunk:
             return 0, None
         corner = (chunk * self._array.chunks[0],)
-        if self._array.id.get_chunk_info_by_coord(corner).byte_offset is None:
+        if corner not in self._places:
             return 0, None
         skipped, raw = self._array.id.read_direct_chunk(corner)
         return skipped, bytes(raw)

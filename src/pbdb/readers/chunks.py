@@ -106,6 +106,7 @@ class Stored:
         self.high, self.wide = self._turned(matrix.chunks or whole)
         self.filters = inflate.filters_of(matrix)
         self.is_chunked = matrix.chunks is not None and self.filters in inflate.KNOWN
+        self._places = inflate.places_of(matrix) if self.is_chunked else {}
 
     def tile(self, file: int, row: Wanted, column: Wanted) -> Values:
         """A rectangle (profiles x genes), cut at chunk borders."""
@@ -121,8 +122,8 @@ class Stored:
 
     def _chunk(self, file: int, corner: tuple[int, int]) -> Values | None:
         """Values of a whole chunk; None where it was never written."""
-        found = self.matrix.id.get_chunk_info_by_coord(corner)
-        if found.byte_offset is None:
+        found = self._places.get(corner)
+        if found is None:
             return None
         raw = os.pread(file, found.size, self._offset + found.byte_offset)
         return inflate.inflate(raw, self.filters, self.matrix.dtype, self._n, found.filter_mask).reshape(

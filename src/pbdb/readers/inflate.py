@@ -21,6 +21,16 @@ def filters_of(dataset: h5py.Dataset) -> Filters:
     return tuple(created.get_filter(place)[0] for place in range(created.get_nfilters()))
 
 
+def places_of(dataset: h5py.Dataset) -> dict[tuple[int, ...], Any]:
+    """Every chunk that was written by its first element: byte offset, size, filters left out.
+
+    Asked for at once: HDF5 looks through all chunks to answer for a single one.
+    """
+    found: dict[tuple[int, ...], Any] = {}
+    dataset.id.chunk_iter(lambda chunk: found.update({chunk.chunk_offset: chunk}))
+    return found
+
+
 def inflate(raw: bytes, filters: Filters, dtype: np.dtype[Any], n: int, skipped: int = 0) -> npt.NDArray[Any]:
     """Values of a chunk of n values; filters are among KNOWN, bit i of `skipped` set where filter i was left out.
 
