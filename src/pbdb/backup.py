@@ -29,13 +29,17 @@ FORMAT = 1
 BLOCK = 1 << 20
 
 
-def backup(settings: Settings, file: Path) -> int:
+def backup(settings: Settings, file: Path, *, replace: bool = False) -> int:
     """Write the database to `file`, which appears only when complete; return its size in bytes.
+
+    replace: write over a file that is there already, once the new one is complete.
 
     Raises:
         ServerError: the server cannot be used, or pg_dump failed.
-        ConfigError: the file cannot be written.
+        ConfigError: the file is there already, or cannot be written.
     """
+    if file.exists() and not replace:
+        raise ConfigError(f"'{file}' exists already: name another file, or say --force to write over it.")
     source = server.ensure_running(settings)
     with server.connect(settings) as connection:
         major = connection.info.server_version // 10000

@@ -26,7 +26,7 @@ def test_a_snapshot_does_not_differ_from_itself(releases: Releases) -> None:
     same = diff.compare(releases.first, releases.first)
     assert same["is_same"] and same["conditions"] == same["effects"] == {}
     told = CliRunner().invoke(pbdb, ["snapshot", "diff", str(releases.first), str(releases.first)])
-    assert told.stdout == "No difference.\n"
+    assert told.stdout == "No difference.\n" and "pbdb snapshot verify" in told.stderr
 
 
 def test_datasets_are_added_and_changed(found: dict[str, Any]) -> None:
@@ -62,18 +62,70 @@ def test_columns_that_come_and_change_are_told(releases: Releases, tmp_path: Pat
     assert "column core/assay.colour: None -> string" in told
 
 
-def _with_other_columns(folder: Path, out: Path) -> Path:
-    """The same snapshot by links, with one table of other columns."""
+def _linked(folder: Path, out: Path) -> Path:
+    """The same snapshot by links."""
     for path in folder.rglob("*"):
         if path.is_file():
             place = out / path.relative_to(folder)
             place.parent.mkdir(parents=True, exist_ok=True)
             place.symlink_to(path)
-    file = out / "core" / "assay.parquet"
-    table = pq.read_table(file)
-    file.unlink()
-    pq.write_table(table.drop(["technology"]).append_column("colour", pa.array(["red"] * len(table))), file)
     return out
+
+
+def _write(folder: Path, path: str, table: pa.Table) -> None:
+    (folder / path).unlink()
+    pq.write_table(table, folder / path)
+
+
+def _with_other_columns(folder: Path, out: Path) -> Path:
+    """The same snapshot, with one table of other columns."""
+    table = pq.read_table(folder / "core" / "assay.parquet")
+    other = table.drop(["technology"]).append_column("colour", pa.array(["red"] * len(table)))
+    _write(_linked(folder, out), "core/assay.parquet", other)
+    return out
+
+
+def test_splits_tables_samples_and_agreements_are_compared(releases: Releases, tmp_path: Path) -> None:
+    split = {name: pq.read_table(releases.first / "core" / f"{name}.parquet") for name in ("split", "split_member")}
+    after = _linked(releases.first, tmp_path / "after")
+    for name, table in split.items():
+        _write(after, f"core/{name}.parquet", table.slice(0, 0))
+    content = json.loads((after / "manifest.json").read_text())
+    for file in content["files"]:
+        if file["path"].startswith("core/split"):
+            file |= {"sha256": "0", "rows": 0}
+    content["files"] += [{"path": f"samples/{name}.h5ad", "sha256": name, "bytes": 1} for name in ("first", "second")]
+    content["agreements"].append({"parameters_id": 1, "parameters": {"cap": 128}})
+    content["matches"].append({"inchikey_level": "skeleton", "time_tolerance_h": 0.0, "n": 1})
+    (after / "manifest.json").unlink()
+    (after / "manifest.json").write_text(json.dumps(content))
+    told = CliRunner().invoke(pbdb, ["snapshot", "diff", str(releases.first), str(after)]).stdout.splitlines()
+    n = len(split["split_member"])
+    assert set(told) == {
+        "split held: removed", "rows of split: 1 -> 0", f"rows of split_member: {n} -> 0", "samples/first.h5ad: added",
+        "samples/second.h5ad: added", 'agreement with {"cap": 128}: added', "matches by skeleton, within 0 h: added",
+    }  # fmt: skip
+    members = diff.compare(after, releases.first)["splits"]
+    assert members["added"] == ["held"] and n > 0
+
+
+@pytest.mark.parametrize("damage", [b"", b"PAR1 no more"])
+def test_a_damaged_file_is_named(releases: Releases, tmp_path: Path, damage: bytes) -> None:
+    old = [file["path"] for file in json.loads((releases.first / "manifest.json").read_text())["files"]]
+    effect = [path for path in old if path.startswith("effect/dataset=second")][-1]
+    for path in (effect, "core/compound.parquet"):
+        after = _linked(releases.first, tmp_path / path.split("/")[0])
+        (after / path).unlink()
+        (after / path).write_bytes(damage)
+        with pytest.raises(SnapshotError, match=rf"{path}' is missing or damaged: `pbdb snapshot verify "):
+            diff.compare(after, releases.second)
+
+
+@pytest.mark.parametrize("command", ["verify", "load"])
+def test_an_address_is_refused(command: str) -> None:
+    done = CliRunner().invoke(pbdb, ["snapshot", command, "s3://key:secret@bucket/x"])
+    assert isinstance(done.exception, SnapshotError)
+    assert "begins with s3://: download" in str(done.exception) and "secret" not in str(done.exception)
 
 
 def test_the_command_tells_lines_and_json(releases: Releases, found: dict[str, Any]) -> None:

@@ -186,6 +186,31 @@ def test_a_choice_of_nothing_is_refused(exports: Settings, tmp_path: Path, choic
     assert list(tmp_path.iterdir()) == []
 
 
+def test_an_unknown_compound_or_context_is_told_as_such(exports: Settings, tmp_path: Path) -> None:
+    with pytest.raises(QueryError, match="no compound 'asprin'"):
+        shards.write(exports, Choice(compounds=["aspirin", "asprin"]), tmp_path / "out")
+    with pytest.raises(QueryError, match="no context 'C'"):
+        gctx_export.write(exports, Choice(contexts=["A", "C"]), tmp_path / "out.gctx")
+
+
+def test_a_missing_folder_is_refused_and_not_made(exports: Settings, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"There is no folder '.*none'"):
+        fingerprints.write(exports, Choice(), tmp_path / "none" / "x.fps")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("out", "why"), [("effects.txt", "end with .gctx"), ("/proc/x.gctx", "No such file or dir")])
+def test_a_gctx_that_cannot_be_is_refused_in_plain_words(exports: Settings, tmp_path: Path, out: str, why: str) -> None:
+    with pytest.raises(ConfigError, match=why) as refused:
+        gctx_export.write(exports, Choice(datasets=["first"]), tmp_path / out)
+    assert ".part" not in str(refused.value)
+
+
+def test_what_is_left_out_of_shards_is_counted_in_words() -> None:
+    counts = {"no_perturbation": 0, "no_dose": 2, "not_in_split": 1}
+    assert shards.reasons(counts, "inchikey") == "2 conditions without a dose above 0, 1 conditions outside the split"
+
+
 def test_several_fits_do_not_go_into_one_file(exports: Settings, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="several fits"):
         anndata_export.write(exports, Choice(), tmp_path / "out.h5ad")
@@ -313,7 +338,7 @@ def test_a_folder_describes_its_shards(exports: Settings, tmp_path: Path, monkey
 def test_shards_without_rows_are_refused(exported: Settings, tmp_path: Path) -> None:
     with server.connect(exported) as connection:
         connection.execute("UPDATE core.compound SET pubchem_cid = NULL")
-    with pytest.raises(QueryError, match=r"16 no_perturbation.*--key"):
+    with pytest.raises(QueryError, match=r"^No compound here has a PubChem CID: use --key parent_inchikey\.$"):
         shards.write(exported, Choice(), tmp_path / "out")
     done = shards.write(exported, Choice(), tmp_path / "out", key="inchikey")
     assert (done["folders"], done["shards"], done["left_out"]["no_perturbation"]) == (2, 2, 0)

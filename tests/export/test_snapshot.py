@@ -321,3 +321,4 @@ def test_the_command_exports_and_verifies(worlds: Settings, tmp_path: Path) -> N
 def test_an_empty_database_has_nothing_to_export(database: Settings, tmp_path: Path) -> None:
     with pytest.raises(PbdbError, match="holds no dataset that may be passed on"):
         export(database, tmp_path / "release")
+    assert not (tmp_path / "release.unfinished").exists()

@@ -223,8 +223,10 @@ def test_backup_into_a_missing_folder_is_refused(toy: Settings, tmp_path: Path) 
 def test_failed_backup_leaves_the_earlier_one(toy: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "toy").write_text("earlier")
     monkeypatch.setattr(server, "client_program", lambda *given: "/bin/false")
-    with pytest.raises(ServerError, match="The backup failed"):
+    with pytest.raises(ConfigError, match=r"exists already.*--force"):
         backup.backup(toy, tmp_path / "toy")
+    with pytest.raises(ServerError, match="The backup failed"):
+        backup.backup(toy, tmp_path / "toy", replace=True)
     assert [file.name for file in tmp_path.iterdir()] == ["toy"]
     assert (tmp_path / "toy").read_text() == "earlier"
 

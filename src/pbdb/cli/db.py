@@ -132,14 +132,18 @@ def revision(message: str) -> None:
         command.revision(schema.config(connection), message, autogenerate=True)
 
 
-@examples("pbdb db backup pbdb.backup")
+@examples("pbdb db backup pbdb.backup", "pbdb db backup --force pbdb.backup")
 @db.command()
 @click.argument("file", type=click.Path(path_type=Path))
-def backup(file: Path) -> None:
-    """Write the whole database, with roles and settings, into one FILE."""
+@click.option("--force", is_flag=True, help="Write over FILE, which stays as it is until the backup is complete.")
+def backup(file: Path, force: bool) -> None:
+    """Write the whole database, with roles and settings, into one FILE.
+
+    A file that is there already is refused without --force.
+    """
     from pbdb import backup as backups
 
-    size = backups.backup(settings(), file)
+    size = backups.backup(settings(), file, replace=force)
     say(f"'{file}' holds the database: {size / 1e6:,.1f} MB.")
 
 

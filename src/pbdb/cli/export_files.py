@@ -88,7 +88,10 @@ def gctx(out: Path, value: Any, as_json: bool, **chosen: Any) -> None:
     _tell(done, f"{done['signatures']:,} signatures x {done['genes']:,} genes", as_json)
 
 
-@examples("pbdb export shards --out shards", "pbdb export shards --split held-out-compounds --out shards")
+@examples(
+    "pbdb export shards --key parent_inchikey --out shards",
+    "pbdb export shards --split held-out-compounds --out shards",
+)
 @click.command()
 @choice_options
 @click.option(
@@ -112,7 +115,7 @@ def shards(out: Path, key: Any, split: str | None, as_json: bool, **chosen: Any)
     with TerminalReporter(quiet=as_json) as reporter:
         done = library.write(settings(), _choice(**chosen), out, key, split, reporter.progress)
     if not as_json:
-        missing = ", ".join(f"{n:,} {reason}" for reason, n in done["left_out"].items() if n)
+        missing = library.reasons(done["left_out"], key)
         say(f"left out: {missing}" if missing else "no condition is left out")
     _tell(done, f"{done['rows']:,} rows in {done['shards']:,} shards of {done['folders']:,} folders", as_json)
 

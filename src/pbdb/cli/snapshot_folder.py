@@ -9,7 +9,25 @@ import click
 
 from pbdb.cli.common import TerminalReporter, examples, json_option, say, settings, show_json, show_table
 
-folder_argument = click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+
+def local_folder(context: click.Context, parameter: click.Parameter, value: str) -> Path:
+    """Take a folder of this machine, and no address.
+
+    Raises:
+        SnapshotError: it is an address.
+    """
+    from pbdb.errors import SnapshotError
+
+    scheme, separator, _ = value.partition("://")
+    if separator:
+        raise SnapshotError(
+            f"`pbdb snapshot {context.command.name}` reads local folders, and what is given begins with {scheme}://:"
+            " download the snapshot first."
+        )
+    return Path(value)
+
+
+folder_argument = click.argument("folder", callback=local_folder)
 
 
 @examples("pbdb snapshot verify /data/pbdb-2026.1", "pbdb snapshot verify /data/pbdb-2026.1 --json")

@@ -9,20 +9,30 @@ from typing import Any
 import click
 
 from pbdb.cli.common import TerminalReporter, examples, json_option, say, show_json
+from pbdb.cli.snapshot_folder import local_folder
 
 _FOLDER = click.Path(path_type=Path)
+WORDS = {
+    "datasets": "dataset",
+    "fits": "fit",
+    "matches": "matches",
+    "splits": "split",
+    "agreements": "agreement with",
+    "vocabularies": "vocabulary",
+}
 
 
 @examples("pbdb snapshot diff snapshot-2026.1 snapshot-2026.2", "pbdb snapshot diff old new --json")
 @click.command()
-@click.argument("before", type=_FOLDER)
-@click.argument("after", type=_FOLDER)
+@click.argument("before", callback=local_folder)
+@click.argument("after", callback=local_folder)
 @json_option
 def diff(before: Path, after: Path, as_json: bool) -> None:
     """Tell what changed from the snapshot BEFORE to the snapshot AFTER.
 
     Data sets, compounds merged or split, conditions added, removed or changed, effects whose numbers changed, fits,
-    matches and schema, from the files of both folders alone.
+    matches, splits, parameters of agreement, schema, and every table and file that is another, from both folders
+    alone. That files are as their manifests say is not verified: run `pbdb snapshot verify` on both first.
     """
     from pbdb.export import diff as library
 
@@ -30,6 +40,7 @@ def diff(before: Path, after: Path, as_json: bool) -> None:
     if as_json:
         show_json(found)
         return
+    say("Files are taken to be as their manifests say: `pbdb snapshot verify` tells whether they are.")
     lines = list(_lines(found))
     for line in lines:
         click.echo(line)
@@ -39,8 +50,11 @@ def diff(before: Path, after: Path, as_json: bool) -> None:
 
 def _lines(found: dict[str, Any]) -> Any:
     """One line for each thing that changed."""
-    for what in ("datasets", "fits", "matches", "vocabularies"):
-        yield from _listed(what.removesuffix("s") if what != "vocabularies" else "vocabulary", found[what])
+    old, new = found["releases"]
+    if old != new:
+        yield f"release: {old} -> {new}"
+    for what, word in WORDS.items():
+        yield from _listed(word, found[what])
     yield from _compounds(found["compounds"])
     for what in ("conditions", "effects"):
         for dataset, kinds in found[what].items():
@@ -49,6 +63,7 @@ def _lines(found: dict[str, Any]) -> Any:
     for name, (old, new) in found["genes"].items():
         yield f"genes: {name} {old} -> {new}"
     yield from _schema(found["schema"])
+    yield from _files(found)
 
 
 def _listed(word: str, rows: dict[str, Any]) -> Any:
@@ -56,6 +71,17 @@ def _listed(word: str, rows: dict[str, Any]) -> Any:
     yield from (f"{word} {name}: removed" for name in rows["removed"])
     for name, facts in rows["changed"].items():
         yield f"{word} {name}: " + ", ".join(f"{key} {old} -> {new}" for key, (old, new) in facts.items())
+
+
+def _files(found: dict[str, Any]) -> Any:
+    """Tables with other rows, sample matrices, and how many files of each folder are others."""
+    for path, facts in found["tables"]["changed"].items():
+        name = path.removeprefix("core/").removesuffix(".parquet")
+        yield f"rows of {name}: " + (" -> ".join(f"{n:,}" for n in facts["rows"]) if "rows" in facts else "changed")
+    for kind in ("added", "removed", "changed"):
+        yield from (f"{path}: {kind}" for path in found["samples"][kind])
+    for folder, kinds in found["files"].items():
+        yield f"files of {folder}: " + ", ".join(f"{n:,} {kind}" for kind, n in kinds.items())
 
 
 def _compounds(found: dict[str, Any]) -> Any:
@@ -82,7 +108,7 @@ def _schema(found: dict[str, Any]) -> Any:
     "pbdb snapshot catalog snapshot-2026.2 --uri sqlite:///releases.db --warehouse iceberg",
 )
 @click.command()
-@click.argument("folder", metavar="DIR", type=_FOLDER)
+@click.argument("folder", metavar="DIR", callback=local_folder)
 @click.option("--uri", required=True, help="SQL catalog: sqlite:///FILE, or postgresql+psycopg://...")
 @click.option("--warehouse", type=_FOLDER, help="Folder for the tables' metadata; `iceberg` beside DIR unless given.")
 @json_option

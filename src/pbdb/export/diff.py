@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pbdb.export import manifest
+from pbdb.errors import SnapshotError
+from pbdb.export import manifest, verify
 
 N_EXAMPLES = 5
 FACTS_OF_DATASET = (
@@ -26,10 +30,12 @@ def compare(before: Path, after: Path) -> Facts:
 
     releases, datasets (added, removed, changed with the facts that changed), compounds (added, removed, merged,
     split, changed), conditions (added, removed, changed, by dataset), effects (whose status, genes or numbers
-    changed, by dataset), fits, matches, genes, vocabularies and schema.
+    changed, by dataset), fits, matches, splits (with members), agreements (by parameters), genes, vocabularies,
+    schema, tables, samples, and other files (counted by folder). What a file holds is taken from the manifest where
+    that says enough: `verify` tells whether it is so.
 
     Raises:
-        SnapshotError: one of them is no snapshot.
+        SnapshotError: one of them is no snapshot, or a file that is read is damaged.
     """
     old, new = manifest.read(before), manifest.read(after)
     return {
@@ -40,12 +46,17 @@ def compare(before: Path, after: Path) -> Facts:
         "conditions": _conditions(before, after),
         "effects": _effects(before, after, old, new),
         "fits": _fits(old, new),
-        "matches": _listed(old["matches"], new["matches"], ("inchikey_level", "time_tolerance_h"), ("n",)),
+        "matches": _matches(old, new),
+        "splits": _listed(_splits(before), _splits(after), ("split",)),
+        "agreements": _agreements(old, new),
         "genes": _changed(old["genes"], new["genes"]),
         "vocabularies": _listed(
             old["vocabularies"], new["vocabularies"], ("kind", "release"), ("sha256", "is_current")
         ),
         "schema": _schema(before, after, old, new),
+        "tables": _files(old, new, "core/", ("sha256", "rows")),
+        "samples": _files(old, new, "samples/", ("sha256", "bytes")),
+        "files": _other_files(old, new),
     }
 
 
@@ -81,11 +92,72 @@ def _fits(old: Facts, new: Facts) -> Facts:
     return _listed(was, now, ("dataset", "context", "stratum", "method", "mode", "fit_id"), facts)
 
 
+def _matches(old: Facts, new: Facts) -> Facts:
+    was, now = (
+        [
+            row | {"rule": f"by {row['inchikey_level']}, within {row['time_tolerance_h']:g} h"}
+            for row in facts["matches"]
+        ]
+        for facts in (old, new)
+    )
+    return _listed(was, now, ("rule",), ("n",))
+
+
+def _agreements(old: Facts, new: Facts) -> Facts:
+    was, now = (
+        [{"parameters": json.dumps(row["parameters"], sort_keys=True)} for row in facts["agreements"]]
+        for facts in (old, new)
+    )
+    return _listed(was, now, ("parameters",))
+
+
+# --- files -----------------------------------------------------------------------------------------------------------
+
+
+def _files(old: Facts, new: Facts, folder: str, facts: Sequence[str]) -> Facts:
+    """Files of a folder by name."""
+    was, now = ([file for file in one["files"] if file["path"].startswith(folder)] for one in (old, new))
+    return _listed(was, now, ("path",), facts)
+
+
+def _other_files(old: Facts, new: Facts) -> dict[str, dict[str, int]]:
+    """Counts of the files added, removed and changed, by folder; a file of none stands for itself."""
+    was, now = ({file["path"]: file["sha256"] for file in one["files"]} for one in (old, new))
+    kinds = {
+        "added": set(now) - set(was),
+        "removed": set(was) - set(now),
+        "changed": {path for path in set(was) & set(now) if was[path] != now[path]},
+    }
+    found: dict[str, dict[str, int]] = defaultdict(dict)
+    for kind, paths in kinds.items():
+        for folder, n in Counter(path.split("/")[0] for path in paths).items():
+            if folder not in ("core", "samples"):
+                found[folder][kind] = n
+    return dict(sorted(found.items()))
+
+
+@contextmanager
+def _readable(folder: Path, path: str) -> Iterator[None]:
+    """Say in a sentence that a file cannot be read."""
+    try:
+        yield
+    except (pa.ArrowException, OSError):
+        raise _damaged(folder, path) from None
+
+
+def _damaged(folder: Path, path: str) -> SnapshotError:
+    return SnapshotError(
+        f"'{folder / path}' is missing or damaged: `pbdb snapshot verify {folder}` tells which files are."
+    )
+
+
 # --- identity --------------------------------------------------------------------------------------------------------
 
 
 def _table(folder: Path, name: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
-    return pd.DataFrame(pq.read_table(folder / "core" / f"{name}.parquet", columns=columns).to_pydict())
+    path = f"core/{name}.parquet"
+    with _readable(folder, path):
+        return pd.DataFrame(pq.read_table(folder / path, columns=columns).to_pydict())
 
 
 def _compounds(before: Path, after: Path) -> Facts:
@@ -116,6 +188,17 @@ def _resolved(folder: Path) -> pd.DataFrame:
     keys = _table(folder, "compound", ["compound_id", "inchikey"])
     found = sources.merge(names, on="dataset_id").merge(keys, how="left", on="compound_id")
     return found[["dataset", "source_key", "inchikey"]]
+
+
+def _splits(folder: Path) -> list[Facts]:
+    """Splits by name, with the number of members of each fold."""
+    members = _table(folder, "split_member", ["split_id", "fold"])
+    splits = _table(folder, "split", ["split_id", "split", "kind", "parameters"])
+    return [
+        {"split": split, "kind": kind, "parameters": parameters}
+        | {"members": members.loc[members["split_id"] == key, "fold"].value_counts().sort_index().to_dict()}
+        for key, split, kind, parameters in splits.itertuples(index=False, name=None)
+    ]
 
 
 def _several(pairs: pd.DataFrame, of: str, side: str) -> dict[str, list[str]]:
@@ -183,9 +266,15 @@ def _hashed(folder: Path, paths: Sequence[str]) -> pd.DataFrame:
         f"SELECT dataset, condition_id, status, feature_set_id, hash({arrays})::VARCHAR AS numbers"
         " FROM read_parquet($files, hive_partitioning = true)"
     )
-    with duckdb.connect() as connection:
-        connection.execute("SET memory_limit = '2GB'")
-        return connection.execute(query, {"files": files}).df()
+    try:
+        with duckdb.connect() as connection:
+            connection.execute("SET memory_limit = '2GB'")
+            return connection.execute(query, {"files": files}).df()
+    except duckdb.Error:
+        damage = next(verify.files(folder, manifest.read(folder), below=tuple(paths)), None)
+        if damage is None:
+            raise
+        raise _damaged(folder, damage.path) from None
 
 
 # --- schema ----------------------------------------------------------------------------------------------------------
@@ -216,4 +305,9 @@ def _columns(folder: Path, facts: Facts) -> dict[str, dict[str, str]]:
         if path.endswith(".parquet"):
             top = path.split("/")[0]
             first.setdefault(path.removesuffix(".parquet") if top in ("core", "view") else top, path)
-    return {name: {f.name: str(f.type) for f in pq.read_schema(folder / path)} for name, path in first.items()}
+    return {name: _types(folder, path) for name, path in first.items()}
+
+
+def _types(folder: Path, path: str) -> dict[str, str]:
+    with _readable(folder, path):
+        return {field.name: str(field.type) for field in pq.read_schema(folder / path)}

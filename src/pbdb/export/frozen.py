@@ -94,6 +94,16 @@ def frozen(settings: Settings, include: Sequence[str] = ()) -> Iterator[Frozen]:
         yield Frozen(main, arrow, chosen, left_out, named)
 
 
+def require_datasets(settings: Settings, include: Sequence[str] = ()) -> None:
+    """Refuse, before any work, what `frozen` would refuse.
+
+    Raises:
+        SnapshotError: a name in `include` is not loaded, or no dataset is left.
+    """
+    with server.connect(settings, application_name="pbdb export") as connection:
+        _choose(connection, include)
+
+
 def _choose(
     main: psycopg.Connection[tuple[Any, ...]], include: Sequence[str]
 ) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from pbdb.config import Settings
+from pbdb.errors import ConfigError
 from pbdb.export import selection, whole
 from pbdb.export.labels import dose_text
 from pbdb.export.selection import Choice, Connection, FitChoice
@@ -34,8 +35,10 @@ def write(
 
     Raises:
         QueryError: nothing fits the choice, or a dataset may not be passed on.
-        ConfigError: `out` exists or cannot be written.
+        ConfigError: `out` exists, cannot be written, or does not end with .gctx.
     """
+    if out.suffix != ".gctx":
+        raise ConfigError(f"'{out}' does not end with .gctx: readers know the format by it.")
     with selection.snapshot(settings) as connection:
         chosen = list(selection.fits(connection, choice))
         rows = _rows(chosen)

@@ -106,9 +106,10 @@ def fits(connection: Connection, choice: Choice) -> Iterator[FitChoice]:
     """Yield the default fits that hold chosen effects, dataset by dataset and context by context.
 
     Raises:
-        QueryError: as `datasets`, or no estimated effect fits the choice.
+        QueryError: as `datasets`, a compound or context is not there, or no estimated effect fits the choice.
     """
     allowed = datasets(connection, choice)["dataset"].tolist()
+    _require_known(connection, choice)
     wanted = {"datasets": allowed, "contexts": list(choice.contexts) or None}
     empty = True
     for facts in frame(connection, _FITS, wanted).to_dict("records"):
@@ -120,6 +121,19 @@ def fits(connection: Connection, choice: Choice) -> Iterator[FitChoice]:
     if empty:
         raise QueryError(
             f"No estimated effect fits the choice{_words(choice)}: `SELECT * FROM coverage` shows what there is."
+        )
+
+
+def _require_known(connection: Connection, choice: Choice) -> None:
+    compounds = frame(connection, _UNKNOWN_COMPOUNDS, {"wanted": list(choice.compounds)})["name"].tolist()
+    if compounds:
+        raise QueryError(
+            f"There is no compound '{compounds[0]}' in the database: `pbdb compound search --name` finds its names."
+        )
+    contexts = frame(connection, _UNKNOWN_CONTEXTS, {"wanted": list(choice.contexts)})["name"].tolist()
+    if contexts:
+        raise QueryError(
+            f"There is no context '{contexts[0]}' in the database: `SELECT * FROM context` shows what there is."
         )
 
 
@@ -163,6 +177,15 @@ _DATASETS = """
 SELECT d.dataset_id, d.dataset, d.source, d.title, d.release, d.license AS licence, d.citation, d.doi,
     d.is_redistributable, d.overlap_group, a.technology, a.readout
 FROM core.dataset d JOIN core.assay a USING (assay_id) ORDER BY d.dataset"""
+
+_UNKNOWN_COMPOUNDS = """
+SELECT w.name FROM unnest(%(wanted)s::text[]) WITH ORDINALITY w (name, place)
+WHERE NOT EXISTS (SELECT FROM core.source_compound s WHERE s.compound_name = w.name)
+AND NOT EXISTS (SELECT FROM core.compound k WHERE w.name IN (k.inchikey, k.parent_inchikey)) ORDER BY w.place"""
+
+_UNKNOWN_CONTEXTS = """
+SELECT w.name FROM unnest(%(wanted)s::text[]) WITH ORDINALITY w (name, place)
+WHERE NOT EXISTS (SELECT FROM core.context x WHERE w.name IN (x.context, x.context_name)) ORDER BY w.place"""
 
 _FITS = """
 SELECT f.fit_id, f.dataset_id, d.dataset, d.source, d.release, d.license AS licence, d.citation, a.technology,

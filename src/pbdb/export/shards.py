@@ -29,6 +29,7 @@ ROWS = 200_000
 FORMAT_VERSION = 1
 Key = Literal["pubchem_cid", "parent_inchikey", "inchikey"]
 Progress = Callable[[str, int, int], None]
+KEYS = {"pubchem_cid": "a PubChem CID", "parent_inchikey": "an InChIKey", "inchikey": "an InChIKey"}
 FOLDS = {"validation": "val"}
 
 SHARD = pa.schema(
@@ -79,17 +80,28 @@ def write(
                 usable = _usable(one, key, folds, left_out)
                 _add(folder, connection, usable, key, progress)
             folder.close(done)
-        _require_rows(done["rows"], left_out, key)
+        _require_rows(done["rows"], left_out, key, split)
     return {"out": str(out), **done, "left_out": left_out, "split": split, "bytes": whole.size(out)}
 
 
-def _require_rows(n_rows: int, left_out: dict[str, int], key: Key) -> None:
-    if not n_rows:
-        counts = ", ".join(f"{n:,} {reason}" for reason, n in left_out.items() if n)
-        raise QueryError(
-            f"No row is left for the shards ({counts}): perturbations are named by {key}; choose another --key or"
-            " --split."
-        )
+def reasons(left_out: dict[str, int], key: Key) -> str:
+    """In words, how many conditions were left out for which reason; empty where none was."""
+    words = {
+        "no_perturbation": f"whose compound has no {KEYS[key].partition(' ')[2]}",
+        "no_dose": "without a dose above 0",
+        "not_in_split": "outside the split",
+    }
+    return ", ".join(f"{n:,} conditions {words[reason]}" for reason, n in left_out.items() if n)
+
+
+def _require_rows(n_rows: int, left_out: dict[str, int], key: Key, split: str | None) -> None:
+    if n_rows:
+        return
+    if not (left_out["no_dose"] or left_out["not_in_split"]):
+        other = "choose other compounds" if key == "parent_inchikey" else "use --key parent_inchikey"
+        raise QueryError(f"No compound here has {KEYS[key]}: {other}.")
+    others = "--key, --split" if split else "--key"
+    raise QueryError(f"No row is left for the shards ({reasons(left_out, key)}): choose another {others} or --dataset.")
 
 
 def _folds(connection: Connection, split: str) -> pd.Series[Any]:

@@ -19,7 +19,7 @@ from pbdb.config import Settings
 from pbdb.errors import ConfigError, SnapshotError
 from pbdb.export import columns, duck, effects, long, manifest, papers, parquet
 from pbdb.export.columns import Words
-from pbdb.export.frozen import Frozen, frozen
+from pbdb.export.frozen import Frozen, frozen, require_datasets
 from pbdb.export.parquet import Written
 from pbdb.export.told import told
 from pbdb.export.work import Finished, Place, place_of, sha256
@@ -62,6 +62,7 @@ def export(settings: Settings, out: str, choices: Choices, reporter: Reporter | 
     engine = server.engine(settings)
     with locks.alone(engine, f"export {place.address}", f"Another export to '{out}' runs"):
         duck.require_plain(place.work / duck.NAME)
+        require_datasets(settings, choices.include)
         place.require_free()
         with told(f"'{place.work}'"):
             content = _Export(settings, choices, place, reporter or Silent()).run()

@@ -16,9 +16,10 @@ def file(target: Path) -> Iterator[Path]:
     """Give a temporary path; what stands there becomes `target` when the block ends without an error.
 
     Raises:
-        ConfigError: the target is there already, or it cannot be written.
+        ConfigError: the target is there already, its folder is not, or it cannot be written.
     """
     with _told(target), _part(target) as part:
+        part.touch()  # where that fails the system says why; libraries that write formats say it in words of their own
         yield part
 
 
@@ -27,7 +28,7 @@ def folder(target: Path) -> Iterator[Path]:
     """Give a new temporary folder, which becomes `target` when the block ends without an error.
 
     Raises:
-        ConfigError: the target is there already, or it cannot be written.
+        ConfigError: the target is there already, its folder is not, or it cannot be written.
     """
     with _told(target), _part(target) as part:
         part.mkdir()
@@ -38,9 +39,10 @@ def folder(target: Path) -> Iterator[Path]:
 def _part(target: Path) -> Iterator[Path]:
     if target.exists():
         raise ConfigError(f"'{target}' exists already: name another --out, or remove it first.")
+    if not target.parent.is_dir():
+        raise ConfigError(f"There is no folder '{target.parent}' to write '{target.name}' to: make it first.")
     part = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
         yield part
         os.replace(part, target)
     except BaseException:
@@ -54,7 +56,7 @@ def _told(target: Path) -> Iterator[None]:
     try:
         yield
     except OSError as problem:
-        why = problem.strerror or str(problem)
+        why = os.strerror(problem.errno) if problem.errno else "the system gives no reason"
         raise ConfigError(f"'{target}' cannot be written ({why}); nothing is left of it.") from None
 
 
