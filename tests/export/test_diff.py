@@ -14,7 +14,7 @@ from export_releases import Releases
 
 from pbdb.cli import pbdb
 from pbdb.errors import SnapshotError
-from pbdb.export import diff
+from pbdb.export import diff, verify
 
 
 @pytest.fixture(scope="module")
@@ -73,8 +73,22 @@ def _linked(folder: Path, out: Path) -> Path:
 
 
 def _write(folder: Path, path: str, table: pa.Table) -> None:
+    """Write a table over a link, as the manifest then says."""
     (folder / path).unlink()
     pq.write_table(table, folder / path)
+    facts = {"sha256": verify.sha256(folder / path), "bytes": (folder / path).stat().st_size, "rows": len(table)}
+    _tell(folder, {path: facts})
+
+
+def _tell(folder: Path, changed: dict[str, dict[str, Any]], **more: dict[str, Any]) -> None:
+    """Write other facts of files into the manifest, and one more row of its lists."""
+    content = json.loads((folder / "manifest.json").read_text())
+    for file in content["files"]:
+        file.update(changed.get(file["path"], {}))
+    for name, row in more.items():
+        content[name].append(row)
+    (folder / "manifest.json").unlink()
+    (folder / "manifest.json").write_text(json.dumps(content))
 
 
 def _with_other_columns(folder: Path, out: Path) -> Path:
@@ -90,33 +104,34 @@ def test_splits_tables_samples_and_agreements_are_compared(releases: Releases, t
     after = _linked(releases.first, tmp_path / "after")
     for name, table in split.items():
         _write(after, f"core/{name}.parquet", table.slice(0, 0))
-    content = json.loads((after / "manifest.json").read_text())
-    for file in content["files"]:
-        if file["path"].startswith("core/split"):
-            file |= {"sha256": "0", "rows": 0}
-    content["files"] += [{"path": f"samples/{name}.h5ad", "sha256": name, "bytes": 1} for name in ("first", "second")]
-    content["agreements"].append({"parameters_id": 1, "parameters": {"cap": 128}})
-    content["matches"].append({"inchikey_level": "skeleton", "time_tolerance_h": 0.0, "n": 1})
-    (after / "manifest.json").unlink()
-    (after / "manifest.json").write_text(json.dumps(content))
+    (after / "samples").mkdir()
+    (after / "samples/first.h5ad").touch()
+    _tell(
+        after,
+        {path: {"sha256": "0"} for path in ("view/effect.parquet", "CITATION.cff")},
+        files={"path": "samples/first.h5ad", "sha256": "0", "bytes": 0},
+        agreements={"parameters_id": 1, "parameters": {"peers": 128}},
+        matches={"inchikey_level": "skeleton", "time_tolerance_h": 0.0, "n": 1},
+    )
     told = CliRunner().invoke(pbdb, ["snapshot", "diff", str(releases.first), str(after)]).stdout.splitlines()
     n = len(split["split_member"])
     assert set(told) == {
         "split held: removed", "rows of split: 1 -> 0", f"rows of split_member: {n} -> 0", "samples/first.h5ad: added",
-        "samples/second.h5ad: added", 'agreement with {"cap": 128}: added', "matches by skeleton, within 0 h: added",
+        'agreement with {"peers": 128}: added', "matches by skeleton, within 0 h: added",
+        "CITATION.cff: changed", "view/: 1 files changed",
     }  # fmt: skip
     members = diff.compare(after, releases.first)["splits"]
     assert members["added"] == ["held"] and n > 0
 
 
-@pytest.mark.parametrize("damage", [b"", b"PAR1 no more"])
-def test_a_damaged_file_is_named(releases: Releases, tmp_path: Path, damage: bytes) -> None:
-    old = [file["path"] for file in json.loads((releases.first / "manifest.json").read_text())["files"]]
-    effect = [path for path in old if path.startswith("effect/dataset=second")][-1]
-    for path in (effect, "core/compound.parquet"):
+@pytest.mark.parametrize("filled", [False, True], ids=["emptied", "same size"])
+def test_a_damaged_file_is_named(releases: Releases, tmp_path: Path, filled: bool) -> None:
+    paths = [file["path"] for file in json.loads((releases.first / "manifest.json").read_text())["files"]]
+    for path in (next(path for path in paths if path.startswith("effect/dataset=second")), "core/compound.parquet"):
         after = _linked(releases.first, tmp_path / path.split("/")[0])
+        damaged = bytes((after / path).stat().st_size) if filled else b""
         (after / path).unlink()
-        (after / path).write_bytes(damage)
+        (after / path).write_bytes(damaged)
         with pytest.raises(SnapshotError, match=rf"{path}' is missing or damaged: `pbdb snapshot verify "):
             diff.compare(after, releases.second)
 

@@ -81,7 +81,8 @@ def _files(found: dict[str, Any]) -> Any:
     for kind in ("added", "removed", "changed"):
         yield from (f"{path}: {kind}" for path in found["samples"][kind])
     for folder, kinds in found["files"].items():
-        yield f"files of {folder}: " + ", ".join(f"{n:,} {kind}" for kind, n in kinds.items())
+        is_folder = folder.endswith("/")
+        yield f"{folder}: " + ", ".join(f"{n:,} files {kind}" if is_folder else kind for kind, n in kinds.items())
 
 
 def _compounds(found: dict[str, Any]) -> Any:

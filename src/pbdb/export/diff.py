@@ -38,6 +38,8 @@ def compare(before: Path, after: Path) -> Facts:
         SnapshotError: one of them is no snapshot, or a file that is read is damaged.
     """
     old, new = manifest.read(before), manifest.read(after)
+    _require_sizes(before, old)
+    _require_sizes(after, new)
     return {
         "releases": [old["release"], new["release"]],
         "is_same": old["fingerprint"] == new["fingerprint"],
@@ -104,11 +106,18 @@ def _matches(old: Facts, new: Facts) -> Facts:
 
 
 def _agreements(old: Facts, new: Facts) -> Facts:
-    was, now = (
-        [{"parameters": json.dumps(row["parameters"], sort_keys=True)} for row in facts["agreements"]]
-        for facts in (old, new)
-    )
-    return _listed(was, now, ("parameters",))
+    """Sets of parameters added and removed, each told by what is not so in the nearest set of the other snapshot."""
+    was, now = ([row["parameters"] for row in facts["agreements"]] for facts in (old, new))
+    return {
+        "added": sorted(_unlike(one, was) for one in now if one not in was),
+        "removed": sorted(_unlike(one, now) for one in was if one not in now),
+        "changed": {},
+    }
+
+
+def _unlike(one: Facts, others: Sequence[Facts]) -> str:
+    nearest = min((_changed(other, one) for other in others), key=len, default=one)
+    return json.dumps({name: one.get(name) for name in sorted(nearest)})
 
 
 # --- files -----------------------------------------------------------------------------------------------------------
@@ -130,10 +139,18 @@ def _other_files(old: Facts, new: Facts) -> dict[str, dict[str, int]]:
     }
     found: dict[str, dict[str, int]] = defaultdict(dict)
     for kind, paths in kinds.items():
-        for folder, n in Counter(path.split("/")[0] for path in paths).items():
-            if folder not in ("core", "samples"):
+        for folder, n in Counter("".join(path.partition("/")[:2]) for path in paths).items():
+            if folder not in ("core/", "samples/"):
                 found[folder][kind] = n
     return dict(sorted(found.items()))
+
+
+def _require_sizes(folder: Path, facts: Facts) -> None:
+    """Refuse files that are not there or of another size, which costs no reading."""
+    for file in facts["files"]:
+        path = folder / file["path"]
+        if not path.is_file() or path.stat().st_size != file["bytes"]:
+            raise _damaged(folder, file["path"])
 
 
 @contextmanager
