@@ -23,7 +23,7 @@ SOURCE = ROOT / "src" / "pbdb"
 # Each line may import itself and the lines above; nothing may import in a circle.
 LAYERS = (
     "errors config",
-    "ids units shipped reporter compound_text models cell_declaration source troubles tokens",
+    "ids units shipped outputs reporter compound_text models cell_declaration source troubles tokens",
     "processes postgres connections embedded_settings embedded_data embedded server locks backup_sql backup"
     " copybinary copytext files access readers simulate",
     "chem pubchem pubchem_dump pubchem_lookup compounds compound_names source_compounds compound_table"
@@ -34,7 +34,7 @@ LAYERS = (
     "matching agreement agreement_data agreement_population",
     "ground views catalog schema partitions dictionary rows stored_fit outcome artefacts replaced copyeffects"
     " vocabulary_store vocabulary_genes vocabulary_references load made_up_effects",
-    "database search signature_search compound_page report screens",
+    "database search signature_search agreement_table compound_page report screens",
     "export splits split_rules split_check",
     "registry vocabulary_cells vocabulary vocabulary_fetch ledger fits de_run further_fits run agreement_summaries"
     " sheet_columns new_source agreement_retrieval agreement_replicate_retrieval agreement_replicates agreement_run",

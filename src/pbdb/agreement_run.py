@@ -106,7 +106,7 @@ def _matches(connection: Connection, chosen: Choices) -> pd.DataFrame:
     if matches.empty:
         raise DataError(
             f"No match by {chosen.rule.level} within {chosen.window:g}-fold dose has two effects: load data sets"
-            " that share compounds, or run `pbdb match run`."
+            f" that share compounds, or run `{chosen.rule.command}`."
         )
     return matches
 

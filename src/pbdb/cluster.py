@@ -15,7 +15,7 @@ from typing import Any
 from pbdb.errors import ConfigError, PbdbError
 
 TRIES = 3
-SECONDS_TO_CONNECT = 20
+SECONDS_TO_CONNECT = 5
 
 Work = Callable[[Any, Path], None]
 Tasks = Sequence[tuple[Any, Path]]

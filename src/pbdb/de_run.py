@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pbdb import __version__, plates
+from pbdb import __version__, outputs, plates
 from pbdb.effect_table import BY_GENE, BY_VALUE, OF_EFFECT, EffectTable, Values
 from pbdb.effects import (
     NO_DOSE,
@@ -151,8 +151,7 @@ def _check_output(out: Path, report_to: Path | None) -> None:
     if out.suffix != ".parquet":
         raise ConfigError(f"The effects are written as Parquet; let the name '{out.name}' end in .parquet.")
     for path in (out, report_to or out):
-        if not path.parent.is_dir():
-            raise ConfigError(f"There is no folder '{path.parent}' for '{path.name}'; make it first.")
+        outputs.require_file(path)
 
 
 def _job(experiment: Plates, group: Group, choices: Choices) -> _Job:

@@ -18,8 +18,21 @@ with exit code 1; anything that is not a PbdbError is a bug and shows its traceb
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+MOST_LISTED = 24
+
+
+def meant(name: str, known: Sequence[str]) -> str:
+    """End a sentence about a name that is not known: with the one that was meant, or all there are."""
+    lower = {one.lower(): one for one in known}
+    near = difflib.get_close_matches(name.lower(), lower, n=1)
+    if near:
+        return f"did you mean '{lower[near[0]]}'?"
+    more = f" and {len(known) - MOST_LISTED} more" if len(known) > MOST_LISTED else ""
+    return f"known are {', '.join(known[:MOST_LISTED])}{more}." if known else "none is known."
 
 
 class PbdbError(Exception):

@@ -9,7 +9,7 @@ import os
 import re
 import sqlite3
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
@@ -101,9 +101,23 @@ def _complete_sets(source: Source, declared: Mapping[str, File], folder: Path) -
             raise SourceError(f"'{folder}' has only part of the set {name}: '{lacking}' is missing.")
     needed = [key for key in declared if declared[key].set is not None and not declared[key].optional]
     if needed and not any(there[key] for key in needed):
-        listed = ", ".join(f"'{file.name}'" for file in declared.values())
-        raise SourceError(f"'{folder}' has no file of source '{source.key}': it needs {listed}, in complete sets.")
+        raise SourceError(f"'{folder}' has no file of source '{source.key}': it needs {_alternatives(declared)}.")
     return {key: file for key, file in declared.items() if there[key] or not (file.optional or file.set)}
+
+
+def _alternatives(declared: Mapping[str, File]) -> str:
+    """Name the sets of which one is enough, and the files needed besides."""
+    needed = [file for file in declared.values() if not file.optional]
+    sets = dict.fromkeys(file.set for file in needed if file.set is not None)
+    listed = [_together([file.name for file in needed if file.set == name]) for name in sets]
+    always = [file.name for file in needed if file.set is None]
+    either = f"either {'; or '.join(listed)}" if len(listed) > 1 else listed[0]
+    return f"{either}; and always {_together(always)}" if always else either
+
+
+def _together(names: Sequence[str]) -> str:
+    quoted = [f"'{name}'" for name in names]
+    return " and ".join(filter(None, (", ".join(quoted[:-1]), quoted[-1])))
 
 
 def _lying(folder: Path, file: File) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -36,20 +37,29 @@ def gene_mapper(source: Source, files: Files, known: GeneVocabulary | None) -> G
         if known is None:
             raise VocabularyError(
                 f"Source '{source.key}' names its genes by symbol, which needs a gene vocabulary: "
-                "run `pbdb vocab import genes FILE` (or `pbdb vocab fetch genes`) first."
+                f"run `pbdb vocab import genes {_beside(source, files)}` (or `pbdb vocab fetch genes`) first."
             )
         return GeneMapper(lambda names: genes.resolve_symbols(names, known, readout, features.aliases), symbols)
     if features.names == "entrez":
         if known is None or not known.entrez:
             raise VocabularyError(
                 f"Source '{source.key}' names its genes by Entrez id, which needs a gene vocabulary that has them: run "
-                "`pbdb vocab import genes FILE` with a gene table, then with the gene_info file of L1000."
+                f"`pbdb vocab import genes {_beside(source, files)}` with a gene table, then with the gene_info file "
+                "of L1000."
             )
         return GeneMapper(lambda names: genes.resolve_entrez(names, known, readout), symbols)
     if table is not None:
         pairs, drop = table, features.drop_sharing
         return GeneMapper(lambda names: genes.resolve_probes(names, pairs, known, readout, drop), symbols)
     return GeneMapper(lambda names: genes.resolve_ids(names, known, readout), symbols)
+
+
+def _beside(source: Source, files: Files) -> str:
+    """The table of genes that simulated releases have beside their files; FILE where there is none."""
+    for folder in dict.fromkeys(files.path(key).parent for key in source.files if key in files):
+        if (folder / "genes.tsv").is_file():
+            return f"{shlex.quote(str(folder / 'genes.tsv'))} --release simulated"
+    return "FILE"
 
 
 def _symbols(known: GeneVocabulary | None, table: pd.DataFrame | None) -> dict[int, str]:

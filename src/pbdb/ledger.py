@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Engine, delete, insert, select
+from sqlalchemy import Connection, Engine, delete, insert, or_, select
 
 from pbdb import __version__
 from pbdb.config import Settings
@@ -106,10 +106,10 @@ def register(connection: Connection, settings: Settings, dataset: str, path: Pat
     connection.execute(insert(Artifact), row)
 
 
-def entries(engine: Engine, dataset: str | None = None) -> list[dict[str, Any]]:
-    """Read the ledger, newest entry first; of one dataset or of all."""
+def entries(engine: Engine, name: str | None = None) -> list[dict[str, Any]]:
+    """Read the ledger, newest entry first; of one dataset, of the datasets of one source, or of all."""
     query = select(EtlRun.__table__).order_by(EtlRun.etl_run_id.desc())
-    if dataset is not None:
-        query = query.where(EtlRun.dataset == dataset)
+    if name is not None:
+        query = query.where(or_(EtlRun.dataset == name, EtlRun.source == name))
     with engine.connect() as connection:
         return [dict(row._mapping) for row in connection.execute(query)]

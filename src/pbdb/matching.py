@@ -38,6 +38,12 @@ class Rule:
         hours = float(self.time_tolerance_h)
         return {"level": self.level, "tolerance": hours, "written": str(int(hours) if hours.is_integer() else hours)}
 
+    @property
+    def command(self) -> str:
+        """What finds the matches by this rule."""
+        tolerance = f" --time-tolerance {self.time_tolerance_h:g}" if self.time_tolerance_h else ""
+        return f"pbdb match run --level {self.level}{tolerance}"
+
 
 @dataclass(frozen=True)
 class Refreshed:

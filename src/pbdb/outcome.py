@@ -12,13 +12,16 @@ from pbdb.stored_fit import StoredFit
 from pbdb.transform import Report
 
 SHOWN = 10
+VEHICLE = "vehicle"
 
 
 def resolution(tables: Tables) -> dict[str, Any]:
     """Count how the compounds of a dataset were resolved."""
     compounds = tables["source_compound"]
-    routes = compounds["resolved_by"].value_counts()
-    unresolved = compounds.loc[compounds["resolved_by"] == "unresolved", "name"]
+    is_vehicle = compounds["source_compound_id"].isin(_vehicles(tables["sample"]))
+    resolved_by = compounds["resolved_by"].mask(is_vehicle & (compounds["resolved_by"] == "unresolved"), VEHICLE)
+    routes = resolved_by.value_counts()
+    unresolved = compounds.loc[resolved_by == "unresolved", "name"]
     return {
         "compounds": len(compounds),
         "resolved_by": {str(route): int(n) for route, n in routes.items()},
@@ -26,6 +29,13 @@ def resolution(tables: Tables) -> dict[str, Any]:
         "unresolved": sorted(unresolved),
         "conditions": len(tables["condition"]),
     }
+
+
+def _vehicles(samples: pd.DataFrame) -> set[int]:
+    """Compounds that nothing but vehicle wells hold: their identity matters to no result."""
+    known = samples.dropna(subset=["source_compound_id"])
+    is_vehicle = known["is_vehicle"].astype(bool)
+    return set(known.loc[is_vehicle, "source_compound_id"]) - set(known.loc[~is_vehicle, "source_compound_id"])
 
 
 def in_words(report: dict[str, Any]) -> str:
@@ -45,7 +55,7 @@ def _listed(unresolved: Sequence[str]) -> str:
 
 
 def _route(route: str) -> str:
-    return route if route == "unresolved" else f"by {route}"
+    return route if route in ("unresolved", VEHICLE) else f"by {route}"
 
 
 def summary(tables: Tables, stored: Sequence[StoredFit] | None) -> dict[str, Any]:

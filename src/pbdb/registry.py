@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import difflib
 import importlib
 import importlib.util
 import pkgutil
@@ -11,7 +10,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
 
-from pbdb.errors import SourceError
+from pbdb.errors import SourceError, meant
 from pbdb.source import Source
 
 GROUP = "pbdb.sources"
@@ -32,13 +31,13 @@ def get(key: str) -> Source:
     """
     if key.endswith(".py"):
         return _from_file(Path(key))
-    if importlib.util.find_spec(f"{FOLDER}.{key}") is not None:
+    if key.isidentifier() and importlib.util.find_spec(f"{FOLDER}.{key}") is not None:
         return _source(importlib.import_module(f"{FOLDER}.{key}"), key)
     for point in entry_points(group=GROUP, name=key):
         return _checked(point.load(), key, point.value)
-    near = difflib.get_close_matches(key, known(), n=1)
-    hint = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(known())}."
-    raise SourceError(f"There is no source '{key}': {hint}")
+    if Path(key).exists():
+        raise SourceError(f"'{key}' declares no source: a declaration is a .py file; `pbdb etl new` writes one.")
+    raise SourceError(f"There is no source '{key}': {meant(key, known())}")
 
 
 def declaration(source: Source) -> Path:

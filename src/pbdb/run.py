@@ -130,6 +130,7 @@ class _Run:
                 raise
 
     def _load(self) -> dict[str, Any]:
+        self.reporter.stage("dataset", self.dataset)
         self._extract()
         if self._is_current():
             if not matching.is_current(self.engine, self.dataset):
@@ -311,7 +312,7 @@ class _Run:
         with self._stage("match") as entry:
             done = matching.refresh_dataset(self.engine, self.dataset)
             entry.rows_out = sum(one.matches for one in done)
-            entry.report = {f"{one.rule.level}, {one.rule.time_tolerance_h:g} h": one.matches for one in done}
+            entry.report = {f"{one.rule.level} within {one.rule.time_tolerance_h:g} h": one.matches for one in done}
         found = "; ".join(f"{n:,} by {rule}" for rule, n in entry.report.items())
         self.reporter.stage("match", f"matches with other datasets: {found}")
 

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 from sqlalchemy import Engine, text
 
 from pbdb import locks, server
 from pbdb.config import Settings
-from pbdb.errors import ConfigError, QueryError
+from pbdb.errors import ConfigError, QueryError, meant
 from pbdb.models import N_LANDMARKS
 
 Connection = psycopg.Connection[Any]
@@ -41,7 +41,7 @@ def like_effect(settings: Settings, effect_id: int, where: Where | None = None, 
     """Find the effects most like (or most opposite to) an effect, itself left out, as dictionaries.
 
     Raises:
-        QueryError: there is no such effect, or it has no landmarks.
+        QueryError: there is no such effect, data set or context, or the effect has no landmarks.
     """
     with server.connect_as_reader(settings) as connection:
         row = connection.execute(_LANDMARK, {"effect_id": effect_id}).fetchone()
@@ -68,7 +68,7 @@ def like_genes(
     Genes that are not among the landmarks are left out.
 
     Raises:
-        QueryError: no gene is a landmark, or one stands on both sides.
+        QueryError: no gene is a landmark, or one stands on both sides; there is no such data set or context.
     """
     both = sorted(set(up) & set(down))
     if both:
@@ -126,6 +126,8 @@ def _build(engine: Engine, table: str, dataset: str) -> float:
 def _search(
     connection: Connection, signature: str, where: Where, opposite: bool, except_effect: int | None
 ) -> list[dict[str, Any]]:
+    _require(connection, "dataset", _DATASETS, where.datasets)
+    _require(connection, "context", _CONTEXTS, where.contexts)
     given = {
         "signature": signature,
         "n": where.n,
@@ -144,6 +146,17 @@ def _search(
         raise QueryError(f"The search failed: {str(problem).splitlines()[0]}.") from problem
 
 
+def _require(connection: Connection, what: str, query: LiteralString, asked: Sequence[str]) -> None:
+    if not asked:
+        return
+    known = [str(name) for (name,) in connection.execute(query)]
+    for name in asked:
+        if name not in known:
+            raise QueryError(f"There is no {what} '{name}' in the database: {meant(name, known)}")
+
+
+_DATASETS = "SELECT dataset FROM pbdb.dataset ORDER BY 1"
+_CONTEXTS = "SELECT context FROM pbdb.context UNION SELECT context_name FROM pbdb.context ORDER BY 1"
 _LANDMARK = "SELECT e.landmark::text FROM core.effect e WHERE e.effect_id = %(effect_id)s"
 _GENES = """
 SELECT u.name, g.landmark_index FROM unnest(%(names)s::text[]) u (name)

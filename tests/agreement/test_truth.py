@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from sqlalchemy import text
 
-from pbdb import agreement_run, server
+from pbdb import agreement_run, matching, server
 from pbdb.agreement_run import Choices
 from pbdb.config import Settings
 from pbdb.errors import ConfigError, DataError
@@ -122,8 +122,8 @@ def test_population_scores_change_ranks_and_leave_direction_alone(world: Setting
 
 
 def test_without_matches_there_is_a_sentence(database: Settings) -> None:
-    with pytest.raises(DataError, match="match run"):
-        agreement_run.run(database)
+    with pytest.raises(DataError, match="match run --level skeleton --time-tolerance 2"):
+        agreement_run.run(database, agreement_run.Choices(rule=matching.Rule("skeleton", 2.0)))
 
 
 @pytest.mark.parametrize("wrong", [{"window": 0.5}, {"window": float("nan")}, {"peers": -1}])

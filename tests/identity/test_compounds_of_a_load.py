@@ -90,7 +90,8 @@ def test_a_load_reports_routes_and_lists_the_unresolved(database: Settings, rele
 
     run.load_source(made.SOURCE, database, run.Choices(folder=release, until="load"), reporter=Heard())
     (told,) = [message for message in said if "compounds:" in message]
-    assert "3 compounds: 3 unresolved; 0 conflicts; unresolved: DMSO, x, y;" in told
+    assert "3 compounds: 2 unresolved, 1 vehicle; 0 conflicts; unresolved: x, y;" in told
+    assert said[0] == "made" and said[-1].startswith("matches with other datasets: 0 by parent_inchikey within 0 h")
 
 
 def _of_an_earlier_rule(settings: Settings, key: str, *source_keys: str) -> None:

@@ -139,7 +139,7 @@ def test_a_dry_run_that_fails_leaves_no_trace_at_all(standing: tuple[Settings, d
 
 
 def test_symbols_without_a_vocabulary_say_what_to_run(database: Settings, release: Path) -> None:
-    with pytest.raises(VocabularyError, match=r"names its genes by symbol.* `pbdb vocab import genes FILE`"):
+    with pytest.raises(VocabularyError, match=r"symbol.* `pbdb vocab import genes .*/genes.tsv --release simulated"):
         load(database, release)
 
 

@@ -153,7 +153,7 @@ def test_sets_that_are_complete_are_taken(folder: Path, place: Settings) -> None
 
 
 def test_half_a_set_and_no_set_are_refused(folder: Path, place: Settings) -> None:
-    with pytest.raises(SourceError, match=r"has no file of source 'made': it needs 'counts1', .*complete sets"):
+    with pytest.raises(SourceError, match="it needs either 'counts1' and 'sheet1'; or 'counts2' and 'sheet2'"):
         files.locate(pairs(folder), "driad", place, folder)
     with pytest.raises(SourceError, match="only part of the set P1: 'sheet1' is missing"):
         files.locate(pairs(folder, "counts1", "counts2", "sheet2"), "driad", place, folder)
@@ -200,3 +200,11 @@ def test_files_in_subfolders_have_their_own_lines_in_the_sums(folder: Path, plac
     (folder / "SHA256SUMS").write_text("".join(lines))
     made = source(*(File(f"{name}/a.bin", readers.csv) for name in ("obs", "var")))
     assert {file.checked for file in files.locate(made, "driad", place, folder).values()} == {"SHA256SUMS"}
+
+
+def test_sets_that_are_alternatives_are_named_as_such(folder: Path, place: Settings) -> None:
+    names = {"a.csv": "one", "b.csv": "one", "c.csv": "two", "d.csv": None}
+    made = source(*(File(name, readers.csv, set=of) for name, of in names.items()))
+    words = "it needs either 'a.csv' and 'b.csv'; or 'c.csv'; and always 'd.csv'"
+    with pytest.raises(SourceError, match=words):
+        files.locate(made, "driad", place, folder)

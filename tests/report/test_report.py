@@ -15,7 +15,8 @@ import pytest
 from databases import new_database
 from sqlalchemy import text
 
-from pbdb import agreement_run, database, matching, server
+from pbdb import agreement_run, agreement_table, database, matching, server
+from pbdb.cli.agreement import show
 from pbdb.config import Settings
 from pbdb.errors import ConfigError, QueryError
 from pbdb.made_up_effects import Made, write
@@ -203,11 +204,49 @@ def test_replicates_appear_when_they_are_there(world: Settings, tmp_path: Path) 
         connection.execute(text("DELETE FROM core.agreement_summary WHERE dataset_id_a = dataset_id_b"))
 
 
+def test_show_filters_pairs_levels_and_quantities(world: Settings) -> None:
+    columns, rows = agreement_table.read(world, "direction", quantity="score", datasets=["second", "first"])
+    assert [row[:4] for row in rows] == [("first", "second", "parent_inchikey", "score")]
+    assert {"time_tolerance_h", "dose_window"} <= set(columns)
+    both = {row[:2] for row in agreement_table.read(world, "direction", datasets=["third"])[1]}
+    assert both == {("first", "third"), ("second", "third")}
+
+
+@pytest.mark.parametrize(
+    ("metric", "chosen", "words"),
+    [
+        ("directoin", {}, "there is: cosine_log2_fc.* direction, direction_a"),
+        ("direction", {"quantity": "mean"}, "has no quantity 'mean'; it has: delta_source_centroid.* score,"),
+        ("direction", {"level": "skeleton"}, "pbdb agreement run --level skeleton"),
+        ("direction", {"datasets": ["fourth"]}, "of fourth by .* there is of: first, second, third"),
+    ],
+)
+def test_show_says_what_there_is_instead(world: Settings, metric: str, chosen: dict[str, Any], words: str) -> None:
+    with pytest.raises(QueryError, match=words):
+        agreement_table.read(world, metric, **chosen)
+
+
+def test_the_help_of_show_names_every_metric_and_default_quantity(world: Settings) -> None:
+    help_ = str(show.help)
+    stored = database.connect(world).sql("SELECT DISTINCT metric FROM agreement_summary")["metric"]
+    parts = {re.sub(r"(_t|_a|_b|_100|_200|_in_window|_any_dose|_spearman|_euclidean)$", "", name) for name in stored}
+    known = ("spearman", "pearson", "cosine")
+    assert [
+        name for name in parts if name not in help_ and name not in known and name.split("_")[0] != "retrieval"
+    ] == []
+    quantities = {row[3] for row in agreement_table.read(world, "direction")[1]}
+    assert len(quantities) == 5 and all(name in help_ for name in quantities)
+
+
 def test_what_cannot_be_shown_is_a_sentence(world: Settings, tmp_path: Path) -> None:
     with pytest.raises(QueryError, match="agreement run"):
         writing.write(world, tmp_path / "page.html", matching.Rule("skeleton"))
-    with pytest.raises(ConfigError, match="does not exist"):
+    with pytest.raises(ConfigError, match="There is no folder"):
         writing.write(world, tmp_path / "no" / "page.html")
+    with pytest.raises(ConfigError, match="is a folder: give the name of a file"):
+        writing.write(world, tmp_path)
+    with pytest.raises(ConfigError, match="is a file: give the name of a folder"):
+        writing.write(world, tmp_path / "page.html", svg=Path(__file__))
     with pytest.raises(ConfigError, match="0 matches"):
         writing.write(world, tmp_path / "page.html", n_matches=0)
     assert list(tmp_path.iterdir()) == []

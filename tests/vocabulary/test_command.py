@@ -27,6 +27,10 @@ def test_nothing_imported_says_what_to_run(vocab: Callable[..., Result]) -> None
     assert (done.stdout, "pbdb vocab fetch genes" in done.stderr) == ("", True)
 
 
+def test_apply_without_data_is_a_sentence(vocab: Callable[..., Result]) -> None:
+    assert vocab("apply").stderr == "Nothing to label: all that is loaded has its labels.\n"
+
+
 def test_import_and_status(vocab: Callable[..., Result], tmp_path: Path) -> None:
     done = vocab("import", "genes", gene_table(tmp_path, "one.tsv"), "--release", "one")
     assert f"genes one: {N_GENES} rows" in done.stderr

@@ -9,6 +9,7 @@ import click
 
 from pbdb.cli.common import TerminalReporter, examples, json_option, say, settings, show_json, show_table
 from pbdb.cli.match import level_option, tolerance_option
+from pbdb.models import LEVELS
 
 
 @click.group()
@@ -94,28 +95,60 @@ def replicates(datasets: tuple[str, ...], peers: int, as_json: bool) -> None:
         )
 
 
-@examples("pbdb agreement show", "pbdb agreement show --metric deg_spearman --json")
+@examples(
+    "pbdb agreement show",
+    "pbdb agreement show --metric deg_spearman --json",
+    "pbdb agreement show --metric direction --quantity score --dataset driad --dataset drugseq",
+)
 @agreement.command()
-@click.option("--metric", default="spearman_log2_fc", show_default=True, help="Statistic to show.")
+@click.option("--metric", default="spearman_log2_fc", show_default=True, help="Statistic to show; see above.")
+@click.option("--quantity", help="Only this quantity; by default the score and its baselines.")
+@click.option("--level", type=click.Choice(LEVELS), help="Only agreement of matches at this level; by default of all.")
+@click.option("--dataset", "datasets", multiple=True, help="Only pairs with this data set; twice: only that pair.")
 @json_option
-def show(metric: str, as_json: bool) -> None:
-    """Show a statistic of each pair of data sets with its baselines and 95 % intervals."""
-    from pbdb import database
-    from pbdb.errors import QueryError
+def show(metric: str, as_json: bool, **chosen: Any) -> None:
+    """Show a statistic of each pair of data sets with its baselines and 95 % intervals.
 
-    with database.connect(settings()).rows(_SUMMARY, {"metric": metric}) as (columns, rows):
-        found = list(rows)
-    if not found:
-        raise QueryError(f"No agreement by '{metric}' is stored: run `pbdb agreement run`, or give another metric.")
+    A data set with itself stands for its replicates.
+
+    \b
+    Metrics (log2_fc: fold changes; t: moderated t; degs: significant genes)
+      spearman_log2_fc, pearson_log2_fc, cosine_log2_fc, and with _t: over all shared genes
+      deg_spearman (_a, _b)       correlation over the degs of either side, or of one
+      direction (_a, _b)          share of the degs of a side that go the same way
+      direction_both              the same over the degs of both sides
+      jaccard                     degs of both over degs of either
+      overlap_50, _100, _200      share of the strongest degs that both have
+      signed_overlap_50           the same of the most positive and most negative t
+      retrieval_cosine, _spearman, _euclidean (and with _in_window, _any_dose)
+                                  how high the same compound ranks among all others
+
+    \b
+    Quantities
+      score                       the statistic between matched conditions
+      source_centroid             against the mean of other compounds of the same data set
+      target_centroid             against the mean of other compounds of the other data set
+      source_peer_mean            against single other compounds of the same data set: mean
+      target_peer_mean            against single other compounds of the other data set: mean
+      delta_...                   the score less that baseline
+      ..._peer_below              fraction of these peers below the score
+      ..._peer_percentile         the same with the score counted among them
+      normalised_rank, recall_1   of retrieval; ..._floor: what chance gives
+    """  # noqa: D301
+    from pbdb import agreement_table
+
+    columns, rows = agreement_table.read(settings(), metric, **chosen)
     if as_json:
-        show_json([dict(zip(columns, row, strict=True)) for row in found])
+        show_json([dict(zip(columns, row, strict=True)) for row in rows])
     else:
-        show_table(found, columns)
+        show_table(rows, columns)
 
 
 @examples("pbdb agreement report --out report.html", "pbdb agreement report --out report.html --svg figures")
 @agreement.command()
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="File of the page.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), required=True, help="File of the page; replaced where it is there."
+)
 @click.option("--svg", type=click.Path(path_type=Path), help="Folder for the figures as SVG files; made where missing.")
 @click.option("--matches", type=int, default=60, show_default=True, help="Single matches to show, at most.")
 @level_option
@@ -136,11 +169,3 @@ def report(out: Path, svg: Path | None, matches: int, level: str, time_tolerance
         say(
             f"'{out}' has {done['figures']} figures, {done['matches']} of them of single matches: open it in a browser."
         )
-
-
-_SUMMARY = """
-SELECT dataset_a, dataset_b, inchikey_level, quantity, mean, interval_low, interval_high, n_defined, n_compounds,
-    interval_status
-FROM pbdb.agreement_summary
-WHERE metric = %(metric)s AND (quantity = 'score' OR quantity ~ '^(source|target)_(centroid|peer_mean)$')
-ORDER BY 1, 2, 3, quantity <> 'score', quantity"""

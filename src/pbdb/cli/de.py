@@ -39,7 +39,7 @@ class Span(click.ParamType[Any]):
 @click.option("--matrix", required=True, type=A_PATH, help="Genes x samples (.csv, .tsv, .parquet, 10x folder), .h5ad.")
 @click.option("--samples", required=True, type=A_PATH, help="Sample sheet, one row per column of the matrix.")
 @click.option("--readout", required=True, type=click.Choice(["counts", "log2_intensity"]), help="What the values are.")
-@click.option("--out", required=True, type=A_PATH, help="Parquet file to write.")
+@click.option("--out", required=True, type=A_PATH, help="Parquet file to write; replaced where it is there.")
 @click.option(
     "--method", type=click.Choice(["voom", "trend", "deseq2"]), help="By default voom for counts, else trend."
 )

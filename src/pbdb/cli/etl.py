@@ -181,18 +181,40 @@ def _cells() -> Any:
 
 @examples("pbdb etl status", "pbdb etl status driad --json")
 @etl.command()
-@click.argument("dataset", required=False)
+@click.argument("name", required=False)
 @json_option
-def status(dataset: str | None, as_json: bool) -> None:
-    """Show the ledger: what each stage read, wrote and left out, and what failed."""
-    from pbdb import ledger, server
+def status(name: str | None, as_json: bool) -> None:
+    """Show the ledger: what each stage read, wrote and left out, and what failed.
 
-    rows = ledger.entries(server.engine(settings()), dataset)
+    NAME is a dataset, or a source and stands for all its datasets; without it everything is shown.
+    """
+    from pbdb import database, ledger, server
+
+    found = settings()
+    database.ready(found)
+    rows = ledger.entries(server.engine(found), name)
+    if name is not None and not rows:
+        _require_known(name, ledger.entries(server.engine(found)))
     if as_json:
         show_json(rows)
+        return
+    if not rows:
+        say(f"Nothing of '{name}' has been loaded yet." if name else "Nothing has been loaded yet.")
         return
     columns = ("dataset", "release", "stage", "status", "rows_in", "rows_out", "seconds", "peak_mb", "finished_at")
     show_table([[row[name] for name in columns] for row in rows], columns)
     for row in rows:
         if row["message"]:
             say(f"{row['dataset']} {row['stage']} failed: {row['message']}")
+
+
+def _require_known(name: str, rows: list[dict[str, Any]]) -> None:
+    """Refuse a name that is neither in the ledger nor that of a source or of a dataset a source fills."""
+    from pbdb import registry
+    from pbdb.errors import QueryError, meant
+
+    names = {row[column] for row in rows for column in ("source", "dataset")}
+    for key in registry.known():
+        names |= {key, *registry.get(key).datasets}
+    if name not in names:
+        raise QueryError(f"There is no dataset or source '{name}': {meant(name, sorted(names))}")

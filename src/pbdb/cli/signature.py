@@ -33,7 +33,9 @@ def search(like: int | None, up: str, down: str, opposite: bool, as_json: bool, 
     """Find the effects with the most similar signature: cosine of moderated t over the 978 landmarks."""
     from pbdb import database, signature_search
 
-    if (like is None) == (not up and not down):
+    if like is not None and (up or down):
+        raise click.UsageError("Give --like EFFECT, or genes with --up and --down, not both.")
+    if like is None and not up and not down:
         raise click.UsageError("Give --like EFFECT, or genes with --up and --down.")
     found = settings()
     database.ready(found)

@@ -5,35 +5,55 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
+import shlex
 from pathlib import Path
 from typing import Any
 
 import click
 
+from pbdb import outputs
 from pbdb import simulate as simulators
 from pbdb.cli.common import examples, say
-from pbdb.errors import ConfigError
+from pbdb.errors import ConfigError, meant
+
+GENES = "genes.tsv"
 
 
-def known() -> list[str]:
-    """Sources that have a simulator: modules of pbdb.simulate with a function `write`."""
-    modules = (module.name for module in pkgutil.iter_modules(simulators.__path__))
-    return [name for name in modules if hasattr(importlib.import_module(f"pbdb.simulate.{name}"), "write")]
+def writers() -> dict[str, Any]:
+    """Functions that write a release, by source: those named `write` in modules of pbdb.simulate."""
+    names = [module.name for module in pkgutil.iter_modules(simulators.__path__)]
+    modules = {name: importlib.import_module(f"pbdb.simulate.{name}") for name in names}
+    return {name: module.write for name, module in modules.items() if hasattr(module, "write")}
+
+
+class _WithSources(click.Command):
+    """A command whose help lists the sources; they are imported when it is asked for."""
+
+    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the text and, below it, each source with the seed it has by default."""
+        super().format_help_text(ctx, formatter)
+        seeds = {name: inspect.signature(write).parameters["seed"].default for name, write in writers().items()}
+        with formatter.section("Sources"):
+            formatter.write_dl([(name, f"seed {seed} by default") for name, seed in seeds.items()])
 
 
 @examples("pbdb simulate drugseq --out release", "pbdb simulate drugseq --out release --seed 7")
-@click.command()
+@click.command(cls=_WithSources)
 @click.argument("source")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write to; made where missing.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), required=True, help="Folder to write to: new (it is made), or empty."
+)
 @click.option("--seed", type=int, help="Seed of the random numbers; the same seed writes the same bytes.")
 def simulate(source: str, out: Path, seed: int | None) -> None:
     """Write a small release of SOURCE in its published file layout, with effects planted and listed in truth.csv."""
-    if source not in known():
-        raise ConfigError(f"There is no simulator of '{source}'; there is one of {', '.join(known())}.")
-    write: Any = importlib.import_module(f"pbdb.simulate.{source}").write
-    chosen = {"seed": seed} if seed is not None and "seed" in inspect.signature(write).parameters else {}
-    out.mkdir(parents=True, exist_ok=True)
-    write(out, **chosen)
-    files = list(out.iterdir())
+    known = writers()
+    if source not in known:
+        raise ConfigError(f"There is no simulator of '{source}': {meant(source, list(known))}")
+    outputs.make_folder(out, empty=True)
+    known[source](out, **({} if seed is None else {"seed": seed}))
+    files = [path for path in out.rglob("*") if path.is_file()]
     size = sum(file.stat().st_size for file in files)
-    say(f"'{out}' holds {len(files)} files, {size / 1e6:.1f} MB. Load it: pbdb etl load {source} --from {out}")
+    say(f"'{out}' holds {len(files)} files, {size / 1e6:.1f} MB. Load it:")
+    if (out / GENES).is_file():
+        say(f"  pbdb vocab import genes {shlex.quote(str(out / GENES))} --release simulated")
+    say(f"  pbdb etl load {source} --from {shlex.quote(str(out))}")

@@ -119,7 +119,10 @@ def _tell(outcome: dict[str, Any], as_json: bool) -> None:
         return
     told = {name: value for name, value in outcome.items() if isinstance(value, int) and not isinstance(value, bool)}
     counts = ", ".join(f"{value:,} {name.replace('n_rows', 'rows').replace('_', ' ')}" for name, value in told.items())
-    say(" ".join(filter(None, (outcome.get("kind"), outcome.get("release")))) + f": {counts or 'nothing to do'}")
+    if "kind" in outcome:
+        say(f"{outcome['kind']} {outcome['release']}: {counts}")
+    else:
+        say(f"Labelled: {counts}" if any(told.values()) else "Nothing to label: all that is loaded has its labels.")
     if outcome.get("is_current") is False:
         say(f"It is not in use yet: pbdb vocab use {outcome['kind']} '{outcome['release']}'")
     for row in outcome.get("stale", []):

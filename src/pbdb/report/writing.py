@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pbdb import outputs
 from pbdb.config import Settings
 from pbdb.errors import ConfigError
 from pbdb.matching import Rule
@@ -29,17 +30,17 @@ def write(
 
     Raises:
         QueryError: no agreement by this rule is stored.
-        ConfigError: the folder of the page does not exist, or no match is asked for.
+        ConfigError: the page or the figures cannot be written there, or no match is asked for.
     """
-    if not out.parent.is_dir():
-        raise ConfigError(f"The folder '{out.parent}' does not exist: make it, or write the page elsewhere.")
+    outputs.require_file(out)
     if n_matches < 1:
         raise ConfigError(f"{n_matches} matches make no page: give a number from 1.")
+    if svg is not None:
+        outputs.make_folder(svg)
     contents = data.read(settings, rule or Rule(), n_matches)
     figures, of_matches = sections.all_figures(contents), sections.match_figures(contents)
     text = page("Do data sets agree?", sections.body(contents, figures, of_matches), sections.symbols(contents))
     if svg is not None:
-        svg.mkdir(parents=True, exist_ok=True)
         for figure in (*figures, *of_matches):
             (svg / f"{figure.key}.svg").write_bytes(standalone(figure.picture))
     out.write_text(text, encoding="utf-8", newline="\n")
