@@ -15,6 +15,7 @@ import argparse
 import json
 import os
 import platform
+import signal
 import subprocess
 import sys
 import tempfile
@@ -54,9 +55,10 @@ def report(folder: Path, n_cells: int, n_genes: int, *, peer: bool) -> None:
     print(f"wrote {sizes} in {time.perf_counter() - start:.0f} s", flush=True)
     found = {}
     for way in ("ours", "raw", *(["peer"] if peer else [])):
-        found[way] = in_process(way, folder)
-        print(f"{way}: {found[way]}", flush=True)
-    if peer and found["ours"]["check"] != found["peer"]["check"]:
+        if result := in_process(way, folder):
+            found[way] = result
+        print(f"{way}: {result or 'killed: the memory of this machine does not suffice'}", flush=True)
+    if "peer" in found and found["ours"]["check"] != found["peer"]["check"]:
         raise SystemExit("the two ways give different sums")
     print(json.dumps(line(found, sizes)))
 
@@ -81,10 +83,14 @@ def line(found: dict[str, dict], sizes: dict[str, int]) -> dict[str, object]:
     }
 
 
-def in_process(way: str, folder: Path) -> dict:
-    """Run one way in a process of its own, so that its peak memory is its own."""
+def in_process(way: str, folder: Path) -> dict | None:
+    """Run one way in a process of its own, so that its peak memory is its own; None where that was too much."""
     command = [sys.executable, __file__, "--run", way, "--out", str(folder)]
-    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
+    ended = subprocess.run(command, check=False, capture_output=True, text=True)
+    if ended.returncode == -signal.SIGKILL:
+        return None
+    ended.check_returncode()
+    return json.loads(ended.stdout.splitlines()[-1])
 
 
 def measured(way: str, folder: Path) -> dict:
