@@ -6,7 +6,7 @@ contexts with the published ones (`contexts_reference.csv` in the folder of shar
 one JSON line. A release needs up to 2 GB of disk, its load up to 10 GB.
 
     python benchmarks/sources_full.py --dataset gdpx2 --shared ../shared --folder /some/large/disk
-    python benchmarks/sources_full.py --dataset cigs_mce --scale 0.05 --folder /tmp/trial        (a twentieth)
+    python benchmarks/sources_full.py --dataset cigs_mce --scale 0.05 --folder /some/large/disk   (a twentieth)
 """
 
 from __future__ import annotations

@@ -287,6 +287,7 @@ def test_head_is_required(empty_engine: Engine) -> None:
 
 def test_head_is_visible_to_readers(connection: Connection) -> None:
     connection.exec_driver_sql(f"SET LOCAL ROLE {READER}")
+    assert connection.exec_driver_sql("SELECT current_user").scalar_one() == READER
     schema.require_head(connection)
 
 
