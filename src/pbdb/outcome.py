@@ -26,7 +26,7 @@ def resolution(tables: Tables) -> dict[str, Any]:
         "compounds": len(compounds),
         "resolved_by": {str(route): int(n) for route, n in routes.items()},
         "conflicts": int(compounds["conflict"].notna().sum()),
-        "unresolved": sorted(unresolved),
+        "unresolved": sorted(set(unresolved)),
         "conditions": len(tables["condition"]),
     }
 
