@@ -1,12 +1,13 @@
 """How the time of a fit grows with samples, conditions, plates and genes, each doubled twice.
 
+    python benchmarks/de_growth.py
     python benchmarks/de_growth.py growth.png
     python benchmarks/de_growth.py growth.png --samples 2000 --conditions 200 --genes 300
 
 Counts in, effects out (float32, by effect); the other three sizes stay as they are, so more conditions take the
-place of vehicle wells. The time is the shortest of --repeat runs. The plot has one panel per size: measured times
-against linear growth (dashed). The peer is linear growth: ours is the largest factor by which the time grew when
-samples or conditions became four times as many, theirs is 4. The last line is JSON.
+place of vehicle wells. The time is the shortest of --repeat runs. The plot, where one is asked for, has a panel for
+each size: measured times against linear growth (dashed). The peer is linear growth: ours is the largest factor by
+which the time grew when samples or conditions became four times as many, theirs is 4. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -92,7 +93,7 @@ def draw(base: dict[str, int], grown: dict[str, list[Steps]], unit: str, path: P
 def main() -> None:
     """Measure, draw, and end with one JSON line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("picture", type=Path, help="PNG to draw")
+    parser.add_argument("picture", type=Path, nargs="?", help="PNG to draw")
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--processor", action="store_true", help="count processor seconds, for a busy machine")
     for name, size in SIZES.items():
@@ -104,8 +105,9 @@ def main() -> None:
     print(f"compile: {time.perf_counter() - start:.1f} s (cached between processes)", flush=True)
     unit = "processor seconds" if args.processor else "seconds"
     grown = grow(base, args.repeat, time.process_time if args.processor else time.perf_counter)
-    draw(base, grown, unit, args.picture)
-    print(f"picture: {args.picture}")
+    if args.picture:
+        draw(base, grown, unit, args.picture)
+        print(f"picture: {args.picture}")
     print(json.dumps(result(base, grown, unit)))
 
 

@@ -1,5 +1,6 @@
 """Time of matching all conditions of a compendium in SQL, against pandas doing the same on the same rows.
 
+    python benchmarks/matching.py                       # 400,000 made-up conditions of twelve datasets
     python benchmarks/matching.py MANIFEST.parquet
 
 MANIFEST: one row per condition with columns dataset, context, perturbation (PubChem CID), log_dose (log10 uM) and
@@ -30,9 +31,25 @@ from pbdb.ids import stable_id, stable_ids
 KEY = ["perturbation", "context", "time"]
 
 
-def read(path: Path) -> pd.DataFrame:
-    """Read the manifest; doses become exact femtomolar, doses below 1 fM are left out."""
-    table = pd.read_parquet(path)
+def made_up(n: int = 400_000, datasets: int = 12) -> pd.DataFrame:
+    """Return the conditions of datasets that have few compounds and cells in common, at doses of their own."""
+    chance = np.random.default_rng(1)
+    number = chance.integers(0, datasets, n)
+    own = 500 + 3000 * number + chance.integers(0, 3000, n)
+    compound = np.where(chance.random(n) < 0.1, chance.integers(0, 500, n), own)
+    return pd.DataFrame(
+        {
+            "dataset": [f"dataset_{one:02}" for one in number],
+            "perturbation": compound.astype(str),
+            "context": [f"cells_{one:03}" for one in chance.integers(0, 12, n) * (1 + number % 3)],
+            "log_dose": chance.integers(-2, 3, n) + 0.1 * (number % 4),
+            "time": chance.choice([24.0, 48.0], n),
+        }
+    )
+
+
+def with_doses(table: pd.DataFrame) -> pd.DataFrame:
+    """Give doses as exact femtomolar; doses below 1 fM are left out."""
     table["dose_fm"] = np.rint(10.0 ** table["log_dose"] * 1e9).astype("int64")
     return table[table["dose_fm"] > 0].drop_duplicates(["dataset", *KEY, "dose_fm"]).reset_index(drop=True)
 
@@ -110,8 +127,9 @@ def in_window(pairs: pd.DataFrame, window: float) -> int:
 def main() -> None:
     """Load the manifest, match it in SQL and in pandas, compare and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("manifest", type=Path)
-    table = read(parser.parse_args().manifest)
+    parser.add_argument("manifest", type=Path, nargs="?", help="default: conditions made up")
+    manifest = parser.parse_args().manifest
+    table = with_doses(pd.read_parquet(manifest) if manifest else made_up())
     folder = Path(tempfile.mkdtemp(prefix="pbdb-matching-"))
     folder.chmod(0o755)
     settings = Settings(home=folder / "home")
@@ -132,7 +150,7 @@ def main() -> None:
             f"again, nothing changed: {time.perf_counter() - start:.1f} s, {again.added} added, {again.removed} removed"
         )
         start = time.perf_counter()
-        one = matching.refresh_dataset(engine, "tahoe100")
+        one = matching.refresh_dataset(engine, max(table["dataset"]))
         print(f"after a load of one dataset, {len(one)} rules: {time.perf_counter() - start:.1f} s")
         start = time.perf_counter()
         pairs = match_in_pandas(table)
