@@ -27,8 +27,15 @@ SENTENCES = (
         'database "[^"]*" does not exist',
         "The server {place} has no database '{dbname}': create it, or correct PBDB_DATABASE_URL.",
     ),
-    ('role "[^"]*" does not exist', "The server {place} has no role '{role}': create it with `pbdb db upgrade`."),
-    ("permission denied to set role", "User '{user}' on the server {place} is no member of role '{role}'."),
+    (
+        'role "(pbdb_[^"]*)" does not exist',
+        "The server {place} has no role '{name}': create it with `pbdb db upgrade`.",
+    ),
+    (
+        'role "([^"]*)" does not exist',
+        "The server {place} has no user '{name}': create it, or name another in PBDB_DATABASE_URL.",
+    ),
+    ('permission denied to set role "([^"]*)"', "User '{user}' on the server {place} is no member of role '{name}'."),
     (
         "could not translate host name|not known|failed to resolve|Temporary failure in name resolution",
         "The host '{host}' of PBDB_DATABASE_URL is not known: correct its name.",
@@ -38,7 +45,7 @@ SENTENCES = (
         "No PostgreSQL answers {place}: start it, or correct PBDB_DATABASE_URL.",
     ),
     (
-        "too many (clients|connections)|connection slots",
+        "too many (?:clients|connections)|connection slots",
         "The server {place} has no connection left: close other sessions, then try again.",
     ),
 )
@@ -79,8 +86,8 @@ def open_connection(
     }
     try:
         return psycopg.connect(make_conninfo("", **given), autocommit=autocommit)
-    except psycopg.OperationalError as error:
-        raise ServerError(_sentence(str(error), parameters, role)) from None
+    except (psycopg.OperationalError, psycopg.ProgrammingError) as error:
+        raise ServerError(_sentence(str(error), parameters)) from None
 
 
 def session_options(parameters: dict[str, str], role: str | None) -> str:
@@ -90,13 +97,13 @@ def session_options(parameters: dict[str, str], role: str | None) -> str:
     return " ".join([parameters.get("options", ""), *own]).strip()
 
 
-def _sentence(message: str, parameters: dict[str, str], role: str | None) -> str:
+def _sentence(message: str, parameters: dict[str, str]) -> str:
     """Say what failed in one sentence; libpq's messages never hold the password."""
-    words = {"place": place(parameters), "role": role or parameters.get("user", "")}
-    words |= {key: parameters.get(key, "(not given)") for key in ("user", "dbname", "host")}
+    words = {key: parameters.get(key, "(not given)") for key in ("user", "dbname", "host")}
+    words["place"] = place(parameters)
     for pattern, sentence in SENTENCES:
-        if re.search(pattern, message):
-            return sentence.format(**words)
+        if found := re.search(pattern, message):
+            return sentence.format(**words, name="".join(found.groups()))
     return f"The server {words['place']} cannot be used: {' '.join(message.split())}"
 
 

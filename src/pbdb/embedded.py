@@ -148,14 +148,16 @@ class Cluster:
         self._prepare()
         with self._locked():
             running = self._settled()
-            if running and port is not None and (port or None) != self._listening():
-                self._refuse_if_busy()
-                self._stop(signal.SIGINT)
-                running = False
+            if port is not None and not (running and (port or None) == self._listening()):
+                _refuse_port(port)
+                if running:
+                    self._refuse_if_busy()
+                    self._stop(signal.SIGINT)
+                    running = False
             if port is not None:
                 self._wish_port(port)
             if not running:
-                self._launch_or_say_why(port_must_be_free=port is not None)
+                self._launch_or_say_why()
             self._ensure_database()
         return self._answer()
 
@@ -194,7 +196,7 @@ class Cluster:
         """Make the home and server/, which the server's user may enter though not write to."""
         try:
             for folder in reversed([f for f in (self.home, *self.home.parents) if not f.exists()]):
-                folder.mkdir()
+                folder.mkdir(exist_ok=True)  # another process may start it first at the same time
                 if os.geteuid() == 0:
                     folder.chmod(0o755)
             self.folder.mkdir(exist_ok=True)
@@ -208,20 +210,19 @@ class Cluster:
                 "or set PBDB_HOME to another folder."
             ) from None
 
-    def _launch_or_say_why(self, *, port_must_be_free: bool) -> None:
+    def _launch_or_say_why(self) -> None:
         try:
-            self._launch(port_must_be_free=port_must_be_free)
+            self._launch()
         except OSError as error:
             raise ServerError(f"The server of '{self.home}' cannot be started: {error}.") from None
 
-    def _launch(self, *, port_must_be_free: bool) -> None:
+    def _launch(self) -> None:
         embedded_data.restore_interrupted(self.folder)
         user = postgres.account(self.data)
         self._refuse_unreachable(user)
         (self.data / "postmaster.pid").unlink(missing_ok=True)
         programs = embedded_data.make_ready(self.folder, user, self.version)
-        port = self._usable_port(must=port_must_be_free)
-        embedded_settings.write(self.folder, user, port)
+        embedded_settings.write(self.folder, user, self._usable_port())
         self._run_server(user, programs)
         embedded_data.forget_old(self.folder)
 
@@ -233,18 +234,14 @@ class Cluster:
                 f"all users may enter, such as /var/lib/pbdb, or allow it yourself with `chmod o+x '{blocking}'`."
             )
 
-    def _usable_port(self, *, must: bool) -> int | None:
+    def _usable_port(self) -> int | None:
         port = self.tcp_port()
         if port is None or _is_free(port):
             return port
-        if must:
-            raise ServerError(f"Port {port} of {LOOPBACK} is taken by another program: choose another with --port.")
         log.warning("Port %d is taken by another program: the server starts without TCP.", port)
         return None
 
     def _wish_port(self, port: int) -> None:
-        if not 0 <= port <= 65535:
-            raise ConfigError(f"Port {port} does not exist: choose one from 1024 to 65535.")
         if port == 0:
             (self.folder / "port").unlink(missing_ok=True)
         else:
@@ -382,6 +379,13 @@ class Cluster:
 
 def _private(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NOFOLLOW, 0o600)
+
+
+def _refuse_port(port: int) -> None:
+    if not 0 <= port <= 65535:
+        raise ConfigError(f"Port {port} does not exist: choose one from 1024 to 65535.")
+    if port and not _is_free(port):
+        raise ServerError(f"Port {port} of {LOOPBACK} is taken by another program: choose another with --port.")
 
 
 def _is_free(port: int) -> bool:

@@ -15,7 +15,7 @@ import psycopg
 from psycopg import pq, sql
 from sqlalchemy import URL, Engine, NullPool, create_engine
 
-from pbdb import connections, postgres
+from pbdb import connections, locks, postgres
 from pbdb.config import Settings
 from pbdb.embedded_settings import DATABASE, LOOPBACK
 from pbdb.errors import ServerError
@@ -33,12 +33,6 @@ class Server:
 
     parameters: dict[str, str]
     embedded: bool
-
-    @property
-    def major(self) -> int:
-        """Major version of PostgreSQL."""
-        with connections.open_connection(self.parameters, "pbdb") as connection:
-            return connection.info.server_version // 10000
 
     @property
     def encrypted(self) -> bool:
@@ -140,17 +134,19 @@ def url(settings: Settings) -> str:
     return connections.url_of(where | {"user": READER, "password": reader_password(settings)})
 
 
-def reader_password(settings: Settings, *, rotate: bool = False) -> str:
-    """The embedded server's password of pbdb_reader, from its file of 0600; made on first use, or anew.
+def reader_password(settings: Settings) -> str:
+    """The embedded server's password of pbdb_reader, from its file of 0600; made where there is none.
 
     The role is made too where it does not exist yet; its grants are the schema's affair.
     """
     file = _cluster(settings).folder / "reader.password"
-    fresh = rotate or not file.exists()
-    if fresh:
-        _write_private(file, secrets.token_urlsafe(24))
-    password = file.read_text().strip()
     with connect(settings, autocommit=True) as connection:
+        # Another process may make it at the same time; the lock goes with the connection.
+        connection.execute("SELECT pg_advisory_lock(%s)", [locks.key_of("reader.password")])
+        fresh = not file.exists()
+        if fresh:
+            _write_private(file, secrets.token_urlsafe(24))
+        password = file.read_text().strip()
         query = "SELECT rolcanlogin AND rolpassword IS NOT NULL FROM pg_authid WHERE rolname = %s"
         row = connection.execute(query, [READER]).fetchone()
         if fresh or row != (True,):
@@ -213,32 +209,6 @@ def engine(
     return create_engine(
         address, creator=lambda: connections.open_connection(parameters, application_name, role), poolclass=NullPool
     )
-
-
-def require_creator(settings: Settings) -> None:
-    """Refuse a login that could not create pbdb's schemas and roles.
-
-    Raises:
-        ServerError: it may not create schemas in the database, or roles; or the server is a read-only copy.
-    """
-    query = """SELECT current_user, current_database(), pg_is_in_recovery(),
-        has_database_privilege(current_database(), 'CREATE'), rolsuper OR rolcreaterole
-        FROM pg_roles WHERE rolname = current_user"""
-    with connect(settings) as connection:
-        row = connection.execute(query).fetchone()
-    user, database, replica, may_create, may_add_roles = row or (None, None, False, False, False)
-    if replica:
-        raise ServerError("The server is a read-only copy (a standby): point PBDB_DATABASE_URL at the primary.")
-    if not may_create:
-        raise ServerError(
-            f"Role '{user}' may not create schemas in database '{database}': let an administrator run "
-            f'GRANT CREATE ON DATABASE "{database}" TO "{user}", or log in as the database\'s owner.'
-        )
-    if not may_add_roles:
-        raise ServerError(
-            f"Role '{user}' may not create the roles pbdb_owner, pbdb_reader and pbdb_public: let an administrator run "
-            f'ALTER ROLE "{user}" CREATEROLE.'
-        )
 
 
 def psql_command(

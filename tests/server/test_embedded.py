@@ -8,6 +8,7 @@ import socket
 import stat
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -124,6 +125,14 @@ with server.connect(Settings(home=Path(sys.argv[1]))) as connection:
     assert len(answers) == 1
 
 
+def test_a_home_that_another_process_makes_meanwhile_is_used(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home.mkdir()
+    there = Path.exists
+    monkeypatch.setattr(Path, "exists", lambda path: path != home and there(path))
+    Cluster(home)._prepare()
+    assert (home / "server").is_dir()
+
+
 def test_a_home_that_cannot_be_made_is_refused(home: Path) -> None:
     home.write_text("a file")
     with pytest.raises(ServerError, match=r"cannot be used.*PBDB_HOME"):
@@ -183,12 +192,14 @@ def test_port_makes_it_reachable_with_the_readers_password(settings: Settings) -
     assert server.status(settings).tcp_port == port
 
 
-def test_password_file_is_private_and_password_can_be_rotated(settings: Settings) -> None:
+def test_password_file_is_private_and_a_removed_one_is_a_new_password(settings: Settings) -> None:
     server.start(settings, free_port())
     before = server.url(settings)
     file = Cluster(settings.home).folder / "reader.password"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    server.reader_password(settings, rotate=True)
+    file.unlink()
+    with ThreadPoolExecutor(4) as clients:
+        assert len(set(clients.map(server.reader_password, [settings] * 4))) == 1
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     with pytest.raises(ServerError, match="refuses user 'pbdb_reader'"):
         server.connect(Settings(home=settings.home, database_url=before))
@@ -232,16 +243,18 @@ def test_a_changed_port_does_not_end_open_sessions(settings: Settings) -> None:
 def test_a_taken_port_is_refused_at_start_and_done_without_later(
     settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
+    server.ensure_running(settings)
+    before = server.status(settings).pid
+    file = Cluster(settings.home).folder / "port"
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         with pytest.raises(ServerError, match=f"Port {port} .* is taken"):
             server.start(settings, port)
-        (Cluster(settings.home).folder / "port").write_text(str(port))
+        with pytest.raises(ConfigError, match="Port 70000 does not exist"):
+            server.start(settings, 70000)
+        assert server.status(settings).pid == before and not file.exists()
+        server.stop(settings)
+        file.write_text(str(port))
         assert answer(settings, "SELECT 1") == 1
         assert server.status(settings).tcp_port is None
     assert "starts without TCP" in caplog.text
-
-
-def test_a_port_that_does_not_exist_is_refused(settings: Settings) -> None:
-    with pytest.raises(ConfigError, match="Port 70000 does not exist"):
-        server.start(settings, 70000)
