@@ -62,10 +62,7 @@ def settle(connection: Connection) -> None:
 
 
 def _extension(connection: Connection) -> None:
-    found = connection.execute(
-        text("SELECT extnamespace::regnamespace::text FROM pg_extension WHERE extname = 'vector'")
-    )
-    schema = found.scalar_one_or_none()
+    schema = connection.execute(_EXTENSION_SCHEMA).scalar_one_or_none()
     if schema is None:
         _available(connection)
         _must(

@@ -13,6 +13,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.runtime.environment import EnvironmentContext
 from alembic.script import ScriptDirectory
+from alembic.util import CommandError
 from psycopg.errors import DependentObjectsStillExist
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import InternalError
@@ -173,7 +174,10 @@ def _through_the_door(bind: Engine | Connection, verb: Callable[[Config, str], N
             _through_the_door(connection, verb, revision)
     else:
         with ONE_AT_A_TIME:
-            verb(config(bind), revision)
+            try:
+                verb(config(bind), revision)
+            except CommandError as error:
+                raise SchemaError(f"The schema cannot be brought to revision '{revision}': {error}.") from error
 
 
 def _behind(connection: Connection) -> str | None:

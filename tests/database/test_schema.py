@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -80,6 +81,12 @@ def test_at_head_nothing_is_dropped(engine: Engine) -> None:
     with engine.begin() as connection:
         schema.upgrade(connection)
     assert _view_oids(engine) == before
+
+
+@pytest.mark.parametrize("move", [schema.upgrade, schema.downgrade])
+def test_an_unknown_revision_is_one_sentence(engine: Engine, move: Callable[[Engine, str], None]) -> None:
+    with pytest.raises(SchemaError, match=r"cannot be brought to revision 'next': Can't locate .*'next'\.$"):
+        move(engine, "next")
 
 
 def test_check_current_and_revision_touch_no_view(engine: Engine, capsys: pytest.CaptureFixture[str]) -> None:
