@@ -23,6 +23,7 @@ from pbdb.errors import SourceError
 from pbdb.source import Dataset, File, Source
 
 CHUNK = 8 << 20
+TAG = 8  # characters that tell parts of two versions of a file apart
 SUMS = "SHA256SUMS"
 SUM = re.compile(r"(?P<digest>[0-9a-fA-F]{64})\s+\*?(?:\./)?(?P<name>.+)")
 Checked = Literal["declaration", "SHA256SUMS", "first download", "recorded"]
@@ -101,7 +102,7 @@ def _complete_sets(source: Source, declared: Mapping[str, File], folder: Path) -
             raise SourceError(f"'{folder}' has only part of the set {name}: '{lacking}' is missing.")
     needed = [key for key in declared if declared[key].set is not None and not declared[key].optional]
     if needed and not any(there[key] for key in needed):
-        raise SourceError(f"'{folder}' has no file of source '{source.key}': it needs {_alternatives(declared)}.")
+        raise SourceError(f"'{folder}' lacks files of source '{source.key}': it needs {_alternatives(declared)}.")
     return {key: file for key, file in declared.items() if there[key] or not (file.optional or file.set)}
 
 
@@ -133,8 +134,9 @@ def _in_folder(source: Source, file: File, folder: Path, hashed: Callable[[Path]
     found = hashed(path)
     listed = _listed(folder).get(path.relative_to(folder).as_posix())
     published = file.sha256 if path == folder / file.name else None
-    _check(file, path, found, published, "the declaration of the source")
-    _check(file, path, found, listed, SUMS)
+    advice = "put the right one in its place"
+    _check(path, found, published, "the declaration of the source", advice)
+    _check(path, found, listed, SUMS, advice)
     checked: Checked = "declaration" if published else "SHA256SUMS" if listed else "recorded"
     return Located(path, path.stat().st_size, found, checked)
 
@@ -166,8 +168,9 @@ def _known(file: File, path: Path, found: str) -> Located:
     """A fetched file with the hash that is declared, or was recorded when it was fetched first."""
     sums = path.parent / SUMS
     known = _listed(path.parent).get(file.name)
-    _check(file, path, found, file.sha256, "the declaration of the source")
-    _check(file, path, found, known, f"the record of its first download ('{sums}', remove the line to renew it)")
+    advice = "delete it, and the next run fetches it again"
+    _check(path, found, file.sha256, "the declaration of the source", advice)
+    _check(path, found, known, f"the record of its first download ('{sums}', remove the line to renew it)", advice)
     if known is None:
         with sums.open("a", encoding="utf-8") as record:
             record.write(f"{found}  {file.name}\n")
@@ -195,15 +198,17 @@ def _unpack(packed: Path, target: Path, progress: Progress) -> None:
                 progress(f"unpack {packed.name}", local.tell(), None)
     except (OSError, EOFError, zlib.error) as problem:
         part.unlink(missing_ok=True)
-        raise SourceError(f"'{packed}' could not be unpacked to '{target.parent}' ({_first_line(problem)}).") from None
+        raise SourceError(
+            f"'{packed.name}' in '{packed.parent}' could not be unpacked to '{target.parent}' ({_first_line(problem)})."
+        ) from None
     os.replace(part, target)
 
 
-def _check(file: File, path: Path, found: str, expected: str | None, by: str) -> None:
+def _check(path: Path, found: str, expected: str | None, by: str, advice: str) -> None:
     if expected is not None and found != expected:
         raise SourceError(
-            f"The SHA-256 of '{file.name}' in '{path.parent}' is {found[:12]}..., but {by} says {expected[:12]}...: "
-            "the file is damaged or of another release; delete it and fetch it again."
+            f"The SHA-256 of '{path.name}' in '{path.parent}' is {found[:12]}..., but {by} says {expected[:12]}...: "
+            f"the file is damaged or of another release; {advice}."
         )
 
 
@@ -257,13 +262,13 @@ def _get(url: str, path: Path, advice: str, progress: Progress, headers: Mapping
 
 
 def _parts(path: Path) -> list[Path]:
-    return list(path.parent.glob(f"{glob.escape(path.name)}.*.part"))
+    return list(path.parent.glob(f"{glob.escape(path.name)}.{'?' * TAG}.part"))
 
 
 def _part(path: Path, url: str, info: Mapping[str, Any]) -> Path:
     """Where the bytes fetched so far are kept; of a file that has changed since they are thrown away."""
     version = [url, info.get("size"), info.get("ETag") or info.get("Last-Modified")]
-    part = path.with_name(f"{path.name}.{hashlib.sha256(repr(version).encode()).hexdigest()[:8]}.part")
+    part = path.with_name(f"{path.name}.{hashlib.sha256(repr(version).encode()).hexdigest()[:TAG]}.part")
     for other in _parts(path):
         if other != part:
             other.unlink()

@@ -122,7 +122,7 @@ def missing(path: Path) -> SourceError:
 def damaged(path: Path, problem: BaseException) -> DataError:
     """The sentence for a file that cannot be read to its end."""
     detail = " ".join(str(problem).split())
-    return DataError(f"The file '{path.name}' in '{path.parent}' is damaged or incomplete ({detail}): fetch it again.")
+    return DataError(f"The file '{path.name}' in '{path.parent}' is damaged or incomplete ({detail}): get it again.")
 
 
 def _open(path: Path) -> IO[str]:
