@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,14 @@ def copy_of(release: Path, folder: Path) -> Path:
 def name_of(settings: Settings) -> str:
     """The database that settings lead to."""
     return str(value(settings, "SELECT current_database()"))
+
+
+@contextmanager
+def copied(on: Settings, original: Settings, home: Path) -> Iterator[Settings]:
+    """A copy of a database, and of the cache of its loads."""
+    with new_database(on, home, name_of(original)) as settings:
+        shutil.copytree(original.cache, settings.cache)
+        yield settings
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,14 @@ def mark(path: Path, report: dict[str, Any]) -> None:
     part = path.with_name(path.name + ".part")
     part.write_text(json.dumps(report), encoding="utf-8")
     os.replace(part, path)
+
+
+def forget(folder: Path) -> None:
+    """Let every stage be done anew; what a dataset stands on stays until it is replaced, for further fits read it."""
+    for name in ("transform.json", "validate.json"):
+        (folder / name).unlink(missing_ok=True)
+    for name in ("pooled", "fits", "further_fits"):
+        shutil.rmtree(folder / name, ignore_errors=True)
 
 
 def write_samples(folder: Path, samples: pd.DataFrame) -> None:

@@ -27,7 +27,6 @@ KEPT_WHERE_NULL = {
         "skeleton",
         "pubchem_cid",
         "pubchem_title",
-        "name",
         "smiles",
         "parent_smiles",
         "formula",
@@ -119,6 +118,7 @@ def remove(engine: Engine, dataset: str) -> None:
             partitions.drop_partition(connection, table, key["dataset_id"])
         for table in ("fit", "condition", "source_compound", "plate", "dataset"):
             connection.execute(text(f"DELETE FROM core.{table} WHERE dataset_id = :dataset_id"), key)
+        connection.execute(text("DELETE FROM core.artifact WHERE dataset = :dataset"), {"dataset": dataset})
 
 
 def _other_fits(connection: Connection, load: Load) -> list[int]:

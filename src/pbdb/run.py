@@ -213,8 +213,8 @@ class _Run:
 
     def _transform(self) -> pd.DataFrame:
         done = self.folder / "transform.json"
-        if self.choices.force and self.folder.exists():
-            shutil.rmtree(self.folder)
+        if self.choices.force:
+            artefacts.forget(self.folder)
         if done.is_file():
             self.reporter.stage("transform", "done before")
             return artefacts.read_samples(self.folder)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from loads import load, query, value
+from databases import new_database
+from loads import copied, load, query, value
 
 from pbdb import further_fits
 from pbdb.config import Settings
@@ -17,10 +19,21 @@ from pbdb.fits import FitOptions
 DEFAULT = "SELECT effect_id, status, n_up, log2_fc FROM core.effect JOIN core.fit f USING (fit_id) WHERE f.is_default"
 
 
+@pytest.fixture(scope="module")
+def default(
+    database_server: Settings, with_genes: str, release: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Settings]:
+    """A database that holds the default fits alone, and its home; to be copied."""
+    with new_database(database_server, tmp_path_factory.mktemp("default") / "home", with_genes) as settings:
+        load(settings, release)
+        yield settings
+
+
 @pytest.fixture
-def driad(settings: Settings, release: Path) -> Settings:
-    load(settings, release)
-    return settings
+def driad(database_server: Settings, default: Settings, tmp_path: Path) -> Iterator[Settings]:
+    """A copy of that database."""
+    with copied(database_server, default, tmp_path / "home") as settings:
+        yield settings
 
 
 def further(settings: Settings, compound: str | None = None, **chosen: Any) -> dict[str, Any]:

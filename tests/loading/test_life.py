@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import Any
 import made
 import pandas as pd
 import pytest
-from loads import contents, query, value
+from databases import new_database
+from loads import contents, copied, query, value
 
 from pbdb import artefacts, canonical, fits, load, locks, rows, run, server, transform
 from pbdb.config import Settings
@@ -26,11 +28,20 @@ def folder(tmp_path: Path) -> Path:
     return made.write(tmp_path / "release")
 
 
+@pytest.fixture(scope="module")
+def with_made(database_server: Settings, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """A database that holds the made dataset with its effects, and its home; to be copied."""
+    place = tmp_path_factory.mktemp("made")
+    with new_database(database_server, place / "home", template) as settings:
+        made.load(settings, made.write(place / "release"))
+        yield settings
+
+
 @pytest.fixture
-def full(database: Settings, folder: Path) -> Settings:
-    """A database that holds the made dataset with its effects."""
-    made.load(database, folder)
-    return database
+def full(database_server: Settings, with_made: Settings, tmp_path: Path) -> Iterator[Settings]:
+    """A copy of that database."""
+    with copied(database_server, with_made, tmp_path / "home") as settings:
+        yield settings
 
 
 def same(settings: Settings) -> dict[str, str]:
@@ -104,6 +115,17 @@ def test_force_does_every_stage_anew(full: Settings, folder: Path, monkeypatch: 
     assert made.load(full, folder, force=True)["changed"]
     assert called
     assert same(full) == before
+
+
+def test_a_failed_load_anew_leaves_what_further_fits_read(
+    full: Settings, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transform, "standard_obs", never)
+    with pytest.raises(AssertionError):
+        made.load(full, folder, force=True)
+    assert publish_beside(full, Options(span=0.5, threads=1)) is None
+    monkeypatch.undo()
+    assert made.load(full, folder)["changed"] is False
 
 
 def test_a_dry_run_says_what_would_change_and_changes_nothing(database: Settings, folder: Path, tmp_path: Path) -> None:
@@ -218,6 +240,7 @@ def test_a_dataset_is_taken_away_without_touching_another(full: Settings, folder
     assert count(full, "sample") == 48
     load.remove(server.engine(full), "second")
     assert same(full) == before
+    assert query(full, "SELECT dataset FROM core.artifact") == [("made",)]
 
 
 def test_two_loads_of_one_dataset_do_not_meet(full: Settings, folder: Path) -> None:
