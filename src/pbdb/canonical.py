@@ -202,9 +202,9 @@ def count_chunks(path: Path, rows: npt.NDArray[np.intp]) -> Iterator[sp.csr_matr
         group = file["X"]
         indptr, n_genes = group["indptr"][:].astype(np.int64), int(group.attrs["shape"][1])
         for some in _stretches(rows):
-            low, high = indptr[rows[some][0]], indptr[rows[some][-1] + 1]
-            lengths = np.diff(indptr)[rows[some]]
-            wanted = _ranges(indptr[rows[some]] - low, lengths)
+            starts, stops = indptr[rows[some]], indptr[rows[some] + 1]
+            low, high, lengths = starts[0], stops[-1], stops - starts
+            wanted = _ranges(starts - low, lengths)
             ends = np.concatenate(([0], np.cumsum(lengths)))
             values = (group["data"][low:high][wanted], group["indices"][low:high][wanted], ends)
             yield sp.csr_matrix(values, (len(lengths), n_genes))

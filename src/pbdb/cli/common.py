@@ -13,7 +13,6 @@ import click
 from pbdb.config import Settings
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
-SECONDS_BEFORE_BAR = 2.0
 
 
 class LazyGroup(click.Group):

@@ -1,11 +1,8 @@
 """The tables, their constraints and their words: the schema and its dictionary."""
 
-from pbdb.models.base import DOSE_UM, FINGERPRINT_BITS, N_LANDMARKS, NAMING, PARTITIONS, SCHEMA, Base
-from pbdb.models.effects import METHODS, MODES, STATUSES, Effect, FeatureSet, Fit, FitSample, GeneEffect
+from pbdb.models.base import N_LANDMARKS, PARTITIONS, SCHEMA, Base
+from pbdb.models.effects import Effect, FeatureSet, Fit, FitSample, GeneEffect
 from pbdb.models.identity import (
-    ANNOTATION_KINDS,
-    REFERENCE_KINDS,
-    ROUTES,
     Compound,
     CompoundAnnotation,
     Context,
@@ -16,27 +13,15 @@ from pbdb.models.identity import (
     SourceCompound,
     Vocabulary,
 )
-from pbdb.models.ledger import STAGES, Artifact, EtlRun
+from pbdb.models.ledger import Artifact, EtlRun
 from pbdb.models.matches import LEVELS, Agreement, AgreementSummary, Match, ReplicateAgreement, Split, SplitMember
-from pbdb.models.samples import ACCESS, READOUTS, Assay, Condition, Dataset, Plate, Sample
+from pbdb.models.samples import Assay, Condition, Dataset, Plate, Sample
 
 __all__ = [
-    "ACCESS",
-    "ANNOTATION_KINDS",
-    "DOSE_UM",
-    "FINGERPRINT_BITS",
     "LEVELS",
-    "METHODS",
-    "MODES",
-    "NAMING",
     "N_LANDMARKS",
     "PARTITIONS",
-    "READOUTS",
-    "REFERENCE_KINDS",
-    "ROUTES",
     "SCHEMA",
-    "STAGES",
-    "STATUSES",
     "Agreement",
     "AgreementSummary",
     "Artifact",
