@@ -14,6 +14,7 @@ from pbdb.errors import DataError, SourceError
 from pbdb.readers import workbook
 from pbdb.simulate import xlsxwrite
 
+MEMBER = "xl/worksheets/sheet1.xml"
 HEADING = ["Sample_id", datetime(2024, 9, 7), "HLA.A", "B & <b>"]
 
 
@@ -56,17 +57,49 @@ def test_a_sheet_is_read_the_same_in_parts(tmp_path: Path, monkeypatch: pytest.M
     ],
 )
 def test_cells_are_understood_however_they_are_written(tmp_path: Path, cells: str) -> None:
-    path = saved(tmp_path / "a.xlsx", ["Sample_id", "g1", "s1"], ["x", 1, 2])
-    member = "xl/worksheets/sheet1.xml"
+    names, values = counts_of(with_rows(tmp_path / "a.xlsx", f'<row r="2" spans="1:3">{cells}</row>'))
+    assert (names, values.tolist()) == (["s1"], [[7, 12]])
+
+
+def with_rows(path: Path, rows: str) -> Path:
+    """A sheet of the genes `g1` and `s1` whose samples are written as told."""
+    saved(path, ["Sample_id", "g1", "s1"])
     with zipfile.ZipFile(path) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
-    start = members[member].index(b'<row r="2">')
-    members[member] = members[member][:start] + f'<row r="2" spans="1:3">{cells}</row></sheetData></worksheet>'.encode()
+    members[MEMBER] = members[MEMBER].replace(b"</sheetData>", f"{rows}</sheetData>".encode())
     with zipfile.ZipFile(path, "w") as archive:
         for name, content in members.items():
             archive.writestr(name, content)
-    names, values = counts_of(path)
+    return path
+
+
+SAMPLE = '<row r="2"><c r="A2" t="str"><v>s1</v></c><c r="B2"><v>7</v></c><c r="C2"><v>12</v></c></row>'
+
+
+def test_rows_of_empty_cells_hold_no_sample(tmp_path: Path) -> None:
+    empty = '<row r="3"><c r="A3" s="1"/><c r="B3" s="1"></c></row><row r="4"/>'
+    names, values = counts_of(with_rows(tmp_path / "a.xlsx", SAMPLE + empty))
     assert (names, values.tolist()) == (["s1"], [[7, 12]])
+    with pytest.raises(DataError, match=r"'a\.xlsx' holds no sample below its heading"):
+        counts_of(with_rows(tmp_path / "a.xlsx", empty))
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        (SAMPLE.replace("7", "seven") * 999, "'seven' for gene g1 in sample s1"),
+        (SAMPLE.replace("</row>", "") * 99 + "</row>", "has no end, or is longer than its heading"),
+        (SAMPLE.replace('r="B2"', 'r="2"'), "has no end, or is longer than its heading"),
+        ('<row><c t="s"><v>99</v></c></row>', "damaged or incomplete"),
+    ],
+)
+def test_rows_that_make_no_sense_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: str, words: str
+) -> None:
+    path = with_rows(tmp_path / "a.xlsx", rows)
+    monkeypatch.setattr(workbook, "STEP", 200)
+    with pytest.raises(DataError, match=words):
+        counts_of(path)
 
 
 @pytest.mark.parametrize(
@@ -104,5 +137,9 @@ def test_a_small_sheet_is_text_with_white_space_collapsed(tmp_path: Path) -> Non
     found = read(path)
     assert found.to_numpy().tolist() == [["Syringaresin ol", "12", None], ["x", "-666", None]]
     assert list(found) == ["name", "catalogue", "cas"]
+    xlsxwrite.save(tmp_path / "b.xlsx", {"First": [["Name", None, "Dose"], ["x", "a note", 5]]})
+    assert workbook.table("Name")(tmp_path / "b.xlsx").to_dict("list") == {"Name": ["x"], "Dose": ["5"]}
+    with pytest.raises(SourceError, match=r"The first sheet of 'b\.xlsx' has 2 columns, not 3"):
+        workbook.table("Name", columns=("a", "b", "c"))(tmp_path / "b.xlsx")
     with pytest.raises(SourceError, match="has no sheet 'Third'; it has First, Second"):
         workbook.table("Name", sheet="Third")(path)

@@ -21,27 +21,23 @@ def scan(text: Any, values: Any, notes: Any) -> tuple[int, int, int]:
     """Read whole rows of a worksheet.
 
     text: the bytes. values: rows x columns, NaN where nothing is; filled. notes: what, row, column and two numbers of
-    every cell that is no number; filled. Returns the number of rows with cells, of notes, and 1 if a cell lies beyond
-    the columns.
+    every cell that is no number, with room for all cells; filled. Returns the number of rows that hold something, of
+    notes, and 1 if a cell lies beyond the rows or columns.
     """
     n, at, row, column, n_notes, is_new = len(text), 0, -1, 0, 0, True
     while at < n - 2:
-        if text[at] != _LT:
-            at += 1
-            continue
         is_cell, is_row = _is_tag(text, at)
         if is_row:
             is_new, column = True, 0
         if not is_cell:
             at += 1
             continue
-        at, column, kind, is_empty = _attributes(text, at + 2, column)
-        if is_new:
-            row, is_new = row + 1, False
-        if not is_empty:
-            if column >= values.shape[1]:
-                return row + 1, n_notes, 1
-            at, start, stop = _content(text, at)
+        at, column, kind, start, stop = _cell(text, at + 2, column)
+        if stop > start:
+            if is_new:
+                row, is_new = row + 1, False
+            if row >= values.shape[0] or not 0 <= column < values.shape[1]:
+                return row, n_notes, 1
             n_notes += _keep(text, start, stop, kind, row, column, values, notes[n_notes])
         column += 1
     return row + 1, n_notes, 0
@@ -54,8 +50,6 @@ def _keep(text: Any, start: int, stop: int, kind: int, row: int, column: int, va
     if kind == 0 and not np.isnan(value):
         values[row, column] = value
         return 0
-    if stop <= start:
-        return 0
     is_odd = kind == 0 or (kind == SHARED and np.isnan(value))
     note[0], note[1], note[2] = (OTHER if is_odd else kind), row, column
     note[3], note[4] = (int(value) if kind == SHARED and not is_odd else start), stop
@@ -65,12 +59,24 @@ def _keep(text: Any, start: int, stop: int, kind: int, row: int, column: int, va
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _is_tag(text: Any, at: int) -> tuple[bool, bool]:
     """Whether a cell or a row begins here: `<c` or `<row` before a space, an end or a slash."""
+    if text[at] != _LT:
+        return False, False
     if text[at + 1] == _C:
         after = text[at + 2]
         return after in (_SPACE, _GT, _SLASH), False
     if at + 4 < len(text) and text[at + 1] == _R and text[at + 2] == _O and text[at + 3] == _W:
         return False, text[at + 4] in (_SPACE, _GT, _SLASH)
     return False, False
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _cell(text: Any, at: int, column: int) -> tuple[int, int, int, int, int]:
+    """Read a cell: where it ends, its column, its kind, and where its content starts and stops."""
+    at, column, kind, is_empty = _attributes(text, at, column)
+    if is_empty:
+        return at, column, kind, at, at
+    at, start, stop = _content(text, at)
+    return at, column, kind, start, stop
 
 
 @numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]

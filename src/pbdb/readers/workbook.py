@@ -26,7 +26,7 @@ STEP, ROWS = 8 << 20, 512
 MAX_COLUMNS = 16_384
 MAX_COUNT = np.iinfo(np.int32).max
 ROW_END = b"</row>"
-DAMAGED = (OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, ElementTree.ParseError, UnicodeDecodeError)
+DAMAGED = (OSError, EOFError, LookupError, zipfile.BadZipFile, zlib.error, ElementTree.ParseError, UnicodeDecodeError)
 _MAIN = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 _RELATION = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}id"
 _TARGETS = "{http://schemas.openxmlformats.org/package/2006/relationships}Relationship"
@@ -38,8 +38,8 @@ def table(
     """Make a reader of a small sheet as text; the heading is the first row that begins with one of `headings`.
 
     sheet: its name, the first sheet unless given. skip: rows above the heading, where it may begin with anything.
-    columns: names of the columns by position, for a heading that says them wrongly. Line breaks and repeated spaces in
-    cells become one space; an empty cell is missing.
+    columns: names of the columns by position, for a heading that says them wrongly. A column without a heading is left
+    out. Line breaks and repeated spaces in cells become one space; an empty cell is missing.
     """
     return lambda path: _table(path, headings, sheet, skip, columns)
 
@@ -49,13 +49,12 @@ def _table(path: Path, headings: Sequence[str], sheet: str | None, skip: int, co
     start = next((at for at, row in enumerate(rows) if row and (row[0] in headings or not headings)), None)
     if start is None:
         raise _without_heading(path, headings)
-    names = [name for name in rows[start] if name is not None]
-    if columns and len(columns) != len(names):
-        raise SourceError(
-            f"The sheet '{sheet or 'at first'}' of '{path.name}' has {len(names)} columns, not {len(columns)}."
-        )
-    body = [row[: len(names)] for row in rows[start + 1 :] if any(cell is not None for cell in row)]
-    return pd.DataFrame(body, columns=pd.Index(columns or names), dtype=object)
+    places = [place for place, name in enumerate(rows[start]) if name is not None]
+    if columns and len(columns) != len(places):
+        of_sheet = f"sheet '{sheet}'" if sheet else "first sheet"
+        raise SourceError(f"The {of_sheet} of '{path.name}' has {len(places)} columns, not {len(columns)}.")
+    body = [[row[place] for place in places] for row in rows[start + 1 :] if any(cell is not None for cell in row)]
+    return pd.DataFrame(body, columns=pd.Index(columns or [rows[start][place] for place in places]), dtype=object)
 
 
 def _rows(path: Path, sheet: str | None) -> list[list[Any]]:
@@ -82,10 +81,8 @@ def _as_text(cell: Any) -> str | None:
 
 
 def _without_heading(path: Path, headings: Sequence[str]) -> SourceError:
-    return SourceError(
-        f"No row of '{path.name}' begins with {' or '.join(map(repr, headings))}: it is not the sheet this source "
-        "expects."
-    )
+    wanted = f"begins with {' or '.join(map(repr, headings))}" if headings else "holds a heading"
+    return SourceError(f"No row of '{path.name}' {wanted}: it is not the sheet this source expects.")
 
 
 class Sheet:
@@ -117,20 +114,24 @@ class Sheet:
         """Names of samples and their counts, some at a time.
 
         Raises:
-            DataError: a cell is no count, a sample has no name, or the file is damaged.
+            DataError: a cell is no count, a sample has no name, there is none, or the file is damaged.
         """
         names: list[str] = []
         parts: list[npt.NDArray[np.int32]] = []
+        n_samples = 0
         try:
             for some, values in self._read():
                 if values is None or not len(values):
                     continue
                 names, parts = names + some, [*parts, self._counts(some, values)]
+                n_samples += len(some)
                 if len(names) >= ROWS:
                     yield names, np.vstack(parts)
                     names, parts = [], []
         except DAMAGED as problem:
             raise damaged(self._path, problem) from None
+        if not n_samples:
+            raise DataError(f"The file '{self._path.name}' holds no sample below its heading.")
         if names:
             yield names, np.vstack(parts)
 
@@ -157,7 +158,7 @@ class Sheet:
         from pbdb.readers import sheet_scan
 
         values = sheet_scan.empty(min(part.count(b"<row"), part.count(ROW_END) + 1), width)
-        notes = np.empty((part.count(b' t="') + part.count(b"<v>") * (width == MAX_COLUMNS) + 1, 5), dtype=np.int64)
+        notes = np.empty((part.count(b"<c") + 1, 5), dtype=np.int64)
         n_rows, n_notes, is_wide = sheet_scan.scan(np.frombuffer(part, dtype=np.uint8), values, notes)
         if is_wide:
             raise self._too_wide()
@@ -182,7 +183,9 @@ class Sheet:
             raise self._no_count(sample, texts[row, column], column - 1)
 
     def _too_wide(self) -> DataError:
-        return DataError(f"A row of '{self._path.name}' is longer than its heading: the file is damaged.")
+        return DataError(
+            f"A row of '{self._path.name}' has no end, or is longer than its heading: the file is damaged."
+        )
 
     def _counts(self, names: list[str], values: npt.NDArray[np.float64]) -> npt.NDArray[np.int32]:
         if not all(names):
