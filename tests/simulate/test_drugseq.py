@@ -51,8 +51,11 @@ def robust(folder: Path, wells: pd.DataFrame) -> pd.Series:
 
 
 def log2_ratio(counts: pd.DataFrame, treated: pd.Index, control: pd.Index) -> pd.Series:
-    cpm = np.log2(counts.div(counts.sum(axis=1), axis=0) * 1e6 + 20)
-    return cpm.loc[treated].mean() - cpm.loc[control].mean()
+    def level(wells: pd.Index) -> pd.Series:
+        some = counts.loc[wells]
+        return np.log2(some.div(some.sum(axis=1), axis=0) * 1e6 + 20).mean()
+
+    return level(treated) - level(control)
 
 
 def test_every_compound_and_dose_is_once_on_each_plate_of_one_batch(wells: pd.DataFrame) -> None:
