@@ -23,7 +23,7 @@ def resolve_file(path: Path, pubchem: Lookup | None = None, workers: int = 1) ->
         One row per line: line, name, route, inchikey, parent_inchikey, skeleton, pubchem_cid, conflict, problem.
 
     Raises:
-        DataError: there is no such file, it is no CSV, or has none of the columns.
+        DataError: there is no such file, it is no CSV, or has none of the columns or unnamed ones.
     """
     table = _read(path)
     records = [Record(row.smiles, row.inchikey, row.pubchem_cid, row.cas, row.name) for row in table.itertuples()]
@@ -39,8 +39,8 @@ def resolve_file(path: Path, pubchem: Lookup | None = None, workers: int = 1) ->
             "conflict": found.conflict,
             "problem": found.problem,
         }
-        for line, (record, found) in enumerate(
-            zip(records, resolve(records, pubchem=pubchem, workers=workers), strict=True), start=2
+        for line, record, found in zip(
+            table.index, records, resolve(records, pubchem=pubchem, workers=workers), strict=True
         )
     ]
 
@@ -53,12 +53,15 @@ def in_words(rows: list[dict[str, Any]]) -> str:
 
 
 def _read(path: Path) -> pd.DataFrame:
+    """The rows that are not empty, by their lines."""
     if not path.is_file():
         raise DataError(f"There is no file '{path}' to resolve.")
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+        table = pd.read_csv(path, dtype=str, keep_default_na=False, skip_blank_lines=False, encoding="utf-8-sig")
     except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise DataError(f"'{path}' cannot be read as CSV in UTF-8: {error}.") from error
+    if not isinstance(table.index, pd.RangeIndex):  # pandas takes what stands before the named cells for row names
+        raise DataError(f"The rows of '{path}' have more cells than its first line has names: name every column.")
     if not set(COLUMNS) & set(table.columns):
         raise DataError(f"'{path}' has none of the columns {', '.join(COLUMNS)}: name at least one of them so.")
-    return table.reindex(columns=list(COLUMNS))
+    return table.set_axis(table.index + 2).loc[(table != "").any(axis=1).to_numpy()].reindex(columns=list(COLUMNS))

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Iterable
 
 _SENTINELS = frozenset({"", "restricted", "nan", "none", "<na>", "na", "n/a", "null", "-"})
 _NUMERIC_SENTINEL = re.compile(r"-666(\.0*)?|0(\.0*)?")
@@ -49,15 +47,3 @@ def name_or_none(value: object) -> str | None:
     """Return a name; a number is a vendor's id, never a name."""
     text = text_or_none(value)
     return text if text and _A_LETTER.search(text) else None
-
-
-def preferred_name(vocabulary: object, title: object, source_names: Iterable[object]) -> str | None:
-    """Return the name to show, lower case: the vocabulary's, else PubChem's title, else the sources' most frequent.
-
-    Of equally frequent names the shortest wins, then the first in the alphabet; a number is never a name.
-    """
-    for candidate in (name_or_none(vocabulary), name_or_none(title)):
-        if candidate:
-            return candidate.lower()
-    counts = Counter(name.lower() for name in map(name_or_none, source_names) if name)
-    return min(counts, key=lambda name: (-counts[name], len(name), name), default=None)

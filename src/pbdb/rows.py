@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from pbdb import units
+from pbdb.compound_text import cid_or_none, text_or_none
 from pbdb.compounds import Resolution
 from pbdb.contexts import ContextVocabulary, context_rows
 from pbdb.copytext import as_json
@@ -95,7 +96,7 @@ def _compounds(dataset: str, compounds: pd.DataFrame, annotations: pd.DataFrame)
             "name": compounds["name"].to_numpy(),
             "given_smiles": compounds["smiles"].to_numpy(),
             "given_inchikey": compounds["inchikey"].to_numpy(),
-            "given_pubchem_cid": pd.to_numeric(compounds["pubchem_cid"], errors="coerce").astype("Int64").array,
+            "given_pubchem_cid": pd.array([_cid(cell) for cell in compounds["pubchem_cid"]], "Int64"),
             "cas": compounds["cas"].to_numpy(),
             "compound_id": pd.array([_compound_id(one) for one in found], dtype="Int64"),
             "resolved_by": [one.route for one in found],
@@ -109,6 +110,10 @@ def _compounds(dataset: str, compounds: pd.DataFrame, annotations: pd.DataFrame)
         "source_compound": table,
         "compound_annotation": _annotations(dict(zip(keys, ids, strict=True)), annotations),
     }
+
+
+def _cid(cell: object) -> int | None:
+    return cid_or_none(text_or_none(cell) or "")
 
 
 def _compound_id(found: Resolution) -> int | None:

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from pbdb import chem
-from pbdb.compound_text import preferred_name, text_or_none
+from pbdb.compound_text import text_or_none
 from pbdb.compounds import Record, Resolution, resolve
 from pbdb.errors import DataError
 from pbdb.pubchem import Lookup
@@ -26,7 +26,7 @@ def source_compounds(
         annotations: source_key, kind, value, origin.
 
     Raises:
-        DataError: a sample's compound is not in the source's compound table, or stands there twice.
+        DataError: a compound stands twice in the source's compound table.
     """
     used = sorted(samples["compound"].dropna().unique())
     if source.compounds is None:
@@ -92,22 +92,15 @@ def _record(row: Any) -> Record:
 
 
 def compound_rows(compounds: pd.DataFrame) -> pd.DataFrame:
-    """One row per InChIKey among resolved compounds, with the columns of table `compound` except its id."""
-    rows: dict[str, dict[str, Any]] = {}
-    names: dict[str, list[str]] = {}
-    titles: dict[str, str] = {}
-    for name, found in zip(compounds["name"].tolist(), compounds["resolution"].tolist(), strict=True):
-        if found.inchikey is None:
-            continue
-        names.setdefault(found.inchikey, []).append(name)
-        if found.title:
-            titles.setdefault(found.inchikey, found.title)
-        if found.inchikey not in rows or rows[found.inchikey]["smiles"] is None:
-            rows[found.inchikey] = _compound_row(found)
-    for inchikey, row in rows.items():
-        row["name"] = preferred_name(None, titles.get(inchikey), names[inchikey])
-    table = pd.DataFrame(list(rows.values()))
-    return table.astype({"pubchem_cid": "Int64"}) if rows else table
+    """One row per InChIKey among resolved compounds: the columns of table `compound` except its id and its name.
+
+    Of several source compounds with one key, each column has the first value that any of them tells.
+    """
+    rows = [_compound_row(found) for found in compounds["resolution"] if found.inchikey is not None]
+    if not rows:
+        return pd.DataFrame()
+    table = pd.DataFrame(rows, dtype=object).groupby("inchikey", sort=False, as_index=False).first()
+    return table.astype({"pubchem_cid": "Int64", "molecular_weight": float})
 
 
 def _compound_row(found: Resolution) -> dict[str, Any]:

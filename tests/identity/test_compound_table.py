@@ -32,8 +32,19 @@ def test_each_row_says_what_decided_and_what_was_in_the_way(tmp_path: Path) -> N
     assert in_words(rows) == "3 compounds: 2 by structure, 1 unresolved; 1 conflicts"
 
 
+def test_blank_lines_count_as_lines_and_hold_no_compound(tmp_path: Path) -> None:
+    for table in ("smiles,name\n\nCCO,ethanol\n\n", "smiles\n\nCCO\n\n"):
+        assert [row["line"] for row in resolve_file(written(tmp_path, table))] == [3]
+
+
 @pytest.mark.parametrize(
-    ("text", "says"), [("a,b\n1,2\n", "none of the columns smiles"), ("", "cannot be read as CSV"), (None, "no file")]
+    ("text", "says"),
+    [
+        ("a,b\n1,2\n", "none of the columns smiles"),
+        ("", "cannot be read as CSV"),
+        ("smiles,name\nCCO,ethanol,\n", "more cells than its first line has names"),
+        (None, "no file"),
+    ],
 )
 def test_what_is_no_such_table_is_refused(tmp_path: Path, text: str | None, says: str) -> None:
     path = tmp_path / "missing.csv" if text is None else written(tmp_path, text)
