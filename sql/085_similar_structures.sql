@@ -8,7 +8,7 @@ BEGIN ATOMIC
     FROM (
         SELECT n.compound_id, n.fingerprint OPERATOR(public.<%>) query AS distance
         FROM core.compound n
-        WHERE n.fingerprint IS NOT NULL AND n.replaced_by IS NULL
+        WHERE n.fingerprint IS NOT NULL AND n.replaced_by IS NULL AND query IS NOT NULL
         ORDER BY 2, 1
         LIMIT k
     ) f

@@ -4,6 +4,6 @@ SELECT
     bit_count(n.fingerprint & q.fingerprint)::DOUBLE / bit_count(n.fingerprint | q.fingerprint) AS tanimoto
 FROM core.compound n
 JOIN core.compound q ON q.inchikey = query AND n.inchikey <> query
-WHERE n.fingerprint IS NOT NULL AND n.replaced_by IS NULL
+WHERE n.fingerprint IS NOT NULL AND n.replaced_by IS NULL AND q.fingerprint IS NOT NULL
 ORDER BY tanimoto DESC, n.inchikey
 LIMIT k;

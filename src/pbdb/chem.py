@@ -9,13 +9,12 @@ network, and RDKit's log is silent only while one of these functions runs.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any, Final, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 from chembl_structure_pipeline import exclude_flag, standardizer
 from rdkit import Chem, rdBase
 from rdkit.Chem import Descriptors, rdFingerprintGenerator, rdinchi, rdMolDescriptors
@@ -109,7 +108,6 @@ def _structure(written: Any) -> Structure:
     smiles, inchikey = Chem.MolToSmiles(standard), _inchikey(standard)
     parent = _parent(standard, excluded)
     parent_key = inchikey if parent is standard else _inchikey(parent)
-    fingerprint, screen = _fingerprints(parent)
     return Structure(
         smiles=smiles,
         inchikey=inchikey,
@@ -118,8 +116,8 @@ def _structure(written: Any) -> Structure:
         skeleton=parent_key[:14],
         formula=rdMolDescriptors.CalcMolFormula(standard),
         molecular_weight=round(Descriptors.MolWt(standard), 4),
-        fingerprint=fingerprint,
-        screen=screen,
+        fingerprint=np.packbits(_MORGAN.GetFingerprintAsNumPy(parent)).tobytes(),
+        screen=_screen(parent),
         written_inchikey=inchikey if smiles == Chem.MolToSmiles(written) else _key_or_none(written),
         kinds=_kinds(written, excluded) + (("mixture",) if _is_mixture(parent) else ()),
     )
@@ -237,38 +235,20 @@ def _is_mixture(parent: Any) -> bool:
     return len({Chem.MolToSmiles(fragment) for fragment in organic}) > 1
 
 
-def _fingerprints(mol: Any) -> tuple[bytes, bytes]:
-    morgan = np.packbits(_MORGAN.GetFingerprintAsNumPy(mol)).tobytes()
-    return morgan, _screen(mol)
-
-
 def _screen(mol: Any) -> bytes:
     return np.packbits(np.array(Chem.PatternFingerprint(mol, fpSize=N_BITS), dtype=np.uint8)).tobytes()
 
 
-def tanimoto(fingerprint: bytes, others: Sequence[bytes] | npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
-    """Return the Tanimoto similarity of one fingerprint to n others (bytes each, or an array n x 256).
+def substructure(smarts: str, rows: Iterable[tuple[_Id, str]]) -> Iterator[_Id]:
+    """Yield the ids of the rows (id, parent SMILES) that contain a SMARTS pattern.
 
-    Two empty fingerprints have similarity 0.
-    """
-    joined = others if isinstance(others, np.ndarray) else np.frombuffer(b"".join(others), dtype=np.uint8)
-    rows = np.ascontiguousarray(joined).reshape(-1, len(fingerprint)).view(np.uint64)
-    query = np.frombuffer(fingerprint, dtype=np.uint64)
-    common = np.bitwise_count(rows & query).sum(axis=1, dtype=np.int64)
-    union = np.bitwise_count(rows | query).sum(axis=1, dtype=np.int64)
-    return np.asarray(common / np.maximum(union, 1), dtype=np.float64)
-
-
-def substructure(smarts: str, rows: Iterable[tuple[_Id, str, bytes | None]]) -> Iterator[_Id]:
-    """Yield the ids of the rows (id, parent SMILES, screen or None) that contain a SMARTS pattern.
-
-    The SMILES must be those of Structure: they are read without being checked again. A row without a screen
-    is matched all the same, more slowly.
+    The SMILES must be those of Structure: they are read without being checked again.
 
     Raises:
         QueryError: the pattern cannot be read.
     """
-    return _matches(_pattern(smarts), rows)
+    pattern = _pattern(smarts)
+    return (number for number, smiles in rows if _trusted(smiles).HasSubstructMatch(pattern))
 
 
 def pattern_screen(smarts: str) -> bytes:
@@ -287,15 +267,6 @@ def _pattern(smarts: str) -> Any:
         raise QueryError(f"'{_shown(smarts) if smarts.strip() else smarts}' is not a SMARTS pattern.")
     pattern.UpdatePropertyCache(strict=False)
     return pattern
-
-
-def _matches(pattern: Any, rows: Iterable[tuple[_Id, str, bytes | None]]) -> Iterator[_Id]:
-    needed = int.from_bytes(_screen(pattern), "big")
-    for number, smiles, screen in rows:
-        if screen is not None and needed & ~int.from_bytes(screen, "big"):
-            continue
-        if _trusted(smiles).HasSubstructMatch(pattern):
-            yield number
 
 
 def _trusted(smiles: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Any
 
 from psycopg.rows import dict_row
@@ -74,9 +75,8 @@ def with_substructure(database: Database, smarts: str, limit: int | None = None)
     """
     needed = chem.bit_string(chem.pattern_screen(smarts))
     found = fetch(database, _SCREENED, {"needed": needed})
-    rows = {row["inchikey"]: row for row in found}
-    matches = chem.substructure(smarts, ((row["inchikey"], row.pop("smiles"), None) for row in found))
-    return [rows[key] for key, _ in zip(matches, range(limit or len(rows)), strict=False)]
+    matches = chem.substructure(smarts, ((at, row.pop("smiles")) for at, row in enumerate(found)))
+    return [found[at] for at in islice(matches, limit)]
 
 
 def one_compound(database: Database, text: str) -> list[Row]:

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
+from databases import new_database
 from loads import query
-from rdkit import Chem
+from rdkit import Chem, DataStructs
 from rows import add_dataset, insert
 
 from pbdb import chem, compound_page, search, server
 from pbdb.chem import Structure
 from pbdb.cli import pbdb
+from pbdb.compounds import Resolution
 from pbdb.config import Settings
 from pbdb.copytext import copy_frame
 from pbdb.database import Database
@@ -46,25 +48,29 @@ DRUGS = {
 }
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def structures() -> dict[str, Structure]:
     found = {name: chem.standardise(smiles) for name, smiles in DRUGS.items()}
     return {name: one for name, one in found.items() if isinstance(one, Structure)}
 
 
-@pytest.fixture
-def drugs(database: Settings, structures: dict[str, Structure]) -> Database:
-    """The drugs as compounds of one dataset; aspirin has a conflict and two conditions."""
-    from pbdb.compounds import Resolution
+@pytest.fixture(scope="module")
+def drugs(database_server: Settings, template: str, structures, tmp_path_factory) -> Iterator[Database]:
+    """A database of the drugs, for tests that only read."""
+    with new_database(database_server, tmp_path_factory.mktemp("drugs"), template) as settings:
+        yield filled(settings, structures)
 
+
+def filled(settings: Settings, structures: dict[str, Structure]) -> Database:
+    """The drugs as compounds of one dataset; aspirin has a conflict and two conditions."""
     resolved = [
         Resolution("structure", s.inchikey, s.parent_inchikey, s.skeleton, None, s) for s in structures.values()
     ]
-    rows = compound_rows(pd.DataFrame({"name": list(structures), "resolution": resolved}))
+    rows = compound_rows(pd.DataFrame({"resolution": resolved}))
     rows["compound_id"] = [stable_id("compound", key) for key in rows["inchikey"]]
-    with server.engine(database).begin() as connection:
+    with server.engine(settings).begin() as connection:
         add_dataset(connection, 1, "made")
-        copy_frame(connection, "core.compound", rows)
+        copy_frame(connection, "core.compound", rows.assign(name=list(structures)))
         for number, name in enumerate(structures):
             _add_source(connection, number, name, stable_id("compound", structures[name].inchikey))
         _add_source(connection, 99, "mystery", None)
@@ -72,7 +78,7 @@ def drugs(database: Settings, structures: dict[str, Structure]) -> Database:
         for number, dose in enumerate((10**9, 10**10)):
             what = {"condition_id": number, "dataset_id": 1, "source_compound_id": 0, "context_id": 1, "dose_fm": dose}
             insert(connection, "condition", what | {"time_h": 24, "is_vehicle": False, "n_samples": 3})
-    return Database(database)
+    return Database(settings)
 
 
 KIND = {"kind": "cell_line", "organism": "human"}
@@ -90,16 +96,20 @@ def names(rows: list[dict[str, Any]]) -> list[str]:
 
 @pytest.mark.parametrize("name", ["aspirin", "vorinostat", "imatinib mesylate", "caffeine"])
 def test_similar_compounds_are_exact(drugs: Database, structures: dict[str, Structure], name: str) -> None:
-    others = [other for other in structures if other != name]
-    bits = [structures[other].fingerprint for other in others]
-    expected = np.sort(chem.tanimoto(structures[name].fingerprint, bits))[::-1][:5]
+    bits = {one: DataStructs.CreateFromBitString(chem.bit_string(s.fingerprint)) for one, s in structures.items()}
+    own = bits.pop(name)
+    expected = sorted(DataStructs.BulkTanimotoSimilarity(own, list(bits.values())), reverse=True)[:5]
     found = query(
         drugs.settings,
         "SELECT inchikey, tanimoto FROM pbdb.similar_compounds(:key, 5)",
         key=structures[name].inchikey,
     )
-    assert [value for _, value in found] == pytest.approx(expected.tolist())
+    assert [value for _, value in found] == pytest.approx(expected)
     assert structures[name].inchikey not in [key for key, _ in found]
+
+
+def test_nothing_is_similar_to_a_compound_that_is_not_there(drugs: Database) -> None:
+    assert query(drugs.settings, "SELECT * FROM pbdb.similar_compounds('AAAAAAAAAAAAAA-UHFFFAOYSA-N')") == []
 
 
 def test_a_structure_that_is_not_there_finds_what_is_like_it(drugs: Database) -> None:
@@ -137,9 +147,10 @@ def test_keys_find_a_compound_and_its_salts(drugs: Database, structures: dict[st
     ]
 
 
-def test_replaced_compounds_are_found_under_their_new_name_only(drugs: Database, structures) -> None:
+def test_replaced_compounds_are_found_under_their_new_name_only(database: Settings, structures) -> None:
+    drugs = filled(database, structures)
     old, new = (stable_id("compound", structures[name].inchikey) for name in ("phenacetin", "paracetamol"))
-    with server.engine(drugs.settings).begin() as connection:
+    with server.engine(database).begin() as connection:
         connection.exec_driver_sql("DELETE FROM core.source_compound WHERE name = 'phenacetin'")
         connection.exec_driver_sql(f"UPDATE core.compound SET replaced_by = {new} WHERE compound_id = {old}")
     assert "phenacetin" not in names(search.similar_to(drugs, DRUGS["phenacetin"], 50))
