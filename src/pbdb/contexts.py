@@ -9,12 +9,11 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 
 import pandas as pd
 
-from pbdb.errors import VocabularyError
 from pbdb.ids import stable_id
 from pbdb.readers.cells import CONTEXT_COLUMNS, CellPart, context_frame, curie, read_cells, synonym_frame
 from pbdb.source import Cells
@@ -25,16 +24,12 @@ __all__ = [
     "ContextVocabulary",
     "build_contexts",
     "context_rows",
-    "context_table",
     "curie",
     "read_cells",
     "resolve_context",
-    "resolve_contexts",
 ]
 
 _LABELS = tuple(c for c in CONTEXT_COLUMNS if c not in {"context", "problem"})
-INHERITED = tuple(c for c in CONTEXT_COLUMNS if c not in {"context", "context_name", "kind", "parent_context"})
-"""What a derived line shares with the line it was derived from."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +40,6 @@ class ContextVocabulary:
     synonyms: synonym (a name or a secondary accession), context; unique by pair.
     """
 
-    release: str
     contexts: pd.DataFrame
     synonyms: pd.DataFrame
 
@@ -80,7 +74,7 @@ class ContextMatch:
     """What a source's cell name stands for.
 
     route: `override` (the source's declaration), `id`, `unknown_id` (an accession the vocabulary lacks), `name`,
-        `synonym`, `normalised`, `local` (a name of the source alone), `ambiguous` or `unresolved`.
+        `synonym`, `normalised`, `ambiguous` or `unresolved`.
     context: CURIE, or None when ambiguous or unresolved. candidates: the contexts of an ambiguous name.
     attributes: the other CONTEXT_COLUMNS, as far as known.
     """
@@ -92,38 +86,15 @@ class ContextMatch:
     attributes: dict[str, object] = field(default_factory=dict)
 
 
-def build_contexts(
-    parts: Sequence[CellPart], base: ContextVocabulary | None = None, release: str | None = None
-) -> ContextVocabulary:
-    """Merge parts, and a vocabulary that is there already; each attribute is taken from the first that tells it.
-
-    Parts that name a release come before those that do not: Cellosaurus before tables derived from it.
-
-    Raises:
-        VocabularyError: there is nothing to merge, or two releases of one provider.
-    """
-    if not parts and base is None:
-        raise VocabularyError("There is no table of cells to merge: give one, e.g. cellosaurus.txt.")
-    ordered = sorted(parts, key=lambda part: part.release is None)
-    releases = _releases([base.release if base else None, *(p.release for p in ordered)])
-    tables = ([base.contexts] if base else []) + [p.contexts for p in ordered]
-    pairs = pd.concat(([base.synonyms] if base else []) + [p.synonyms for p in ordered], ignore_index=True)
+def build_contexts(parts: Sequence[CellPart]) -> ContextVocabulary:
+    """Merge parts, at least one; each attribute is taken from the first that tells it."""
+    tables = [part.contexts for part in parts]
     contexts = context_frame(pd.concat(tables, ignore_index=True))
-    names = zip(pairs["synonym"], pairs["context"], strict=True)
-    others = pd.concat([t[["context_name", "context"]] for t in tables]).to_numpy().tolist()
     main = dict(zip(contexts["context"], contexts["context_name"], strict=True))
-    synonyms = [(name, context) for name, context in [*names, *others] if main.get(context) != name]
-    return ContextVocabulary(release or "; ".join(releases) or "unnamed", contexts, synonym_frame(synonyms))
-
-
-def _releases(texts: Iterable[str | None]) -> list[str]:
-    """List the releases merged; texts may themselves be lists joined by semicolons."""
-    releases = list(dict.fromkeys(r for text in texts if text for r in text.split("; ")))
-    providers = [r.rpartition(" ")[0] for r in releases]
-    for release, provider in zip(releases, providers, strict=True):
-        if provider and providers.count(provider) > 1:
-            raise VocabularyError(f"{release} is not the only release of {provider}: import each as its own.")
-    return releases
+    pairs = [part.synonyms[["synonym", "context"]] for part in parts]
+    pairs += [table[["context_name", "context"]].set_axis(["synonym", "context"], axis=1) for table in tables]
+    synonyms = [(name, context) for name, context in pd.concat(pairs).to_numpy() if main.get(context) != name]
+    return ContextVocabulary(contexts, synonym_frame(synonyms))
 
 
 def resolve_context(
@@ -148,38 +119,6 @@ def resolve_context(
         if found:
             return _chosen(name, route, found, vocabulary, organism)
     return ContextMatch(name, None, "unresolved")
-
-
-def resolve_contexts(
-    names: Iterable[str],
-    vocabulary: ContextVocabulary | None,
-    overrides: Mapping[str, Cells] | None = None,
-    namespace: str | None = None,
-    parents: Mapping[str, str] | None = None,
-    organism: str = "human",
-) -> list[ContextMatch]:
-    """Resolve the names of a source; with a namespace those not found become `namespace:NAME`, route `local`.
-
-    parents: name -> name of the line it was derived from; without one, what stands before the last dot
-    (A375.311: A375) is tried. A local context takes its parent's tissue, donor and so on.
-    """
-    matches = {n: resolve_context(n, vocabulary, overrides, organism) for n in dict.fromkeys(names)}
-    if namespace is None:
-        return list(matches.values())
-    for name, match in matches.items():
-        if match.route == "unresolved":
-            matches[name] = ContextMatch(name, f"{namespace}:{name}", "local", (), _described(name, organism))
-    for name, match in matches.items():
-        parent = (parents or {}).get(name) or name.rpartition(".")[0]
-        if match.route == "local" and parent and parent != name:
-            found = matches.get(parent) or resolve_context(parent, vocabulary, overrides, organism)
-            matches[name] = _derived(match, found)
-    return list(matches.values())
-
-
-def context_table(matches: Iterable[ContextMatch]) -> pd.DataFrame:
-    """Give the contexts of matches as CONTEXT_COLUMNS, one row each, without ambiguous and unresolved names."""
-    return context_frame([{"context": m.context, **m.attributes} for m in matches if m.context])
 
 
 def context_rows(declared: Iterable[Cells], known: ContextVocabulary | None) -> pd.DataFrame:
@@ -246,16 +185,3 @@ def _declared(name: str, cells: Cells, vocabulary: ContextVocabulary | None) -> 
 def _known(context: str, vocabulary: ContextVocabulary | None) -> dict[str, object]:
     row = vocabulary.rows.get(context, {}) if vocabulary else {}
     return {column: row[column] for column in CONTEXT_COLUMNS[1:] if column in row}
-
-
-def _described(name: str, organism: str) -> dict[str, object]:
-    return {"context_name": name, "kind": "unknown", "organism": organism}
-
-
-def _derived(match: ContextMatch, parent: ContextMatch) -> ContextMatch:
-    if parent.context is None:
-        return match
-    shared = {c: parent.attributes[c] for c in INHERITED if parent.attributes.get(c) is not None}
-    kind = parent.attributes.get("kind", "unknown")
-    attributes = {**match.attributes, **shared, "kind": kind, "parent_context": parent.context}
-    return replace(match, attributes=attributes)

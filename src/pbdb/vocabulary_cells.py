@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from sqlalchemy import Connection, text
 
 from pbdb import registry
@@ -14,6 +14,7 @@ from pbdb.config import Settings
 from pbdb.contexts import CellPart, ContextVocabulary, build_contexts, context_rows, read_cells
 from pbdb.copytext import upsert
 from pbdb.errors import PbdbError, VocabularyError
+from pbdb.readers.cells import context_frame, synonym_frame
 from pbdb.source import Cells
 from pbdb.vocabulary_genes import Imported, current, named_after
 
@@ -25,31 +26,34 @@ def import_table(settings: Settings, kind: str, path: Path, release: str | None)
     """Keep a table of cells as part of a release.
 
     Raises:
-        VocabularyError: it is no table of cells, or of another kind.
+        VocabularyError: it is no table of cells, of another kind, or empty.
     """
     part = read_cells(path)
     found = _KIND_OF_FORM.get(part.kind, part.kind)
     if found != kind:
         raise VocabularyError(f"'{path.name}' is a table of {found}, not of {kind}.")
+    if part.contexts.empty:
+        raise VocabularyError(f"'{path.name}' names no cell line or cell type: give the whole published table.")
     named = release or part.release or named_after(path)
     store.save(settings, kind, named, part.kind, [path], {"contexts": part.contexts, "synonyms": part.synonyms})
     return Imported(kind, named)
 
 
 def cell_vocabulary(connection: Connection, settings: Settings) -> ContextVocabulary | None:
-    """The vocabulary of cells in use, all kinds merged, or None while none is imported."""
-    parts = []
-    for kind in KINDS:
-        release = current(connection, kind)
-        stored = store.needed_parts(settings, kind, release[0]) if release else []
-        parts += [_part(one, release[0] if release and kind != CELL_NAMES else None) for one in stored]
+    """The vocabulary of cells in use, all kinds merged in their order, or None while none is imported."""
+    releases = [(kind, release[0]) for kind in KINDS if (release := current(connection, kind))]
+    parts = [_part(one) for kind, release in releases for one in store.needed_parts(settings, kind, release)]
     return build_contexts(parts) if parts else None
 
 
-def _part(stored: store.Part, release: str | None) -> CellPart:
-    tables = {name: stored.table(name) for name in ("contexts", "synonyms")}
-    contexts, synonyms = (pd.DataFrame() if table is None else table for table in tables.values())
-    return CellPart(stored.form, release, contexts, synonyms.reindex(columns=["synonym", "context"]))
+def _part(stored: store.Part) -> CellPart:
+    contexts, synonyms = stored.table("contexts"), stored.table("synonyms")
+    return CellPart(
+        stored.form,
+        None,
+        context_frame([]) if contexts is None else contexts,
+        synonym_frame([]) if synonyms is None else synonyms,
+    )
 
 
 def apply(connection: Connection, settings: Settings) -> int:
@@ -84,15 +88,5 @@ def _declared(connection: Connection) -> dict[str, Cells]:
 
 
 def _as_loaded(row: dict[str, Any]) -> Cells:
-    names = (
-        "kind",
-        "tissue",
-        "disease",
-        "sex",
-        "development_stage",
-        "ethnicity",
-        "donor",
-        "parent_context",
-        "organism",
-    )
-    return Cells(row["context"], row["context_name"], **{name: row[name] for name in names})
+    stated = {field.name: row[field.name] for field in fields(Cells) if field.name not in ("context", "name")}
+    return Cells(row["context"], row["context_name"], **stated)

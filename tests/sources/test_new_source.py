@@ -51,7 +51,6 @@ def write(tmp_path: Path) -> Callable[..., new_source.Written]:
 
 
 KNOWN = ContextVocabulary(
-    "test",
     pd.DataFrame({"context": ["CVCL:0031"], "context_name": ["MCF-7"], "kind": ["cell_line"], "organism": ["human"]}),
     pd.DataFrame({"synonym": ["MCF7"], "context": ["CVCL:0031"]}),
 )

@@ -190,7 +190,7 @@ def test_every_real_drug_has_an_identity(manifest: tuple[pd.DataFrame, Files]) -
 def test_every_real_line_is_known_to_cellosaurus(shared: Path) -> None:
     folder = shared / "data/reference/cell_lines"
     parts = [cell_readers.read_cells(path) for path in sorted(folder.iterdir()) if path.suffix in (".gz", ".parquet")]
-    known = contexts.build_contexts(parts, None)
+    known = contexts.build_contexts(parts)
     rows = contexts.context_rows(SOURCE.contexts.values(), known)
     assert len(rows) == 50
     unknown = {cells.context for cells in SOURCE.contexts.values()} - set(known.rows)

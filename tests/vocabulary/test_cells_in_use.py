@@ -12,6 +12,7 @@ from vocabulary_tables import CELLOSAURUS
 
 from pbdb import registry, vocabulary
 from pbdb.config import Settings
+from pbdb.errors import VocabularyError
 from pbdb.source import Cells, Source
 
 ATTRIBUTES = (
@@ -38,7 +39,7 @@ def source(monkeypatch: pytest.MonkeyPatch) -> Source:
 
 
 def test_attributes_of_loaded_contexts_are_filled_in(database: Settings, tmp_path: Path, cellosaurus: Path) -> None:
-    made.load(database, made.write(tmp_path / "release"))
+    made.load(database, made.write(tmp_path / "release"), until="load")
     assert query(database, ATTRIBUTES) == [(None, None, None, False, None)]
     assert vocabulary.import_files(database, "cellosaurus", cellosaurus)["contexts_labelled"] == 1
     assert query(database, ATTRIBUTES) == [TOLD]
@@ -46,15 +47,32 @@ def test_attributes_of_loaded_contexts_are_filled_in(database: Settings, tmp_pat
 
 def test_a_load_uses_the_vocabulary(database: Settings, tmp_path: Path, cellosaurus: Path) -> None:
     vocabulary.import_files(database, "cellosaurus", cellosaurus)
-    made.load(database, made.write(tmp_path / "release"))
+    made.load(database, made.write(tmp_path / "release"), until="load")
     assert query(database, ATTRIBUTES) == [TOLD]
 
 
 def test_what_the_source_states_wins(database: Settings, tmp_path: Path, cellosaurus: Path, source: Source) -> None:
-    made.load(database, made.write(tmp_path / "release"), source)
+    made.load(database, made.write(tmp_path / "release"), source, until="load")
     vocabulary.import_files(database, "cellosaurus", cellosaurus)
     vocabulary.apply(database)
     assert query(database, ATTRIBUTES) == [("airway", None, *TOLD[2:])]
+
+
+def ontology(folder: Path, term: str) -> Path:
+    path = folder / "terms.obo"
+    path.write_text(f"format-version: 1.2\n\n[Term]\nid: {term}\nname: a term\n", encoding="utf-8")
+    return path
+
+
+def test_releases_may_be_called_as_one_likes(database: Settings, tmp_path: Path, cellosaurus: Path) -> None:
+    vocabulary.import_files(database, "cellosaurus", cellosaurus, "copy 1")
+    assert vocabulary.import_files(database, "cell_ontology", ontology(tmp_path, "CL:0000001"), "copy 2")["n_rows"] == 1
+
+
+def test_a_table_without_cells_is_refused(database: Settings, tmp_path: Path) -> None:
+    with pytest.raises(VocabularyError, match=r"'terms\.obo' names no cell line or cell type"):
+        vocabulary.import_files(database, "cell_ontology", ontology(tmp_path, "UBERON:0000001"))
+    assert query(database, "SELECT * FROM core.vocabulary") == []
 
 
 def test_a_table_of_names_is_a_kind_of_its_own(database: Settings, tmp_path: Path) -> None:
