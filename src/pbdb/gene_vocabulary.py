@@ -63,8 +63,7 @@ class GeneVocabulary:
         is_landmark (bool), landmark_index (Int64, 0 to 977); unique by gene_id, text None where not known.
     replacements: retired_id (unique), gene_id or None, reason: `replaced`, `alternate_sequence`, `dropped_none`,
         `dropped_several`.
-    synonyms: synonym, gene_id, kind: `official` (was or is an approved symbol) or `alias`; unique by pair. Without
-        the column kind all are aliases.
+    synonyms: synonym, gene_id, kind: `official` (was or is an approved symbol) or `alias`; unique by pair.
     """
 
     release: str
@@ -85,11 +84,10 @@ class GeneVocabulary:
     @cached_property
     def names(self) -> dict[str, Found]:
         """Every symbol and synonym: current symbols win over official synonyms, these over aliases."""
-        kinds = self.synonyms.get("kind", pd.Series("alias", self.synonyms.index))
-        official = self.synonyms[kinds == "official"]
+        official = self.synonyms[self.synonyms["kind"] == "official"]
         found = _unique(self.synonyms, "synonym", "synonym") | _unique(official, "synonym", "synonym")
         found |= _unique(self.genes.dropna(subset=["symbol"]), "symbol", "symbol")
-        with_copies = {gene_id for _, gene_id in _copies(self)}
+        with_copies = set(self.replacements.loc[self.replacements["reason"] == "alternate_sequence", "gene_id"])
         for symbol, gene_id in zip(self.genes["symbol"], self.genes["gene_id"], strict=True):
             if gene_id in with_copies and found.get(symbol, ("", ""))[0] == gene_id:
                 found[symbol] = (gene_id, "symbol_with_copies")
@@ -108,12 +106,6 @@ def is_gene_id(text: str) -> bool:
     return match is not None and int(match[2]) < _KEY_LIMITS[match[1]]
 
 
-def _copies(vocabulary: GeneVocabulary) -> list[tuple[str, str]]:
-    """Ids that stand for the same gene on another sequence, each with the id that represents it."""
-    rows = vocabulary.replacements[vocabulary.replacements["reason"] == "alternate_sequence"]
-    return list(zip(rows["retired_id"], rows["gene_id"], strict=True))
-
-
 def _unique(table: pd.DataFrame, column: str, reason: str) -> dict[str, Found]:
     """Map each value of a column to its one gene; a value of several genes is ambiguous."""
     genes = table.groupby(column)["gene_id"].agg(["first", "nunique"])
@@ -123,37 +115,27 @@ def _unique(table: pd.DataFrame, column: str, reason: str) -> dict[str, Found]:
     }
 
 
-def build_vocabulary(
-    parts: Sequence[GenePart], base: GeneVocabulary | None = None, release: str | None = None
-) -> GeneVocabulary:
-    """Merge parts, and a vocabulary that is there already, into the vocabulary of one release.
+def build_vocabulary(parts: Sequence[GenePart], release: str | None = None) -> GeneVocabulary:
+    """Merge parts into the vocabulary of one release.
 
-    Where several tell a gene's symbol, biotype and so on, the earlier wins, `base` first.
+    Where several tell a gene's symbol, biotype and so on, the earlier wins.
 
     Raises:
         VocabularyError: no part tells which genes there are, parts are of different releases, or none names one.
     """
-    release = _one_release(parts, base, release)
-    genes, copies = _representatives(_all_genes(parts, base))
+    release = _one_release(parts, release)
+    genes, copies = _representatives(_all_genes(parts))
     current = {**copies, **{g: g for g in genes["gene_id"]}}
-    if base is not None:
-        copies |= {c: current[g] for c, g in _copies(base) if c not in current}
-        current |= copies
     genes.insert(0, "gene_key", np.array([gene_key(g) for g in genes["gene_id"]], np.int32))
-    vocabulary = GeneVocabulary(
-        release,
-        _with_landmarks(genes, base),
-        _replacements(parts, base, copies, current),
-        _synonyms(parts, base, genes, current),
-    )
+    genes = genes.assign(is_landmark=False, landmark_index=pd.Series(pd.NA, genes.index, "Int64"))
+    vocabulary = GeneVocabulary(release, genes, _replacements(parts, copies, current), _synonyms(parts, genes, current))
     panels = [p.panel for p in parts if len(p.panel)]
     return _with_panel(vocabulary, panels[-1]) if panels else vocabulary
 
 
-def _one_release(parts: Sequence[GenePart], base: GeneVocabulary | None, release: str | None) -> str:
-    named = [release, base.release if base else None, *(p.release for p in parts if p.defines_genes)]
-    releases = sorted({r for r in named if r})
-    if base is None and not any(p.defines_genes for p in parts):
+def _one_release(parts: Sequence[GenePart], release: str | None) -> str:
+    releases = sorted({r for r in (release, *(p.release for p in parts if p.defines_genes)) if r})
+    if not any(p.defines_genes for p in parts):
         kinds = ", ".join(p.kind for p in parts)
         raise VocabularyError(f"{kinds} only adds to a gene table: import one first, e.g. an Ensembl GTF.")
     if not releases:
@@ -163,11 +145,10 @@ def _one_release(parts: Sequence[GenePart], base: GeneVocabulary | None, release
     return releases[0]
 
 
-def _all_genes(parts: Sequence[GenePart], base: GeneVocabulary | None) -> pd.DataFrame:
+def _all_genes(parts: Sequence[GenePart]) -> pd.DataFrame:
     """One row per id of the release, copies included, each value from the first table that has one."""
     columns = list(GENE_COLUMNS)
-    tables = [base.genes[columns]] if base else []
-    tables += [p.genes for p in parts if p.defines_genes]
+    tables = [p.genes for p in parts if p.defines_genes]
     genes = pd.concat(tables, ignore_index=True).groupby("gene_id", sort=True, as_index=False).first()
     genes = genes[~genes["gene_id"].str.startswith("LRG_")]  # locus references: the same genes under a clinical id
     for part in parts:
@@ -175,10 +156,7 @@ def _all_genes(parts: Sequence[GenePart], base: GeneVocabulary | None) -> pd.Dat
             added = _by_known_id(part.genes, genes)
             both = pd.concat([genes, added[columns]], ignore_index=True)
             genes = both.groupby("gene_id", sort=True, as_index=False).first()
-    if base is not None:
-        genes = _known_copies(genes, base)
-    genes["entrez_id"] = genes["entrez_id"].astype("Int64")
-    return genes[columns]
+    return genes[columns].astype({"entrez_id": "Int64"})
 
 
 def _by_known_id(added: pd.DataFrame, genes: pd.DataFrame) -> pd.DataFrame:
@@ -186,14 +164,6 @@ def _by_known_id(added: pd.DataFrame, genes: pd.DataFrame) -> pd.DataFrame:
     by_hgnc = genes.dropna(subset=["hgnc_id"]).drop_duplicates("hgnc_id").set_index("hgnc_id")["gene_id"]
     known = added["gene_id"].isin(set(genes["gene_id"]))
     return added.assign(gene_id=added["gene_id"].where(known, added["hgnc_id"].map(by_hgnc))).dropna(subset=["gene_id"])
-
-
-def _known_copies(genes: pd.DataFrame, base: GeneVocabulary) -> pd.DataFrame:
-    """Give a copy that comes back with a later table the HGNC accession of the gene it is a copy of."""
-    accession = dict(zip(base.genes["gene_id"], base.genes["hgnc_id"], strict=True))
-    of_copy = {copy: accession[gene_id] for copy, gene_id in _copies(base)}
-    filled = genes["hgnc_id"].where(genes["hgnc_id"].notna(), genes["gene_id"].map(of_copy))
-    return genes.assign(hgnc_id=filled.astype(object).where(filled.notna(), None))
 
 
 def _representatives(genes: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, str]]:
@@ -221,20 +191,15 @@ def _sequence_rank(chromosome: str | None) -> int:
     return 0 if re.fullmatch(r"\d{1,2}|X|Y|MT?", chromosome.removeprefix("chr")) else 2
 
 
-def _replacements(
-    parts: Sequence[GenePart], base: GeneVocabulary | None, copies: dict[str, str], current: dict[str, str]
-) -> pd.DataFrame:
-    tables = [p.retired for p in parts] + ([base.replacements] if base else [])
+def _replacements(parts: Sequence[GenePart], copies: dict[str, str], current: dict[str, str]) -> pd.DataFrame:
     successors: dict[str, set[str]] = {}
-    for table in tables:
-        for old, new in zip(table["retired_id"], table["gene_id"], strict=True):
+    for part in parts:
+        for old, new in zip(part.retired["retired_id"], part.retired["gene_id"], strict=True):
             successors.setdefault(old, set()).update([new] if isinstance(new, str) else [])
-    several = set() if base is None else set(base.replacements.query("reason == 'dropped_several'")["retired_id"])
     rows: list[tuple[str, str | None, str]] = [(c, g, "alternate_sequence") for c, g in copies.items()]
     for old in successors.keys() - current.keys():
         ends = _ends(old, successors, current)
         reason = {0: "dropped_none", 1: "replaced"}.get(len(ends), "dropped_several")
-        reason = "dropped_several" if reason == "dropped_none" and old in several else reason
         rows.append((old, next(iter(ends)) if len(ends) == 1 else None, reason))
     frame = pd.DataFrame(rows, columns=["retired_id", "gene_id", "reason"], dtype=object)
     return frame.sort_values("retired_id", ignore_index=True)
@@ -253,22 +218,13 @@ def _ends(old: str, successors: dict[str, set[str]], current: dict[str, str]) ->
     return ends
 
 
-def _synonyms(
-    parts: Sequence[GenePart], base: GeneVocabulary | None, genes: pd.DataFrame, current: dict[str, str]
-) -> pd.DataFrame:
-    pairs = pd.concat([p.synonyms for p in parts] + ([base.synonyms] if base else []), ignore_index=True)
-    pairs = pairs.assign(gene_id=pairs["gene_id"].map(current), kind=pairs["kind"].fillna("alias"))
+def _synonyms(parts: Sequence[GenePart], genes: pd.DataFrame, current: dict[str, str]) -> pd.DataFrame:
+    pairs = pd.concat([p.synonyms for p in parts], ignore_index=True)
+    pairs = pairs.assign(gene_id=pairs["gene_id"].map(current))
     symbols = pairs["gene_id"].map(genes.set_index("gene_id")["symbol"])
     pairs = pairs[pairs["gene_id"].notna() & (pairs["synonym"] != symbols)]
     pairs = pairs.sort_values(["synonym", "gene_id", "kind"], ascending=[True, True, False], ignore_index=True)
     return pairs.drop_duplicates(["synonym", "gene_id"], ignore_index=True)
-
-
-def _with_landmarks(genes: pd.DataFrame, base: GeneVocabulary | None) -> pd.DataFrame:
-    index = pd.Series(pd.NA, genes.index, "Int64")
-    if base is not None:
-        index = genes["gene_id"].map(base.genes.set_index("gene_id")["landmark_index"]).astype("Int64")
-    return genes.assign(is_landmark=index.notna(), landmark_index=index)
 
 
 def _with_panel(vocabulary: GeneVocabulary, panel: pd.DataFrame) -> GeneVocabulary:

@@ -8,7 +8,7 @@ in docs/gene_identity.md.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import sparse
 
-from pbdb.errors import DataError, VocabularyError
+from pbdb.errors import DataError
 from pbdb.gene_vocabulary import (
     Found,
     GeneVocabulary,
@@ -105,34 +105,25 @@ def resolve_ids(ids: Sequence[str], vocabulary: GeneVocabulary | None, readout: 
 
 def resolve_symbols(
     symbols: Sequence[str],
-    vocabulary: GeneVocabulary | None,
+    vocabulary: GeneVocabulary,
     readout: str,
     aliases: Mapping[str, str] | None = None,
 ) -> GeneMap:
     """Resolve symbols: by `aliases` (a source's own symbol -> Ensembl id), current symbol, unique synonym.
 
     What is found nowhere is tried as an Ensembl id, and as a symbol that a spreadsheet or R has mangled.
-
-    Raises:
-        VocabularyError: there is no vocabulary.
     """
-    vocabulary = _needed(vocabulary)
     names = [str(s).strip() for s in symbols]
     found = [_find_symbol(name, vocabulary, aliases or {}) for name in names]
-    taken = {gene_id for gene_id, _ in found if gene_id}
+    named = {gene_id for gene_id, _ in found if gene_id}
     unknown = [i for i, (_, reason) in enumerate(found) if reason == "unknown"]
-    for i, repaired in zip(unknown, _repair([names[i] for i in unknown], vocabulary, taken), strict=True):
+    for i, repaired in zip(unknown, _repair([names[i] for i in unknown], vocabulary, named), strict=True):
         found[i] = repaired
     return _gene_map(names, found, readout)
 
 
-def resolve_entrez(ids: Sequence[str | int], vocabulary: GeneVocabulary | None, readout: str) -> GeneMap:
-    """Resolve Entrez gene ids, as numbers or text.
-
-    Raises:
-        VocabularyError: there is no vocabulary.
-    """
-    vocabulary = _needed(vocabulary)
+def resolve_entrez(ids: Sequence[str | int], vocabulary: GeneVocabulary, readout: str) -> GeneMap:
+    """Resolve Entrez gene ids, as numbers or text."""
     texts = [str(i).strip() for i in ids]
     return _gene_map(texts, [vocabulary.entrez.get(i, (None, "unknown")) for i in texts], readout)
 
@@ -163,15 +154,6 @@ def resolve_probes(
         return _find_id(without_version(genes.get(probe, "")), vocabulary)
 
     return _gene_map(probes, [find(p) for p in probes], readout)
-
-
-def _needed(vocabulary: GeneVocabulary | None) -> GeneVocabulary:
-    if vocabulary is None:
-        raise VocabularyError(
-            "The source names its genes by symbol or Entrez id, which needs a gene vocabulary: run "
-            "'pbdb vocab fetch genes', or 'pbdb vocab import genes FILE' with a file at hand."
-        )
-    return vocabulary
 
 
 def _find_id(gene_id: str, vocabulary: GeneVocabulary | None) -> Found:
@@ -210,13 +192,12 @@ def _gene_map(sources: Sequence[str], found: Sequence[Found], readout: str) -> G
     )
 
 
-def _repair(names: Sequence[str], vocabulary: GeneVocabulary, taken: Iterable[str]) -> list[Found]:
+def _repair(names: Sequence[str], vocabulary: GeneVocabulary, named: set[str]) -> list[Found]:
     """Find symbols that a spreadsheet turned into dates (`1-Mar`, `44621`) or R into names (`HLA.A`).
 
-    A date can stand for several symbols (1-Mar: MARCH1 or MARC1). Those whose gene is named elsewhere in the list
+    A date can stand for several symbols (1-Mar: MARCH1 or MARC1). Those whose gene is `named` elsewhere in the list
     are set aside; if then one gene remains it is taken, else the name is ambiguous.
     """
-    named = set(taken)
     found: list[Found] = []
     for name, dates in zip(names, day_numbers(names), strict=True):
         dotted = vocabulary.names.get(name.replace(".", "-"), (None, "unknown"))

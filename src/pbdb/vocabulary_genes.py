@@ -152,9 +152,7 @@ def _write(connection: Connection, known: GeneVocabulary) -> None:
     keys = retired[["retired_id", "gene_id"]].astype(object).where(retired[["retired_id", "gene_id"]].notna(), None)
     ids = stable_ids("gene_replacement", keys.itertuples(index=False, name=None))
     copy_frame(connection, "core.gene_replacement", retired.assign(gene_replacement_id=ids))
-    kinds = known.synonyms.get("kind", pd.Series("alias", index=known.synonyms.index))
-    synonyms = known.synonyms[["synonym", "gene_id"]].assign(kind=kinds).drop_duplicates(["synonym", "gene_id"])
-    copy_frame(connection, "core.gene_synonym", synonyms)
+    copy_frame(connection, "core.gene_synonym", known.synonyms)
 
 
 _DELETE_UNUSED = """

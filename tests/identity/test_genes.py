@@ -48,8 +48,8 @@ def vocabulary_of(symbols: list[str], synonyms: list[tuple[str, int]] = ()) -> G
 
 
 @pytest.fixture(scope="module")
-def catalogue(shared: Path) -> GeneVocabulary:
-    return build_vocabulary([read_genes(shared / GENES / "embl_perturbation_catalogue_genes.parquet")])
+def catalogue(shared: Path) -> GenePart:
+    return read_genes(shared / GENES / "embl_perturbation_catalogue_genes.parquet")
 
 
 # --- keys ----------------------------------------------------------------------------------------------------
@@ -76,9 +76,9 @@ def test_other_text_has_no_key(text: str) -> None:
 # --- the real plate ------------------------------------------------------------------------------------------
 
 
-def test_symbols_of_a_real_plate_resolve_as_its_sheet_says(shared: Path, catalogue: GeneVocabulary) -> None:
+def test_symbols_of_a_real_plate_resolve_as_its_sheet_says(shared: Path, catalogue: GenePart) -> None:
     counts = pd.read_csv(shared / "data/drugseq_like/driadrc/DGE1-counts.csv.gz", index_col="HUGO")
-    genes = resolve_symbols(list(counts.index), catalogue, "counts")
+    genes = resolve_symbols(list(counts.index), build_vocabulary([catalogue]), "counts")
     assert genes.counts == {
         "symbol": 15_903,
         "symbol_with_copies": 1_136,
@@ -93,43 +93,37 @@ def test_symbols_of_a_real_plate_resolve_as_its_sheet_says(shared: Path, catalog
     assert summed.sum() + lost == counts.to_numpy().sum()
 
 
-def test_every_landmark_finds_its_gene(shared: Path, catalogue: GeneVocabulary) -> None:
+def test_every_landmark_finds_its_gene_and_retired_ids_their_current_ones(shared: Path, catalogue: GenePart) -> None:
     panel = read_genes(shared / "data/l1000/geo_GSE92742/GSE92742_Broad_LINCS_gene_info.txt.gz")
-    genes = build_vocabulary([panel], catalogue).genes
+    retired = read_genes(shared / GENES / "lattice_gene_map_human_v48.json")
+    vocabulary = build_vocabulary([catalogue, panel, retired])
+    genes = vocabulary.genes
     assert sorted(genes["landmark_index"].dropna()) == list(range(978))
     first = genes[genes["landmark_index"] == 0]
     assert first["entrez_id"].tolist() == [780]
     assert first["symbol"].tolist() == ["DDR1"]
-
-
-def test_vocabulary_is_the_same_whether_tables_come_at_once_or_one_by_one(shared: Path) -> None:
-    names = ("embl_perturbation_catalogue_genes.parquet", "lattice_gene_map_human_v44.json")
-    genes, retired = (read_genes(shared / GENES / name) for name in names)
-    at_once, later = build_vocabulary([genes, retired]), build_vocabulary([retired], build_vocabulary([genes]))
-    for table in ("genes", "replacements", "synonyms"):
-        pd.testing.assert_frame_equal(getattr(at_once, table), getattr(later, table))
-
-
-def test_real_retired_ids_lead_to_current_genes(shared: Path, catalogue: GeneVocabulary) -> None:
+    found = resolve_ids(["ENSG00000112096.19"], vocabulary, "counts")
+    assert found.counts == {"replaced": 1}
     mapping = json.loads((shared / GENES / "lattice_gene_map_human_v48.json").read_text())
-    retired = read_genes(shared / GENES / "lattice_gene_map_human_v48.json")
-    vocabulary = build_vocabulary([retired], catalogue)
-    genes = resolve_ids(["ENSG00000112096.19"], vocabulary, "counts")
-    assert genes.counts == {"replaced": 1}
-    assert gene_id_of(int(genes.gene_keys[0])) == mapping["ENSG00000112096"] == "ENSG00000291237"
+    assert gene_id_of(int(found.gene_keys[0])) == mapping["ENSG00000112096"] == "ENSG00000291237"
 
 
 # --- ids -----------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def released() -> GeneVocabulary:
+@pytest.fixture(scope="module")
+def tables() -> GenePart:
     """Genes 1 to 5; 6 is a copy of 1; 10 -> 11 -> 2; 12 -> 3 or 4; 13 ended; 14 -> 6, the copy."""
     genes = [{"gene_id": ensg(i), "symbol": f"G{i}"} for i in (2, 3, 4, 5)]
     copies = [{"gene_id": ensg(i), "symbol": "G1", "hgnc_id": "HGNC:1"} for i in (6, 1)]
     steps = [(10, 11), (11, 2), (12, 3), (12, 4), (13, None), (14, 6)]
     retired = pd.DataFrame([(ensg(a), b and ensg(b)) for a, b in steps], columns=["retired_id", "gene_id"])
-    return build_vocabulary([part(genes + copies, retired=retired)])
+    return part(genes + copies, retired=retired)
+
+
+@pytest.fixture(scope="module")
+def released(tables: GenePart) -> GeneVocabulary:
+    return build_vocabulary([tables])
 
 
 def test_ids_are_kept_replaced_or_dropped_by_what_became_of_them(released: GeneVocabulary) -> None:
@@ -197,11 +191,6 @@ def test_a_current_symbol_wins_over_a_synonym_and_a_shared_synonym_is_ambiguous(
     genes = resolve_symbols(["A", "OLD", "BOTH", "NONE", ensg(2)], vocabulary, "counts")
     assert genes.counts == {"symbol": 1, "synonym": 1, "ambiguous": 1, "unknown": 1, "current": 1}
     assert genes.gene_keys.tolist() == [1, 3, 2]
-
-
-def test_symbols_without_a_vocabulary_are_refused_with_what_to_run() -> None:
-    with pytest.raises(VocabularyError, match="pbdb vocab import genes"):
-        resolve_symbols(["HMOX1"], None, "counts")
 
 
 def test_an_earlier_official_symbol_wins_over_an_alias() -> None:
@@ -389,10 +378,10 @@ def test_mysql_dumps_tell_what_became_of_retired_ids(dumps: Path) -> None:
     assert [next(iter(e)) for e in ended] == ["replaced", "replaced", "dropped_none", "unknown", "dropped_none"]
 
 
-def test_the_table_of_retired_ids_can_come_alone(dumps: Path, released: GeneVocabulary) -> None:
+def test_the_table_of_retired_ids_can_come_alone(dumps: Path, tables: GenePart) -> None:
     (dumps / "stable_id_event.txt.gz").rename(dumps.parent / "stable_id_event.txt.gz")
     events = read_genes(dumps.parent / "stable_id_event.txt.gz")
-    assert build_vocabulary([events], released).ids[ensg(22)] == (None, "dropped_none")
+    assert build_vocabulary([tables, events]).ids[ensg(22)] == (None, "dropped_none")
 
 
 def test_biomart_tables_are_read_by_their_headings(tmp_path: Path) -> None:
@@ -433,13 +422,13 @@ def test_tables_that_only_add_need_a_gene_table_first(tmp_path: Path) -> None:
         build_vocabulary([read_genes(tmp_path / "hgnc_complete_set.txt")])
 
 
-def test_two_releases_do_not_mix(released: GeneVocabulary) -> None:
+def test_two_releases_do_not_mix(tables: GenePart) -> None:
     with pytest.raises(VocabularyError, match="different releases"):
-        build_vocabulary([part([{"gene_id": ensg(1)}])], released, release="Ensembl 112")
+        build_vocabulary([tables], release="Ensembl 112")
 
 
-def test_a_copy_gives_way_when_a_later_table_tells_which_lies_on_a_chromosome(released: GeneVocabulary) -> None:
+def test_a_copy_gives_way_when_a_later_table_tells_which_lies_on_a_chromosome(tables: GenePart) -> None:
     rows = [{"gene_id": ensg(1), "chromosome": "HSCHR6_MHC_APD_CTG1"}, {"gene_id": ensg(6), "chromosome": "6"}]
-    vocabulary = build_vocabulary([part(rows, kind="ensembl_gtf")], released)
+    vocabulary = build_vocabulary([tables, part(rows, kind="ensembl_gtf")])
     assert vocabulary.ids[ensg(1)] == (ensg(6), "alternate_sequence")
     assert vocabulary.ids[ensg(14)] == (ensg(6), "replaced")
