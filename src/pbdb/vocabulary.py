@@ -87,10 +87,7 @@ def apply(settings: Settings) -> dict[str, Any]:
     """Label what is loaded by the releases in use, and mark the fits that need another run."""
     with server.engine(settings).begin() as connection:
         _alone(connection)
-        changed: dict[str, Any] = {}
-        for kind in (genes.GENES, cells.CELLOSAURUS, *TABLES):
-            changed |= _apply(connection, settings, kind)
-    return changed
+        return _apply(connection, settings, genes.GENES, cells.CELLOSAURUS, *TABLES)
 
 
 def status(connection: Connection) -> list[dict[str, Any]]:
@@ -117,15 +114,20 @@ def _alone(connection: Connection) -> None:
     connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": locks.key_of("vocabulary")})
 
 
-def _apply(connection: Connection, settings: Settings, kind: str) -> dict[str, Any]:
-    """Bring the database to the releases in use, as far as a kind touches it."""
-    if kind in genes.KINDS:
-        return genes.apply(connection, settings)
-    if kind in cells.KINDS:
-        return {"contexts_labelled": cells.apply(connection, settings)}
-    found = current(connection, kind)
-    written = references.apply(connection, settings, kind, found[0]) if found else 0
-    return {f"{kind}_statements": written, "compounds_renamed": compound_names.choose(connection)}
+def _apply(connection: Connection, settings: Settings, *kinds: str) -> dict[str, Any]:
+    """Bring the database to the releases in use, as far as the kinds touch it."""
+    changed: dict[str, Any] = {}
+    for kind in kinds:
+        if kind in genes.KINDS:
+            changed |= genes.apply(connection, settings)
+        elif kind in cells.KINDS:
+            changed["contexts_labelled"] = cells.apply(connection, settings)
+        else:
+            found = current(connection, kind)
+            changed[f"{kind}_statements"] = references.apply(connection, settings, kind, found[0]) if found else 0
+    if not set(TABLES).isdisjoint(kinds):
+        changed["compounds_renamed"] = compound_names.choose(connection)
+    return changed
 
 
 def _record(connection: Connection, settings: Settings, kind: str, release: str) -> None:
@@ -171,7 +173,7 @@ def _import_pubchem(settings: Settings, engine: Engine, paths: Sequence[Path], r
     """Turn bulk files into Parquet; there is one set of them, the newest."""
     folder = settings.home / "vocab" / PUBCHEM
     n_rows = sum(pubchem_dump.import_dump(path, folder) for path in paths)
-    named = release or release_in_name(paths[0]) or paths[0].name
+    named = release or _release_in_name(paths[0]) or paths[0].name
     row = {
         "vocabulary_id": stable_id("vocabulary", PUBCHEM, named),
         "kind": PUBCHEM,
@@ -187,7 +189,7 @@ def _import_pubchem(settings: Settings, engine: Engine, paths: Sequence[Path], r
     return _outcome(engine, PUBCHEM, named)
 
 
-def release_in_name(path: Path) -> str | None:
+def _release_in_name(path: Path) -> str | None:
     """A date in a file's name, which then is its release."""
     found = re.search(r"(\d{4})-?(\d{2})-?(\d{2})", path.name)
     return "-".join(found.groups()) if found else None

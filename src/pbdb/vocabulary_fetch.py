@@ -24,7 +24,7 @@ class Provided:
 
     release: str
     base: str
-    names: tuple[str, ...]
+    files: tuple[str, ...]
     name: str | None = None
     folder: str = RELEASE
     many: bool = False
@@ -87,7 +87,7 @@ def fetch(
     wanted = release or provided.release
     folder = settings.downloads / "vocab" / kind / provided.folder.replace(RELEASE, wanted)
     base = (mirror or provided.base.replace(RELEASE, wanted)).rstrip("/")
-    names = [name.replace(RELEASE, wanted) for name in provided.names]
+    names = [name.replace(RELEASE, wanted) for name in provided.files]
     located = [_download(provided, wanted, base, name, folder, settings, progress) for name in names]
     called = provided.name.replace(RELEASE, wanted) if provided.name else None
     return vocabulary.import_files(settings, kind, folder if provided.many else located, called)

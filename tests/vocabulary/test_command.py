@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-import made
 import pytest
 from click.testing import CliRunner, Result
+from loads import environment
 from vocabulary_tables import N_GENES, gene_table
 
 from pbdb.cli import pbdb
 from pbdb.config import Settings
 
 
+def command(settings: Settings, *words: object) -> Result:
+    return CliRunner().invoke(pbdb, ["vocab", *map(str, words)], catch_exceptions=False, env=environment(settings))
+
+
 @pytest.fixture
-def vocab(database: Settings, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
-    monkeypatch.setenv("PBDB_HOME", str(database.home))
-    monkeypatch.setenv("PBDB_DATABASE_URL", str(database.database_url))
-    return lambda *words: CliRunner().invoke(pbdb, ["vocab", *map(str, words)], catch_exceptions=False)
+def vocab(database: Settings) -> Callable[..., Result]:
+    return partial(command, database)
 
 
 def test_nothing_imported_says_what_to_run(vocab: Callable[..., Result]) -> None:
@@ -38,10 +41,8 @@ def test_import_and_status(vocab: Callable[..., Result], tmp_path: Path) -> None
     assert (row["kind"], row["release"], row["is_current"], row["n_rows"]) == ("genes", "one", True, N_GENES)
 
 
-def test_a_second_release_says_how_to_use_it_and_stale_fits_how_to_refit(
-    vocab: Callable[..., Result], database: Settings, tmp_path: Path
-) -> None:
-    made.load(database, made.write(tmp_path / "release"))
+def test_a_second_release_says_how_to_use_it_and_stale_fits_how_to_refit(loaded: Settings, tmp_path: Path) -> None:
+    vocab = partial(command, loaded)
     vocab("import", "genes", gene_table(tmp_path, "one.tsv"), "--release", "one")
     done = vocab("import", "genes", gene_table(tmp_path, "two.tsv", without=[3]), "--release", "two")
     assert "pbdb vocab use genes 'two'" in done.stderr

@@ -15,13 +15,6 @@ from pbdb.config import Settings
 from pbdb.errors import VocabularyError
 
 
-@pytest.fixture
-def loaded(database: Settings, tmp_path: Path) -> Settings:
-    """A database into which a source was loaded before any vocabulary."""
-    made.load(database, made.write(tmp_path / "release"))
-    return database
-
-
 def genes(settings: Settings, path: Path, release: str | None = None) -> dict[str, Any]:
     return vocabulary.import_files(settings, "genes", path, release)
 

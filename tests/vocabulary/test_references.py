@@ -59,6 +59,13 @@ def test_names_and_statements_reach_all_forms_of_a_parent(compounds: Settings, t
     ]
 
 
+def test_apply_tells_how_many_compounds_it_renamed(compounds: Settings, tmp_path: Path) -> None:
+    vocabulary.import_files(compounds, "repurposing_hub", hub(tmp_path))
+    with server.engine(compounds).begin() as connection:
+        connection.exec_driver_sql("UPDATE core.compound SET name = 'lost'")
+    assert vocabulary.apply(compounds)["compounds_renamed"] == len(COMPOUNDS)
+
+
 def test_every_name_finds_the_compound(compounds: Settings, tmp_path: Path) -> None:
     vocabulary.import_files(compounds, "repurposing_hub", hub(tmp_path))
     for name in ("saha", "Vorinostat", "WAEXFXRVDQXREF-UHFFFAOYSA-N"):
