@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterable
 from numbers import Integral, Real
 
@@ -61,12 +62,8 @@ def _plain(part: object, table: str) -> str | int | float | None:
         return part
     if isinstance(part, Integral) and not isinstance(part, bool):
         return int(part)
-    if isinstance(part, Real) and not isinstance(part, bool) and _is_finite(number := float(part)):
+    if isinstance(part, Real) and not isinstance(part, bool) and math.isfinite(number := float(part)):
         return int(number) if number.is_integer() else number
     raise DataError(
         f"Table '{table}': {part!r} cannot be part of a natural key; give text, a whole number, a finite float or None."
     )
-
-
-def _is_finite(number: float) -> bool:
-    return number - number == 0

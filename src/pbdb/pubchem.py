@@ -31,7 +31,6 @@ MISS_DAYS: Final = 30
 
 _SLOWER = {"Yellow": 2, "Red": 10, "Black": 300}
 _RETRIED = frozenset({429, 500, 502, 503, 504})
-_PROPERTIES = "property/InChIKey,SMILES,Title/JSON"
 _Key = TypeVar("_Key", int, str)
 
 
@@ -128,15 +127,6 @@ class Client:
         found = self._answers("name", names, self._ask_name, batch=1)
         return {name: tuple(value or ()) for name, value in found.items()}
 
-    def synonyms(self, cids: Collection[int]) -> dict[int, tuple[str, ...]]:
-        """Return all synonyms of CIDs, in PubChem's order.
-
-        Raises:
-            VocabularyError: PubChem does not answer.
-        """
-        found = self._answers("synonyms", list(map(str, cids)), self._ask_synonyms)
-        return {int(cid): tuple(value or ()) for cid, value in found.items()}
-
     def _answers(
         self, kind: str, keys: Collection[str], ask: Callable[[Sequence[str]], dict[str, Any]], batch: int = BATCH
     ) -> dict[str, Any]:
@@ -150,21 +140,17 @@ class Client:
         return known
 
     def _ask_entries(self, cids: Sequence[str]) -> dict[str, Any]:
-        rows = self._rows("cid", cids, _PROPERTIES, "PropertyTable", "Properties")
+        rows = self._properties("cid", cids)
         return {str(row["CID"]): _entry(row) for row in rows if "InChIKey" in row}
 
     def _ask_inchikeys(self, inchikeys: Sequence[str]) -> dict[str, Any]:
         cids: dict[str, list[int]] = {}
         entries = {}
-        for row in self._rows("inchikey", inchikeys, _PROPERTIES, "PropertyTable", "Properties"):
+        for row in self._properties("inchikey", inchikeys):
             cids.setdefault(row["InChIKey"], []).append(row["CID"])
             entries[str(row["CID"])] = _entry(row)
         self._cache.write("entry", entries)
         return cids
-
-    def _ask_synonyms(self, cids: Sequence[str]) -> dict[str, Any]:
-        rows = self._rows("cid", cids, "synonyms/JSON", "InformationList", "Information")
-        return {str(row["CID"]): row.get("Synonym") for row in rows}
 
     def _ask_name(self, names: Sequence[str]) -> dict[str, Any]:
         answer = self._service.post("compound/name/cids/JSON", {"name": names[0]})
@@ -172,17 +158,15 @@ class Client:
         cids = [cid for cid in (answer or {}).get("IdentifierList", {}).get("CID", []) if cid]
         return {names[0]: cids}
 
-    def _rows(self, field: str, keys: Sequence[str], what: str, *path: str) -> list[dict[str, Any]]:
+    def _properties(self, field: str, keys: Sequence[str]) -> list[dict[str, Any]]:
         """Ask for a list; one unknown key can make the whole list 'not found', which is then halved."""
-        answer: Any = self._service.post(f"compound/{field}/{what}", {field: ",".join(keys)})
+        answer = self._service.post(f"compound/{field}/property/InChIKey,SMILES,Title/JSON", {field: ",".join(keys)})
         if answer is not None:
-            for step in path:
-                answer = answer.get(step, {})
-            return list(answer)
+            return list(answer.get("PropertyTable", {}).get("Properties", []))
         if len(keys) == 1:
             return []
         middle = len(keys) // 2
-        return [row for half in (keys[:middle], keys[middle:]) for row in self._rows(field, half, what, *path)]
+        return [row for half in (keys[:middle], keys[middle:]) for row in self._properties(field, half)]
 
 
 class _Service:

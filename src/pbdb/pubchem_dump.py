@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import zlib
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -87,9 +88,8 @@ class Dump:
         VocabularyError: nothing has been imported into the folder.
     """
 
-    def __init__(self, folder: Path, memory_limit: str = "1GB"):
+    def __init__(self, folder: Path):
         self._inchikeys, self._smiles = folder / INCHIKEYS, folder / SMILES
-        self._memory_limit = memory_limit
         if not self._inchikeys.exists() and not self._smiles.exists():
             raise VocabularyError(
                 f"No PubChem file is in {folder}: run pbdb vocab import pubchem FILE with CID-InChI-Key or CID-SMILES."
@@ -119,7 +119,7 @@ class Dump:
     def _rows(self, path: Path, columns: str, wanted: pa.Table) -> list[tuple[Any, ...]]:
         if not path.exists():
             return []
-        with closing(duckdb.connect(config={"memory_limit": self._memory_limit})) as db:
+        with closing(duckdb.connect(config={"memory_limit": "1GB"})) as db:
             db.register("wanted", wanted)
             sql = f"SELECT {columns} FROM read_parquet(?) SEMI JOIN wanted USING ({wanted.column_names[0]})"
             return db.execute(sql, [str(path)]).fetchall()
@@ -177,7 +177,7 @@ def _number_of_columns(path: Path) -> int:
     try:
         with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as file:
             return int(file.readline(1 << 20).count(b"\t")) + 1
-    except OSError as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise SourceError(f"{path} cannot be read: {error}.") from None
 
 

@@ -38,7 +38,6 @@ NAMES: dict[str, list[int]] = {
     "wonder drug": [2244, 5311],
     "dmso": [679],
 }
-SYNONYMS = {5311: ["vorinostat", "SAHA", "149647-78-9"], 2244: ["aspirin"]}
 
 
 class Service(ThreadingHTTPServer):
@@ -99,10 +98,6 @@ class _Handler(BaseHTTPRequestHandler):
         elif self.path.startswith(f"{prefix}inchikey/property/"):
             keys = fields["inchikey"].split(",")
             answer = _table([cid for cid, row in COMPOUNDS.items() if row["InChIKey"] in keys])
-        elif self.path == f"{prefix}cid/synonyms/JSON":
-            known = [cid for cid in map(int, fields["cid"].split(",")) if cid in SYNONYMS]
-            rows = [{"CID": cid, "Synonym": SYNONYMS[cid]} for cid in known]
-            answer = {"InformationList": {"Information": rows}} if rows else None
         if answer is None:
             self._fault(404, "PUGREST.NotFound", "No CID found")
         else:

@@ -97,11 +97,6 @@ def test_names_with_signs_arrive_unharmed(service: Any, tmp_path: Path, clock: C
     assert service.requests[0][1] == {"name": name}
 
 
-def test_synonyms_are_found(service: Any, tmp_path: Path, clock: Clock) -> None:
-    found = client(service, tmp_path, clock).synonyms([5311, 962])
-    assert found == {5311: ("vorinostat", "SAHA", "149647-78-9"), 962: ()}
-
-
 def test_nothing_is_asked_twice(service: Any, tmp_path: Path, clock: Clock) -> None:
     first = client(service, tmp_path, clock)
     answers = (first.entries([2244, 1]), first.cids_of_names(["saha", "nobody"]), first.cids_of_inchikeys([WATER]))
@@ -279,6 +274,13 @@ def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
         import_dump(tmp_path / "other", tmp_path / "vocab")
     with pytest.raises(SourceError, match="cannot be read"):
         import_dump(tmp_path / "missing", tmp_path / "vocab")
+
+
+@pytest.mark.parametrize("end", [15, 30])
+def test_a_file_cut_short_or_damaged_in_its_first_line_is_refused(keys_file: Path, tmp_path: Path, end: int) -> None:
+    keys_file.write_bytes(keys_file.read_bytes()[:end] + b"\xff" * (end == 30) * 50)
+    with pytest.raises(SourceError, match="cannot be read"):
+        import_dump(keys_file, tmp_path / "vocab")
 
 
 def test_a_look_up_without_files_says_what_to_run(tmp_path: Path) -> None:
