@@ -59,6 +59,12 @@ def test_lines_may_end_in_any_way(tmp_path: Path, ending: str, packed: bool) -> 
     assert found.values[2, 1] == 60
 
 
+@pytest.mark.parametrize("absent", ["-666", "-666.0", "NA", " na ", "NaN", ""])
+def test_a_missing_value_is_one_however_it_is_written(tmp_path: Path, absent: str) -> None:
+    values = gct.read(written(tmp_path, V13.replace("NaN", absent))).values
+    np.testing.assert_array_equal(values[:, 1], np.array([4, np.nan, 60], np.float32))
+
+
 def test_rows_are_picked_in_the_order_given(tmp_path: Path) -> None:
     found = gct.read(written(tmp_path, V13), rows=["7849", "780"])
     assert found.rows.index.tolist() == ["7849", "780"]

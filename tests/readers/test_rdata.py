@@ -351,11 +351,23 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
         (plate(frame=annotation().drop(columns="batch_id")), "needs one batch_id"),
         (plate(np.zeros(6)), "not a matrix with a name"),
         (plate(["a"]), "holds no numbers but R type list"),
+        (plate(Vector(COUNTS.ravel(), {"dim": np.array([3, 2]), "dimnames": text("A", "B")})), "P1 is malformed"),
     ],
 )
 def test_another_structure_is_refused(tmp_path: Path, content: Any, message: str) -> None:
     with pytest.raises(DataError, match=message):
         list(rdata.plates(saved(tmp_path, content)))
+
+
+def test_a_list_with_more_names_than_plates_is_refused(tmp_path: Path) -> None:
+    def write(writer: Writer) -> None:
+        writer._write(words(19, 1))
+        writer._list([plate()], 1, {"names": text("P1", "P2")})
+
+    with pytest.raises(DataError, match="malformed"):
+        x_of(tmp_path, write)
+    with pytest.raises(DataError, match="listed as 'P2' is annotated as plate_barcode ''"):
+        list(rdata.plates(tmp_path / "x.RData", "x"))
 
 
 def test_a_file_without_the_object_is_refused(tmp_path: Path) -> None:

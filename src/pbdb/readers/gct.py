@@ -124,9 +124,7 @@ def _numbers(path: Path, name: str, cells: list[str], n: int) -> npt.NDArray[np.
     if len(cells) < n:
         raise DataError(f"'{path.name}' has {len(cells)} values in row '{name}', not {n}: it is incomplete.")
     try:
-        if "-666" not in cells and "" not in cells:
-            return np.array(cells[:n], dtype=np.float32)
-        return np.array([np.nan if cell.strip() in ABSENT else cell for cell in cells[:n]], dtype=np.float32)
+        return np.array(["nan" if cell.strip() in ABSENT else cell for cell in cells[:n]], dtype=np.float32)
     except ValueError as problem:
         raise DataError(f"'{path.name}' has something that is no number in row '{name}' ({problem}).") from None
 

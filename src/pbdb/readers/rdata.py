@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +101,9 @@ def _batches(items: Items, flags: int, path: Path) -> Iterator[Plate]:
 
 
 def _same_names(barcodes: list[str], names: list[str | None] | None, path: Path) -> None:
-    for barcode, name in zip(barcodes, names or (), strict=names is not None):
+    if names is None:
+        return
+    for barcode, name in zip_longest(barcodes, names, fillvalue=""):
         if _letters(barcode) != _letters(name or ""):
             raise DataError(
                 f"{path}: the plate listed as '{name}' is annotated as plate_barcode '{barcode}': "
@@ -121,7 +125,8 @@ def _plate(item: Item, path: Path) -> Plate:
         raise DataError(f"{path} holds a plate whose {_ANNOTATION} is not a data.frame: check which file this is.")
     plate = _only(annotation, "plate_barcode", path)
     where = f"{path}: plate {plate}"
-    counts, genes, wells = _counts(parts[_COUNTS], where)
+    with _well_formed(where):
+        counts, genes, wells = _counts(parts[_COUNTS], where)
     return Plate(_only(annotation, "batch_id", path), plate, counts, genes, wells, annotation)
 
 
@@ -188,12 +193,19 @@ def _values(item: Item) -> NDArray[Any]:
     return item.value.dense() if isinstance(item.value, Sparse) else item.value
 
 
-def _converted(item: Item, where: str) -> Any:
-    """The pandas or NumPy counterpart of an R object whose parts may not fit together in a damaged file."""
+@contextmanager
+def _well_formed(where: str) -> Iterator[None]:
+    """Say in one sentence that parts do not fit together, as in a damaged file."""
     try:
-        return _python(item, where)
+        yield
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise DataError(f"{where} is malformed ({error}): fetch the file again.") from error
+
+
+def _converted(item: Item, where: str) -> Any:
+    """The pandas or NumPy counterpart of an R object."""
+    with _well_formed(where):
+        return _python(item, where)
 
 
 def _python(item: Item, where: str) -> Any:

@@ -73,9 +73,9 @@ def _read(path: Path) -> _File:
         return _File(path.name, "", table.astype(object).where(table.notna(), None))
     raw = path.read_bytes()
     text = (gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw).decode("latin-1")
-    heading = re.match(r"(?:!.*\n)*", text)
-    body = text[heading.end() if heading else 0 :]
-    return _File(path.name, heading[0] if heading else "", pd.read_csv(io.StringIO(body), sep="\t", dtype=str))
+    body = re.sub(r"\A(?:!.*\n)+", "", text)
+    heading = text[: len(text) - len(body)]
+    return _File(path.name, heading, pd.read_csv(io.StringIO(body), sep="\t", dtype=str))
 
 
 def _with(files: Sequence[_File], *columns: str) -> _File:
