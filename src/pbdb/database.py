@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -12,13 +13,14 @@ import psycopg
 
 from pbdb import copybinary, schema, server
 from pbdb.config import Settings
-from pbdb.errors import QueryError
+from pbdb.errors import QueryError, meant
 
 if TYPE_CHECKING:
     import anndata as ad
     import pandas as pd
 
 ROWS_AT_ONCE = 1000
+VALUES_AT_ONCE = 1 << 20
 LAYERS = ("log2_fc", "se", "neg_log10_p", "neg_log10_p_adj")
 
 
@@ -107,7 +109,7 @@ class Database:
                         cursor.execute(query, parameters, prepare=True)  # A stream without rows forgets its columns.
                     yield _columns(cursor), _chained(first, found)
             except psycopg.Error as problem:
-                raise QueryError(_sentence(problem)) from None
+                raise QueryError(_sentence(problem) + _meant(connection, problem)) from None
 
     def signatures(
         self, *, dataset: str | None = None, context: str | None = None, compound: str | None = None
@@ -142,9 +144,12 @@ class Database:
                 rows = np.flatnonzero(obs["fit_id"] == fit_id)
                 keys = connection.execute(_FIT_GENES, [fit_id]).fetchone()
                 columns = np.array([place[key] for key in (keys[0] if keys else [])], dtype=np.intp)
-                found = _read_arrays(connection, obs["effect_id"].iloc[rows].tolist(), fit_id, len(columns))
-                for name in LAYERS:
-                    layers[name][rows[:, None], columns[None, :]] = found[name]["value"]
+                for block in _read_arrays(connection, obs["effect_id"].iloc[rows].tolist(), fit_id, len(columns)):
+                    some, rows = rows[: len(block)], rows[len(block) :]
+                    for name in LAYERS:
+                        layers[name][some[:, None], columns] = copybinary.values(block, name)
+                if len(rows):
+                    raise QueryError("A load replaced the effects while they were read: read them again.")
         return layers
 
 
@@ -177,16 +182,26 @@ def _sentence(problem: psycopg.Error) -> str:
     return f"The server refused the query: {told}{hint}"
 
 
+def _meant(connection: psycopg.Connection[tuple[Any, ...]], problem: psycopg.Error) -> str:
+    """Name the view that was meant, where the query names one that is not there."""
+    if not isinstance(problem, psycopg.errors.UndefinedTable):
+        return ""
+    connection.rollback()
+    views = [name for (name,) in connection.execute(_VIEWS)]
+    written = re.findall(r'"(?:.*\.)?(.+?)"', problem.diag.message_primary or "")
+    return f"; {meant(written[0], views)}" if written else ""
+
+
 def _read_arrays(
     connection: psycopg.Connection[tuple[Any, ...]], effects: list[int], fit_id: int, n_genes: int
-) -> np.ndarray[Any, Any]:
-    """Read the arrays of some effects of one fit, in the order given, by COPY BINARY."""
+) -> Iterator[np.ndarray[Any, Any]]:
+    """Read the arrays of some effects of one fit, ascending, in blocks, each good until the next one."""
     arrays = {name: np.empty((0, n_genes), dtype=np.float32) for name in LAYERS}
     with connection.cursor().copy(_ARRAYS, [fit_id, effects]) as copy:
-        data = b"".join(bytes(part) for part in copy)
-    return copybinary.decode(data, arrays)
+        yield from copybinary.Decoder().blocks(copy, arrays, max(1, VALUES_AT_ONCE // max(1, n_genes)))
 
 
+_VIEWS = "SELECT relname FROM pg_class WHERE relnamespace = 'pbdb'::regnamespace AND relkind = 'v' ORDER BY 1"
 _EFFECTS = """
 SELECT effect_id, fit_id, condition_id, dataset, compound_name, inchikey, context, context_name, dose_um, time_h,
     stratum, n_treated, n_control, n_plates, n_up, n_down

@@ -56,12 +56,17 @@ def test_query_from_a_file_and_from_standard_input(pbdb, tmp_path):
     assert pbdb("sql", "--format", "csv", "-", input="SELECT 2 AS b").stdout == "b\n2\n"
     missing = pbdb("sql", "--file", str(tmp_path / "none.sql"))
     assert missing.returncode == 1 and "none.sql" in missing.stderr
+    file.write_text("\n")
+    assert "The query is empty" in pbdb("sql", "--file", str(file)).stderr
 
 
 def test_a_mistake_in_the_query_is_one_sentence(pbdb):
     done = pbdb("sql", "SELECT * FROM coverag")
     assert done.returncode == 1
-    assert "coverag" in done.stderr and "Traceback" not in done.stderr
+    assert done.stderr.endswith("relation \"coverag\" does not exist; did you mean 'coverage'?\n")
+    assert done.stderr.count("\n") == 1
+    assert "did you mean 'gene_response'?" in pbdb("sql", "SELECT * FROM pbdb.gene_reponse").stderr
+    assert "known are agreement, " in pbdb("sql", "SELECT * FROM xyz").stderr
 
 
 def test_a_table_tells_when_it_is_cut(pbdb):

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from databases import new_database
 
-from pbdb import registry, run
+from pbdb import database, registry, run
 from pbdb.database import connect
 from pbdb.errors import QueryError, SchemaError
 from pbdb.simulate import drugseq
 
 
-@pytest.fixture
-def loaded(database, tmp_path):
-    release = tmp_path / "release"
-    release.mkdir()
-    drugseq.write(release, compounds=10, plates=3, genes=800)
-    run.load_source(registry.get("drugseq"), database, run.Choices(folder=release))
-    return database
+@pytest.fixture(scope="module")
+def loaded(database_server, template, tmp_path_factory):
+    place = tmp_path_factory.mktemp("reading")
+    drugseq.write(place / "release", compounds=10, plates=3, genes=800)
+    with new_database(database_server, place / "home", template) as settings:
+        run.load_source(registry.get("drugseq"), settings, run.Choices(folder=place / "release"))
+        yield settings
 
 
-def test_signatures_hold_the_numbers_of_the_views(loaded):
+@pytest.mark.parametrize("at_once", [1, 5_000, database.VALUES_AT_ONCE])
+def test_signatures_hold_the_numbers_of_the_views(loaded, monkeypatch, at_once):
+    monkeypatch.setattr(database, "VALUES_AT_ONCE", at_once)
     db = connect(loaded)
     signatures = db.signatures(dataset="drugseq")
     rows = db.sql("SELECT effect_id, gene_id, log2_fc, se, p_adj FROM condition_effect")

@@ -53,15 +53,23 @@ def _text(query: str | None, file: Path | None) -> str:
     if query is not None and file is not None:
         raise click.UsageError("Give the query as an argument or with --file, not both.")
     if file is not None:
-        if not file.is_file():
-            raise ConfigError(f"There is no file '{file}' with a query.")
-        return file.read_text(encoding="utf-8")
-    if query is None and sys.stdin.isatty():
+        found = _read(file)
+    elif query is None and sys.stdin.isatty():
         raise click.UsageError("Give a query as an argument, with --file, or on standard input.")
-    found = sys.stdin.read() if query in (None, "-") else str(query)
+    else:
+        found = sys.stdin.read() if query in (None, "-") else str(query)
     if not found.strip(" \n\t;"):
         raise ConfigError("The query is empty: give one statement that reads, such as SELECT * FROM coverage.")
     return found
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as problem:
+        raise ConfigError(
+            f"The query in '{file}' cannot be read: {getattr(problem, 'strerror', 'it is no UTF-8 text')}."
+        ) from None
 
 
 def _print_table(columns: list[str], rows: Iterator[tuple[Any, ...]]) -> None:
