@@ -95,7 +95,7 @@ BEGIN ATOMIC
         SELECT
             s.dataset_id_a, s.dataset_id_b, s.context_id, s.time_h_a, s.time_h_b,
             count(*) FILTER (WHERE s.first_fold <= dose_window)::integer AS n_shared_compounds,
-            min(s.first_fold) FILTER (WHERE s.place_in_stratum = min_compounds) AS opens_at
+            min(s.first_fold) FILTER (WHERE s.place_in_stratum = greatest(min_compounds, 1)) AS opens_at
         FROM shared s
         GROUP BY 1, 2, 3, 4, 5
     ), found AS (

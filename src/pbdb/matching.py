@@ -57,11 +57,13 @@ class Refreshed:
 
 
 def refresh(engine: Engine, rule: Rule | None = None) -> Refreshed:
-    """Find the matches of a rule anew; agreement stays with matches that did not change."""
+    """Find the matches of a rule anew; agreement stays with matches that did not change.
+
+    A load that was stopped before it matched still has to: only `refresh_dataset` forgets what was said of old effects.
+    """
     with engine.begin() as connection:
         locks.take(connection, LOCK)
         done = _refresh(connection, rule or Rule(), None)
-        connection.execute(text(_NOTE), {"dataset": None})
     _analyze(engine)
     return done
 
@@ -151,8 +153,7 @@ _FORGET = (
     f"DELETE FROM core.agreement_summary WHERE dataset_id_a = {_OF_DATASET} OR dataset_id_b = {_OF_DATASET}",
 )
 _NOTE = """
-UPDATE core.dataset SET matches_fingerprint = coalesce(effects_fingerprint, fingerprint)
-WHERE CAST(:dataset AS text) IS NULL OR dataset = :dataset"""
+UPDATE core.dataset SET matches_fingerprint = coalesce(effects_fingerprint, fingerprint) WHERE dataset = :dataset"""
 _IS_CURRENT = """
 SELECT matches_fingerprint IS NOT DISTINCT FROM coalesce(effects_fingerprint, fingerprint)
 FROM core.dataset WHERE dataset = :dataset"""
