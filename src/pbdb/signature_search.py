@@ -70,12 +70,9 @@ def like_genes(
     Raises:
         QueryError: no gene is a landmark, or one stands on both sides; there is no such data set or context.
     """
-    both = sorted(set(up) & set(down))
-    if both:
-        raise QueryError(f"Gene '{both[0]}' is asked for up and down: give it once.")
     with server.connect_as_reader(settings) as connection:
-        rows = connection.execute(_GENES, {"names": [*up, *down]}).fetchall()
-        places = {name: index for name, index in rows}
+        places = dict(connection.execute(_GENES, {"names": [*up, *down]}).fetchall())
+        _refuse_both(up, down, places)
         left_out = [name for name in (*up, *down) if name not in places]
         if connection.execute("SELECT FROM pbdb.gene WHERE is_landmark LIMIT 1").fetchone() is None:
             raise QueryError(
@@ -89,8 +86,16 @@ def like_genes(
             )
         values = [0.0] * N_LANDMARKS
         for name, index in places.items():
-            values[index] = 1.0 if name in set(up) else -1.0
+            values[index] = 1.0 if name in up else -1.0
         return _search(connection, str(values), where or Where(), opposite, None), left_out
+
+
+def _refuse_both(up: Sequence[str], down: Sequence[str], places: dict[str, int]) -> None:
+    """Refuse a gene that is to go up and down, by one name or by two: places tells where each name stands."""
+    above = {places.get(name, name) for name in up}
+    for name in down:
+        if places.get(name, name) in above:
+            raise QueryError(f"Gene '{name}' is asked for up and down: give it once.")
 
 
 def build_indexes(

@@ -147,6 +147,8 @@ def test_what_cannot_be_searched_is_a_sentence(world: Settings) -> None:
         signature_search.like_genes(world, ["TP53"])
     with pytest.raises(QueryError, match="up and down"):
         signature_search.like_genes(world, ["MYC"], ["MYC"])
+    with pytest.raises(QueryError, match="'ENSG00000000001' is asked for up and down"):
+        signature_search.like_genes(world, ["MYC"], ["ENSG00000000001"])
     with pytest.raises(QueryError, match="no dataset 'ones' in the database: did you mean 'one'"):
         signature_search.like_effect(world, 0, Where(datasets=["one", "ones"]))
     with pytest.raises(QueryError, match="no context 'EVEN' in the database: did you mean 'even'"):

@@ -28,7 +28,7 @@ def agreement() -> None:
     type=click.Choice(["pairwise", "context"]),
     default="pairwise",
     show_default=True,
-    help="Genes: those both fits test, or those every default fit of the context tests.",
+    help="Genes: those both fits test, or those every fit of the context tests.",
 )
 @click.option(
     "--population-z",
@@ -62,10 +62,10 @@ def run(level: str, time_tolerance: float, as_json: bool, **chosen: Any) -> None
 
     found = settings()
     database.ready(found)
-    reporter = TerminalReporter(quiet=as_json)
     choices = agreement_run.Choices(rule=Rule(level, time_tolerance), **chosen)
-    done = agreement_run.run(found, choices, reporter.progress)
-    reporter.stage("agreement", f"{done['matches']:,} matches, {done['summaries']:,} summaries")
+    with TerminalReporter(quiet=as_json) as reporter:
+        done = agreement_run.run(found, choices, reporter.progress)
+        reporter.stage("agreement", f"{done['matches']:,} matches, {done['summaries']:,} summaries")
     if as_json:
         show_json(done)
     else:

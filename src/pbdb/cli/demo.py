@@ -64,7 +64,8 @@ def _load(own: Settings, release: Path) -> None:
 
     _command(f"pbdb etl load {SOURCE} --from {shlex.quote(str(release))}")
     schema.upgrade(server.engine(own))
-    run.load_source(registry.get(SOURCE), own, run.Choices(folder=release), reporter=TerminalReporter())
+    with TerminalReporter() as reporter:
+        run.load_source(registry.get(SOURCE), own, run.Choices(folder=release), reporter=reporter)
 
 
 def _show_coverage(own: Settings) -> None:

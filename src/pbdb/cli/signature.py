@@ -68,11 +68,11 @@ def index(rebuild: bool, as_json: bool) -> None:
 
     found = settings()
     database.ready(found)
-    reporter = TerminalReporter(quiet=as_json)
-    seconds = signature_search.build_indexes(server.engine(found), rebuild=rebuild, progress=reporter.progress)
+    with TerminalReporter(quiet=as_json) as reporter:
+        seconds = signature_search.build_indexes(server.engine(found), rebuild=rebuild, progress=reporter.progress)
+        for dataset, took in seconds.items():
+            reporter.stage("index", f"{dataset} in {took:.1f} s")
     if as_json:
         show_json(seconds)
-    for dataset, took in seconds.items():
-        reporter.stage("index", f"{dataset} in {took:.1f} s")
-    if not seconds:
+    elif not seconds:
         say("All data sets are indexed.")
