@@ -5,6 +5,7 @@ Every dataset gets one default fit for each of its contexts. Compounds and conte
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,7 @@ from pbdb.genes import gene_id_of
 from pbdb.ids import stable_id, stable_ids
 
 Values = npt.NDArray[np.float32]
+Block = tuple[dict[str, copybinary.Value], int]
 ROWS_PER_BLOCK = 4096
 TERMS = {"access": "open", "is_redistributable": True, "is_simulated": True}
 
@@ -143,18 +145,14 @@ def _write_partition(engine: Engine, made: Made, key: int, table: pd.DataFrame, 
         partitions.swap(connection, name, key, standalone)
 
 
-def _none(made: Made, key: int, table: pd.DataFrame) -> list[tuple[dict[str, copybinary.Value], int]]:
-    return []
+def _none(made: Made, key: int, table: pd.DataFrame) -> Iterator[Block]:
+    return iter(())
 
 
-def _effects(made: Made, key: int, table: pd.DataFrame) -> list[tuple[dict[str, copybinary.Value], int]]:
-    return [
-        (
-            _effect_block(made, key, table.iloc[start : start + ROWS_PER_BLOCK], start),
-            min(ROWS_PER_BLOCK, len(table) - start),
-        )
-        for start in range(0, len(table), ROWS_PER_BLOCK)
-    ]
+def _effects(made: Made, key: int, table: pd.DataFrame) -> Iterator[Block]:
+    for start in range(0, len(table), ROWS_PER_BLOCK):
+        rows = table.iloc[start : start + ROWS_PER_BLOCK]
+        yield _effect_block(made, key, rows, start), len(rows)
 
 
 def _effect_block(made: Made, key: int, rows: pd.DataFrame, start: int) -> dict[str, copybinary.Value]:
@@ -174,14 +172,10 @@ def _effect_block(made: Made, key: int, rows: pd.DataFrame, start: int) -> dict[
     }
 
 
-def _gene_effects(made: Made, key: int, table: pd.DataFrame) -> list[tuple[dict[str, copybinary.Value], int]]:
-    blocks = []
+def _gene_effects(made: Made, key: int, table: pd.DataFrame) -> Iterator[Block]:
     for fit_id, rows in table.reset_index(drop=True).groupby("fit_id", sort=True):
         place = rows.index.to_numpy()
         log2_fc, se = made.log2_fc[place], made.se[place]
         layers = {"log2_fc": log2_fc, "se": se, "neg_log10_p_adj": adjusted(neg_log10_p(log2_fc / se))}
         block: dict[str, copybinary.Value] = {"dataset_id": key, "gene_key": made.gene_keys, "fit_id": int(str(fit_id))}
-        blocks.append(
-            (block | {name: np.ascontiguousarray(values.T) for name, values in layers.items()}, len(made.gene_keys))
-        )
-    return blocks
+        yield block | {name: np.ascontiguousarray(values.T) for name, values in layers.items()}, len(made.gene_keys)
