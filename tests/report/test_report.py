@@ -90,6 +90,12 @@ def world(database_server: Settings, template: str, tmp_path_factory: Any) -> It
 
 
 @pytest.fixture(scope="module")
+def contents(world: Settings) -> data.Contents:
+    """What the page shows."""
+    return data.read(world, matching.Rule(), 9)
+
+
+@pytest.fixture(scope="module")
 def page(world: Settings, tmp_path_factory: Any) -> tuple[Page, str, Path]:
     """The page, its text, and the folder of its figures."""
     folder = tmp_path_factory.mktemp("page")
@@ -150,10 +156,9 @@ def test_dots_stand_where_their_numbers_say(page: tuple[Page, str, Path]) -> Non
 
 
 def test_single_matches_range_from_agreeing_to_not_and_say_what_is_left_out(
-    world: Settings, page: tuple[Page, str, Path]
+    contents: data.Contents, page: tuple[Page, str, Path]
 ) -> None:
     found, source, _ = page
-    contents = data.read(world, matching.Rule(), 9)
     pairs = {(match.about["dataset_a"], match.about["dataset_b"]) for match in contents.matches}
     scores = [match.about["rank_agreement"] for match in contents.matches]
     assert len(contents.matches) == 9 and len(pairs) == 3 and scores == sorted(scores, reverse=True)
@@ -163,8 +168,8 @@ def test_single_matches_range_from_agreeing_to_not_and_say_what_is_left_out(
     assert buttons == [f"box-match-{match.about['match_id']}" for match in contents.matches]
 
 
-def test_the_genes_of_a_match_are_those_of_the_view(world: Settings) -> None:
-    match = data.read(world, matching.Rule(), 3).matches[0]
+def test_the_genes_of_a_match_are_those_of_the_view(world: Settings, contents: data.Contents) -> None:
+    match = contents.matches[0]
     query = "SELECT * FROM matched_effect WHERE match_id = %(key)s"
     whole = database.connect(world).sql(query, {"key": match.about["match_id"]})
     largest = whole.loc[whole[["log2_fc_a", "log2_fc_b"]].abs().max(axis=1).idxmax()]
@@ -185,9 +190,8 @@ def test_figures_are_files_of_their_own_with_their_colours(page: tuple[Page, str
         assert "prefers-color-scheme: dark" in path.read_text(encoding="utf-8")
 
 
-def test_replicates_appear_when_they_are_there(world: Settings, tmp_path: Path) -> None:
-    writing.write(world, tmp_path / "before.html", n_matches=1)
-    assert "pbdb agreement replicates" in (tmp_path / "before.html").read_text(encoding="utf-8")
+def test_replicates_appear_when_they_are_there(world: Settings, page: tuple[Page, str, Path], tmp_path: Path) -> None:
+    assert "pbdb agreement replicates" in page[1]
     engine = server.engine(world)
     with engine.begin() as connection:
         connection.execute(

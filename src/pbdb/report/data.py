@@ -37,9 +37,8 @@ class Match:
 class Contents:
     """Everything on the page, as tables of the views' columns.
 
-    about: parameters, parameters_id, dose_window, code_version, created_at of the run, n_matches. points: per pair at
-    most POINTS_PER_PAIR matches with their rank and direction agreement. replicates: summaries of data sets with
-    themselves.
+    about: parameters, parameters_id, dose_window, code_version, created_at of the run. points: per pair at most
+    POINTS_PER_PAIR matches with their rank and direction agreement. replicates: summaries of data sets with themselves.
     """
 
     about: dict[str, Any]

@@ -64,7 +64,7 @@ def whiskers(lines: list[Line], marks: dict[str, Mark], label: str, axis: str, g
     values = [value for line in lines for one in line.whiskers for value in (one.mean, one.low, one.high)]
     scale = scale_over(values, 12, WIDTH - 12, among=[] if guide is None else [guide])
     parts: list[Element] = [*_legend(marks), *x_axis(scale, top, bottom, axis)]
-    if guide:
+    if guide is not None:
         parts.append(el("line", x1=scale(guide), x2=scale(guide), y1=top, y2=bottom, class_="guide"))
     y = top
     for line, height in zip(lines, heights, strict=True):
