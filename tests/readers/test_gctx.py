@@ -21,8 +21,10 @@ GENES, WELLS = [str(100 + i) for i in range(50)], [f"P1:{i:03d}" for i in range(
 VALUES = np.random.default_rng(1).normal(8, 2, (33, 50)).astype(np.float32)
 
 
-def stored(path: Path, *, profiles_first: bool = True, values: Any = VALUES, **options: Any) -> Path:
-    with h5py.File(path, "w") as file:
+def stored(
+    path: Path, *, profiles_first: bool = True, values: Any = VALUES, userblock_size: int | None = None, **options: Any
+) -> Path:
+    with h5py.File(path, "w", userblock_size=userblock_size) as file:
         file.create_dataset(gctx.MATRIX, data=values if profiles_first else values.T, **options)
         file["0/META/ROW/id"] = np.array(GENES, "S")
         file["0/META/COL/id"] = np.array(WELLS, "S")
@@ -42,6 +44,7 @@ LAYOUTS = [
     {"chunks": (7, 50), "compression": "gzip", "shuffle": True},
     {"chunks": (5, 9), "compression": "lzf"},
     {"chunks": (5, 9), "compression": "gzip", "fletcher32": True},
+    {"chunks": (7, 50), "compression": "gzip", "userblock_size": 512},
 ]
 
 
@@ -62,8 +65,9 @@ def test_every_layout_gives_the_same_values(
     np.testing.assert_array_equal(np.concatenate([b.values for b in file.blocks(block_bytes=block_bytes)]), VALUES)
 
 
-def test_a_block_is_no_larger_than_asked_for(tmp_path: Path) -> None:
-    file = Gctx(stored(tmp_path / "x.gctx", chunks=(4, 50), compression="gzip"))
+@pytest.mark.parametrize("how", [{"chunks": (4, 50), "compression": "gzip"}, {}, {"profiles_first": False}], ids=str)
+def test_a_block_is_no_larger_than_asked_for(tmp_path: Path, how: dict[str, Any]) -> None:
+    file = Gctx(stored(tmp_path / "x.gctx", **how))
     assert {len(block.values) for block in file.blocks(block_bytes=8 * 50 * 4)} == {8, 1}
 
 
@@ -134,6 +138,25 @@ def test_a_missing_node_is_named(tmp_path: Path, node: str) -> None:
         Gctx(without(stored(tmp_path / "x.gctx"), node))
 
 
+def test_ids_that_are_no_list_are_refused(tmp_path: Path) -> None:
+    path = without(stored(tmp_path / "x.gctx"), "0/META/ROW/id")
+    with h5py.File(path, "a") as file:
+        file.create_group("0/META/ROW/id")
+    with pytest.raises(DataError, match="META/ROW/id is not a list of ids"):
+        Gctx(path)
+
+
+def test_damaged_metadata_is_told(tmp_path: Path) -> None:
+    gctx.write(tmp_path / "x.gctx", profiles())
+    with h5py.File(tmp_path / "x.gctx") as file:
+        place = file["0/META/COL/cell"].id.get_chunk_info(0)
+    with (tmp_path / "x.gctx").open("r+b") as raw:
+        raw.seek(place.byte_offset)
+        raw.write(b"\xff" * place.size)
+    with pytest.raises(DataError, match="damaged or incomplete"):
+        Gctx(tmp_path / "x.gctx").columns()
+
+
 @pytest.mark.parametrize(
     ("values", "words"),
     [
@@ -191,6 +214,17 @@ def test_what_is_written_reads_back(tmp_path: Path) -> None:
     assert found.columns["dose"].tolist()[1:] == list(range(32))
     assert np.isnan(found.columns["dose"].iloc[0])
     assert found.rows["is_lm"].tolist() == [0, 1] * 25
+
+
+def test_ids_among_missing_ones_keep_every_digit(tmp_path: Path) -> None:
+    table = profiles()
+    table.columns["cid"] = pd.array([126_941_757, None, 2**52 + 1] * 11, dtype="Int64")
+    table.columns["tested"] = pd.array([True, None, False] * 11, dtype="boolean")
+    gctx.write(tmp_path / "x.gctx", table)
+    found = Gctx(tmp_path / "x.gctx").columns()
+    assert found["cid"].dropna().unique().tolist() == [126_941_757, 2**52 + 1]
+    assert found["cid"].isna().sum() == 11
+    assert found["tested"].fillna(-1).iloc[:3].tolist() == [1, -1, 0]
 
 
 def test_a_writer_takes_blocks_and_leaves_nothing_half_written(tmp_path: Path) -> None:

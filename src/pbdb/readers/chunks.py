@@ -16,7 +16,7 @@ from typing import Any
 import h5py
 import numpy as np
 import numpy.typing as npt
-from isal.igzip_lib import IsalError
+from isal import isal_zlib
 
 from pbdb.readers import inflate
 
@@ -25,7 +25,7 @@ Values = npt.NDArray[Any]
 Positions = npt.NDArray[np.intp]
 Place = slice | Positions
 THREADS = min(8, os.cpu_count() or 1)
-DAMAGE: tuple[Any, ...] = (OSError, RuntimeError, ValueError, IsalError)  # of reading a damaged matrix
+DAMAGE: tuple[Any, ...] = (OSError, RuntimeError, ValueError, isal_zlib.error)  # of reading a damaged matrix
 
 
 @dataclass(frozen=True)
@@ -103,9 +103,13 @@ class Stored:
         self.profiles_first = profiles_first
         self.n_profiles, self.n_genes = self._turned(matrix.shape)
         whole = (1, matrix.shape[1])  # without chunks, what lies together
-        self.high, self.wide = self._turned(matrix.chunks or whole)
+        high, self.wide = self._turned(matrix.chunks or whole)
+        self.high = high if matrix.chunks else 1
         self.filters = inflate.filters_of(matrix)
-        self.is_chunked = matrix.chunks is not None and self.filters in inflate.KNOWN
+        is_plain = (
+            not matrix.file.userblock_size
+        )  # versions of HDF5 differ in whether places count what stands in front
+        self.is_chunked = is_plain and matrix.chunks is not None and self.filters in inflate.KNOWN
         self._places = inflate.places_of(matrix) if self.is_chunked else {}
 
     def tile(self, file: int, row: Wanted, column: Wanted) -> Values:
@@ -125,7 +129,7 @@ class Stored:
         found = self._places.get(corner)
         if found is None:
             return None
-        raw = os.pread(file, found.size, self._offset + found.byte_offset)
+        raw = os.pread(file, found.size, found.byte_offset)
         return inflate.inflate(raw, self.filters, self.matrix.dtype, self._n, found.filter_mask).reshape(
             self.matrix.chunks
         )
@@ -133,7 +137,3 @@ class Stored:
     @cached_property
     def _n(self) -> int:
         return int(np.prod(self.matrix.chunks))
-
-    @cached_property
-    def _offset(self) -> int:
-        return int(self.matrix.file.userblock_size)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -102,12 +103,9 @@ class Gctx:
         wanted = _positions(self.row_ids, rows, "row", self.path)
         profiles = np.sort(_positions(self.column_ids, columns, "column", self.path))
         with self._open() as file:
-            try:
-                for found, values in chunks.read(file[MATRIX], self.profiles_first, wanted, profiles, block_bytes):
-                    values[values == MISSING] = np.nan
-                    yield GctxBlock(found, values)
-            except chunks.DAMAGE as problem:
-                raise damaged(self.path, problem) from None
+            for found, values in chunks.read(file[MATRIX], self.profiles_first, wanted, profiles, block_bytes):
+                values[values == MISSING] = np.nan
+                yield GctxBlock(found, values)
 
     def read(self, rows: Sequence[str] | None = None, columns: Sequence[str] | None = None) -> Profiles:
         """Read rows and profiles with their metadata, all at once."""
@@ -117,15 +115,17 @@ class Gctx:
         values = np.concatenate([np.empty((0, len(wanted)), np.float32), *(block.values for block in blocks)])
         return Profiles(values, self.rows().iloc[wanted], self.columns().iloc[profiles])
 
-    def _open(self) -> h5py.File:
+    @contextmanager
+    def _open(self) -> Iterator[h5py.File]:
         if not self.path.is_file():
             raise missing(self.path)
         with self.path.open("rb") as raw:
             if raw.read(2) == b"\x1f\x8b":
                 raise DataError(f"'{self.path.name}' is compressed as a whole: unpack it first (gunzip).")
         try:
-            return h5py.File(self.path)
-        except OSError as problem:
+            with h5py.File(self.path) as file:
+                yield file
+        except chunks.DAMAGE as problem:
             raise damaged(self.path, problem) from None
 
     def _node(self, file: h5py.File, name: str) -> Any:
@@ -136,7 +136,7 @@ class Gctx:
 
     def _ids(self, file: h5py.File, group: str) -> h5py.Dataset:
         ids = self._node(file, f"{group}/id")
-        if ids.ndim != 1:
+        if getattr(ids, "ndim", None) != 1:
             raise DataError(f"'{self.path.name}': {group}/id is not a list of ids.")
         return ids
 
@@ -276,6 +276,8 @@ def _write_metadata(file: h5py.File, group: str, table: pd.DataFrame) -> None:
 def _stored(values: pd.Series[Any]) -> npt.NDArray[Any]:
     """A field as fixed-length UTF-8 or numbers, -666 where missing."""
     if values.dtype.kind in "iufb":
-        return values.astype("float32" if values.isna().any() else values.dtype.type).fillna(MISSING).to_numpy()
+        if values.dtype.kind != "f" and values.isna().any():
+            values = values.astype("Int64")  # a float would not hold every id
+        return values.fillna(MISSING).to_numpy(dtype=values.dtype.type)
     texts = [str(MISSING) if pd.isna(value) else str(value) for value in values]
     return np.array([text.encode() for text in texts] or [b""], dtype=np.bytes_)[: len(texts)]
