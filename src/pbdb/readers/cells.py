@@ -309,7 +309,11 @@ def _read_names(path: Path) -> CellPart:
     table = table.assign(context=table["RRID"].str.split(";")).explode("context").dropna(subset=["context"])
     table["context"] = [curie(a) for a in table["context"]]
     names = [str(c) for c in table if re.search(r"(?i)model|cellid$|celllinename", str(c))]
-    main = next(c for c in [*(n for n in names if re.search("(?i)name", n)), "unique.cellid"] if c in table)
+    main = next((c for c in [*(n for n in names if "name" in n.lower()), "unique.cellid"] if c in table), None)
+    if main is None:
+        raise VocabularyError(
+            f"{path.name} has no column of names of cells (such as CellLineName): export the table with it."
+        )
     contexts = table[["context"]].assign(context_name=table[main], kind="cell_line")
     return CellPart("names", None, context_frame(contexts), _names_of(table[names], table["context"]))
 

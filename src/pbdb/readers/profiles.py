@@ -111,11 +111,11 @@ def paired(profiles: Profiles, sheet: pd.DataFrame, key: str, gene: str | None =
 
 
 def _nothing_shared(profiles: Profiles, column: pd.Series[Any], key: str) -> str:
-    told = column.dropna()
-    example = f"'{told.iloc[0]}'" if len(told) else "nothing"
+    both = (column.dropna().tolist(), profiles.samples)
+    in_sheet, in_matrix = (f"'{names[0]}'" if len(names) else "nothing" for names in both)
     return (
-        f"The sheet and the matrix share no sample: the column '{key}' holds {example}, the matrix has the sample "
-        f"'{profiles.samples[0]}'; name the column that holds the matrix's names."
+        f"The sheet and the matrix share no sample: the column '{key}' holds {in_sheet}, the matrix {in_matrix}; name "
+        "the column that holds the matrix's names."
     )
 
 
