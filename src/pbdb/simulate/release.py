@@ -88,6 +88,15 @@ def shifts(planted: Planted, genes: pd.DataFrame, drug: NDArray[np.intp], dose: 
     return np.where(responds, planted.log2_fc[drug, dose][:, place], 0.0)
 
 
+def group_shifts(samples: pd.DataFrame, genes: pd.DataFrame, rng: Generator) -> Floats:
+    """Log2 shifts of samples x genes by `cell_line` and by `plate`; markers stay as they are."""
+    total = np.zeros((len(samples), len(genes)))
+    for name, size in (("cell_line", 0.6), ("plate", 0.2)):
+        codes = samples[name].factorize()[0]
+        total += rng.normal(0, size, (codes.max() + 1, len(genes)))[codes]
+    return np.where((genes["position"] < 0).to_numpy(), 0.0, total)
+
+
 def single_cells(
     genes: pd.DataFrame, shift: Floats, sample: NDArray[np.intp], kinds: NDArray[np.str_], rng: Generator
 ) -> NDArray[np.int64]:

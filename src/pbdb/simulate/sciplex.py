@@ -68,7 +68,7 @@ def write(
     wells = _wells()
     nuclei, kinds = _nuclei(wells, rng)
     shift = release.shifts(planted, table, wells["drug"].to_numpy(), wells["at"].to_numpy())
-    shift += _plate_shift(wells, table, rng)
+    shift += release.group_shifts(wells, table, rng)
     counts = release.single_cells(table, shift, nuclei["number"].to_numpy(), kinds, rng)
     nuclei["ncounts"] = counts.sum(axis=1)
     (_write_curated if layout == "curated" else _write_zenodo)(folder, nuclei, counts, table, rng)
@@ -105,16 +105,6 @@ def _wells() -> pd.DataFrame:
         for at, (drug, dose) in enumerate(content)
     ]  # fmt: skip
     return pd.DataFrame(rows).rename_axis("number").reset_index()
-
-
-def _plate_shift(wells: pd.DataFrame, genes: pd.DataFrame, rng: Generator) -> NDArray[np.float64]:
-    """Shifts of wells x genes by line and by plate; markers stay as they are."""
-    stays = (genes["position"] < 0).to_numpy()
-    total = np.zeros((len(wells), len(genes)))
-    for name, size in (("cell_line", 0.6), ("plate", 0.2)):
-        codes = wells[name].factorize()[0]
-        total += rng.normal(0, size, (codes.max() + 1, len(genes)))[codes]
-    return np.where(stays, 0.0, total)
 
 
 def _nuclei(wells: pd.DataFrame, rng: Generator) -> tuple[pd.DataFrame, Kinds]:

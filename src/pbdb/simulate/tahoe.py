@@ -60,7 +60,7 @@ def write(folder: str | Path, *, genes: int = 700, seed: int = 20250225) -> Trut
     samples = _samples()
     cells, kinds = _cells(samples, rng)
     shift = release.shifts(planted, table, samples["drug"].to_numpy(), samples["at"].to_numpy())
-    shift += _shift(samples, table, rng)
+    shift += release.group_shifts(samples, table, rng)
     counts = release.single_cells(table, shift, cells["number"].to_numpy(), kinds, rng)
     _write_plates(folder, _described(cells, table, counts), counts, table, rng)
     _write_hub(folder, planted, table, rng)
@@ -111,15 +111,6 @@ def _samples() -> pd.DataFrame:
             for line in LINES
         ]  # fmt: skip
     return pd.DataFrame(rows).rename_axis("number").reset_index()
-
-
-def _shift(samples: pd.DataFrame, genes: pd.DataFrame, rng: Generator) -> NDArray[np.float64]:
-    """Shifts of samples x genes by line and by plate; markers stay as they are."""
-    total = np.zeros((len(samples), len(genes)))
-    for name, size in (("cell_line", 0.6), ("plate", 0.2)):
-        codes = samples[name].factorize()[0]
-        total += rng.normal(0, size, (codes.max() + 1, len(genes)))[codes]
-    return np.where((genes["position"] < 0).to_numpy(), 0.0, total)
 
 
 def _cells(samples: pd.DataFrame, rng: Generator) -> tuple[pd.DataFrame, NDArray[np.str_]]:
