@@ -61,14 +61,14 @@ def pooled(
     return ad.read_h5ad(out), facts
 
 
-def joined(folder: Path, table: pd.DataFrame) -> list[Block]:
+def joined(folder: Path, curated: pd.DataFrame, table: ad.AnnData | None = None) -> list[Block]:
     """Blocks of a file of cells whose curated table is this."""
     files = {
         "cells": File("cells.h5ad", readers.cell_matrix, cells=replace(DECLARED, table="table")),
         "table": File("cells.parquet", readers.parquet),
     }
-    table.to_parquet(folder / "cells.parquet")
-    paths = {"cells": write(folder / "cells.h5ad"), "table": folder / "cells.parquet"}
+    curated.to_parquet(folder / "cells.parquet")
+    paths = {"cells": write(folder / "cells.h5ad", table), "table": folder / "cells.parquet"}
     return list(Files(files, paths, Pooled(files, folder / "pooled", Workers()))["cells"])
 
 

@@ -1,4 +1,4 @@
-"""Tasks of tests that leave a file, slowly, or not before their process has died."""
+"""Tasks of tests that leave a file, slowly, or not before their process has died, or fail."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import os
 import signal
 import time
 from pathlib import Path
+
+from pbdb.errors import DataError
 
 
 def dying_once(task: Path, path: Path) -> None:
@@ -16,9 +18,14 @@ def dying_once(task: Path, path: Path) -> None:
     path.write_text(str(task.name))
 
 
+def failing(task: str, path: Path) -> None:
+    """Refuse a task."""
+    raise DataError(f"'{task}' cannot be right.")
+
+
 def slowly(task: tuple[Path, str], path: Path) -> None:
     """Leave one's process number in a folder, wait, and write a file."""
     folder, name = task
     (folder / f"{os.getpid()}.pid").touch()
-    time.sleep(0.3)
+    time.sleep(0.2)
     path.write_text(name)

@@ -12,7 +12,7 @@ from pbdb.cell_declaration import CellFilter
 from pbdb.pseudobulk import Codes, Measures
 
 COUNT_SCALE = 10_000
-Floats = npt.NDArray[np.float64]
+Floats = npt.NDArray[np.floating[Any]]
 
 
 def reasons(
@@ -26,7 +26,7 @@ def reasons(
     n_genes = _first(given, rules.n_genes, found.n_genes)
     n_counts = _first(given, rules.n_counts, found.n_counts)
     with np.errstate(divide="ignore", invalid="ignore"):
-        mito = given[rules.mito] if rules.mito else found.mito / found.n_counts
+        mito = given[rules.mito] if rules.mito is not None else found.mito / found.n_counts
         malat1 = np.log1p(COUNT_SCALE * found.malat1 / n_counts)
     failed = [
         _below(n_genes, rules.min_genes),

@@ -23,7 +23,6 @@ import pandas as pd
 import scipy.sparse as sp
 
 from pbdb.cell_table import varies
-from pbdb.errors import DataError
 from pbdb.pseudobulk import SUM_BITS, SUM_MASK, Codes, Ints, added, refuse_overflow
 
 ARRAYS = ("indices", "sums", "expressing")
@@ -51,13 +50,15 @@ class Part:
         return self.indptr[start : stop + 1] - low, indices.astype(np.int32), sums, expressing
 
     def blocks(self) -> Iterator[tuple[pd.DataFrame, sp.csr_matrix, sp.csr_matrix]]:
-        """Samples, sums and numbers of expressing cells, some samples at a time."""
-        start, n = 0, len(self.samples)
-        while start < n:
+        """Samples, sums and numbers of expressing cells, some samples at a time; without samples an empty block."""
+        stop, n = 0, len(self.samples)
+        while True:
+            start = stop
             full = int(np.searchsorted(self.indptr, self.indptr[start] + VALUES_PER_BLOCK, side="right")) - 1
             stop = min(n, max(start + 1, full))
             yield self.samples.iloc[start:stop].reset_index(drop=True), *self._split(start, stop)
-            start = stop
+            if stop == n:
+                return
 
     def _split(self, start: int, stop: int) -> tuple[sp.csr_matrix, sp.csr_matrix]:
         indptr, indices, sums, expressing = self.rows(start, stop)
@@ -115,11 +116,10 @@ def merge(paths: Sequence[Path], path: Path, keys: Sequence[str], what: str) -> 
     """Add parts up to one; the same parts in any order give the same.
 
     Raises:
-        DataError: a sample's constants differ between parts, its totals do not fit, or no cell was in the cell table.
+        DataError: a sample's constants differ between parts, or its totals do not fit.
     """
     with ExitStack() as keep:
         parts = [opened(one, keep) for one in paths]
-        facts = _facts(parts, what)
         if len(parts) == 1:
             os.replace(paths[0], path)
             return
@@ -128,26 +128,22 @@ def merge(paths: Sequence[Path], path: Path, keys: Sequence[str], what: str) -> 
         step = max(1, BATCH_BYTES // (8 * max(1, n_columns)))
         batches = ((start, min(start + step, len(samples))) for start in range(0, len(samples), step))
         rows = (_sum(parts, places, batch, n_columns) for batch in batches)
-        write(path, rows, samples, n_columns, facts)
+        write(path, rows, samples, n_columns, _facts(parts))
 
 
-def _facts(parts: Sequence[Part], what: str) -> dict[str, Any]:
+def _facts(parts: Sequence[Part]) -> dict[str, Any]:
     """Numbers of cells: read, not in the curated table, in no sample by reason."""
-    n_cells = sum(part.facts["cells"] for part in parts)
-    n_unnamed = sum(part.facts["unnamed"] for part in parts)
-    if n_cells and n_unnamed == n_cells:
-        raise DataError(
-            f"No cell of '{what}' is in its cell table: the names of cells differ; see whether both are of one release."
-        )
     left_out: Counter[str] = Counter()
     for part in parts:
         left_out.update(part.facts["left_out"])
-    return {"cells": n_cells, "unnamed": n_unnamed, "left_out": dict(left_out)}
+    summed = {name: sum(part.facts[name] for part in parts) for name in ("cells", "unnamed")}
+    return {**summed, "left_out": dict(left_out)}
 
 
 def _union(parts: Sequence[Part], keys: list[str], what: str) -> tuple[pd.DataFrame, list[npt.NDArray[np.intp]]]:
     """Samples of all parts in the order of their keys, and where those of each part stand among them."""
-    together = pd.concat([part.samples for part in parts], ignore_index=True)
+    tables = [part.samples.astype(object) for part in parts]  # a column of nulls has another type in another part
+    together = pd.concat(tables, ignore_index=True).infer_objects()
     grouped = together.groupby(keys, sort=True, dropna=False)
     numbers = grouped.ngroup().to_numpy()
     _, first = np.unique(numbers, return_index=True)
@@ -157,8 +153,8 @@ def _union(parts: Sequence[Part], keys: list[str], what: str) -> tuple[pd.DataFr
         if not same.all():
             raise varies(what, constant, samples[keys].iloc[int(numbers[np.flatnonzero(~same)[0]])])
     for name in ("n_cells", "n_counts"):
-        samples[name] = np.bincount(numbers, weights=together[name]).astype(np.int64) if len(numbers) else []
-    refuse_overflow(samples["n_cells"].to_numpy(dtype=np.int64), samples["n_counts"].to_numpy(dtype=np.int64))
+        samples[name] = np.bincount(numbers, weights=together[name].astype(np.float64)).astype(np.int64)
+    refuse_overflow(samples["n_cells"].to_numpy(), samples["n_counts"].to_numpy())
     ends = np.cumsum([len(part.samples) for part in parts])[:-1]
     return samples, np.split(numbers, ends)
 

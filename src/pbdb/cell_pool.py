@@ -48,7 +48,6 @@ class Range:
     genes: Genes
     curated: str | None = None
     threads: int = 1
-    totals_bytes: int = TOTALS_BYTES
 
 
 def pool(task: Range, path: Path) -> None:
@@ -81,7 +80,7 @@ class _Pooling:
 
     def __post_init__(self) -> None:
         n_columns = self.task.genes.n_columns
-        n_slots = self.task.totals_bytes // (8 * max(1, n_columns))
+        n_slots = TOTALS_BYTES // (8 * max(1, n_columns))
         self.totals = Totals(len(self.table.samples), n_columns, n_slots)
         self.kept = np.zeros(len(self.table.codes), dtype=bool)
         self.has_malat1 = bool((self.task.genes.marks & IS_MALAT1).any())

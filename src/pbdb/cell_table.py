@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from pbdb.cell_declaration import Pseudobulk
+from pbdb.cell_filter import Floats
 from pbdb.errors import DataError
 from pbdb.readers.csr import CellMatrix, told
 
@@ -32,7 +33,7 @@ class CellTable:
     codes: Codes
     samples: pd.DataFrame
     constants: pd.DataFrame
-    given: dict[str, npt.NDArray[np.float64]]
+    given: dict[str, Floats]
     n_unnamed: int
 
 
@@ -50,7 +51,7 @@ def cell_table(matrix: CellMatrix, declared: Pseudobulk, curated: str | None, st
     if lacking:
         there = ", ".join(map(str, matrix.obs.columns))
         raise DataError(f"'{matrix.name}' has no column '{lacking[0]}' of its cells; it has {there}.")
-    codes, samples = _samples([categories(found[key]) for key in declared.keys], declared.keys)
+    codes, samples = _samples(pd.DataFrame({key: categories(found[key]) for key in declared.keys}))
     constants = pd.DataFrame({name: categories(found[name], as_text=False) for name in declared.constants})
     given = {name: _numbers(matrix.name, found[name]) for name in declared.filter.columns}
     return CellTable(codes, samples, constants, given, n_unnamed)
@@ -80,8 +81,7 @@ def _curated(address: str, wanted: Sequence[str], names: npt.NDArray[Any]) -> pd
     import pyarrow.compute as pc
 
     index, columns = _parquet(address, wanted)
-    cells = pa.array(names, type=index.type)
-    rows = pc.index_in(cells, value_set=index)
+    rows = pc.index_in(pa.array(names, type=index.type), value_set=index)
     if pc.count_distinct(index).as_py() < len(index):
         raise DataError(f"The cell table '{address}' has a cell twice: every cell must be there once.")
     found: pd.DataFrame = columns.take(rows).to_pandas()
@@ -101,7 +101,8 @@ def _parquet(address: str, wanted: Sequence[str]) -> tuple[Any, Any]:
         texts = [name for name in columns if pa.types.is_string(schema.field(name).type)]
         content.seek(0)
         table = pq.read_table(content, columns=[index, *columns], read_dictionary=texts)
-        return table.column(index).combine_chunks(), table.select(columns).replace_schema_metadata(None)
+        cells = table.column(index).cast(pa.large_string()).combine_chunks()
+        return cells, table.select(columns).replace_schema_metadata(None)
 
 
 def _index_name(schema: Any) -> str:
@@ -113,7 +114,7 @@ def _index_name(schema: Any) -> str:
 def categories(column: pd.Series[Any], *, as_text: bool = True) -> pd.Series[Any]:
     """A column as sorted categories without nulls in words; numbers that are whole lose their point as text."""
     found = column.astype("category").cat
-    values = found.categories.tolist()
+    values = _exact(found.categories)
     texts = [_text(value) if as_text or isinstance(value, str) else value for value in values]
     kept = pd.Index(sorted({text for text in texts if text is not None}, key=_order))
     places = np.append(kept.get_indexer(pd.Index(texts, dtype=kept.dtype)), -1)
@@ -133,30 +134,23 @@ def _text(value: Any) -> str | None:
     return None if text in NULLS else text
 
 
-def _samples(keys: list[pd.Series[Any]], names: Sequence[str]) -> tuple[Codes, pd.DataFrame]:
-    """Number the distinct combinations of keys, in their order; -1 - k where key k is null."""
-    parts = [key.cat.codes.to_numpy().astype(np.int64) for key in keys]
-    null = np.zeros(len(parts[0]), dtype=np.int32)
-    combined = np.zeros(len(null), dtype=np.int64)
-    for place, (key, part) in enumerate(zip(keys, parts, strict=True)):
-        null[(part < 0) & (null == 0)] = -1 - place
-        combined = combined * max(1, len(key.cat.categories)) + part
-    there, codes = np.unique(combined[null == 0], return_inverse=True)
-    found = null.copy()
-    found[null == 0] = codes
-    return found, _unfolded(there, keys, names)
+def _exact(values: pd.Index[Any]) -> list[Any]:
+    """Values as Python has them; a float of 32 bits is the shortest decimal that reads back as it."""
+    return [float(str(value)) for value in values.to_numpy()] if values.dtype == np.float32 else values.tolist()
 
 
-def _unfolded(combined: npt.NDArray[np.int64], keys: list[pd.Series[Any]], names: Sequence[str]) -> pd.DataFrame:
-    samples: dict[str, Any] = {}
-    for name, key in reversed(list(zip(names, keys, strict=True))):
-        size = max(1, len(key.cat.categories))
-        samples[name] = key.cat.categories.to_numpy(dtype=object)[combined % size] if len(combined) else []
-        combined = combined // size
-    return pd.DataFrame({name: samples[name] for name in names}, dtype=object)
+def _samples(keys: pd.DataFrame) -> tuple[Codes, pd.DataFrame]:
+    """Number the distinct combinations of keys, in their order; -1 - k where key k is the first that is null."""
+    grouped = keys.groupby(list(keys.columns), observed=True, sort=True)
+    null = keys.isna().to_numpy()
+    codes = np.where(null.any(axis=1), -1 - null.argmax(axis=1), grouped.ngroup())
+    return codes.astype(np.int32), grouped.size().index.to_frame(index=False).astype(object)
 
 
-def _numbers(what: str, column: pd.Series[Any]) -> npt.NDArray[np.float64]:
+def _numbers(what: str, column: pd.Series[Any]) -> Floats:
+    """A column of numbers; as it is where it holds floats, so that bounds are compared in their own precision."""
+    if isinstance(column.dtype, np.dtype) and column.dtype.kind == "f":
+        return column.to_numpy()
     try:
         return pd.to_numeric(column.astype(object)).to_numpy(dtype=np.float64, na_value=np.nan)
     except (ValueError, TypeError) as problem:
@@ -183,9 +177,14 @@ def constant_values(name: str, table: CellTable, kept: npt.NDArray[np.bool_]) ->
     return values
 
 
+def sample_names(samples: pd.DataFrame, keys: Sequence[str]) -> list[str]:
+    """Names of samples: their keys in a row."""
+    return ["_".join(row) for row in samples[list(keys)].itertuples(index=False)]
+
+
 def varies(name: str, constant: str, sample: pd.Series[Any]) -> DataError:
     """The error of a constant that is none."""
     return DataError(
-        f"'{constant}' differs between cells of the sample {'_'.join(map(str, sample))} of '{name}': "
+        f"'{constant}' differs between cells of the sample {'_'.join(sample)} of '{name}': "
         "a sample has one value of it; make it a key, or leave it out of `constants`."
     )

@@ -14,6 +14,7 @@ import pandas as pd
 
 from pbdb.canonical import FRACTIONS, MAX_COUNT
 from pbdb.cell_parts import Part, fractions
+from pbdb.cell_table import sample_names
 from pbdb.errors import DataError
 
 VALUES_PER_CHUNK = 1 << 18
@@ -28,8 +29,8 @@ def write_h5ad(part: Part, features: npt.NDArray[Any], keys: tuple[str, ...], pa
     unfinished = path.with_name(path.name + ".part")
     try:
         with h5py.File(unfinished, "w") as file:
-            sums = _write_matrix(file, part)
-            _annotate(file, part.samples.assign(n_counts=sums), features, keys)
+            _write_matrix(file, part)
+            _annotate(file, part.samples, features, keys)
         os.replace(unfinished, path)
     finally:
         with suppress(OSError):
@@ -39,7 +40,7 @@ def write_h5ad(part: Part, features: npt.NDArray[Any], keys: tuple[str, ...], pa
 def _annotate(file: h5py.File, samples: pd.DataFrame, features: npt.NDArray[Any], keys: tuple[str, ...]) -> None:
     from anndata.io import write_elem
 
-    names = ["_".join(row) for row in samples[list(keys)].itertuples(index=False)]
+    names = sample_names(samples, keys)
     obs = samples.rename(columns={"n_cells": "psbulk_cells", "n_counts": "psbulk_counts"})
     for name in obs.columns[[kind.kind == "O" for kind in obs.dtypes]]:
         obs[name] = obs[name].astype("category")
@@ -50,16 +51,13 @@ def _annotate(file: h5py.File, samples: pd.DataFrame, features: npt.NDArray[Any]
         write_elem(file, name, content)
 
 
-def _write_matrix(file: h5py.File, part: Part) -> npt.NDArray[np.int64]:
-    """Write X and the layer; return the sum of each sample."""
-    counted = [np.zeros(0, dtype=np.int64)]
+def _write_matrix(file: h5py.File, part: Part) -> None:
     matrix, layer = file.create_group("X"), file.create_group(f"layers/{FRACTIONS}")
     for group, name, kind in ((matrix, "data", "i4"), (matrix, "indices", "i4"), (layer, "data", "f4")):
         group.create_dataset(name, (0,), kind, maxshape=(None,), chunks=VALUES_PER_CHUNK, compression="lzf")
     for samples, sums, expressing in part.blocks():
         if sums.nnz and sums.data.max() > MAX_COUNT:
             raise DataError(f"A sum of {sums.data.max():,} counts is larger than {MAX_COUNT:,}: pool fewer cells.")
-        counted.append(np.asarray(sums.sum(axis=1)).ravel())
         _append(matrix["data"], sums.data)
         _append(matrix["indices"], sums.indices)
         _append(layer["data"], fractions(expressing, samples["n_cells"].to_numpy()).data)
@@ -71,7 +69,6 @@ def _write_matrix(file: h5py.File, part: Part) -> npt.NDArray[np.int64]:
         group.attrs.update({"encoding-type": "csr_matrix", "encoding-version": "0.1.0"})
         group.attrs["shape"] = np.array([len(part.samples), part.n_columns])
     file["layers"].attrs.update({"encoding-type": "dict", "encoding-version": "0.1.0"})
-    return np.concatenate(counted)
 
 
 def _append(dataset: h5py.Dataset, values: npt.NDArray[Any]) -> None:

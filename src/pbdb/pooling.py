@@ -27,6 +27,7 @@ import pandas as pd
 from pbdb import cell_parts, cluster
 from pbdb.cell_declaration import MALAT1, Pseudobulk
 from pbdb.cell_pool import Genes, Range, pool
+from pbdb.cell_table import sample_names
 from pbdb.cluster import Workers
 from pbdb.errors import DataError
 from pbdb.pooled_h5ad import write_h5ad
@@ -83,7 +84,13 @@ class CellFile:
 
 def _code(code: CodeType) -> list[Any]:
     """What a function does; nested ones by what they do, not by where they lie in memory."""
-    return [code.co_code, code.co_names, *(_code(one) if isinstance(one, CodeType) else one for one in code.co_consts)]
+    return [code.co_code, code.co_names, *map(_constant, code.co_consts)]
+
+
+def _constant(value: Any) -> Any:
+    if isinstance(value, CodeType):
+        return _code(value)
+    return sorted(map(repr, value)) if isinstance(value, frozenset) else value  # the order of a set is another each run
 
 
 def _version(address: str) -> tuple[Any, ...]:
@@ -156,9 +163,9 @@ def pool_files(files: Sequence[CellFile], folder: Path, workers: Workers, progre
         for task, path in tasks
         if not path.is_file()
     ]
-    total, done = sum(file.n_cells for file in files), sum(file.n_cells for file in files)
-    done -= sum(task.stop - task.start for task, _ in todo)
     sizes = {path: task.stop - task.start for task, path in todo}
+    total = sum(file.n_cells for file in files)
+    done = total - sum(sizes.values())
     for _, path in todo:
         path.parent.mkdir(parents=True, exist_ok=True)
     for path in cluster.each(pool, todo, workers):
@@ -203,16 +210,23 @@ class Pooled:
 
 
 def blocks(file: CellFile, path: Path) -> Iterator[Block]:
-    """Pooled samples of a file as blocks; the first tells of the cells."""
+    """Pooled samples of a file as blocks; the first tells of the cells.
+
+    Raises:
+        DataError: no cell was in the cell table.
+    """
     with ExitStack() as keep:
         part = cell_parts.opened(path, keep)
         cells, left_out = part.facts["cells"], part.facts["left_out"]
+        if cells and part.facts["unnamed"] == cells:
+            raise DataError(
+                f"No cell of '{file.address}' is in its cell table: the names of cells differ; see whether both are of "
+                "one release."
+            )
         unpooled = int((file.genes.columns < 0).sum())
         for samples, sums, expressing in part.blocks():
-            names = samples[list(file.declared.keys)].agg("_".join, axis=1)
-            described = samples.drop(columns="n_counts").assign(sample=names)
             yield Block(
-                described,
+                samples.drop(columns="n_counts").assign(sample=sample_names(samples, file.declared.keys)),
                 sums,
                 file.features,
                 features_left_out={"not_pooled": unpooled} if unpooled else {},

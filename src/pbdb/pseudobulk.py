@@ -231,10 +231,11 @@ def refuse_overflow(n_cells: Ints, n_counts: Ints) -> None:
     Raises:
         DataError: a sample has 2^27 cells or 2^36 counts.
     """
-    if (n_cells >= MAX_CELLS).any() or (n_counts >= CELL).any():
+    too_large = np.flatnonzero((n_cells >= MAX_CELLS) | (n_counts >= CELL))
+    if len(too_large):
         raise DataError(
-            f"A sample would have {n_cells.max():,} cells and {n_counts.max():,} counts, more than one can hold "
-            f"({MAX_CELLS:,} and {CELL:,}): name samples by more columns."
+            f"A sample would have {n_cells[too_large[0]]:,} cells and {n_counts[too_large[0]]:,} counts, more than one "
+            f"can hold ({MAX_CELLS:,} and {CELL:,}): name samples by more columns."
         )
 
 

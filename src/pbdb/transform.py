@@ -334,7 +334,7 @@ def _attributes(source: Source, raw: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _all(tables: list[pd.DataFrame], source: Source) -> pd.DataFrame:
-    if not tables:
+    if not any(map(len, tables)):
         raise DataError(f"Source '{source.key}': its files hold no samples.")
     return pd.concat(tables, ignore_index=True)
 

@@ -19,6 +19,7 @@ from single_cells import DECLARED, cells, expected, frame, joined, pooled, write
 from pbdb import readers, transform
 from pbdb.cell_filter import reasons, words
 from pbdb.cluster import Workers
+from pbdb.errors import DataError
 from pbdb.gene_mapper import gene_mapper
 from pbdb.pooling import Pooled
 from pbdb.pseudobulk import Measures
@@ -100,10 +101,36 @@ def _without_odd(files: Any, genes: pd.DataFrame) -> pd.DataFrame:
 def test_a_curated_table_is_joined_by_name_and_wins(tmp_path: Path, order: slice) -> None:
     told = cells().obs[["line"]].assign(line="curated")[order]
     (block,) = joined(tmp_path, told.iloc[:300])
-    named = told.sort_index().index.isin(told.index[:300])
     assert block.samples["line"].unique().tolist() == ["curated"]
     assert dict(block.cells_left_out) == {"null line": 100}
-    assert block.samples["n_cells"].sum() == named.sum()
+    assert block.samples["n_cells"].sum() == 300
+
+
+def test_names_of_cells_may_be_numbers_in_the_curated_table(tmp_path: Path) -> None:
+    table = cells()
+    table.obs_names = [str(place) for place in range(table.n_obs)]
+    told = table.obs[["line"]].assign(line="curated").set_axis(np.arange(table.n_obs)[::-1], axis=0)
+    (block,) = joined(tmp_path, told, table)
+    assert block.samples["line"].unique().tolist() == ["curated"]
+
+
+def test_a_range_of_cells_may_lack_in_the_curated_table_where_totals_are_put_aside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pbdb.pooling.CELLS_PER_TASK", 200)
+    monkeypatch.setattr("pbdb.cell_pool.TOTALS_BYTES", 8 * single_cells.N_GENES * 5)
+    (block,) = joined(tmp_path, pd.DataFrame({"other": 1}, index=cells().obs_names[200:]))
+    assert np.array_equal(block.matrix.toarray(), expected(cells()).to_numpy())
+
+
+def test_numbers_of_32_bits_are_the_decimals_they_were_written_as(tmp_path: Path) -> None:
+    table = cells()
+    table.obs["dose"] = np.float32(0.05)
+    table.obs["mito"] = np.float32(0.2)
+    declared = replace(DECLARED, filter=replace(DECLARED.filter, max_mito=0.2, mito="mito"))
+    found, facts = pooled(write(tmp_path / "cells.h5ad", table), folder=tmp_path, declared=declared)
+    assert found.obs["dose"].unique().tolist() == [0.05]
+    assert "mitochondrial" not in facts["left_out"]
 
 
 def test_blocks_of_a_file_hold_keys_constants_and_the_name_of_the_sample(tmp_path: Path) -> None:
@@ -115,7 +142,8 @@ def test_blocks_of_a_file_hold_keys_constants_and_the_name_of_the_sample(tmp_pat
 
 
 def _described(files: Files, dataset: str) -> Iterator[Block]:
-    return files["cells"]
+    for key in files.sets() or ["cells"]:
+        yield from files[key]
 
 
 SOURCE = made.source(
@@ -148,6 +176,26 @@ def test_a_canonical_matrix_keeps_cells_and_fractions(tmp_path: Path) -> None:
     assert found.obs["psbulk_cells"].tolist() == samples["n_cells"].tolist() == alone.obs["psbulk_cells"].tolist()
     assert np.array_equal(found.X.toarray(), alone.X.toarray())
     assert np.array_equal(found.layers["psbulk_props"].toarray(), alone.layers["psbulk_props"].toarray())
+
+
+def test_a_file_whose_cells_are_all_left_out_counts_them(tmp_path: Path) -> None:
+    lost = cells()
+    lost.obs["line"] = np.nan
+    names = ("first", "second")
+    files = {name: File(f"{name}.h5ad", readers.cell_matrix, set=name, cells=DECLARED) for name in names}
+    paths = {"first": write(tmp_path / "a.h5ad", lost), "second": write(tmp_path / "b.h5ad")}
+    source = replace(SOURCE, files=files)
+
+    def transformed(*names: str) -> tuple[pd.DataFrame, transform.Report]:
+        there = {name: paths[name] for name in names}
+        opened = Files(files, there, Pooled(files, tmp_path / "pooled", Workers()))
+        return transform.transform(source, "made", opened, gene_mapper(source, opened, None), tmp_path / "samples.h5ad")
+
+    samples, report = transformed(*names)
+    assert len(samples) == len(expected(cells()))
+    assert (report.rows_in, report.dropped["cell null line"]) == (800, 400 + int(cells().obs["line"].isna().sum()))
+    with pytest.raises(DataError, match="its files hold no samples"):
+        transformed("first")
 
 
 def test_the_fraction_of_cells_is_not_known_where_genes_are_summed(tmp_path: Path) -> None:

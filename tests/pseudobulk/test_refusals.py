@@ -73,6 +73,7 @@ def _backwards(file: h5py.File) -> None:
         (shorten("X/indptr"), r"\(399 rows are there\), its tables obs and var 400 and 60"),
         (shorten("var/_index"), "its tables obs and var 400 and 59"),
         (shorten("X/data", 50), "do not ascend within the values there are"),
+        (shorten("X/indices", 50), "do not ascend within the values there are"),
         (_backwards, "do not ascend within the values there are"),
         (_beyond, "Cell 0 of .* names a gene beyond the last one"),
         (lambda file: file.pop("obs"), "it has no table 'obs'"),

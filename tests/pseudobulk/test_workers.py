@@ -37,11 +37,11 @@ def in_ranges(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def dask() -> Iterator[Any]:
-    """A scheduler on loopback and two worker processes of one thread."""
+    """A scheduler on loopback and a worker process of one thread, which starts anew when it is lost."""
     from distributed import LocalCluster
 
     with LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, host="127.0.0.1", dashboard_address=None
+        n_workers=1, threads_per_worker=1, processes=True, host="127.0.0.1", dashboard_address=None
     ) as found:
         yield found
 
@@ -67,12 +67,12 @@ def test_a_cluster_gives_the_same_to_the_bit_from_files_over_http(source: Path, 
 @pytest.mark.filterwarnings("ignore")
 def test_tasks_of_a_lost_worker_are_done_again(tmp_path: Path, dask: Any) -> None:
     (tmp_path / "pids").mkdir()
-    todo = [((tmp_path / "pids", f"task{at}"), tmp_path / f"{at}.txt") for at in range(6)]
+    todo = [((tmp_path / "pids", f"task{at}"), tmp_path / f"{at}.txt") for at in range(4)]
     with ThreadPoolExecutor(1) as beside:
         killed = beside.submit(_kill_one, tmp_path / "pids")
         done = list(cluster.each(tasks.slowly, todo, Workers(address=dask.scheduler_address)))
     assert sorted(done) == [path for _, path in todo]
-    assert [path.read_text() for _, path in todo] == [f"task{at}" for at in range(6)]
+    assert [path.read_text() for _, path in todo] == [f"task{at}" for at in range(4)]
     assert killed.result() > 0
 
 
@@ -86,14 +86,10 @@ def _kill_one(folder: Path) -> int:
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.usefixtures("in_ranges")
 def test_an_error_of_a_task_comes_back_as_it_is(tmp_path: Path, dask: Any) -> None:
-    table = cells()
-    table.X.data[table.X.indptr[250]] = 0.5
-    path = write(tmp_path / "cells.h5ad", table)
     for workers in (Workers(2), Workers(address=dask.scheduler_address)):
-        with pytest.raises(DataError, match=r"Cell 250 of '.*' has a count that is negative, fractional"):
-            pooled(path, folder=tmp_path, workers=workers)
+        with pytest.raises(DataError, match=r"^'a' cannot be right\.$"):
+            list(cluster.each(tasks.failing, [("a", tmp_path / "a")], workers))
 
 
 def test_a_process_that_dies_costs_its_task_only(tmp_path: Path) -> None:
@@ -162,10 +158,10 @@ def test_what_is_done_is_done_anew_for_another_file_or_filter(source: Path, tmp_
 
 
 def test_a_function_is_known_by_what_it_does(source: Path) -> None:
-    text = "def derive(table):\n    return table.assign(well=[name[{}:] for name in table.index])"
+    text = "def derive(table):\n    return table.assign(well=[name[{}:] for name in table.index if len(name) in {}])"
     found = []
-    for place in (2, 2, 3):
+    for told in ((2, "{0, 8}"), (2, "{8, 0}"), (3, "{0, 8}")):
         made: dict[str, Any] = {}
-        exec(text.format(place), made)
+        exec(text.format(*told), made)
         found.append(pooling.cell_file(source, replace(single_cells.DECLARED, derive=made["derive"])).fingerprint)
     assert found[0] == found[1] != found[2]

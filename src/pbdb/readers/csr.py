@@ -95,7 +95,8 @@ class CellMatrix:
         """
         with told(self.name):
             indptr = np.asarray(self._matrix["indptr"][start : stop + 1]).astype(np.int64)
-            if len(indptr) and ((np.diff(indptr) < 0).any() or indptr[-1] > self._matrix["data"].shape[0]):
+            n_stored = min(self._matrix[name].shape[0] for name in ("indices", "data"))
+            if (np.diff(indptr, prepend=0) < 0).any() or indptr[-1] > n_stored:
                 raise DataError("the starts of its rows do not ascend within the values there are")
         with ThreadPoolExecutor(threads) as pool:
             arrays = [Stretches(self._matrix[name], pool) for name in ("indices", "data")]
@@ -104,9 +105,15 @@ class CellMatrix:
                 last = max(first + 1, int(np.searchsorted(indptr, indptr[first] + n_values, side="right")) - 1)
                 low, high = int(indptr[first]), int(indptr[last])
                 with told(self.name):
-                    indices, data = (array.read(low, high) for array in arrays)
+                    indices, data = (_common(array.read(low, high)) for array in arrays)
                 yield Rows(start + first, indptr[first : last + 1] - low, indices, data)
                 first = last
+
+
+def _common(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Values in a type that compiled code takes: of this machine's byte order, and no float of 16 bits."""
+    kind = values.dtype.newbyteorder("=")
+    return values.astype(np.float32 if kind == np.float16 else kind, copy=False)
 
 
 @contextmanager
