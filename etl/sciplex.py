@@ -121,8 +121,6 @@ def compounds(files: Files) -> pd.DataFrame:
 
 def _named(files: Files) -> pd.DataFrame:
     """Every name, the vehicle among them, with what the cell table says of it."""
-    import anndata.io
-    import h5py
     import pyarrow.parquet as pq
 
     if "cells" in files:
@@ -131,8 +129,8 @@ def _named(files: Files) -> pd.DataFrame:
         table = pd.read_parquet(path, columns=wanted).dropna(subset="pert_compound")
         table = table.astype(object).drop_duplicates("pert_compound").reset_index(drop=True)
     else:
-        with h5py.File(files.path("zenodo")) as file:
-            names = pd.Series(anndata.io.read_elem(file["obs/perturbation"])).astype(object)
+        with readers.cell_matrix(files.path("zenodo")) as matrix:
+            names = matrix.obs.column("perturbation").astype(object)
         table = pd.DataFrame({"pert_compound": names.dropna().unique()})
     table = table.reindex(columns=["pert_compound", *ANNOTATIONS]).rename(columns={"pert_compound": "compound"})
     return table.assign(compound=table["compound"].replace(CONTROL, VEHICLE))

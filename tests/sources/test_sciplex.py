@@ -12,6 +12,7 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
+import single_cells
 from databases import new_database
 from loads import copy_of, load, query, value
 
@@ -237,6 +238,15 @@ def test_files_that_are_not_as_published_are_one_sentence(
     with pytest.raises(PbdbError, match=message) as caught:
         load(one.settings, folder, "sciplex", until="validate", dry_run=True)
     assert "\n" not in str(caught.value)
+
+
+def test_compounds_of_zenodo_are_read_from_files_of_old_versions(one: Loaded, tmp_path: Path) -> None:
+    data = ad.read_h5ad(one.folder / f"{sciplex.NAME}.h5ad")
+    data.obs = data.obs[["plate"]].rename(columns={"plate": "perturbation"}).astype("category")
+    data.write_h5ad(tmp_path / "new.h5ad")
+    old = single_cells.as_old(tmp_path / "new.h5ad", tmp_path / "old.h5ad", "categories")
+    found = etl.compounds(Files(SOURCE.files, {"zenodo": old}))
+    assert set(found["compound"]) == {plate for plates in sciplex.PLATES.values() for plate in plates}
 
 
 def test_a_file_of_zenodo_without_its_columns_is_one_sentence(one: Loaded, tmp_path: Path) -> None:
