@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import os
 import re
 import subprocess
 from collections.abc import Callable
@@ -27,11 +28,13 @@ from pbdb import partitions, server
 from pbdb.cli import pbdb
 from pbdb.config import Settings
 from pbdb.errors import PbdbError, SnapshotError
-from pbdb.export import effects, manifest, parquet, snapshot, verify
+from pbdb.export import effects, manifest, parquet, snapshot, verify, work
+from pbdb.export.parquet import Written
 from pbdb.reporter import Silent
 
 Shared = tuple[Settings, Path]
 CHOICES = snapshot.Choices("2026.1")
+EFFECT_161 = "effect/dataset=open_a/context=CVCL%3A0001/151.parquet"
 
 
 def export(settings: Settings, folder: Path, **choices: Any) -> dict[str, Any]:
@@ -66,12 +69,6 @@ def test_sha256sum_alone_verifies(shared_release: Shared) -> None:
     assert done.returncode == 0
 
 
-def test_the_same_database_gives_the_same_bytes(shared_release: Shared, worlds: Settings, tmp_path: Path) -> None:
-    again = export(worlds, tmp_path / "again", layouts=snapshot.LAYOUTS)
-    assert parquet_hashes(tmp_path / "again") == parquet_hashes(shared_release[1])
-    assert again["fingerprint"] == manifest.read(shared_release[1])["fingerprint"]
-
-
 def test_nothing_of_a_closed_dataset_is_in_it(shared_release: Shared) -> None:
     folder = shared_release[1]
     data = b"".join(
@@ -85,12 +82,12 @@ def test_nothing_of_a_closed_dataset_is_in_it(shared_release: Shared) -> None:
     ]
 
 
-def test_a_closed_dataset_comes_by_name_only_and_the_manifest_says_so(worlds: Settings, tmp_path: Path) -> None:
-    told = export(worlds, tmp_path / "all", include=["closed"])
+def test_a_closed_dataset_comes_by_name_only_and_the_manifest_says_so(shared_release: Shared, tmp_path: Path) -> None:
+    told = export(shared_release[0], tmp_path / "all", include=["closed"])
     assert (told["included_by_name"], told["left_out"], told["is_complete"]) == (["closed"], [], True)
     assert "Not to be passed on" in (tmp_path / "all" / "README.md").read_text()
     with pytest.raises(SnapshotError, match="'nobody' is not loaded"):
-        export(worlds, tmp_path / "none", include=["nobody"])
+        export(shared_release[0], tmp_path / "none", include=["nobody"])
 
 
 def test_no_path_and_no_address_of_the_machine_is_told(shared_release: Shared) -> None:
@@ -128,42 +125,36 @@ def fail_at(monkeypatch: pytest.MonkeyPatch, path: str, problem: BaseException) 
     monkeypatch.setattr(parquet.Table, "add", add)
 
 
-def test_stopped_midway_nothing_stands_there_and_the_next_run_goes_on(
+def test_stopped_midway_the_next_run_goes_on_and_makes_anew_what_changed(
     worlds: Settings, shared_release: Shared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    out = tmp_path / "release"
+    out, unfinished = tmp_path / "release", tmp_path / "release.unfinished"
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         fail_at(patched, "further_effect/dataset=open_b/context=CVCL%3A0001/252.parquet", KeyboardInterrupt())
         export(worlds, out)
-    assert not out.exists()
-    work = tmp_path / "release.unfinished"
-    kept = work / "effect/dataset=open_a/context=CVCL%3A0001/151.parquet"
-    assert not (work / "manifest.json").exists() and not list(work.rglob("*.part"))
-    number = kept.stat().st_ino
-    export(worlds, out)
-    assert (out / kept.relative_to(work)).stat().st_ino == number
-    assert not work.exists() and verify.verify(out) == []
-    wanted = parquet_hashes(shared_release[1])
-    assert parquet_hashes(out) == {path: wanted[path] for path in wanted if not path.startswith("effect_long/")}
-
-
-def test_a_file_of_an_earlier_try_is_made_anew_where_effects_changed_or_bytes_did(
-    worlds: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    out, work = tmp_path / "release", tmp_path / "release.unfinished"
-    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        fail_at(patched, "further_effect/dataset=open_b/context=CVCL%3A0001/252.parquet", KeyboardInterrupt())
-        export(worlds, out)
+    assert not out.exists() and not (unfinished / "manifest.json").exists() and not list(unfinished.rglob("*.part"))
     with server.engine(worlds).begin() as connection:
         connection.execute(text("UPDATE core.effect SET log2_fc = '{7,7,7}' WHERE effect_id = 161"))
-    damaged = work / "effect/dataset=open_b/context=CVCL%3A0001/251.parquet"
+    kept = unfinished / "further_effect/dataset=open_a/context=CVCL%3A0001/152.parquet"
+    number = kept.stat().st_ino
+    damaged = unfinished / "effect/dataset=open_b/context=CVCL%3A0001/251.parquet"
     damaged.write_bytes(damaged.read_bytes()[:-1] + b"?")
     export(worlds, out)
-    assert verify.verify(out) == []
-    assert in_duckdb(out, "SELECT log2_fc FROM core.effect WHERE effect_id IN (161, 261) ORDER BY effect_id") == [
-        {"log2_fc": [7.0, 7.0, 7.0]},
-        {"log2_fc": [1.5, "nan", -2.0]},
-    ]
+    assert (out / kept.relative_to(unfinished)).stat().st_ino == number
+    assert not unfinished.exists() and verify.verify(out) == []
+    found, wanted = parquet_hashes(out), parquet_hashes(shared_release[1])
+    assert {path for path in found if found[path] != wanted[path]} == {EFFECT_161}
+    assert in_duckdb(out, "SELECT log2_fc FROM core.effect WHERE effect_id = 161") == [{"log2_fc": [7.0, 7.0, 7.0]}]
+
+
+def test_what_is_done_is_remembered_after_a_line_that_was_not_finished(tmp_path: Path) -> None:
+    for path in ("one", "two"):
+        (tmp_path / path).write_bytes(b"x")
+        work.Finished(tmp_path).add("key", Written(path, 1, work.sha256(tmp_path / path)))
+        with (tmp_path / work.STATE).open("a") as state:
+            state.write('{"key": "ke')
+    known = work.Finished(tmp_path)
+    assert known.get("one", "key") and known.get("two", "key") and not known.get("two", "other")
 
 
 def test_what_memory_holds_under_a_null_changes_no_key() -> None:
@@ -182,37 +173,42 @@ def test_what_memory_holds_under_a_null_changes_no_key() -> None:
     assert effects.key_of(tables[0].slice(0, 1), fit) != effects.key_of(tables[1], fit)
 
 
-def test_a_full_disk_is_one_sentence_and_leaves_no_release(
-    worlds: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("number", "sentence"),
+    [
+        (errno.ENOSPC, r"^The disk of '.*' is full: make room and run the command again\.$"),
+        (errno.EACCES, r"^'.*' cannot be written or read \(Permission denied\): put that right and run "),
+    ],
+)
+def test_a_disk_that_takes_no_more_is_one_sentence_and_leaves_no_release(
+    shared_release: Shared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, sentence: str
 ) -> None:
-    fail_at(monkeypatch, "core/sample.parquet", OSError(errno.ENOSPC, "No space left on device"))
-    with pytest.raises(SnapshotError, match=r"^The disk of '.*' is full: make room and run the command again\."):
-        export(worlds, tmp_path / "release")
+    fail_at(monkeypatch, "core/assay.parquet", OSError(number, os.strerror(number)))
+    with pytest.raises(SnapshotError, match=sentence):
+        export(shared_release[0], tmp_path / "release")
     assert not (tmp_path / "release").exists()
 
 
 @pytest.mark.parametrize("make", [Path.touch, lambda path: (path / "x").mkdir(parents=True)], ids=["file", "folder"])
 def test_what_stands_there_already_is_left_alone(
-    worlds: Settings, tmp_path: Path, make: Callable[[Path], None]
+    shared_release: Shared, tmp_path: Path, make: Callable[[Path], None]
 ) -> None:
     make(tmp_path / "taken")
     with pytest.raises(SnapshotError, match=r"There is something at '.*taken' already: choose another --out"):
-        export(worlds, tmp_path / "taken")
+        export(shared_release[0], tmp_path / "taken")
 
 
 @pytest.mark.parametrize("out", ["{tmp}/file/release", "nothing-of-the-kind://b/release", "/proc/release", "{tmp}/a,b"])
-def test_a_place_that_cannot_be_written_is_told_at_once(worlds: Settings, tmp_path: Path, out: str) -> None:
+def test_a_place_that_cannot_be_written_is_told_at_once(shared_release: Shared, tmp_path: Path, out: str) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(SnapshotError, match=r"written|comma"):
-        snapshot.export(worlds, out.format(tmp=tmp_path), CHOICES)
+        snapshot.export(shared_release[0], out.format(tmp=tmp_path), CHOICES)
 
 
-def test_a_url_gets_the_same_files_with_the_manifest_last(
-    worlds: Settings, shared_release: Shared, tmp_path: Path
-) -> None:
+def test_a_url_gets_the_same_files_with_the_manifest_last(shared_release: Shared) -> None:
     memory = fsspec.filesystem("memory")
     memory.store.clear()
-    snapshot.export(worlds, "memory://bucket/release", CHOICES)
+    snapshot.export(shared_release[0], "memory://bucket/release", CHOICES)
     there = {path.removeprefix("/bucket/release/"): memory.cat(path) for path in memory.find("/bucket/release")}
     assert list(memory.store)[-1].endswith("manifest.json") and "UNFINISHED" not in there
     wanted = parquet_hashes(shared_release[1])
@@ -220,32 +216,11 @@ def test_a_url_gets_the_same_files_with_the_manifest_last(
         if one["path"].endswith(".parquet"):
             assert one["sha256"] == wanted[one["path"]] and len(there[one["path"]]) == one["bytes"]
     with pytest.raises(SnapshotError, match="There is something at"):
-        snapshot.export(worlds, "memory://bucket/release", CHOICES)
+        snapshot.export(shared_release[0], "memory://bucket/release", CHOICES)
 
 
 class Meddler(Silent):
-    """Adds a dataset and changes effects while the export runs."""
-
-    def __init__(self, settings: Settings):
-        self._settings = settings
-
-    def stage(self, stage: str, message: str) -> None:
-        if stage == "tables":
-            with server.engine(self._settings).begin() as connection:
-                add_world(connection, 500, "late", **OPEN)
-                connection.execute(text("UPDATE core.effect SET log2_fc = '{7,7,7}' WHERE log2_fc IS NOT NULL"))
-
-
-def test_a_database_that_changes_meanwhile_is_seen_as_it_was(
-    worlds: Settings, shared_release: Shared, tmp_path: Path
-) -> None:
-    snapshot.export(worlds, str(tmp_path / "release"), CHOICES, Meddler(worlds))
-    wanted = parquet_hashes(shared_release[1])
-    assert parquet_hashes(tmp_path / "release").items() <= wanted.items()
-
-
-class Swapper(Silent):
-    """Tries to put another partition in the place of one while the export runs, as a load does."""
+    """While the export runs adds a dataset, changes effects, and tries to swap a partition, as a load does."""
 
     problem: Exception | None = None
 
@@ -253,19 +228,27 @@ class Swapper(Silent):
         self._settings = settings
 
     def stage(self, stage: str, message: str) -> None:
-        if stage == "tables":
+        if stage != "tables":
+            return
+        with server.engine(self._settings).begin() as connection:
+            add_world(connection, 500, "late", **OPEN)
+            connection.execute(text("UPDATE core.effect SET log2_fc = '{7,7,7}' WHERE log2_fc IS NOT NULL"))
+        try:
             with server.engine(self._settings).begin() as connection:
                 connection.execute(text("SET LOCAL lock_timeout = '50ms'"))
-                try:
-                    partitions.drop_partition(connection, "effect", 100)
-                except OperationalError as problem:
-                    self.problem = problem
+                partitions.drop_partition(connection, "effect", 100)
+        except OperationalError as problem:
+            self.problem = problem
 
 
-def test_a_partition_stays_until_the_export_is_done(worlds: Settings, tmp_path: Path) -> None:
-    swapper = Swapper(worlds)
-    snapshot.export(worlds, str(tmp_path / "release"), CHOICES, swapper)
-    assert "lock timeout" in str(swapper.problem)
+def test_a_database_that_changes_meanwhile_gives_the_bytes_it_had_and_keeps_its_partitions(
+    worlds: Settings, shared_release: Shared, tmp_path: Path
+) -> None:
+    meddler, choices = Meddler(worlds), snapshot.Choices("2026.1", layouts=snapshot.LAYOUTS)
+    told = snapshot.export(worlds, str(tmp_path / "release"), choices, meddler)
+    assert parquet_hashes(tmp_path / "release") == parquet_hashes(shared_release[1])
+    assert told["fingerprint"] == manifest.read(shared_release[1])["fingerprint"]
+    assert "lock timeout" in str(meddler.problem)
 
 
 def test_samples_come_from_the_cache_as_their_load_left_them(worlds: Settings, tmp_path: Path) -> None:
@@ -276,6 +259,7 @@ def test_samples_come_from_the_cache_as_their_load_left_them(worlds: Settings, t
         connection.execute(text(f"{change} WHERE dataset = 'open_a'"), {"d": digest})
     with pytest.raises(SnapshotError, match=r"The samples of 'open_a' are not in '.*': load it again"):
         export(worlds, tmp_path / "none", samples=True)
+    assert not list((tmp_path / "none.unfinished").rglob("*.parquet")), "it is told after hours of other work"
     worlds.cache.mkdir(parents=True)
     (worlds.cache / "a.h5ad").write_bytes(b"another")
     with pytest.raises(SnapshotError, match="is not as its load left it"):
@@ -304,9 +288,9 @@ def test_the_readme_of_a_snapshot_opens_it_with_plain_duckdb(
     told["db"].close()
 
 
-def test_the_command_exports_and_verifies(worlds: Settings, tmp_path: Path) -> None:
+def test_the_command_exports_and_verifies(shared_release: Shared, tmp_path: Path) -> None:
     out = str(tmp_path / "release")
-    run = CliRunner(env=environment(worlds))
+    run = CliRunner(env=environment(shared_release[0]))
     done = run.invoke(
         pbdb, ["export", "snapshot", "--release", "2026.1", "--out", out, "--json"], catch_exceptions=False
     )

@@ -45,11 +45,6 @@ def tables() -> list[Table]:
     return [table for table in Base.metadata.sorted_tables if table.name not in ELSEWHERE]
 
 
-def key_of(table: Table) -> list[str]:
-    """Columns of the primary key."""
-    return [column.name for column in table.primary_key]
-
-
 @cache
 def schema_of(name: str) -> pa.Schema:
     """Arrow schema of a table of core, without words."""

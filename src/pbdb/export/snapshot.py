@@ -88,12 +88,12 @@ class _Export:
         words = columns.words_of(entries)
         with frozen(self.settings, self.choices.include) as state:
             content = manifest.facts(state, self.choices.release, self.choices.layouts)
+            if self.choices.samples:
+                self._samples(state)
             self._tables(state, entries, words)
             fits = self._effects(state, words)
             if LONG in self.choices.layouts:
                 self._long(state, fits, words)
-            if self.choices.samples:
-                self._samples(state)
         content["fingerprint"] = manifest.fingerprint(self.files)
         self._duckdb(words)
         self._papers(content, entries)
@@ -108,7 +108,8 @@ class _Export:
                 self.files.append(parquet.write(self.root, f"core/{table.name}.parquet", schema, batches))
         found = pa.Table.from_pylist([entry._asdict() for entry in entries], schema=OF_DICTIONARY)
         self.files.append(parquet.write(self.root, duck.DICTIONARY, OF_DICTIONARY, found.to_batches()))
-        self.reporter.stage("tables", f"{len(self.files)} files, {sum(file.rows or 0 for file in self.files):,} rows")
+        tables = [file for file in self.files if file.rows is not None]
+        self.reporter.stage("tables", f"{len(tables)} files, {sum(file.rows or 0 for file in tables):,} rows")
 
     def _effects(self, state: Frozen, words: Words) -> list[effects.Fit]:
         kept: list[Written] = []
@@ -177,9 +178,7 @@ class _Export:
             for (name,) in sorted(names.fetchall()):
                 if name not in LEFT_TO_DUCKDB:
                     self.files.append(_view(self.root, connection, name, words))
-        duck.remember(
-            self.root / duck.NAME, [file.as_json() for file in sorted(self.files, key=lambda file: file.path)]
-        )
+        duck.remember(self.root / duck.NAME, self._listed())
         self.reporter.stage("duckdb", f"{duck.NAME} with the views of the database")
 
     def _papers(self, content: dict[str, Any], entries: Sequence[dictionary.Entry]) -> None:
@@ -189,7 +188,7 @@ class _Export:
                 "schema": duck.schema_hash(connection),
                 "tables": duck.row_counts(connection),
             }
-        content["files"] = [file.as_json() for file in sorted(self.files, key=lambda file: file.path)]
+        content["files"] = self._listed()
         described = json.dumps(papers.croissant(content, self._schemas()), ensure_ascii=False)
         for name, page in (
             ("README.md", papers.readme(content)),
@@ -200,12 +199,15 @@ class _Export:
             data = page.encode()
             (self.root / name).write_bytes(data)
             self.files.append(Written(name, len(data), hashlib.sha256(data).hexdigest()))
-        content["files"] = [file.as_json() for file in sorted(self.files, key=lambda file: file.path)]
+        content["files"] = self._listed()
         manifest.write(self.root, content)
         sums = {file.path: file.sha256 for file in self.files} | {manifest.NAME: sha256(self.root / manifest.NAME)}
         lines = "".join(f"{digest}  {path}\n" for path, digest in sorted(sums.items()))
         (self.root / manifest.SUMS).write_text(lines, encoding="utf-8")
         self.finished.tidy([*(file.path for file in self.files), *LAST, duck.NAME])
+
+    def _listed(self) -> list[dict[str, Any]]:
+        return [file.as_json() for file in sorted(self.files, key=lambda file: file.path)]
 
     def _schemas(self) -> dict[str, pa.Schema]:
         """Arrow schemas of the tables and views by path, and of effects by folder."""

@@ -28,16 +28,18 @@ def told(place: str) -> Iterator[None]:
         yield
     except OSError as problem:
         if problem.errno in FULL:
-            why = f"The disk of {place} is full"
-        else:
-            why = f"{place} cannot be written or read ({problem.strerror or problem})"
-        raise SnapshotError(f"{why}: make room and run the command again.") from problem
+            raise SnapshotError(f"The disk of {place} is full: make room and run the command again.") from problem
+        why = problem.strerror or problem
+        raise SnapshotError(
+            f"{place} cannot be written or read ({why}): put that right and run the command again."
+        ) from problem
     except (psycopg.Error, DBAPIError, adbc_driver_manager.Error) as problem:
-        raise SnapshotError(f"The server ended the work ({_first_line(problem)}): run the command again.") from problem
+        cause = getattr(problem, "orig", None) or problem
+        raise SnapshotError(f"The server ended the work ({first_line(cause)}): run the command again.") from problem
     except duckdb.Error as problem:
-        raise SnapshotError(f"DuckDB ended the work ({_first_line(problem)}): run the command again.") from problem
+        raise SnapshotError(f"DuckDB ended the work ({first_line(problem)}): run the command again.") from problem
 
 
-def _first_line(problem: BaseException) -> str:
-    told = getattr(problem, "orig", None) or problem
-    return (str(told).splitlines() or [type(told).__name__])[0]
+def first_line(problem: BaseException) -> str:
+    """What an error of another library says, in one line."""
+    return (str(problem).splitlines() or [type(problem).__name__])[0]

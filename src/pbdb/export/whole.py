@@ -46,7 +46,10 @@ def _part(target: Path) -> Iterator[Path]:
         yield part
         os.replace(part, target)
     except BaseException:
-        shutil.rmtree(part) if part.is_dir() else part.unlink(missing_ok=True)
+        if part.is_dir():
+            shutil.rmtree(part)
+        else:
+            part.unlink(missing_ok=True)
         raise
 
 

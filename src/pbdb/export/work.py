@@ -13,13 +13,13 @@ from typing import Any
 
 from pbdb.config import Settings
 from pbdb.errors import SnapshotError
+from pbdb.export import manifest
 from pbdb.export.parquet import Written
+from pbdb.export.told import first_line
 
 SUFFIX = ".unfinished"
 STATE = "finished.jsonl"
-MANIFEST = "manifest.json"
 MARK = "UNFINISHED"
-CHUNK = 8 << 20
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Place:
             SnapshotError: it cannot be written; what was made is kept for the next try.
         """
         if self.folder is None:
-            _upload(self.address, self.work, sorted(paths, key=lambda path: (path == MANIFEST, path)))
+            _upload(self.address, self.work, sorted(paths, key=lambda path: (path == manifest.NAME, path)))
             shutil.rmtree(self.work)
         else:
             _sync(self.work / path for path in paths)
@@ -67,7 +67,7 @@ def place_of(out: str, settings: Settings) -> Place:
     try:
         filesystem, path = fsspec.url_to_fs(out)
     except (ValueError, ImportError) as problem:
-        raise SnapshotError(f"'{_bare(out)}' cannot be written to: {_first_line(problem)}.") from None
+        raise SnapshotError(f"'{bare(out)}' cannot be written to: {first_line(problem)}.") from None
     if filesystem.protocol in ("file", "local") or "file" in filesystem.protocol:
         folder = Path(path).absolute()
         return Place(str(folder), folder.with_name(folder.name + SUFFIX), folder)
@@ -87,8 +87,11 @@ class Finished:
     def _lines(self) -> list[dict[str, Any]]:
         if not self._state.exists():
             return []
-        lines = self._state.read_text(encoding="utf-8").splitlines(keepends=True)
-        return [json.loads(line) for line in lines if line.endswith("\n")]
+        text = self._state.read_text(encoding="utf-8")
+        whole = text[: text.rfind("\n") + 1]
+        if whole != text:  # stopped while it wrote a line, to which the next one would be added
+            self._state.write_text(whole, encoding="utf-8")
+        return [json.loads(line) for line in whole.splitlines()]
 
     def get(self, path: str, key: str) -> Written | None:
         """The file, if it was made from the same and its bytes are still those that were written."""
@@ -137,16 +140,16 @@ def _require_free_address(address: str) -> None:
 
     try:
         filesystem, path = fsspec.url_to_fs(address)
-        is_taken = filesystem.exists(f"{path}/{MANIFEST}") or (
+        is_taken = filesystem.exists(f"{path}/{manifest.NAME}") or (
             filesystem.exists(path) and filesystem.ls(path) and not filesystem.exists(f"{path}/{MARK}")
         )
         if not is_taken:
             filesystem.makedirs(path, exist_ok=True)
             filesystem.pipe_file(f"{path}/{MARK}", b"A snapshot is being written here.\n")
     except Exception as problem:  # every provider's client has errors of its own
-        raise SnapshotError(f"Nothing can be written to '{_bare(address)}' ({_first_line(problem)}).") from None
+        raise SnapshotError(f"Nothing can be written to '{bare(address)}' ({first_line(problem)}).") from None
     if is_taken:
-        raise SnapshotError(f"There is something at '{_bare(address)}' already: choose another --out.")
+        raise SnapshotError(f"There is something at '{bare(address)}' already: choose another --out.")
 
 
 def _upload(address: str, work: Path, paths: Iterable[str]) -> None:
@@ -160,7 +163,7 @@ def _upload(address: str, work: Path, paths: Iterable[str]) -> None:
         filesystem.rm_file(f"{root}/{MARK}")
     except Exception as problem:  # every provider's client has errors of its own
         raise SnapshotError(
-            f"The snapshot could not be written to '{_bare(address)}' ({_first_line(problem)}); it has no manifest"
+            f"The snapshot could not be written to '{bare(address)}' ({first_line(problem)}); it has no manifest"
             " there and is kept on this machine: run the command again."
         ) from None
 
@@ -172,11 +175,7 @@ def _sync(paths: Iterable[Path]) -> None:
             os.fsync(file.fileno())
 
 
-def _bare(address: str) -> str:
+def bare(address: str) -> str:
     """An address without what may be secret: login and query."""
     scheme, separator, rest = address.partition("://")
     return scheme + separator + rest.partition("?")[0].rpartition("@")[2]
-
-
-def _first_line(problem: BaseException) -> str:
-    return (str(problem).splitlines() or [type(problem).__name__])[0]
