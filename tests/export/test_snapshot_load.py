@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from pbdb.export import duck, restore, snapshot, verify
 Shared = tuple[Settings, Path]
 LEFT_BEHIND = ("artifact", "etl_run", "part")
 EFFECT = "effect/dataset=open_a/context=CVCL%3A0001/151.parquet"
+GENES = "core/gene.parquet"
 
 
 def tables(settings: Settings) -> dict[str, str]:
@@ -27,37 +30,26 @@ def tables(settings: Settings) -> dict[str, str]:
     return {name: found for name, found in contents(settings).items() if name not in LEFT_BEHIND}
 
 
-def loaded_again(source: Settings, server_settings: Settings, folder: Path) -> dict[str, str]:
-    """Export a database whole and load it into an empty one; the checksums of that."""
-    snapshot.export(source, str(folder / "release"), snapshot.Choices("1", include=named(source)))
-    with new_database(server_settings, folder / "home") as empty:
-        restore.load(empty, folder / "release")
-        return tables(empty)
-
-
-def named(settings: Settings) -> list[str]:
-    return [name for (name,) in query(settings, "SELECT dataset FROM core.dataset WHERE NOT is_redistributable")]
-
-
-def test_everything_comes_back_as_it_was(worlds: Settings, database_server: Settings, tmp_path: Path) -> None:
+def test_everything_comes_back_as_it_was(worlds: Settings, empty_database: Settings, tmp_path: Path) -> None:
     with server.engine(worlds).begin() as connection:
         connection.execute(text("UPDATE core.vocabulary SET is_redistributable = true"))
         former = "INSERT INTO core.compound (compound_id, inchikey, name, replaced_by) VALUES (5, 'OLD', 'once', 1)"
         connection.execute(text(former))
         connection.execute(text("UPDATE core.effect SET n_up = 1, prior_var = 0.1 WHERE effect_id = 163"))
         connection.execute(text("UPDATE core.effect SET landmark = NULL, n_landmarks = NULL WHERE effect_id = 261"))
-    assert loaded_again(worlds, database_server, tmp_path) == tables(worlds)
+    snapshot.export(worlds, str(tmp_path / "release"), snapshot.Choices("1", include=["closed"]))
+    foreign = tmp_path / "release" / Path(EFFECT).with_name("copy of 151.parquet")
+    shutil.copyfile(tmp_path / "release" / EFFECT, foreign)  # which the manifest does not know
+    restore.load(empty_database, tmp_path / "release")
+    assert tables(empty_database) == tables(worlds)
 
 
-def test_a_loaded_release_comes_back_as_it_was(loaded: Settings, database_server: Settings, tmp_path: Path) -> None:
-    assert loaded_again(loaded, database_server, tmp_path) == tables(loaded)
-
-
-def test_loading_the_release_again_into_it_changes_nothing(
+def test_a_loaded_release_comes_back_as_it_was_and_loading_it_again_changes_nothing(
     loaded: Settings, release: Path, database: Settings, tmp_path: Path
 ) -> None:
     snapshot.export(loaded, str(tmp_path / "snapshot"), snapshot.Choices("1"))
     restore.load(database, tmp_path / "snapshot")
+    assert tables(database) == tables(loaded)
     before = contents(database, versions=True)
     load(database, release)
     assert {name for name, found in contents(database, versions=True).items() if found != before[name]} <= {"artifact"}
@@ -72,11 +64,12 @@ def test_the_ledger_goes_on_counting(shared_release: Shared, database: Settings)
     assert new == max(number for (number,) in query(database, "SELECT etl_run_id FROM core.etl_run"))
 
 
-def test_a_snapshot_loads_into_an_empty_database_only(shared_release: Shared, worlds: Settings) -> None:
-    before = contents(worlds)
+def test_a_snapshot_loads_into_an_empty_database_only(shared_release: Shared) -> None:
+    settings, folder = shared_release
+    before = contents(settings)
     with pytest.raises(SnapshotError, match="The database holds data already"):
-        restore.load(worlds, shared_release[1])
-    assert contents(worlds) == before
+        restore.load(settings, folder)
+    assert contents(settings) == before
 
 
 def test_a_damaged_snapshot_is_not_loaded(folder: Path, database: Settings) -> None:
@@ -108,13 +101,27 @@ def flip(path: Path, place: float = 0.5) -> None:
         (lambda folder: (folder / EFFECT).unlink(), EFFECT, "missing"),
         (lambda folder: (folder / EFFECT).write_bytes(b"longer" * 9999), EFFECT, "bytes, not"),
         (lambda folder: (folder / "effect" / "note.txt").touch(), "effect/note.txt", "not in the manifest"),
+        (lambda folder: flip(folder / GENES), GENES, "changed"),
+        (lambda folder: (folder / GENES).write_bytes(bytes((folder / GENES).stat().st_size)), GENES, "changed"),
         (lambda folder: flip(folder / "README.md"), "README.md", "changed"),
         (lambda folder: flip(folder / "SHA256SUMS"), "SHA256SUMS", "changed"),
         (lambda folder: (folder / "SHA256SUMS").unlink(), "SHA256SUMS", "missing"),
         (lambda folder: (folder / "pbdb.duckdb").unlink(), "pbdb.duckdb", "missing"),
         (lambda folder: (folder / "pbdb.duckdb").write_bytes(b"no database"), "pbdb.duckdb", "cannot be read"),
     ],
-    ids=["bit", "missing", "longer", "extra", "page", "sums", "no sums", "no duckdb", "broken duckdb"],
+    ids=[
+        "bit",
+        "missing",
+        "longer",
+        "extra",
+        "table",
+        "no table",
+        "page",
+        "sums",
+        "no sums",
+        "no duckdb",
+        "no database",
+    ],
 )
 def test_damage_is_found(folder: Path, damage: Callable[[Path], object], path: str, problem: str) -> None:
     damage(folder)
@@ -136,11 +143,21 @@ def test_a_changed_manifest_is_found(folder: Path) -> None:
         ("DROP VIEW coverage", "tables and views are others"),
     ],
 )
-def test_a_changed_duckdb_is_found_and_made_anew(folder: Path, change: str, problem: str) -> None:
+def test_a_changed_duckdb_is_found(folder: Path, change: str, problem: str) -> None:
     with duck.opened(folder / duck.NAME, read_only=False) as connection:
         connection.execute(change)
     (found,) = verify.verify(folder)
     assert found.path == duck.NAME and problem in found.problem
+
+
+def test_duckdb_is_made_anew_whole_or_not_at_all(folder: Path) -> None:
+    (folder / duck.NAME).unlink()
+    effect = (folder / EFFECT).read_bytes()
+    (folder / EFFECT).write_bytes(b"no Parquet")
+    with pytest.raises(SnapshotError, match=r"^DuckDB ended the work \("):
+        verify.reindex(folder)
+    assert list(folder.glob("pbdb.duckdb*")) == []
+    (folder / EFFECT).write_bytes(effect)
     verify.reindex(folder)
     assert verify.verify(folder) == []
 
@@ -151,6 +168,20 @@ def test_duckdb_verifies_by_itself(folder: Path) -> None:
     (folder / "core" / "gene.parquet").unlink()
     found = in_duckdb(folder, "SELECT * FROM snapshot_damage ORDER BY path")
     assert found == [{"path": "core/gene.parquet", "problem": "missing"}, {"path": EFFECT, "problem": "changed"}]
+
+
+def test_duckdb_holds_one_file_at_a_time_while_it_verifies(tmp_path: Path) -> None:
+    with duck.connect(tmp_path / "x.duckdb", read_only=False) as connection:
+        connection.execute("SET memory_limit = '80MB'; SET max_temp_directory_size = '0B'; SET threads = 1")
+        connection.execute(f"CREATE TABLE {duck.MANIFEST_TABLE} (path VARCHAR, sha256 VARCHAR)")
+        for number in range(10):
+            path = tmp_path / f"{number}.parquet"
+            path.touch()
+            os.truncate(path, 16 << 20)
+            connection.execute(f"INSERT INTO {duck.MANIFEST_TABLE} VALUES (?, '')", [path.name])
+        connection.execute(duck.DAMAGE)
+        found = connection.execute("SELECT problem FROM snapshot_damage").fetchall()
+    assert found == [("changed",)] * 10
 
 
 def test_a_half_made_or_foreign_folder_is_no_snapshot(folder: Path) -> None:

@@ -20,6 +20,7 @@ from pbdb import views
 from pbdb.dictionary import Entry
 from pbdb.errors import SnapshotError
 from pbdb.export import columns, effects
+from pbdb.export.told import first_line
 
 if TYPE_CHECKING:
     import duckdb
@@ -42,7 +43,11 @@ def connect(path: Path, *, read_only: bool = True) -> duckdb.DuckDBPyConnection:
     try:
         connection = duckdb.connect(path, read_only=read_only)
     except duckdb.Error as problem:
-        raise _unreadable(path, problem) from None
+        if read_only:
+            raise _unreadable(path, problem) from None
+        raise SnapshotError(
+            f"'{path}' cannot be written ({first_line(problem)}): see that its folder may be written to."
+        ) from None
     connection.execute(f"SET file_search_path = {literal(str(path.parent.absolute()))}")
     connection.execute("SET TimeZone = 'UTC'")
     return connection
@@ -77,9 +82,7 @@ def opened(path: Path, *, read_only: bool = True) -> Iterator[duckdb.DuckDBPyCon
 
 
 def _unreadable(path: Path, problem: Exception) -> SnapshotError:
-    return SnapshotError(
-        f"'{path}' cannot be read ({str(problem).splitlines()[0]}): make it anew with `pbdb snapshot reindex`."
-    )
+    return SnapshotError(f"'{path}' cannot be read ({first_line(problem)}): make it anew with `pbdb snapshot reindex`.")
 
 
 def build(root: Path, files: Sequence[dict[str, Any]] = (), expected: str | None = None) -> None:
@@ -89,23 +92,35 @@ def build(root: Path, files: Sequence[dict[str, Any]] = (), expected: str | None
         SnapshotError: what came out has not the expected schema; the old file stays.
     """
     part = root / (NAME + ".part")
-    for old in root.glob(part.name + "*"):
-        old.unlink()
+    _remove(part)
+    try:
+        found = _fill(part)
+        if expected not in (None, found):
+            raise SnapshotError(
+                f"This version of pbdb makes another {NAME} than the one of '{root}': use the pbdb it names."
+            )
+        remember(part, files)
+        os.replace(part, root / NAME)
+    finally:
+        _remove(part)
+
+
+def _remove(part: Path) -> None:
+    """Remove a file in the making, and what DuckDB keeps beside it."""
+    for path in part.parent.glob(part.name + "*"):
+        path.unlink()
+
+
+def _fill(part: Path) -> str:
+    """Make everything in pbdb.duckdb but the list of files; return the hash of its schema."""
     with opened(part, read_only=False) as connection:
         connection.begin()
-        for statement in statements(root):
+        for statement in statements(part.parent):
             connection.execute(statement)
         for statement in _comments(connection):
             connection.execute(statement)
         connection.commit()
-        found = schema_hash(connection)
-    if expected not in (None, found):
-        part.unlink()
-        raise SnapshotError(
-            f"This version of pbdb makes another {NAME} than the one of '{root}': use the pbdb it names."
-        )
-    remember(part, files)
-    os.replace(part, root / NAME)
+        return schema_hash(connection)
 
 
 def remember(path: Path, files: Sequence[dict[str, Any]]) -> None:
@@ -235,7 +250,8 @@ JOIN core.gene g ON g.gene_key = u.gene_key
 ORDER BY u.feature_set_id, u.place"""
 DAMAGE = f"""
 CREATE VIEW snapshot_damage AS
-SELECT f.path, CASE WHEN b.content IS NULL THEN 'missing' ELSE 'changed' END AS problem
+SELECT f.path, CASE WHEN b.sha256 IS NULL THEN 'missing' ELSE 'changed' END AS problem
 FROM {MANIFEST_TABLE} f
-LEFT JOIN read_blob('**/*.parquet') b ON ends_with(b.filename, '/' || f.path) OR b.filename = f.path
-WHERE sha256(b.content) IS DISTINCT FROM f.sha256"""
+LEFT JOIN (SELECT filename, sha256(content) AS sha256 FROM read_blob('**/*.parquet')) b
+    ON ends_with(b.filename, '/' || f.path) OR b.filename = f.path
+WHERE b.sha256 IS DISTINCT FROM f.sha256"""

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from sqlalchemy import Connection, Engine, Identity, Table, text
+from sqlalchemy import Connection, Engine, Table, text
 
 from pbdb import partitions, schema, server
 from pbdb.config import Settings
@@ -53,7 +53,10 @@ def _fill(engine: Engine, folder: Path, content: dict[str, Any], home: Path, rep
             _load_table(connection, folder / "core" / f"{table.name}.parquet", table)
         reporter.stage("tables", f"{len(columns.tables())} tables")
         for dataset in content["datasets"]:
-            _load_effects(connection, folder, dataset["dataset"], Path(scratch), reporter)
+            name = dataset["dataset"]
+            begins = tuple(f"{top}/dataset={name}/" for top in (effects.DEFAULT, effects.FURTHER))
+            files = [folder / file["path"] for file in content["files"] if file["path"].startswith(begins)]
+            _load_effects(connection, name, files, Path(scratch), reporter)
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.exec_driver_sql("ANALYZE")
 
@@ -94,7 +97,7 @@ def _load_table(connection: Connection, path: Path, table: Table) -> None:
         partitions.swap(connection, table.name, key, name)
 
 
-def _load_effects(connection: Connection, folder: Path, dataset: str, scratch: Path, reporter: Reporter) -> None:
+def _load_effects(connection: Connection, dataset: str, files: list[Path], scratch: Path, reporter: Reporter) -> None:
     """Both orientations of a dataset's effects."""
     (key,) = connection.execute(
         text(f"SELECT dataset_id FROM {SCHEMA}.dataset WHERE dataset = :dataset"), {"dataset": dataset}
@@ -104,13 +107,11 @@ def _load_effects(connection: Connection, folder: Path, dataset: str, scratch: P
         for table in ("effect", "gene_effect")
     }
     into = restore_effects.Names(names["effect"], names["gene_effect"])
-    found = [*folder.glob(f"{effects.DEFAULT}/dataset={dataset}/*/*.parquet")]
-    found += [*folder.glob(f"{effects.FURTHER}/dataset={dataset}/*/*.parquet")]
-    restore_effects.load(connection, sorted(found), into, scratch, reporter.progress)
+    restore_effects.load(connection, files, into, scratch, reporter.progress)
     for table, name in names.items():
         partitions.finish(connection, table, name)
         partitions.swap(connection, table, key, name)
-    reporter.stage("effects", f"{dataset}: {len(found)} fits")
+    reporter.stage("effects", f"{dataset}: {len(files)} fits")
 
 
 def _suffix() -> str:
@@ -125,7 +126,7 @@ def _batches(path: Path) -> Iterator[pa.RecordBatch]:
 def _continue_numbers(connection: Connection, table: Table) -> None:
     """Let numbers that the database gives go on after those that were copied."""
     for column in table.columns:
-        if isinstance(column.server_default, Identity) or column.identity is not None:
+        if column.identity is not None:
             connection.exec_driver_sql(
                 f"SELECT setval(pg_get_serial_sequence('{SCHEMA}.{table.name}', '{column.name}'),"
                 f" max({column.name})) FROM {SCHEMA}.{table.name}"

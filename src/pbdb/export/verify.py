@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pbdb.errors import SnapshotError
 from pbdb.export import duck, manifest
+from pbdb.export.told import told
 from pbdb.export.work import sha256
 
 if TYPE_CHECKING:
@@ -34,12 +35,8 @@ def verify(folder: Path, progress: Progress = silent) -> list[Damage]:
         SnapshotError: the folder holds no snapshot.
     """
     content = manifest.read(folder)
-    return [
-        *files(folder, content, progress),
-        *_sums(folder, content),
-        *_extra(folder, content),
-        *_duckdb(folder, content),
-    ]
+    found = [*files(folder, content, progress), *_sums(folder, content), *_extra(folder, content)]
+    return [*found, *_duckdb(folder, content, {damage.path for damage in found})]
 
 
 def files(
@@ -64,12 +61,12 @@ def _sums(folder: Path, content: dict[str, Any]) -> Iterator[Damage]:
     if not path.is_file():
         yield Damage(manifest.SUMS, "missing")
         return
-    told = set(path.read_bytes().decode(errors="replace").splitlines())
+    found = set(path.read_bytes().decode(errors="replace").splitlines())
     wanted = {f"{one['sha256']}  {one['path']}" for one in content["files"]}
     own = f"{sha256(folder / manifest.NAME)}  {manifest.NAME}"
-    if not wanted <= told or len(told) != len(wanted) + 1:
+    if not wanted <= found or len(found) != len(wanted) + 1:
         yield Damage(manifest.SUMS, "changed: it does not say what the manifest says")
-    elif own not in told:
+    elif own not in found:
         yield Damage(manifest.NAME, "changed: its SHA-256 is another")
 
 
@@ -79,29 +76,31 @@ def _extra(folder: Path, content: dict[str, Any]) -> Iterator[Damage]:
     yield from (Damage(path, "not in the manifest") for path in sorted(found) if path not in known)
 
 
-def _duckdb(folder: Path, content: dict[str, Any]) -> Iterator[Damage]:
+def _duckdb(folder: Path, content: dict[str, Any], damaged: set[str]) -> Iterator[Damage]:
     """Schema and rows of pbdb.duckdb: its bytes may differ from machine to machine, its content may not."""
     if not (folder / duck.NAME).is_file():
         yield Damage(duck.NAME, "missing: make it with `pbdb snapshot reindex`")
         return
-    told = content["duckdb"]
+    wanted = content["duckdb"]
     try:
         with duck.opened(folder / duck.NAME) as connection:
-            if duck.schema_hash(connection) != told["schema"]:
+            if duck.schema_hash(connection) != wanted["schema"]:
                 yield Damage(duck.NAME, "changed: its tables and views are others")
-            elif duck.row_counts(connection) != told["tables"]:
+            elif duck.row_counts(connection) != wanted["tables"]:
                 yield Damage(duck.NAME, "changed: a table has another number of rows")
             else:
-                yield from _contents(connection, folder, told["tables"])
+                yield from _contents(connection, folder, wanted["tables"], damaged)
     except SnapshotError as problem:
         yield Damage(duck.NAME, str(problem))
 
 
-def _contents(connection: duckdb.DuckDBPyConnection, folder: Path, tables: dict[str, int]) -> Iterator[Damage]:
-    """Tables stored inside that do not hold what the Parquet file of their name holds."""
+def _contents(
+    connection: duckdb.DuckDBPyConnection, folder: Path, tables: dict[str, int], damaged: set[str]
+) -> Iterator[Damage]:
+    """Tables stored inside that do not hold what the Parquet file of their name holds, where that is whole."""
     for table in tables:
         path = f"{table.replace('.', '/')}.parquet"
-        if not (folder / path).is_file():
+        if path in damaged or not (folder / path).is_file():
             continue
         kinds = connection.execute(f"SELECT name, type FROM pragma_table_info('{table}')").fetchall()
         casts = ", ".join(f'"{name}"::{kind} AS "{name}"' for name, kind in kinds)
@@ -123,4 +122,5 @@ def reindex(folder: Path) -> None:
     damage = next(files(folder, content, below=("core/", "dictionary.parquet")), None)
     if damage:
         raise SnapshotError(f"'{folder / damage.path}' is damaged ({damage.problem}): take it anew from where it came.")
-    duck.build(folder, content["files"], content["duckdb"]["schema"])
+    with told(f"'{folder}'"):
+        duck.build(folder, content["files"], content["duckdb"]["schema"])
