@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 from scipy import integrate, special, stats
 
-from pbdb.effects.tails import LOG10, log_f_lower, log_f_tail, log_t_density, log_t_tail, neg_log10_p, t_quantile
+from pbdb.effects.tails import (
+    LOG10,
+    log_f_lower,
+    log_f_tail,
+    log_t_density,
+    log_t_tail,
+    neg_log10_p,
+    t_quantile,
+    worth_tables,
+)
 
 
 def integrated(t: float, df: float) -> float:
@@ -55,11 +64,15 @@ def test_quantile_inverts_the_tail():
 def test_table_equals_direct_values(df: float):
     t = np.concatenate([np.linspace(-45, 45, 4001), [0.0]])[None, :]
     direct = log_t_tail(t, df) / -LOG10
-    np.testing.assert_allclose(neg_log10_p(t, np.array([df])), direct, rtol=1e-9, atol=1e-11)
+    np.testing.assert_allclose(neg_log10_p(t, np.array([df]), np.array([True])), direct, rtol=1e-9, atol=1e-11)
 
 
-def test_gene_without_df_has_no_p_value():
-    t = np.ones((2, 2000))
-    p = neg_log10_p(t, np.array([np.nan, 4.0]))
-    assert np.isnan(p[0]).all()
-    assert np.isfinite(p[1]).all()
+def test_df_of_few_values_and_of_none_need_no_table():
+    df = np.repeat([3.5, 3.25, np.nan], [200, 20, 200])
+    in_table = worth_tables(df, 4)
+    np.testing.assert_array_equal(in_table, df == 3.5)
+    t = np.random.default_rng(0).normal(0, 9, (len(df), 4))
+    t[0, 0] = np.nan
+    p = neg_log10_p(t, df, in_table)
+    np.testing.assert_allclose(p, np.maximum(log_t_tail(t, df[:, None]) / -LOG10, 0), rtol=1e-9, atol=1e-11)
+    np.testing.assert_array_equal(np.isnan(p), np.isnan(t + df[:, None]))

@@ -18,11 +18,12 @@ from pbdb.effects.matrix import Matrix, Readout, gene_blocks, genes_per_block, w
 from pbdb.effects.moderate import Moderated, moderate
 from pbdb.effects.normalise import Filter, Kept, detected_genes, keep_genes, tmm
 from pbdb.effects.reader import Reader, first_pass, variances
-from pbdb.effects.tails import neg_log10_p
+from pbdb.effects.tails import neg_log10_p, worth_tables
 from pbdb.errors import ConfigError, DataError, DesignError
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -125,18 +126,19 @@ class Fit:
     def blocks(self, size: int | None = None) -> Iterator[Block]:
         """Yield the effects of all tested genes, `size` genes at a time; each call computes them anew."""
         if len(self.effects):
+            in_table = worth_tables(self.df_total, len(self.effects))
             for genes in gene_blocks(self.genes, size or self.genes_per_block):
                 with threads(self.options.threads):
-                    block = self._block(genes)
+                    block = self._block(genes, in_table[genes])
                 yield block
 
-    def _block(self, genes: slice) -> Block:
+    def _block(self, genes: slice, in_table: Mask) -> Block:
         fitted = self._reader.fit(self.genes[genes], self.effects, self.curve)
         se = fitted.stdev_unscaled * np.sqrt(self.s2_post[genes])[:, None]
         with np.errstate(divide="ignore", invalid="ignore"):
             t = np.where(se > 0, fitted.log2_fc / se, np.nan)
         se[np.isnan(t)] = np.nan
-        p = neg_log10_p(t, self.df_total[genes])
+        p = neg_log10_p(t, self.df_total[genes], in_table)
         return Block(genes, fitted.log2_fc, fitted.stdev_unscaled, se, t, p)
 
     def weights(self, genes: slice) -> Floats:
@@ -153,8 +155,7 @@ class Fit:
         """Return the facts of the fit as plain numbers and texts, ready for JSON."""
         design, options = self.design, self.options
         status, n = np.unique(design.effects.status, return_counts=True)
-        finite = self.df_prior[~np.isnan(self.df_prior)]
-        median_df = float(np.median(finite)) if finite.size else None
+        median_df = _median(self.df_prior)
         return {
             "method": options.chosen_method,
             "mode": design.mode,

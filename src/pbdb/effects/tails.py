@@ -7,28 +7,33 @@ I_x(d/2, 1/2) at x = d / (d + t^2), the upper tail of F is I_x(d2/2, d1/2) at x 
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import numpy.typing as npt
 from numba import njit, prange
 from scipy import special
 
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
 
 LOG10 = float(np.log(10.0))
 _SMALL = 1e-270
 _STEP = 1 / 16
-_TABLE_T = 38.0
+_NODES = 38 * 16 + 1
 
 
 def log_t_tail(t: npt.ArrayLike, df: npt.ArrayLike) -> Floats:
     """Return the natural log of the two-sided tail probability of t; infinite df is the normal law."""
     size, d = np.broadcast_arrays(np.abs(np.asarray(t, np.float64)), np.asarray(df, np.float64))
-    out = np.array(np.log(2.0) + special.log_ndtr(-size))
+    out = np.empty(size.shape)
     finite = np.isfinite(d) & np.isfinite(size)
+    out[~finite] = np.log(2.0) + special.log_ndtr(-size[~finite])
     ratio = size[finite] ** 2 / d[finite]
     out[finite] = _log_beta_tail(0.5 * d[finite], np.full(ratio.shape, 0.5), ratio)
     out[np.isnan(d)] = np.nan
-    return np.asarray(out)
+    return out
 
 
 def log_f_tail(f: npt.ArrayLike, d1: npt.ArrayLike, d2: npt.ArrayLike) -> Floats:
@@ -53,18 +58,15 @@ def log_f_lower(f: npt.ArrayLike, d1: npt.ArrayLike, d2: npt.ArrayLike) -> Float
 
 
 def _log_beta_tail(a: Floats, b: Floats, ratio: Floats) -> Floats:
-    """Return log I_x(a, b) at x = 1 / (1 + ratio)."""
-    near, far = special.betaincc(b, a, ratio / (1.0 + ratio)), special.betainc(a, b, 1.0 / (1.0 + ratio))
-    p = np.where(ratio < 1.0, near, far)
+    """Return log I_x(a, b) at x = 1 / (1 + ratio); of x and 1 - x the smaller one is used, for it has more digits."""
+    p, far = np.empty(ratio.shape), ratio >= 1.0
+    p[far] = special.betainc(a[far], b[far], 1.0 / (1.0 + ratio[far]))
+    p[~far] = special.betaincc(b[~far], a[~far], ratio[~far] / (1.0 + ratio[~far]))
     out = np.log(np.maximum(p, _SMALL))
     deep = p < _SMALL
     if deep.any():
-        out[deep] = _beta_fraction(a[deep], b[deep], ratio[deep], _log_beta(a[deep], b[deep]))
+        out[deep] = _beta_fraction(a[deep], b[deep], ratio[deep], special.betaln(a[deep], b[deep]))
     return np.asarray(np.minimum(out, 0.0))
-
-
-def _log_beta(a: Floats, b: Floats) -> Floats:
-    return np.asarray(special.betaln(a, b))
 
 
 @njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
@@ -90,7 +92,7 @@ def _beta_fraction(a: Floats, b: Floats, ratio: Floats, log_beta: Floats) -> Flo
 
 
 def _log_gamma_tail(a: Floats, x: Floats) -> Floats:
-    """Return log Q(a, x); far out by its leading asymptotic series (DLMF 8.11.2)."""
+    """Return log Q(a, x); far out by its continued fraction."""
     p = np.asarray(special.gammaincc(a, x))
     out = np.log(np.maximum(p, _SMALL))
     deep = p < _SMALL
@@ -122,7 +124,7 @@ def log_t_density(t: Floats, df: float) -> Floats:
     """Return the natural log of the density of t."""
     if np.isinf(df):
         return np.asarray(-0.5 * t**2 - 0.5 * np.log(2 * np.pi))
-    scale = -0.5 * np.log(df) - _log_beta(np.float64(0.5 * df), np.float64(0.5))  # type: ignore[arg-type]
+    scale = -0.5 * np.log(df) - special.betaln(0.5 * df, 0.5)
     return np.asarray(scale - 0.5 * (df + 1) * np.log1p(t**2 / df))
 
 
@@ -140,28 +142,33 @@ def t_quantile(log_p: Floats, df: float) -> Floats:
     return np.asarray(t)
 
 
-def neg_log10_p(t: Floats, df: Floats) -> Floats:
+def worth_tables(df: Floats, n_effects: int) -> Mask:
+    """Mark the genes of a fit whose df has more values of t (genes that share it x effects) than a table has nodes."""
+    _, place, n_genes = np.unique(df, return_inverse=True, return_counts=True)
+    return np.asarray((n_genes * n_effects > _NODES)[place] & ~np.isnan(df))
+
+
+def neg_log10_p(t: Floats, df: Floats, in_table: Mask) -> Floats:
     """Return -log10 of the two-sided p-value of t (genes x effects), df by gene.
 
-    Many effects of one df are read from a table of the log tail and its two derivatives, joined by
-    quintic Hermite polynomials in steps of 1/16 (error below 1e-11); t above 38 is computed directly.
+    Genes marked `in_table`, where t is below 38, are read from a table of the log tail and its two derivatives,
+    joined by quintic Hermite polynomials in steps of 1/16 (error below 1e-11, at one df 3e-11); all else is computed
+    directly.
     """
-    if t.shape[1] <= _TABLE_T / _STEP:
-        return np.asarray(np.maximum(log_t_tail(t, df[:, None]) / -LOG10, 0.0))
-    usual = np.where(np.isfinite(df), df, np.inf)
-    distinct, table_of_gene = np.unique(usual, return_inverse=True)
-    out = np.empty_like(t)
-    _read_table(t, np.stack([_table(float(d)) for d in distinct]), table_of_gene, out)
-    far = np.isnan(out) & ~np.isnan(t)
-    out[far] = log_t_tail(t[far], np.broadcast_to(df[:, None], t.shape)[far])
-    np.maximum(out / -LOG10, 0.0, out=out)
-    out[np.isnan(df)] = np.nan
-    return out
+    genes = np.flatnonzero(in_table)
+    distinct, place = np.unique(df[genes], return_inverse=True)
+    out = np.full(t.shape, np.nan)
+    if len(genes):
+        _read_table(t, genes, np.stack([_table(float(d)) for d in distinct]), place, out)
+    rest = np.isnan(out) & ~np.isnan(t)
+    out[rest] = log_t_tail(t[rest], np.broadcast_to(df[:, None], t.shape)[rest])
+    return np.asarray(np.maximum(out / -LOG10, 0.0))
 
 
+@lru_cache(maxsize=256)
 def _table(df: float) -> Floats:
     """Return log tail, first and second derivative (scaled by the step) at the nodes; nodes x 3."""
-    t: Floats = np.arange(int(_TABLE_T / _STEP) + 1) * np.float64(_STEP)
+    t: Floats = np.arange(_NODES) * np.float64(_STEP)
     tail = log_t_tail(t, df)
     first = -2.0 * np.exp(log_t_density(t, df) - tail)
     log_density_slope = -t if np.isinf(df) else -(df + 1) * t / (df + t**2)
@@ -170,17 +177,15 @@ def _table(df: float) -> Floats:
 
 
 @njit(parallel=True, cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def _read_table(t: Floats, tables: Floats, table_of_gene: npt.NDArray[np.int64], out: Floats) -> None:
+def _read_table(t: Floats, genes: Ints, tables: Floats, place: Ints, out: Floats) -> None:
     last = tables.shape[1] - 1
-    for g in prange(len(t)):
-        table = tables[table_of_gene[g]]
+    for k in prange(len(genes)):
+        g, table = genes[k], tables[place[k]]
         for e in range(t.shape[1]):
             at = abs(t[g, e]) / _STEP
-            if not at < last:
-                out[g, e] = np.nan
-                continue
-            i = int(at)
-            out[g, e] = _hermite(table[i], table[i + 1], at - i)
+            if at < last:
+                i = int(at)
+                out[g, e] = _hermite(table[i], table[i + 1], at - i)
 
 
 @njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
