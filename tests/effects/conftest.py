@@ -74,7 +74,7 @@ def intensities() -> Experiment:
     return experiment(readout="log2_intensity")
 
 
-@pytest.fixture()
+@pytest.fixture(scope="session")
 def driad(shared: Any) -> Experiment:
     """Plate 1 of the neuronal drug screen, wells of at least 30,000 counts."""
     folder = shared / "data/drugseq_like/driadrc"

@@ -45,7 +45,6 @@ def test_best_fit_and_padding_by_hand():
     """Compounds of 1,000 wells: each batch takes two (2,700 would be passed by a third)."""
     name, control = context(5, 1000, 10)
     batches = published_batches(name, control)
-    order = np.random.RandomState(0).permutation(5)
     shuffled = np.arange(5)
     np.random.RandomState(0).shuffle(shuffled)
     assert [set(name[b.samples[~b.padded]]) - {-1} for b in batches] == [
@@ -54,7 +53,6 @@ def test_best_fit_and_padding_by_hand():
         set(shuffled[4:]),
     ]
     assert [int(b.padded.sum()) for b in batches] == [0, 0, 1000]
-    assert len(order) == 5
 
 
 def test_compounds_are_taken_in_order_of_appearance():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from pbdb import effects
@@ -63,6 +64,11 @@ def test_condition_whose_wells_were_all_left_out_is_a_status():
     built = design([VEHICLE, VEHICLE, "a", "b", "b", "b"], keep=keep)
     assert status(built) == {"a": "no_sample", "b": "ok"}
     assert built.effects.n_treated.tolist() == [0, 3]
+
+
+def test_samples_to_keep_may_be_marked_by_any_kind_of_truth():
+    for keep in (np.array([True, True, False, True], dtype=object), pd.array([True, True, False, True])):
+        assert status(design([VEHICLE, VEHICLE, "a", "b"], keep=keep)) == {"a": "no_sample", "b": "ok"}
 
 
 def test_as_many_conditions_as_samples_leave_no_residual_df():

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
@@ -93,8 +94,6 @@ def test_sample_left_out_equals_a_sample_that_is_not_there(counts: Any):
 def test_conditions_of_two_times_are_compared_with_their_own_vehicle(simulate: Any):
     made = simulate(readout="log2_intensity")
     late = made.sheet.assign(time=48.0, condition=made.sheet.condition + " late")
-    import pandas as pd
-
     both = type(made)(pd.concat([made.sheet, late], ignore_index=True), np.vstack([made.values, made.values + 2]))
     block = both.block(readout="log2_intensity")
     labels = both.design().effects.condition.tolist()
@@ -115,7 +114,7 @@ def test_missing_intensities_touch_only_their_own_gene(intensities: Any):
     values = intensities.values.copy()
     values[(intensities.sheet.condition == "drug 3").to_numpy(), 5] = np.nan
     values[(intensities.sheet.is_control).to_numpy(), 6] = np.nan
-    gappy, whole = intensities.with_values(values).block(readout="log2_intensity"), None
+    gappy = intensities.with_values(values).block(readout="log2_intensity")
     whole = intensities.block(readout="log2_intensity")
     column = intensities.design().effects.condition.tolist().index("drug 3")
     assert np.isnan(gappy.log2_fc[5, column])

@@ -24,7 +24,7 @@ def test_prior_of_simulated_variances_is_found(robust: bool):
 
 @pytest.mark.parametrize("robust", [False, True])
 def test_equal_true_variances_have_infinite_prior_df(robust: bool):
-    x = 0.3 * np.random.default_rng(1).chisquare(50, 400) / 50 * np.linspace(0.9, 1.1, 400)[::-1] ** 0
+    x = 0.3 * np.random.default_rng(1).chisquare(50, 400) / 50
     x = 0.3 + 0.001 * (x - x.mean())
     out = moderate(x, np.full(400, 50.0), robust=robust)
     assert np.isinf(out.df_prior).all()
@@ -100,9 +100,9 @@ def test_trigamma_inverse_inverts():
         assert trigamma_inverse(float(polygamma(1, y))) == pytest.approx(y, rel=1e-6)
 
 
-def test_spline_basis_is_straight_beyond_nothing_and_spans_lines():
+def test_spline_basis_has_full_rank_and_spans_lines():
     x = np.random.default_rng(0).normal(size=100)
     basis = natural_spline(x, 4)
     assert np.linalg.matrix_rank(basis) == 4
-    residual = np.linalg.lstsq(basis, 2 * x + 1, rcond=None)[1]
-    assert residual.size == 0 or residual[0] < 1e-18
+    (residual,) = np.linalg.lstsq(basis, 2 * x + 1, rcond=None)[1]
+    assert residual < 1e-18

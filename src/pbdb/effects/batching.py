@@ -39,8 +39,7 @@ def published_batches(perturbagen: npt.ArrayLike, is_control: npt.ArrayLike) -> 
     if len(treated) <= TARGET or len(size) <= 1:
         return [Batch(np.arange(len(control)), np.zeros(len(control), dtype=bool))]
     homes = _best_fit(size)
-    padding = _padding(homes, size) if len(homes) > 1 else [[] for _ in homes]
-    return [_batch(control, treated, code, *both) for both in zip(homes, padding, strict=True)]
+    return [_batch(control, treated, code, home, _padding(home, size)) for home in homes]
 
 
 def _codes_by_appearance(labels: npt.NDArray[np.generic]) -> Ints:
@@ -50,9 +49,7 @@ def _codes_by_appearance(labels: npt.NDArray[np.generic]) -> Ints:
 
 
 def _shuffled(codes: Ints) -> Ints:
-    codes = codes.copy()
-    np.random.RandomState(0).shuffle(codes)
-    return codes
+    return np.random.RandomState(0).permutation(codes)
 
 
 def _best_fit(size: Ints) -> list[list[int]]:
@@ -72,12 +69,8 @@ def _best_fit(size: Ints) -> list[list[int]]:
     return batches
 
 
-def _padding(homes: list[list[int]], size: Ints) -> list[list[int]]:
-    """Choose, for each batch below the target, compounds of other batches that fill it up."""
-    return [_padding_of(home, size) for home in homes]
-
-
-def _padding_of(home: list[int], size: Ints) -> list[int]:
+def _padding(home: list[int], size: Ints) -> list[int]:
+    """Choose compounds of other batches that fill up a batch below the target."""
     filled, added = int(size[home].sum()), []
     if filled < TARGET:
         for compound in _shuffled(np.setdiff1d(np.arange(len(size)), home)):

@@ -73,8 +73,7 @@ def _completed(fit: Fit, block: Block, adjusted: Floats, fit_wide: FitWide, prio
 
 
 def _power(neg_log10_p: Floats) -> Floats:
-    with np.errstate(under="ignore"):
-        return np.asarray(np.power(10.0, -neg_log10_p))
+    return np.asarray(10.0**-neg_log10_p)
 
 
 def row_blocks(n_rows: int, n_columns: int) -> Iterator[slice]:

@@ -165,7 +165,7 @@ def build(
         control=control,
         plate=_column(np.zeros(n, np.int64) if plate is None else plate, n, "plate"),
         time=_codes(_column(np.zeros(n, np.int64) if time is None else time, n, "time"))[1],
-        keep=np.ones(n, bool) if keep is None else _column(keep, n, "keep").astype(bool),
+        keep=np.ones(n, bool) if keep is None else _column(np.asarray(keep, dtype=bool), n, "keep"),
     )
     if mode not in ("pooled", "replicate"):
         raise ConfigError(f"Mode {mode!r} is unknown; use pooled or replicate.")

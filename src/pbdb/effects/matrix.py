@@ -185,9 +185,7 @@ def _add_up(data: Any, indices: Any, total: Floats) -> None:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def _fill(
-    chunk: Any, genes: Any, indptr: Any, start: int, place: Ints, data: Any, indices: Any
-) -> None:  # fmt: skip
+def _fill(chunk: Any, genes: Any, indptr: Any, start: int, place: Ints, data: Any, indices: Any) -> None:
     """Append the rows of a CSR chunk to the columns; `place` is where each gene goes on."""
     for row in range(len(indptr) - 1):
         for k in range(indptr[row], indptr[row + 1]):
