@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -16,7 +16,9 @@ import psycopg
 from pbdb import copybinary
 from pbdb.agreement.metrics import Signatures, significant
 from pbdb.agreement.peers import enough_peers, means_of_others, peer_order
-from pbdb.matching import Rule
+from pbdb.agreement.stratum import VECTORS, Side
+from pbdb.errors import DataError
+from pbdb.matching import LOCK, Rule
 
 Connection = psycopg.Connection[Any]
 Values = npt.NDArray[np.float32]
@@ -25,6 +27,10 @@ Columns = npt.NDArray[np.intp]
 LAYERS = ("log2_fc", "se", "neg_log10_p_adj")
 BYTES_PER_BLOCK = 128 << 20
 CELLS_KEPT = 30_000_000
+CELLS_AT_ONCE = 20_000_000
+# Bytes that are held for a gene of a match while it is compared, over those of its score against a peer.
+HEAVIER = 8
+CHANGED = "The effects of a data set changed meanwhile: run this again when its load is done."
 SIDE_KEY = ("fit_id", "time_h", "dose_fm")
 # Which fit a condition's effect is taken from, as SQL over core.fit f; of several the newest.
 FIT_RULES = {
@@ -53,10 +59,38 @@ def read_near(connection: Connection, rule: Rule, fold: float, fit_rule: str = "
     return _frame(connection, query, {**_given(rule), "window": fold})
 
 
+def fits_of(matches: pd.DataFrame) -> list[int]:
+    """The fits that the effects of matches come from."""
+    return sorted({int(one) for side in "ab" for one in matches[f"fit_id_{side}"].unique()})
+
+
 def read_fit_facts(connection: Connection, fits: list[int]) -> dict[str, dict[str, str | None]]:
     """Read how fits were made, by dataset: method, filter (its rule), batching; several with a comma between them."""
     rows = connection.execute(_FIT_FACTS, {"fits": fits}).fetchall()
     return {dataset: {"method": method, "filter": rule, "batching": cut} for dataset, method, rule, cut in rows}
+
+
+def read_prints(connection: Connection, datasets: list[int]) -> list[Any]:
+    """Read which effects datasets show: another load, another print."""
+    return connection.execute(_PRINTS, {"datasets": datasets}).fetchall()
+
+
+def require_unchanged(connection: Connection, datasets: list[int], prints: list[Any]) -> None:
+    """Keep loads from changing matches until the transaction ends; refuse where one did since `read_prints`.
+
+    Raises:
+        DataError: a dataset shows other effects.
+    """
+    connection.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
+    if read_prints(connection, datasets) != prints:
+        raise DataError(CHANGED)
+
+
+def read_gene_sets(connection: Connection, fits: list[int], contexts: Sequence[int], fit_rule: str) -> list[int]:
+    """Read the sets of genes of fits, and of all fits (by a fit rule) of contexts."""
+    query = _GENE_SETS.format(fits=FIT_RULES[fit_rule])
+    rows = connection.execute(query.encode(), {"fits": fits, "contexts": list(contexts)}).fetchall()
+    return [int(key) for (key,) in rows]
 
 
 def read_unfitted(connection: Connection, rule: Rule, window: float, fit_rule: str) -> list[str]:
@@ -97,10 +131,18 @@ def read_context_genes(connection: Connection, context_id: int, fit_rule: str = 
     return np.sort(shared)
 
 
+def rows_at_once(n_peers: int, n_genes: int) -> int:
+    """How many matches to compare at once, so that their scores against all peers and their genes fit into memory."""
+    return max(1, CELLS_AT_ONCE // max(1, 2 * n_peers, HEAVIER * n_genes))
+
+
 def read_arrays(connection: Connection, dataset_id: int, effects: Ids, n_genes: int) -> Iterator[tuple[slice, Any]]:
     """Read the arrays of effects in blocks: log2_fc, se, neg_log10_p_adj, each rows x genes, by ascending id.
 
     effects: sorted ids. Yields the rows of each block and its three matrices.
+
+    Raises:
+        DataError: an effect is there no more.
     """
     empty = {name: np.empty((0, n_genes), dtype=np.float32) for name in LAYERS}
     step = max(1, BYTES_PER_BLOCK // (8 * len(LAYERS) * max(1, n_genes)))
@@ -108,6 +150,8 @@ def read_arrays(connection: Connection, dataset_id: int, effects: Ids, n_genes: 
         chosen = effects[start : start + step].tolist()
         with connection.cursor().copy(_ARRAYS, [dataset_id, chosen]) as copy:
             block = copybinary.decode(b"".join(bytes(part) for part in copy), empty)
+        if len(block) != len(chosen):
+            raise DataError(CHANGED)
         yield slice(start, start + len(chosen)), tuple(block[name]["value"].astype(np.float32) for name in LAYERS)
 
 
@@ -128,28 +172,37 @@ class Pool:
     total: dict[str, npt.NDArray[np.float64]]
     missing: dict[str, Ids]
 
-    def own(self, effects: Ids, columns: Columns) -> Signatures:
-        """Signatures of some effects at some genes."""
-        return _at(self.rows, np.array([self.position[int(one)] for one in effects]), columns)
-
     def peers_at(self, columns: Columns) -> Signatures:
         """Signatures of the peers, in their order, at some genes."""
         return _at(self.rows, self.peers, columns)
 
-    def centroids(self, compounds: Ids, columns: Columns) -> tuple[Signatures, Ids]:
-        """Mean of the pool without each compound (n x genes), and the number of effects averaged."""
-        own = [np.flatnonzero(self.compound == one) for one in compounds]
-        n = np.array([len(rows) for rows in own])
-        means = {}
-        for name in self.total:
-            values = (self.rows.log2_fc if name == "log2_fc" else self.rows.t)[:, columns]
+    def side(
+        self, effects: Ids, compound: Ids, columns: Columns, peers: Signatures, *, of_finite: bool = False
+    ) -> Side:
+        """Some effects at some genes (peers: those of the pool there) with what they are compared with.
+
+        compound: number of each effect's. of_finite: centroids are means of the finite values of peers.
+        """
+        distinct, back = np.unique(compound, return_inverse=True)
+        centroid, n = self._centroids(distinct, columns, of_finite)
+        own = _at(self.rows, np.array([self.position[int(one)] for one in effects]), columns)
+        return Side(own, centroid.take(back), n[back], peers, self.compound[self.peers])
+
+    def _centroids(self, compounds: Ids, columns: Columns, of_finite: bool) -> tuple[Signatures, Ids]:
+        """Mean of the pool without each compound (sorted; n x genes), and the number of effects averaged."""
+        rows = np.flatnonzero(np.isin(self.compound, compounds))
+        rows = rows[np.argsort(self.compound[rows], kind="stable")]
+        starts = np.searchsorted(self.compound[rows], compounds)
+        n = np.diff(starts, append=len(rows))
+        means = []
+        for name in VECTORS:
+            values = self.rows.values(name)[np.ix_(rows, columns)].astype(np.float64)
             finite = np.isfinite(values)
-            filled = np.where(finite, values, 0).astype(np.float64)
-            own_total = np.array([filled[rows].sum(axis=0) for rows in own])
-            own_missing = np.array([(~finite[rows]).sum(axis=0) for rows in own])
+            own_total = np.add.reduceat(np.where(finite, values, 0), starts)
+            own_missing = np.add.reduceat((~finite).astype(np.int64), starts)
             total, missing = self.total[name][columns], self.missing[name][columns]
-            means[name] = means_of_others(total, missing, self.n, own_total, own_missing, n)
-        return Signatures(means["log2_fc"], means["t"]), self.n - n
+            means.append(means_of_others(total, missing, self.n, own_total, own_missing, n, of_finite))
+        return Signatures(means[0], means[1]), self.n - n
 
 
 def _at(rows: Signatures, chosen: Columns, columns: Columns) -> Signatures:
@@ -200,7 +253,9 @@ class Pools:
         rows = self._effects[key].sort_values("effect_id")
         ids = rows["effect_id"].to_numpy(dtype=np.int64)
         compound = np.array([self.numbers[one] for one in rows["compound_key"]], dtype=np.int64)
-        order = peer_order(rows["condition_id"].to_numpy(dtype=np.int64), self._seed)
+        # By condition, peers are the same ones whatever the fit; of replicates each is drawn for itself.
+        name = "condition_id" if rows["condition_id"].is_unique else "effect_id"
+        order = peer_order(rows[name].to_numpy(dtype=np.int64), self._seed)
         own: Ids = np.unique(compound[np.isin(ids, matched)])
         peers = order[: enough_peers(own, compound[order], self._cap)]
         needed = np.isin(compound, own)
@@ -216,7 +271,7 @@ class Pools:
         n_genes = len(self._genes[fit_id])
         shape = (len(kept), n_genes)
         log2_fc, t, mask = np.empty(shape, np.float32), np.empty(shape, np.float32), np.empty(shape, bool)
-        total = {name: np.zeros(n_genes) for name in ("log2_fc", "t")}
+        total: dict[str, npt.NDArray[np.float64]] = {name: np.zeros(n_genes) for name in VECTORS}
         missing = {name: np.zeros(n_genes, dtype=np.int64) for name in total}
         for rows, (fc, se, adjusted) in read_arrays(self._connection, dataset_id, ids, n_genes):
             statistic = t_of(fc, se)
@@ -296,9 +351,14 @@ WHERE f.fit_id = ANY(%(fits)s) AND e.status = 'ok' AND NOT c.is_vehicle"""
 _GENES = """
 SELECT f.fit_id, h.gene_keys FROM core.fit f JOIN core.feature_set h USING (feature_set_id)
 WHERE f.fit_id = ANY(%(fits)s)"""
-_CONTEXT_GENES = """
+_OF_CONTEXT = "f.mode = 'pooled' AND ({fits}) AND cardinality(f.effect_ids) > 0 AND f.context_id"
+_CONTEXT_GENES = f"""
 SELECT DISTINCT h.gene_keys FROM core.fit f JOIN core.feature_set h USING (feature_set_id)
-WHERE f.mode = 'pooled' AND ({fits}) AND f.context_id = %(context_id)s AND cardinality(f.effect_ids) > 0"""
+WHERE {_OF_CONTEXT} = %(context_id)s"""
+_GENE_SETS = f"""
+SELECT DISTINCT f.feature_set_id FROM core.fit f
+WHERE f.fit_id = ANY(%(fits)s) OR {_OF_CONTEXT} = ANY(%(contexts)s) ORDER BY 1"""
+_PRINTS = "SELECT dataset_id, effects_fingerprint FROM core.dataset WHERE dataset_id = ANY(%(datasets)s) ORDER BY 1"
 _ARRAYS = f"""
 COPY (SELECT {", ".join(f"e.{name}" for name in LAYERS)} FROM core.effect e
 WHERE e.dataset_id = %s AND e.effect_id = ANY(%s) ORDER BY e.effect_id) TO STDOUT (FORMAT binary)"""

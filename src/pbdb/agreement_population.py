@@ -10,12 +10,11 @@ import numpy.typing as npt
 from pbdb import agreement_data
 from pbdb.agreement.metrics import Signatures
 from pbdb.agreement.population import Moments
-from pbdb.agreement.stratum import Side
+from pbdb.agreement.stratum import VECTORS, Side
 from pbdb.agreement_data import FIT_RULES, Connection
 
 Scope = Literal["context", "dataset"]
 Columns = npt.NDArray[np.intp]
-VECTORS = ("log2_fc", "t")
 
 
 class Population:
@@ -30,7 +29,7 @@ class Population:
         """The side in z scores; significance stays as it is."""
 
         def scale(rows: Signatures) -> Signatures:
-            log2_fc, t = (self.z(getattr(rows, name), fit_id, columns, name) for name in VECTORS)
+            log2_fc, t = (self.z(rows.values(name), fit_id, columns, name) for name in VECTORS)
             return Signatures(log2_fc, t, rows.significant)
 
         return Side(scale(side.own), scale(side.centroid), side.n_pool, scale(side.peers), side.peer_compound)
@@ -58,7 +57,7 @@ def _moments(connection: Connection, fits: list[tuple[int, npt.NDArray[np.int32]
     """Moments over several fits together, at the genes of each; a gene that a fit did not test lacks its effects."""
     union = np.unique(np.concatenate([genes for _, genes in fits]))
     places = {fit_id: np.searchsorted(union, genes) for fit_id, genes in fits}
-    whole = {name: _nothing(len(union)) for name in VECTORS}
+    whole: dict[str, Moments] = {name: _nothing(len(union)) for name in VECTORS}
     for fit_id, genes in fits:
         dataset_id, effects = _effects(connection, fit_id)
         for _, (fc, se, _) in agreement_data.read_arrays(connection, dataset_id, effects, len(genes)):

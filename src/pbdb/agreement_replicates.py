@@ -11,18 +11,17 @@ import pandas as pd
 
 from pbdb import __version__, agreement_data, server
 from pbdb.agreement import stratum
-from pbdb.agreement.intervals import clustered, seed_of
-from pbdb.agreement.peers import DEFAULT_CAP, SEED, peers_of
-from pbdb.agreement.stratum import Result, Side
-from pbdb.agreement_data import SIDE_KEY, Connection, Pools
+from pbdb.agreement.peers import DEFAULT_CAP, FACTS, SEED, peers_of
+from pbdb.agreement.stratum import Result
+from pbdb.agreement_data import SIDE_KEY, Connection, Pools, rows_at_once
 from pbdb.agreement_replicate_retrieval import retrieve_replicates, summarise_replicates
+from pbdb.agreement_summaries import summary_row
 from pbdb.config import Settings
 from pbdb.errors import DataError
 from pbdb.ids import stable_id
 
 LEVEL = "parent_inchikey"
-PEER_FACTS = ("mean", "sd", "below", "percentile", "p")
-CELLS_AT_ONCE = 20_000_000
+ROWS_AT_ONCE = 50_000
 QUANTITIES = ("score", "source_centroid", "source_peer_mean", "source_peer_below", "source_peer_percentile")
 DELTAS = {"delta_source_centroid": "source_centroid", "delta_source_peer": "source_peer_mean"}
 
@@ -35,7 +34,7 @@ def run(
     A condition's n replicates make n pairs (i, i + 1; two make one), its score is the mean over them.
 
     Raises:
-        DataError: a dataset has no condition with two replicate effects.
+        DataError: a dataset has no condition with two replicate effects, or was loaded anew meanwhile.
     """
     done = {}
     with server.connect(settings, autocommit=True) as connection:
@@ -58,19 +57,21 @@ def _dataset(connection: Connection, dataset: str, fits: list[int], peers: int, 
             f"Dataset '{dataset}' has no condition with two replicate effects: run"
             f" `pbdb effects run {dataset} --mode replicate`."
         )
+    number = int(effects["dataset_id"].iloc[0])
+    prints = agreement_data.read_prints(connection, [number])
     genes = agreement_data.read_genes(connection, fits)
     pools = Pools(connection, effects, genes, peers, seed)
     table = pd.concat(list(_scored(pools, pairs, genes, peers)), ignore_index=True)
     parameters = {"mode": "replicate", "peers": peers, "seed": seed, "level": LEVEL, "fit_ids": sorted(fits)}
     parameters["fits"] = agreement_data.read_fit_facts(connection, fits)
     key = stable_id("agreement parameters", json.dumps(parameters, sort_keys=True))
-    number = int(effects["dataset_id"].iloc[0])
     common = _common(number, parameters, key)
-    summaries = _summaries(table, pairs, number, common)
+    summaries = _summaries(table, pairs, common)
     queries = retrieve_replicates(connection, effects)
     n_conditions = {"n_matches": queries["condition_id"].nunique()}
-    summaries += summarise_replicates(queries, number, common | n_conditions)
-    _replace(connection, number, table.assign(dataset_id=number, parameters_id=key), pd.DataFrame(summaries))
+    summaries += summarise_replicates(queries, common | n_conditions)
+    table = table.assign(dataset_id=number, parameters_id=key)
+    _replace(connection, number, table, pd.DataFrame(summaries), prints)
     return {"conditions": int(pairs["condition_id"].nunique()), "pairs": len(pairs), "summaries": len(summaries)}
 
 
@@ -92,26 +93,22 @@ def _scored(pools: Pools, pairs: pd.DataFrame, genes: dict[int, Any], cap: int) 
         pool = pools.pool((fit_id, time_h, dose_fm), matched)
         columns = np.arange(len(genes[fit_id]))
         peers = pool.peers_at(columns)
-        step = max(1, CELLS_AT_ONCE // (2 * max(1, len(pool.peers))))
-        # Pairs of a condition stay together: its score is their mean.
-        conditions = rows["condition_id"].unique()
-        for start in range(0, len(conditions), step):
-            block = rows[rows["condition_id"].isin(conditions[start : start + step])]
+        for block in _blocks(rows, rows_at_once(len(peers), len(columns))):
             compound = np.array([pools.numbers[one] for one in block["compound_key"]], dtype=np.int64)
-            centroid, n = pool.centroids(compound, columns)
             a, b = (
-                Side(
-                    pool.own(block[name].to_numpy(dtype=np.int64), columns),
-                    centroid,
-                    n,
-                    peers,
-                    pool.compound[pool.peers],
-                )
+                pool.side(block[name].to_numpy(dtype=np.int64), compound, columns, peers, of_finite=True)
                 for name in ("effect_id", "partner")
             )
-            capped = peers_of(compound, a.peer_compound, cap).sum(axis=1) < n
+            capped = peers_of(compound, a.peer_compound, cap).sum(axis=1) < a.n_pool
             for found in stratum.score(a, b, compound, cap, same_pool=True):
                 yield _by_condition(block, found, capped)
+
+
+def _blocks(pairs: pd.DataFrame, step: int) -> Iterator[pd.DataFrame]:
+    """Blocks of about `step` pairs; those of a condition stay together, for its score is their mean."""
+    place = pd.Series(np.arange(len(pairs)), index=pairs.index)
+    number = place.groupby(pairs["condition_id"]).transform("min") // step
+    return (block for _, block in pairs.groupby(number, sort=True))
 
 
 def _key(key: Any) -> tuple[int, float, int]:
@@ -125,7 +122,7 @@ def _by_condition(block: pd.DataFrame, found: Result, capped: Any) -> pd.DataFra
         "n": found.n,
         "source_centroid": found.source.centroid,
         "n_source_centroid": found.source.n_pool,
-        **{f"source_peer_{what}": getattr(found.source.peers, what) for what in PEER_FACTS},
+        **{f"source_peer_{what}": getattr(found.source.peers, what) for what in FACTS},
         "n_source_peers": found.source.peers.n,
         "is_capped": capped,
     }
@@ -141,7 +138,7 @@ def _common(dataset: int, parameters: dict[str, Any], key: int) -> dict[str, Any
     return common | {"dose_window": 1.0, "parameters_id": key, "parameters": parameters, "code_version": __version__}
 
 
-def _summaries(table: pd.DataFrame, pairs: pd.DataFrame, dataset: int, common: dict[str, Any]) -> list[dict[str, Any]]:
+def _summaries(table: pd.DataFrame, pairs: pd.DataFrame, common: dict[str, Any]) -> list[dict[str, Any]]:
     about = pairs.drop_duplicates("condition_id").set_index("condition_id")[["fit_id", "time_h", "compound_key"]]
     joined = table.join(about, on="condition_id")
     for delta, baseline in DELTAS.items():
@@ -151,30 +148,18 @@ def _summaries(table: pd.DataFrame, pairs: pd.DataFrame, dataset: int, common: d
         for quantity in (*QUANTITIES, *DELTAS):
             units = part.groupby(["fit_id", "time_h", "compound_key"], sort=True)[quantity].mean().reset_index()
             compound = pd.factorize(units["compound_key"])[0].astype(np.int64)
-            name = (dataset, dataset, str(metric), quantity)
-            found = clustered(units[quantity].to_numpy(dtype=np.float64), compound, seed_of(*name))
-            rows.append(
-                common
-                | {
-                    "agreement_summary_id": stable_id("agreement_summary", common["parameters_id"], *name),
-                    "metric": metric,
-                    "quantity": quantity,
-                    "n_matches": len(part),
-                    "n_defined": int(part[quantity].notna().sum()),
-                    "n_units": int(units[quantity].notna().sum()),
-                    "n_compounds": found.n_clusters,
-                    "mean": found.mean,
-                    "interval_low": found.low,
-                    "interval_high": found.high,
-                    "interval_status": found.status,
-                }
-            )
+            counted = {"n_matches": len(part), "n_defined": int(part[quantity].notna().sum())}
+            values = units[quantity].to_numpy(dtype=np.float64)
+            rows.append(summary_row(common, str(metric), quantity, values, compound) | counted)
     return rows
 
 
-def _replace(connection: Connection, dataset: int, table: pd.DataFrame, summaries: pd.DataFrame) -> None:
+def _replace(
+    connection: Connection, dataset: int, table: pd.DataFrame, summaries: pd.DataFrame, prints: list[Any]
+) -> None:
     written = summaries.assign(parameters=[json.dumps(one) for one in summaries["parameters"]])
     with connection.transaction():
+        agreement_data.require_unchanged(connection, [dataset], prints)
         connection.execute("DELETE FROM core.replicate_agreement WHERE dataset_id = %s", [dataset])
         connection.execute(
             "DELETE FROM core.agreement_summary WHERE dataset_id_a = %s AND dataset_id_b = dataset_id_a", [dataset]
@@ -182,7 +167,8 @@ def _replace(connection: Connection, dataset: int, table: pd.DataFrame, summarie
         for name, frame in (("replicate_agreement", table), ("agreement_summary", written)):
             command = f"COPY core.{name} ({', '.join(frame.columns)}) FROM STDIN (FORMAT csv, NULL '')"
             with connection.cursor().copy(command.encode()) as copy:
-                copy.write(frame.to_csv(index=False, header=False))
+                for start in range(0, len(frame), ROWS_AT_ONCE):
+                    copy.write(frame.iloc[start : start + ROWS_AT_ONCE].to_csv(index=False, header=False))
 
 
 # Of several replicate-mode fits of one context the newest counts.

@@ -12,10 +12,9 @@ import pandas as pd
 
 from pbdb import agreement_data
 from pbdb.agreement import retrieval
-from pbdb.agreement.intervals import clustered, seed_of
-from pbdb.agreement_data import Connection
+from pbdb.agreement_data import Connection, fits_of
 from pbdb.agreement_population import Population
-from pbdb.ids import stable_id
+from pbdb.agreement_summaries import summary_row
 
 KINDS = ("cosine", "spearman", "euclidean")
 FEWEST_CANDIDATES = 5
@@ -43,10 +42,12 @@ class Pool:
     dose: Ids
     values: Floats
 
-    @property
-    def whole(self) -> Mask:
-        """Which have no missing gene; the others take no part."""
-        return np.asarray(np.isfinite(self.values).all(axis=1))
+    def prepared(self, kind: str) -> Floats:
+        """Rows for `retrieval.similarity`; NaN where an effect takes no part: it misses a gene, or is constant."""
+        whole = np.isfinite(self.values).all(axis=1)
+        rows = np.full(self.values.shape, np.nan)
+        rows[whole] = retrieval.prepared(self.values[whole], kind)
+        return rows
 
     def where(self, effects: Ids) -> npt.NDArray[np.intp]:
         """Places of effects."""
@@ -94,31 +95,8 @@ def summarise_retrieval(queries: pd.DataFrame, common: dict[tuple[int, int], dic
         pair, metric = _named(key)
         codes = [pd.factorize(part[name])[0].astype(np.int64) for name in ("compound", "stratum", "direction")]
         names = of_variants if metric.endswith(VARIANTS) else quantities
-        rows += [
-            summary_row(common[pair], pair, metric, name, part[name].to_numpy(np.float64), codes) for name in names
-        ]
+        rows += [summary_row(common[pair], metric, name, part[name].to_numpy(np.float64), *codes) for name in names]
     return rows
-
-
-def summary_row(
-    about: dict[str, Any], pair: tuple[int, int], metric: str, quantity: str, values: Floats, codes: list[Ids]
-) -> dict[str, Any]:
-    """Make a row of agreement_summary; codes: compound, stratum and outer group of each value."""
-    name = (*pair, metric, quantity)
-    found = clustered(np.asarray(values, np.float64), codes[0], seed_of(*name), codes[1], codes[2])
-    n = int(np.isfinite(values).sum())
-    return about | {
-        "agreement_summary_id": stable_id("agreement_summary", about["parameters_id"], *name),
-        "metric": metric,
-        "quantity": quantity,
-        "n_defined": n,
-        "n_units": n,
-        "n_compounds": found.n_clusters,
-        "mean": found.mean,
-        "interval_low": found.low,
-        "interval_high": found.high,
-        "interval_status": found.status,
-    }
 
 
 def _named(key: Any) -> tuple[tuple[int, int], str]:
@@ -129,95 +107,94 @@ def _named(key: Any) -> tuple[tuple[int, int], str]:
 def _context(
     connection: Connection, matches: pd.DataFrame, near: pd.DataFrame, window: float, population: Population | None
 ) -> Iterator[pd.DataFrame]:
-    fits = sorted({int(one) for side in "ab" for one in matches[f"fit_id_{side}"].unique()})
-    genes = agreement_data.read_genes(connection, fits)
+    genes = agreement_data.read_genes(connection, fits_of(matches))
     members = _members(near[near["context_id"] == matches["context_id"].iloc[0]])
-    for _, rows in matches.groupby(STRATUM, sort=True):
-        first = rows.iloc[0]
-        keys = {side: (first[f"fit_id_{side}"], first[f"time_h_{side}"]) for side in "ab"}
-        if any(key not in members or _too_small(members[key]) for key in keys.values()):
+    key: Any
+    for key, rows in matches.groupby(STRATUM, sort=True):
+        fit_a, fit_b, time_a, time_b = key
+        _, at_a, at_b = np.intersect1d(genes[fit_a], genes[fit_b], return_indices=True)
+        if len(at_a) < 2 or (fit_a, time_a) not in members or (fit_b, time_b) not in members:
             continue
-        _, at_a, at_b = np.intersect1d(genes[first["fit_id_a"]], genes[first["fit_id_b"]], return_indices=True)
-        columns = {"a": at_a, "b": at_b}
         pools = {
-            side: _pool(connection, int(first[f"dataset_id_{side}"]), members[key], key[0], columns[side], population)
-            for side, key in keys.items()
+            "a": _pool(connection, members[fit_a, time_a], len(genes[fit_a]), at_a, population),
+            "b": _pool(connection, members[fit_b, time_b], len(genes[fit_b]), at_b, population),
         }
-        for query, target in SIDES:
-            yield from _direction(rows, query, target, pools, window)
+        for kind in KINDS:
+            prepared = {side: pool.prepared(kind) for side, pool in pools.items()}
+            for query, target in SIDES:
+                yield from _direction(rows, query, target, pools, prepared, kind, window)
 
 
 def _members(near: pd.DataFrame) -> dict[Any, pd.DataFrame]:
     """Effects that take part, with compound and dose, by fit and time; effects ascending."""
-    names = ["fit_id", "time_h", "effect_id", "compound", "dose_fm"]
+    names = ["dataset_id", "fit_id", "time_h", "effect_id", "dose_fm"]
     sides = [
-        near[[f"fit_id_{s}", f"time_h_{s}", f"effect_id_{s}", "compound_key", f"dose_fm_{s}"]].set_axis(names, axis=1)
-        for s in "ab"
+        near[["compound_key", *(f"{name}_{side}" for name in names)]].set_axis(["compound", *names], axis=1)
+        for side in "ab"
     ]
     both = pd.concat(sides).drop_duplicates("effect_id").sort_values("effect_id")
     return dict(iter(both.groupby(["fit_id", "time_h"])))
 
 
-def _too_small(pool: pd.DataFrame) -> bool:
-    return len(pool) < FEWEST_CANDIDATES or pool["compound"].nunique() < FEWEST_COMPOUNDS
-
-
 def _pool(
     connection: Connection,
-    dataset: int,
     members: pd.DataFrame,
-    fit_id: int,
+    n_genes: int,
     columns: npt.NDArray[np.intp],
     population: Population | None,
 ) -> Pool:
     ids = members["effect_id"].to_numpy(dtype=np.int64)
-    n_genes = len(agreement_data.read_genes(connection, [int(fit_id)])[int(fit_id)])
+    dataset, fit_id = (int(members[name].iloc[0]) for name in ("dataset_id", "fit_id"))
     blocks = [arrays[0][:, columns] for _, arrays in agreement_data.read_arrays(connection, dataset, ids, n_genes)]
     values: Floats = np.concatenate(blocks)
     if population is not None:
-        values = population.z(values, int(fit_id), columns, "log2_fc").astype(np.float32)
+        values = population.z(values, fit_id, columns, "log2_fc").astype(np.float32)
         # A gene without spread has no z score in any effect: it is left out, not the effects.
         values = np.where(np.isnan(values).all(axis=0), np.float32(0), values)
     return Pool(ids, members["compound"].to_numpy(), members["dose_fm"].to_numpy(dtype=np.int64), values)
 
 
 def _direction(
-    rows: pd.DataFrame, query: str, target: str, pools: dict[str, Pool], window: float
+    rows: pd.DataFrame,
+    query: str,
+    target: str,
+    pools: dict[str, Pool],
+    prepared: dict[str, Floats],
+    kind: str,
+    window: float,
 ) -> Iterator[pd.DataFrame]:
-    """Every matched effect of one side as a query among the other side's; effects with a missing gene take no part."""
+    """Every matched effect of one side as a query among the other side's, by one kind of similarity."""
     own, other = pools[query], pools[target]
-    taking_part = rows[rows[f"effect_id_{query}"].isin(own.ids) & rows[f"effect_id_{target}"].isin(other.ids)]
-    if taking_part.empty:
+    valid = {side: _valid(rows_of) for side, rows_of in prepared.items()}
+    few = any(len(np.unique(pools[side].compound[valid[side]])) < FEWEST_COMPOUNDS for side in pools)
+    taking_part = rows[
+        rows[f"effect_id_{query}"].isin(own.ids[valid[query]]) & rows[f"effect_id_{target}"].isin(other.ids)
+    ]
+    if few or valid[target].sum() < FEWEST_CANDIDATES or taking_part.empty:
         return
     asked, row = np.unique(own.where(taking_part[f"effect_id_{query}"].to_numpy(np.int64)), return_inverse=True)
     matched = np.zeros((len(asked), len(other.ids)), dtype=bool)
     matched[row, other.where(taking_part[f"effect_id_{target}"].to_numpy(np.int64))] = True
-    kept = own.whole[asked]
-    asked, matched = asked[kept], matched[kept]
     first = rows.iloc[0]
-    about: dict[str, Any] = {
+    words: dict[str, Any] = {
         "pair": [(int(first["dataset_id_a"]), int(first["dataset_id_b"]))] * len(asked),
         "direction": query,
         "stratum": f"{query} {first['context_id']} {first['time_h_a']} {first['time_h_b']}",
         "compound": own.compound[asked],
     }
-    for kind in KINDS:
-        rows_of = {side: retrieval.prepared(np.nan_to_num(pools[side].values), kind) for side in "ab"}
-        for start in range(0, len(asked), QUERIES_AT_ONCE):
-            part = slice(start, start + QUERIES_AT_ONCE)
-            told = pd.DataFrame(
-                {name: words if isinstance(words, str) else words[part] for name, words in about.items()}
-            )
-            block = Block(own, other, asked[part], matched[part], rows_of[query], rows_of[target], kind, window)
-            for metric, found in block.judged():
-                yield told.assign(metric=metric, **found)
+    about = pd.DataFrame(words)
+    for start in range(0, len(asked), QUERIES_AT_ONCE):
+        part = slice(start, start + QUERIES_AT_ONCE)
+        block = Block(own, other, asked[part], matched[part], prepared[query], prepared[target], kind, window)
+        for metric, found in block.judged():
+            yield about.iloc[part].reset_index(drop=True).assign(metric=metric, **found)
 
 
 @dataclass(frozen=True)
 class Block:
     """Some queries among the candidates, by one kind of similarity.
 
-    asked: places of the queries in their pool; matched: queries x candidates; own_rows, other_rows: prepared values.
+    asked: places of the queries in their pool; matched: queries x candidates; own_rows, other_rows: `Pool.prepared`.
     """
 
     own: Pool
@@ -233,7 +210,7 @@ class Block:
         """What the queries find, by metric."""
         found = retrieval.similarity(self.own_rows[self.asked], self.other_rows, self.kind)
         inner = retrieval.similarity(self.own_rows[self.asked], self.own_rows, self.kind)
-        candidate = np.broadcast_to(self.other.whole, found.shape)
+        candidate = np.broadcast_to(_valid(self.other_rows), found.shape)
         quantities = quantities_of(retrieval.retrieve(found, self.matched, candidate))
         ranks = self._baselines(found, inner, candidate)
         quantities |= ranks | {f"delta_{name}": quantities["normalised_rank"] - ranks[name] for name in BASELINES}
@@ -253,16 +230,20 @@ class Block:
         dose = self.own.dose[self.asked]
         ordered = retrieval.in_order(found, candidate)
         n = candidate.sum(axis=1)
-        ranks = self._of_peers("source", self.own, dose, inner, ordered, n)
-        ranks |= self._of_peers("target", self.other, self.other.dose[best], found, ordered, n)
+        ranks = self._of_peers("source", self._peers(self.own, self.own_rows, dose), self.own, inner, ordered, n)
+        peers = self._peers(self.other, self.other_rows, self.other.dose[best])
+        ranks |= self._of_peers("target", peers, self.other, found, ordered, n)
         undefined = ~positive.any(axis=1)
         return {name: np.where(undefined, np.nan, ranks[name]) for name in BASELINES}
 
+    def _peers(self, pool: Pool, rows: Floats, dose: Ids) -> Mask:
+        """Which effects of a pool are of another compound than each query, at a dose."""
+        other = pool.compound[None, :] != self.own.compound[self.asked][:, None]
+        return np.asarray(other & (pool.dose[None, :] == dose[:, None]) & _valid(rows))
+
     def _of_peers(
-        self, side: str, pool: Pool, dose: Ids, similar: Floats, ordered: Floats, n: Ids
+        self, side: str, peer: Mask, pool: Pool, similar: Floats, ordered: Floats, n: Ids
     ) -> dict[str, Floats]:
-        peer = (pool.dose[None, :] == dose[:, None]) & pool.whole
-        peer &= pool.compound[None, :] != self.own.compound[self.asked][:, None]
         means = retrieval.prepared(_means(pool, peer), self.kind)
         centroid = retrieval.paired_similarity(self.own_rows[self.asked], means, self.kind)
         of_centroid = retrieval.rank_among(centroid[:, None], ordered)[:, 0]
@@ -275,12 +256,17 @@ class Block:
 
     def _control(self, inner: Floats) -> dict[str, Floats]:
         """The positive control: the query's compound at other doses within the window, in its own dataset."""
-        candidate = np.repeat(self.own.whole[None, :], len(self.asked), axis=0)
+        candidate = np.repeat(_valid(self.own_rows)[None, :], len(self.asked), axis=0)
         candidate[np.arange(len(self.asked)), self.asked] = False
         same = self.own.compound[self.asked][:, None] == self.own.compound[None, :]
         positive = same & _within(self.own.dose[self.asked], self.own.dose, self.window)
         quantities = quantities_of(retrieval.retrieve(inner, positive, candidate))
         return {f"control_{name}": quantities[name] for name in CONTROLS}
+
+
+def _valid(rows: Floats) -> Mask:
+    """Which prepared rows take part: one that does not is NaN from end to end."""
+    return np.asarray(np.isfinite(rows[:, 0]))
 
 
 def _within(one: Ids, other: Ids, window: float) -> Mask:

@@ -13,10 +13,10 @@ import pandas as pd
 
 from pbdb import __version__, agreement_data, copybinary, matching, server
 from pbdb.agreement import stratum
-from pbdb.agreement.metrics import Signatures
-from pbdb.agreement.peers import DEFAULT_CAP, SEED, peers_of
+from pbdb.agreement.metrics import ALPHA, Signatures
+from pbdb.agreement.peers import DEFAULT_CAP, FACTS, SEED, peers_of
 from pbdb.agreement.stratum import Result, Side
-from pbdb.agreement_data import SIDE_KEY, Connection, Pool, Pools
+from pbdb.agreement_data import SIDE_KEY, Connection, Pool, Pools, fits_of, rows_at_once
 from pbdb.agreement_population import Population
 from pbdb.agreement_retrieval import PANEL_FOLD, retrieve_matches, summarise_retrieval, supported
 from pbdb.agreement_summaries import summarise_matches
@@ -25,11 +25,10 @@ from pbdb.errors import ConfigError, DataError
 from pbdb.ids import stable_id
 from pbdb.matching import DEFAULT_WINDOW, Rule
 
-CELLS_AT_ONCE = 20_000_000
 OF_RANKS = ("spearman", "pearson", "cosine", "deg_spearman", "signed_overlap")
 HOW_TO_FIT = {"published": "--batching published", "limma": "--filter limma", "deseq2": "--method deseq2"}
-PEER_FACTS = ("mean", "sd", "below", "percentile", "p")
 STRATUM = [f"{name}_{side}" for side in "ab" for name in SIDE_KEY]
+EFFECTS = ["effect_id_a", "effect_id_b"]
 Progress = Callable[[str, int, int], None]
 PoolKey = tuple[int, float, int]
 
@@ -63,7 +62,7 @@ class Choices:
     def parameters(self) -> dict[str, Any]:
         """Everything that decides the numbers, by name."""
         rest = {name: value for name, value in asdict(self).items() if name != "rule"}
-        return asdict(self.rule) | rest | {"alpha": 0.05, "min_shared_compounds": matching.MIN_SHARED_COMPOUNDS}
+        return asdict(self.rule) | rest | {"alpha": ALPHA, "min_shared_compounds": matching.MIN_SHARED_COMPOUNDS}
 
 
 def run(
@@ -72,27 +71,30 @@ def run(
     """Compute the agreement of all matches of a rule in a window, with summaries; replace those of the rule.
 
     Raises:
-        DataError: there is no match with two effects, or a data set with matches has no fit of the rule.
+        DataError: there is no match with two effects, a data set with matches has no fit of the rule, or one was
+            loaded anew meanwhile.
     """
     chosen = choices or Choices()
     with server.connect(settings, autocommit=True) as connection:
         matches = _matches(connection, chosen)
-        parameters = chosen.parameters | _fits(connection, matches)
+        datasets = np.unique(matches[["dataset_id_a", "dataset_id_b"]]).tolist()
+        prints = agreement_data.read_prints(connection, datasets)
+        parameters = chosen.parameters | _fits(connection, matches, chosen)
         key = stable_id("agreement parameters", json.dumps(parameters, sort_keys=True))
+        population = _population(connection, chosen)
         connection.execute(_STAGING)
         done = 0
         for context_id, rows in matches.groupby("context_id", sort=True):
-            for part in _context(connection, int(str(context_id)), rows, chosen):
+            for part in _context(connection, int(str(context_id)), rows, chosen, population):
                 _stage(connection, part, key)
                 done += len(part.matches)
                 progress("agreement", done, len(matches))
         totals = agreement_data.count_matches(connection, chosen.rule, chosen.window)
         common = _common(chosen, totals, parameters, key)
         made = summarise_matches(connection, common, progress)
-        made += summarise_retrieval(_retrieval(connection, matches, chosen), common)
-        summaries = pd.DataFrame(made)
-        _replace(connection, chosen.rule, summaries)
-    return {"matches": len(matches), "summaries": len(summaries), "parameters_id": key, "parameters": parameters}
+        made += summarise_retrieval(_retrieval(connection, matches, chosen, population), common)
+        _replace(connection, chosen.rule, pd.DataFrame(made), datasets, prints)
+    return {"matches": len(matches), "summaries": len(made), "parameters_id": key, "parameters": parameters}
 
 
 def _matches(connection: Connection, chosen: Choices) -> pd.DataFrame:
@@ -111,10 +113,12 @@ def _matches(connection: Connection, chosen: Choices) -> pd.DataFrame:
     return matches
 
 
-def _retrieval(connection: Connection, matches: pd.DataFrame, chosen: Choices) -> pd.DataFrame:
+def _retrieval(
+    connection: Connection, matches: pd.DataFrame, chosen: Choices, population: Population | None
+) -> pd.DataFrame:
     near = agreement_data.read_near(connection, chosen.rule, PANEL_FOLD, chosen.fit_rule)
     panel = supported(near) if chosen.panel == "published" else near
-    return retrieve_matches(connection, matches, panel, chosen.window, _population(connection, chosen))
+    return retrieve_matches(connection, matches, panel, chosen.window, population)
 
 
 def _population(connection: Connection, chosen: Choices) -> Population | None:
@@ -141,32 +145,35 @@ class _Part:
     capped: npt.NDArray[np.bool_]
 
 
-def _fits(connection: Connection, matches: pd.DataFrame) -> dict[str, Any]:
-    """Which fits the effects come from, and a print of their genes."""
-    fits = sorted({int(one) for side in "ab" for one in matches[f"fit_id_{side}"].unique()})
-    genes = connection.execute(_GENE_SETS, {"fits": fits}).fetchall()
-    universe = stable_id("gene universe", *(int(key) for (key,) in genes))
-    return {"fits": agreement_data.read_fit_facts(connection, fits), "gene_universe_id": universe}
+def _fits(connection: Connection, matches: pd.DataFrame, chosen: Choices) -> dict[str, Any]:
+    """Which fits the effects come from, and a print of the genes that decide the universe."""
+    fits = fits_of(matches)
+    contexts = matches["context_id"].unique().tolist() if chosen.universe == "context" else []
+    genes = agreement_data.read_gene_sets(connection, fits, contexts, chosen.fit_rule)
+    facts = agreement_data.read_fit_facts(connection, fits)
+    return {"fits": facts, "gene_universe_id": stable_id("gene universe", *genes)}
 
 
-def _context(connection: Connection, context_id: int, matches: pd.DataFrame, chosen: Choices) -> Iterator[_Part]:
+def _context(
+    connection: Connection, context_id: int, matches: pd.DataFrame, chosen: Choices, population: Population | None
+) -> Iterator[_Part]:
     """Compute the matches of one context, stratum by stratum."""
-    fits = sorted({int(one) for side in "ab" for one in matches[f"fit_id_{side}"].unique()})
+    fits = fits_of(matches)
     genes = agreement_data.read_genes(connection, fits)
     effects = agreement_data.read_effects(connection, fits, chosen.rule.level)
     pools = Pools(connection, effects, genes, chosen.peers, chosen.seed)
-    matched = np.unique(matches[["effect_id_a", "effect_id_b"]].to_numpy(dtype=np.int64))
+    matched = np.unique(matches[EFFECTS].to_numpy(dtype=np.int64))
     allowed = None
     if chosen.universe == "context":
         allowed = agreement_data.read_context_genes(connection, context_id, chosen.fit_rule)
-    moments = _population(connection, chosen)
     for key, rows in matches.groupby(STRATUM, sort=False):
         ends = _ends(pools, genes, matched, allowed, *_keys(key))
-        for block in _blocks(rows, max(len(end.pool.peers) for end in ends)):
+        step = rows_at_once(max(len(end.pool.peers) for end in ends), len(ends[0].columns))
+        for start in range(0, len(rows), step):
+            block = rows.iloc[start : start + step]
             compound = np.array([pools.numbers[one] for one in block["compound_key"]], dtype=np.int64)
-            a = ends[0].side(block["effect_id_a"].to_numpy(dtype=np.int64), compound)
-            b = ends[1].side(block["effect_id_b"].to_numpy(dtype=np.int64), compound)
-            yield _score(block, a, b, compound, chosen, moments, ends)
+            a, b = (end.side(block[name], compound) for end, name in zip(ends, EFFECTS, strict=True))
+            yield _score(block, a, b, compound, chosen, population, ends)
 
 
 def _keys(key: Any) -> tuple[PoolKey, PoolKey]:
@@ -184,12 +191,9 @@ class _End:
     peers: Signatures
     columns: npt.NDArray[np.intp]
 
-    def side(self, effects: npt.NDArray[np.int64], compound: npt.NDArray[np.int64]) -> Side:
+    def side(self, effects: pd.Series[Any], compound: npt.NDArray[np.int64]) -> Side:
         """Some matches' effects with what they are compared with."""
-        distinct, back = np.unique(compound, return_inverse=True)
-        centroid, n = self.pool.centroids(distinct, self.columns)
-        own = self.pool.own(effects, self.columns)
-        return Side(own, centroid.take(back), n[back], self.peers, self.pool.compound[self.pool.peers])
+        return self.pool.side(effects.to_numpy(dtype=np.int64), compound, self.columns, self.peers)
 
 
 def _ends(
@@ -220,24 +224,18 @@ def _shared(
     return at_a, at_b, common.tobytes()
 
 
-def _blocks(rows: pd.DataFrame, n_peers: int) -> Iterator[pd.DataFrame]:
-    """So many matches at once that their scores against all peers fit into memory."""
-    step = max(1, CELLS_AT_ONCE // (2 * max(1, n_peers)))
-    return (rows.iloc[start : start + step] for start in range(0, len(rows), step))
-
-
 def _score(
     block: pd.DataFrame,
     a: Side,
     b: Side,
     compound: npt.NDArray[np.int64],
     chosen: Choices,
-    moments: Population | None,
+    population: Population | None,
     ends: tuple[_End, _End],
 ) -> _Part:
     results = list(stratum.score(a, b, compound, chosen.peers))
-    if moments is not None:
-        scaled = [moments.scaled(side, end.fit_id, end.columns) for side, end in zip((a, b), ends, strict=True)]
+    if population is not None:
+        scaled = [population.scaled(side, end.fit_id, end.columns) for side, end in zip((a, b), ends, strict=True)]
         of_z = {found.metric: found for found in stratum.score(scaled[0], scaled[1], compound, chosen.peers)}
         results = [of_z[one.metric] if one.metric.startswith(OF_RANKS) else one for one in results]
     used = [peers_of(compound, side.peer_compound, chosen.peers).sum(axis=1) for side in (a, b)]
@@ -265,16 +263,21 @@ def _columns(part: _Part, found: Result, key: int) -> dict[str, copybinary.Value
     }
     for name, baseline in (("source", found.source), ("target", found.target)):
         columns |= {f"{name}_centroid": baseline.centroid, f"n_{name}_centroid": baseline.n_pool.astype(np.int32)}
-        columns |= {f"{name}_peer_{what}": getattr(baseline.peers, what) for what in PEER_FACTS}
+        columns |= {f"{name}_peer_{what}": getattr(baseline.peers, what) for what in FACTS}
         columns[f"n_{name}_peers"] = baseline.peers.n.astype(np.int32)
     return columns
 
 
-def _replace(connection: Connection, rule: Rule, summaries: pd.DataFrame) -> None:
-    """Put the staged results in the place of all earlier ones of the rule, in one transaction."""
+def _replace(
+    connection: Connection, rule: Rule, summaries: pd.DataFrame, datasets: list[int], prints: list[Any]
+) -> None:
+    """Put the staged results in the place of all earlier ones of the rule, in one transaction.
+
+    prints: of the data sets, read before any of their effects.
+    """
     given = {"level": rule.level, "tolerance": rule.time_tolerance_h}
     with connection.transaction():
-        connection.execute("SELECT pg_advisory_xact_lock(%s)", [matching.LOCK])
+        agreement_data.require_unchanged(connection, datasets, prints)
         for statement in (*_REMOVE, _INSERT):
             connection.execute(statement, given)
         names = ", ".join(summaries.columns)
@@ -295,7 +298,7 @@ def _plain(value: Any) -> Any:
 
 # The columns of agreement in the order in which _columns gives them.
 _SIDES = {
-    side: [f"{side}_centroid", f"n_{side}_centroid", *(f"{side}_peer_{what}" for what in PEER_FACTS), f"n_{side}_peers"]
+    side: [f"{side}_centroid", f"n_{side}_centroid", *(f"{side}_peer_{what}" for what in FACTS), f"n_{side}_peers"]
     for side in ("source", "target")
 }
 COLUMNS = ("match_id", "metric", "n", "score", "is_capped", "parameters_id", *_SIDES["source"], *_SIDES["target"])
@@ -315,4 +318,3 @@ _REMOVE = (
 _INSERT = f"""
 INSERT INTO core.agreement ({", ".join(COLUMNS)})
 SELECT {", ".join(f"s.{name}" for name in COLUMNS)} FROM pg_temp.found s JOIN core.match m ON m.match_id = s.match_id"""
-_GENE_SETS = "SELECT DISTINCT feature_set_id FROM core.fit WHERE fit_id = ANY(%(fits)s) ORDER BY 1"

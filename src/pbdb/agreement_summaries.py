@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import psycopg
 
@@ -13,6 +14,7 @@ from pbdb.agreement.intervals import clustered, seed_of
 from pbdb.ids import stable_id
 
 Connection = psycopg.Connection[Any]
+Ids = npt.NDArray[np.int64]
 Progress = Callable[[str, int, int], None]
 BASELINES = {
     "source_centroid": "source_centroid",
@@ -59,16 +61,35 @@ def _units(connection: Connection, a: int, b: int) -> pd.DataFrame:
 
 
 def _row(common: dict[str, Any], metric: str, units: pd.DataFrame, quantity: str) -> dict[str, Any]:
-    defined = units[units[quantity].notna()]
-    compound = pd.factorize(defined["compound_key"])[0].astype(np.int64)
+    values = units[quantity].to_numpy(dtype=np.float64)
+    known = np.isfinite(values)
+    compound = pd.factorize(units["compound_key"].to_numpy()[known])[0].astype(np.int64)
+    row = summary_row(common, metric, quantity, values[known], compound)
+    return row | {"n_defined": int(units[f"n_{quantity}"].sum())}
+
+
+def summary_row(
+    common: dict[str, Any],
+    metric: str,
+    quantity: str,
+    values: npt.NDArray[np.float64],
+    compound: Ids,
+    inner: Ids | None = None,
+    outer: Ids | None = None,
+) -> dict[str, Any]:
+    """Make a row of agreement_summary from the values of units, NaN where undefined.
+
+    common: what all rows of a pair of datasets say; compound, inner, outer: as for `intervals.clustered`.
+    """
     name = (common["dataset_id_a"], common["dataset_id_b"], metric, quantity)
-    found = clustered(defined[quantity].to_numpy(dtype=np.float64), compound, seed_of(*name))
+    found = clustered(values, compound, seed_of(*name), inner, outer)
+    n = int(np.isfinite(values).sum())
     return common | {
         "agreement_summary_id": stable_id("agreement_summary", common["parameters_id"], *name),
         "metric": metric,
         "quantity": quantity,
-        "n_defined": int(defined[f"n_{quantity}"].sum()),
-        "n_units": len(defined),
+        "n_defined": n,
+        "n_units": n,
         "n_compounds": found.n_clusters,
         "mean": found.mean,
         "interval_low": found.low,

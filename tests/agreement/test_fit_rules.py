@@ -12,7 +12,7 @@ import pytest
 from databases import new_database
 from loads import query
 
-from pbdb import agreement_run, fits, further_fits, run, server, vocabulary
+from pbdb import agreement_population, agreement_run, fits, further_fits, run, server, vocabulary
 from pbdb.agreement_run import Choices
 from pbdb.config import Settings
 from pbdb.effects import Options
@@ -64,8 +64,14 @@ def test_effects_of_published_fits_are_compared_and_named(world: Settings) -> No
     assert scores(world) == default
 
 
-def test_scores_over_a_whole_data_set_are_those_of_its_z_values(world: Settings) -> None:
+def test_scores_over_a_whole_data_set_are_those_of_its_z_values(
+    world: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = []
+    moments = agreement_population._moments
+    monkeypatch.setattr(agreement_population, "_moments", lambda *given: read.append(given) or moments(*given))
     found = scores(world, population_z="dataset")
+    assert len(read) == len(TWO), "a data set is read once, whatever the number of contexts"
     effects = pd.DataFrame(
         query(
             world,

@@ -149,6 +149,14 @@ def test_signed_overlap_takes_half_the_genes_at_most() -> None:
     assert np.isnan(metrics.signed_overlap(one([1]), one([1]), paired=True)[0])
 
 
+@pytest.mark.parametrize("genes", [0, 1])
+@pytest.mark.parametrize("kind", ["spearman", "pearson", "cosine"])
+def test_below_two_shared_genes_nothing_correlates(genes: int, kind: str) -> None:
+    x = drawn(3, genes)
+    assert np.isnan(metrics.correlation(x, x, "t", kind, paired=True)).tolist() == [True] * 3
+    assert np.isnan(metrics.correlation(x, x, "t", kind, paired=False)).all()
+
+
 def test_constant_rows_have_no_correlation() -> None:
     flat, other, zero = one([0.1] * 5), one([0, 1, 2, 3, 4]), one([0.0] * 5)
     assert np.isnan(metrics.correlation(flat, other, "log2_fc", "spearman", True)[0])

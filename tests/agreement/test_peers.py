@@ -73,7 +73,15 @@ def test_the_centroid_leaves_out_the_whole_compound() -> None:
     own = np.array(
         [[filled[compound == c].sum(axis=0) for c in (1, 2)], [(~finite)[compound == c].sum(axis=0) for c in (1, 2)]]
     )
-    means = peers.means_of_others(
-        filled.sum(axis=0), (~finite).sum(axis=0), 4, own[0], own[1], np.array([(compound == c).sum() for c in (1, 2)])
-    )
+    n = np.array([(compound == c).sum() for c in (1, 2)])
+    pool_sums = filled.sum(axis=0), (~finite).sum(axis=0), 4
+    means = peers.means_of_others(*pool_sums, own[0], own[1], n)
     assert means == pytest.approx(np.array([[8, NAN], [5, 16 / 3]]), nan_ok=True)
+    of_finite = peers.means_of_others(*pool_sums, own[0], own[1], n, of_finite=True)
+    assert of_finite == pytest.approx(np.array([[8, 10], [5, 16 / 3]]))
+
+
+def test_without_other_compounds_there_is_no_centroid() -> None:
+    own = np.array([[4.0, 6.0]])
+    means = peers.means_of_others(own[0], np.zeros(2, int), 2, own, np.zeros((1, 2), int), np.array([2]), True)
+    assert np.isnan(means).all()

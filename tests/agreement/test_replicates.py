@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from loads import query
 from scipy import stats
 from sqlalchemy import text
 
-from pbdb import agreement_replicates, server
+from pbdb import agreement_data, agreement_replicates, server
+from pbdb.agreement.peers import peer_order
 from pbdb.config import Settings
 from pbdb.errors import DataError
 from pbdb.ids import stable_id
@@ -69,6 +71,39 @@ def test_a_condition_is_the_mean_of_its_cyclic_pairs_beside_other_compounds(worl
         assert row["source_peer_mean"] == pytest.approx(np.mean(peers))
         assert row["source_peer_sd"] == pytest.approx(np.mean([np.std(one, ddof=1) for one in peers]))
         assert row["n_source_peers"] == row["n_source_centroid"] == len(others)
+
+
+def test_a_value_missing_in_one_well_leaves_the_mean_of_the_others(world: tuple) -> None:
+    settings, effects = world
+    with server.engine(settings).begin() as connection:
+        first = "(SELECT min(e.effect_id) FROM core.effect e JOIN core.condition USING (condition_id)"
+        first += " JOIN core.source_compound s USING (source_compound_id) WHERE s.name = 'C0')"
+        connection.execute(text(f"UPDATE core.effect SET log2_fc[1] = 'NaN' WHERE effect_id = {first}"))
+    agreement_replicates.run(settings)
+    effects["C0"][0, 0] = np.nan
+    others = np.concatenate([rows for name, rows in effects.items() if name != "C4"])
+    centroid = np.mean([np.corrcoef(own, np.nanmean(others, axis=0))[0, 1] for own in effects["C4"]])
+    assert scores(settings, "pearson_log2_fc").loc["C4", "source_centroid"] == pytest.approx(centroid, abs=1e-7)
+
+
+def test_capped_peers_are_drawn_well_by_well(world: tuple) -> None:
+    settings, effects = world
+    agreement_replicates.run(settings, peers=4)
+    listed = """SELECT e.effect_id, s.name, e.log2_fc FROM core.effect e JOIN core.condition USING (condition_id)
+        JOIN core.source_compound s USING (source_compound_id) WHERE s.name <> 'C4' ORDER BY 1"""
+    ids, _, values = zip(*query(settings, listed), strict=True)
+    peers = [values[at] for at in peer_order(np.array(ids))[:4]]
+    mean = np.mean([np.corrcoef(own, peer)[0, 1] for own in effects["C4"] for peer in peers])
+    assert scores(settings, "pearson_log2_fc").loc["C4", "source_peer_mean"] == pytest.approx(mean)
+
+
+def test_small_blocks_give_the_same(world: tuple, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings, _ = world
+    agreement_replicates.run(settings)
+    whole = scores(settings, "deg_spearman")
+    monkeypatch.setattr(agreement_data, "CELLS_AT_ONCE", 1)
+    agreement_replicates.run(settings)
+    pd.testing.assert_frame_equal(scores(settings, "deg_spearman"), whole)
 
 
 def test_summaries_of_a_dataset_with_itself_tell_replicates_from_baselines(world: tuple) -> None:

@@ -61,6 +61,10 @@ def test_the_exact_null_is_that_of_random_labels(n: int, k: int) -> None:
         assert retrieval.at_least(np.array([rank]), n, k)[0] == pytest.approx(share, abs=0.01)
 
 
+def test_one_candidate_has_no_normalised_rank() -> None:
+    assert np.isnan(retrieval.expected_normalised_rank([1, 1], [1, 0])).all()
+
+
 def test_the_null_adds_up() -> None:
     ranks = np.arange(1, 32)
     tail = retrieval.at_least(ranks, 30, 4)

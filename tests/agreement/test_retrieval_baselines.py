@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pbdb import agreement_replicate_retrieval
+from pbdb import agreement_replicate_retrieval, agreement_retrieval
 from pbdb.agreement import retrieval
 from pbdb.agreement.population import Moments
 from pbdb.agreement_population import _nothing, _spread
@@ -29,8 +29,19 @@ def pools() -> tuple[Pool, Pool]:
 def block(pools: tuple[Pool, Pool], asked: int, partner: int, kind: str = "cosine") -> Block:
     own, other = pools
     matched = np.arange(12)[None, :] == partner
-    rows = [retrieval.prepared(np.nan_to_num(pool.values), kind) for pool in pools]
+    rows = [pool.prepared(kind) for pool in pools]
     return Block(own, other, np.array([asked]), matched, rows[0], rows[1], kind, 10.0)
+
+
+def queries(pools: tuple[Pool, Pool], query: str, target: str) -> pd.DataFrame:
+    """What every effect of one side finds of that with its place on the other, by cosine."""
+    named = dict(zip("ab", pools, strict=True))
+    facts = {"dataset_id_a": 1, "dataset_id_b": 2, "context_id": 1, "time_h_a": 24.0, "time_h_b": 24.0}
+    n = min(len(pool.ids) for pool in pools)
+    matches = pd.DataFrame({f"effect_id_{side}": pool.ids[:n] for side, pool in named.items()}).assign(**facts)
+    prepared = {side: pool.prepared("cosine") for side, pool in named.items()}
+    found = list(agreement_retrieval._direction(matches, query, target, named, prepared, "cosine", 10.0))
+    return pd.concat(found) if found else pd.DataFrame(columns=["metric"])
 
 
 def brute(pools: tuple[Pool, Pool], asked: int, partner: int) -> dict[str, float]:
@@ -65,6 +76,26 @@ def test_a_query_is_never_its_own_candidate_or_peer(pools: tuple[Pool, Pool]) ->
     assert found["normalised_rank"][0] < 1 and found["source_peer"][0] < 1
     # All alike: every candidate ties, and the area is one half.
     assert dict(block((twins, twins), 0, 4).judged())["retrieval_cosine"]["auroc"][0] == pytest.approx(0.5)
+
+
+def test_an_effect_without_direction_neither_asks_nor_answers(pools: tuple[Pool, Pool]) -> None:
+    """A row of zeros has no cosine: it would else tie with everything, or come first."""
+    own, other = pools
+    own.values[3] = other.values[5] = 0
+    found = queries(pools, "a", "b")
+    found = found[found["metric"] == "retrieval_cosine"]
+    # Twelve effects, of which one is zero; the partners of two others take no part.
+    assert len(found) == 11 and found["normalised_rank"].notna().sum() == 9
+    assert found["normalised_rank_floor"].dropna().unique() == pytest.approx([0.5])
+    assert found["recall_1_floor"].dropna().unique() == pytest.approx([1 / 10])
+
+
+def test_a_direction_needs_five_candidates_and_two_compounds_on_each_side(pools: tuple[Pool, Pool]) -> None:
+    own, other = pools
+    four = Pool(own.ids[:4], own.compound[:4], own.dose[:4], own.values[:4])
+    assert len(queries((four, other), "a", "b")) > 0 and len(queries((four, other), "b", "a")) == 0
+    one = Pool(own.ids[::4], own.compound[::4], own.dose[::4], own.values[::4])
+    assert set(one.compound) == {"A"} and len(queries((one, other), "a", "b")) == 0
 
 
 def test_positives_may_be_of_any_dose_or_within_the_window(pools: tuple[Pool, Pool]) -> None:
@@ -105,11 +136,29 @@ def test_replicates_are_asked_without_themselves_and_weigh_as_conditions() -> No
     assert of_cosine["normalised_rank"].tolist() == pytest.approx([1, 1, 1, 1, 1, np.nan], nan_ok=True)
     floor = [float(retrieval.expected_normalised_rank(5, k)) for k in (1, 1, 2, 2, 2)]
     assert of_cosine["normalised_rank_floor"].tolist()[:5] == pytest.approx(floor)
-    common = {"parameters_id": 1}
-    made = agreement_replicate_retrieval.summarise_replicates(queries, 7, common)
+    common = {"parameters_id": 1, "dataset_id_a": 7, "dataset_id_b": 7}
+    made = agreement_replicate_retrieval.summarise_replicates(queries, common)
     told = {row["quantity"]: row for row in made if row["metric"] == "retrieval_cosine"}
     assert told["normalised_rank_floor"]["mean"] == pytest.approx((floor[0] + floor[2]) / 2)
     assert told["recall_1"]["n_defined"] == told["recall_1"]["n_compounds"] == 2
+
+
+def test_wells_that_miss_a_gene_or_do_not_move_take_no_part_in_retrieval() -> None:
+    values = np.random.default_rng(9).normal(size=(6, 5)).astype(np.float32)
+    values[:4, 2] = values[5, 0] = np.nan
+    values[1] = 0
+    found, kept = agreement_replicate_retrieval._complete(values)
+    assert kept.tolist() == [True, False, True, True, True, False]
+    assert found == pytest.approx(np.delete(values, 2, axis=1)[kept])
+
+
+def test_blocks_of_wells_are_as_good_as_all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = np.random.default_rng(10).normal(size=(7, 30)).astype(np.float32)
+    monkeypatch.setattr(agreement_replicate_retrieval, "ROWS_AT_ONCE", 3)
+    for kind in ("cosine", "spearman", "euclidean"):
+        ready = agreement_replicate_retrieval._ranked(values) if kind == "spearman" else values
+        found = agreement_replicate_retrieval._similarity(ready, np.array([1, 6]), kind)
+        assert found == pytest.approx(retrieval.scores(values[[1, 6]], values, kind), abs=1e-6)
 
 
 def test_moments_of_fits_with_different_genes_are_those_of_all_values() -> None:

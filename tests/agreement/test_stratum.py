@@ -76,6 +76,14 @@ def test_restricted_statistics_use_each_sides_own_genes(world: tuple) -> None:
         assert found["deg_spearman_a"].n[row] == mask.sum()
 
 
+def test_genes_without_a_value_on_either_side_are_not_counted() -> None:
+    a, b = side(1, [9, 8]), side(2, [9, 8])
+    a.own.significant[0] = True
+    a.own.log2_fc[0, :2] = b.own.log2_fc[0, 1:3] = np.nan
+    found = {one.metric: one for one in score(a, b, np.array([1, 2, 3]), CAP)}
+    assert found["deg_spearman_a"].n[0] == GENES - 3
+
+
 def test_direction_compares_like_with_like_except_as_published(world: tuple) -> None:
     a, b, found = world
     for row in range(3):

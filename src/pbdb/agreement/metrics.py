@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -68,7 +68,9 @@ def significant(log2_fc: Floats, neg_log10_p_adj: Floats, alpha: float = ALPHA) 
 
 
 def correlation(x: Signatures, y: Signatures, vector: Vector, kind: Kind, paired: bool) -> Scores:
-    """Spearman or Pearson correlation, or cosine, over the genes finite on both sides."""
+    """Spearman or Pearson correlation, or cosine, over the genes finite on both sides, two at least."""
+    if x.log2_fc.shape[1] < 2:
+        return np.full(len(x) if paired else (len(x), len(y)), np.nan)
     whole_x, whole_y = (_whole(side, vector) for side in (x, y))
     scores = _products(_units(x, vector, kind), _units(y, vector, kind), paired)
     odd = np.diag(~(whole_x & whole_y)) if paired else ~(whole_x[:, None] & whole_y[None, :])
@@ -165,18 +167,26 @@ def signed_overlap(x: Signatures, y: Signatures, paired: bool, share: float = 0.
         return np.full(len(x) if paired else (len(x), len(y)), np.nan)
     scores = np.zeros(len(x) if paired else (len(x), len(y)))
     for sign in (1, -1):
-        marks = (side.once(("extreme", sign, k), partial(_extreme, sign * side.t, k)) for side in (x, y))
-        scores += _products(next(marks), next(marks), paired) / (2 * k)
+        scores += _products(_most(x, sign, k), _most(y, sign, k), paired) / (2 * k)
     enough_x, enough_y = (np.isfinite(side.t).sum(axis=1) >= k for side in (x, y))
     scores[~_both(enough_x, enough_y, paired)] = np.nan
     return scores
 
 
+def _most(side: Signatures, sign: int, k: int) -> Floats:
+    """1 at the k genes of largest (sign -1: smallest) t, the first of equal ones."""
+    found: Floats = side.once(("most", sign, k), lambda: _extreme(sign * side.t, k))
+    return found
+
+
 def _strongest(side: Signatures, top: int) -> Floats:
     """1 at the `top` significant genes of largest |log2 fold change|, the first of equal ones."""
-    assert side.significant is not None
-    strength = np.where(side.significant, np.abs(side.log2_fc), np.nan)
-    found: Floats = side.once(("strongest", top), lambda: _extreme(strength, top))
+
+    def compute() -> Floats:
+        assert side.significant is not None
+        return _extreme(np.where(side.significant, np.abs(side.log2_fc), np.nan), top)
+
+    found: Floats = side.once(("strongest", top), compute)
     return found
 
 

@@ -12,6 +12,8 @@ from pbdb.agreement.ranks import Floats
 
 SEED = 20260505
 DEFAULT_CAP = 512
+# What a summary says, but for the number of peers.
+FACTS = ("mean", "sd", "below", "percentile", "p")
 
 Indices = npt.NDArray[np.intp]
 
@@ -35,8 +37,8 @@ def enough_peers(own: npt.NDArray[np.int64], peers: npt.NDArray[np.int64], cap: 
     """How many rows of a pool, in peer order, must be read so that each row finds its peers."""
     if cap == 0 or cap >= len(peers):
         return len(peers)
-    chosen = np.cumsum(peers_of(np.unique(own), peers, cap), axis=1)
-    return int(np.argmax((chosen == chosen[:, -1:]).all(axis=0))) + 1 if len(chosen) else cap
+    chosen = (np.flatnonzero(peers != one)[:cap] for one in np.unique(own))
+    return max((int(places[-1]) + 1 for places in chosen if len(places)), default=0)
 
 
 @dataclass(frozen=True)
@@ -73,14 +75,21 @@ def summarise(observed: Floats, scores: Floats) -> Summary:
 
 
 def means_of_others(
-    total: Floats, missing: npt.NDArray[np.int64], n: int, own_total: Floats, own_missing: Floats, own_n: Floats
+    total: Floats,
+    missing: npt.NDArray[np.int64],
+    n: int,
+    own_total: Floats,
+    own_missing: Floats,
+    own_n: Floats,
+    of_finite: bool = False,
 ) -> npt.NDArray[np.float64]:
     """Mean of a pool without the rows of each row's own compound: n x genes; NaN where a peer is not finite.
 
     total, missing: sums of finite values and numbers of others over the n rows of the pool (genes); own_*: the same
-    over the rows of each row's compound (rows x genes; own_n: rows).
+    over the rows of each row's compound (rows x genes; own_n: rows). of_finite: the mean of the peers that are finite.
     """
-    others = (n - own_n)[:, None]
+    lacking = missing[None, :] - own_missing
+    finite = (n - own_n)[:, None] - lacking
+    known = (finite > 0) & (of_finite | (lacking == 0))
     with np.errstate(invalid="ignore", divide="ignore"):
-        means = (total[None, :] - own_total) / others
-    return np.asarray(np.where((missing[None, :] - own_missing > 0) | (others <= 0), np.nan, means))
+        return np.asarray(np.where(known, (total[None, :] - own_total) / finite, np.nan))

@@ -142,8 +142,7 @@ def expected_rank(n_candidates: Numbers, n_positives: Numbers) -> npt.NDArray[np
 
 def expected_normalised_rank(n_candidates: Numbers, n_positives: Numbers) -> npt.NDArray[np.float64]:
     """The floor of the normalised rank: 0.5 for one positive, more for more."""
-    N = np.asarray(n_candidates, dtype=np.float64)
-    return np.asarray(1 - (expected_rank(N, n_positives) - 1) / (N - 1))
+    return normalised(expected_rank(n_candidates, n_positives), n_candidates)
 
 
 def _log_choose(n: Floats, k: Floats) -> npt.NDArray[np.float64]:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from pbdb.agreement import metrics
 from pbdb.agreement.metrics import Scores, Signatures
-from pbdb.agreement.peers import Summary, peers_of, summarise
+from pbdb.agreement.peers import FACTS, Summary, peers_of, summarise
 from pbdb.agreement.ranks import Kind
 
 TOPS = (50, 100, 200)
@@ -123,7 +123,7 @@ def _restricted(block: _Block) -> Iterator[Result]:
 
 def _n_restricted(x: Signatures, y: Signatures) -> Counts:
     assert x.significant is not None
-    return np.asarray((x.significant & np.isfinite(y.log2_fc)).sum(axis=1))
+    return np.asarray((x.significant & np.isfinite(x.log2_fc) & np.isfinite(y.log2_fc)).sum(axis=1))
 
 
 def _direction(block: _Block) -> Iterator[Result]:
@@ -239,5 +239,5 @@ def _mean(first: Scores, second: Scores) -> Scores:
 
 
 def _mean_summary(both: Summary) -> Summary:
-    means = {name: _mean(*_halves(getattr(both, name))) for name in ("mean", "sd", "below", "percentile", "p")}
+    means = {name: _mean(*_halves(getattr(both, name))) for name in FACTS}
     return Summary(**means, n=_sum(both.n))
