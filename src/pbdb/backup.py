@@ -61,9 +61,9 @@ def restore(settings: Settings, file: Path, *, replace: bool = False) -> None:
         DataError: the file is no backup, or damaged.
         ServerError: the database is not empty, the server is older than the backup's, or a statement failed.
     """
-    target = server.ensure_running(settings)
     with _opened(file) as archive:
         manifest = _manifest(archive)
+        target = server.ensure_running(settings)
         with server.connect(settings) as connection:
             major = connection.info.server_version // 10000
             row = connection.execute(EMPTY).fetchone()
