@@ -13,6 +13,14 @@ from pbdb.config import Settings
 ROOT = Path(__file__).resolve().parents[1]
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the tests of a file run in one process (-n 2 --dist loadgroup), so that what they share is made once."""
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(str(item.path.relative_to(ROOT / "tests"))))
+
+
 @pytest.fixture(scope="session")
 def root() -> Path:
     """The checkout."""
