@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,6 @@ import click
 from pbdb.cli.common import TerminalReporter, examples, json_option, say, show_json
 from pbdb.cli.snapshot_folder import local_folder
 
-_FOLDER = click.Path(path_type=Path)
 WORDS = {
     "datasets": "dataset",
     "fits": "fit",
@@ -48,7 +48,7 @@ def diff(before: Path, after: Path, as_json: bool) -> None:
         click.echo("No difference.")
 
 
-def _lines(found: dict[str, Any]) -> Any:
+def _lines(found: dict[str, Any]) -> Iterator[str]:
     """One line for each thing that changed."""
     old, new = found["releases"]
     if old != new:
@@ -66,14 +66,14 @@ def _lines(found: dict[str, Any]) -> Any:
     yield from _files(found)
 
 
-def _listed(word: str, rows: dict[str, Any]) -> Any:
+def _listed(word: str, rows: dict[str, Any]) -> Iterator[str]:
     yield from (f"{word} {name}: added" for name in rows["added"])
     yield from (f"{word} {name}: removed" for name in rows["removed"])
     for name, facts in rows["changed"].items():
         yield f"{word} {name}: " + ", ".join(f"{key} {old} -> {new}" for key, (old, new) in facts.items())
 
 
-def _files(found: dict[str, Any]) -> Any:
+def _files(found: dict[str, Any]) -> Iterator[str]:
     """Tables with other rows, sample matrices, and how many files of each folder are others."""
     for path, facts in found["tables"]["changed"].items():
         name = path.removeprefix("core/").removesuffix(".parquet")
@@ -85,7 +85,7 @@ def _files(found: dict[str, Any]) -> Any:
         yield f"{folder}: " + ", ".join(f"{n:,} files {kind}" if is_folder else kind for kind, n in kinds.items())
 
 
-def _compounds(found: dict[str, Any]) -> Any:
+def _compounds(found: dict[str, Any]) -> Iterator[str]:
     yield from (f"compounds merged into {key}: {', '.join(keys)}" for key, keys in found["merged"].items())
     yield from (f"compound {key} split into: {', '.join(keys)}" for key, keys in found["split"].items())
     yield from (f"compound {old} became {new}" for old, new in found["changed"].items())
@@ -94,7 +94,7 @@ def _compounds(found: dict[str, Any]) -> Any:
     yield from (f"compounds: {n:,} {name}" for name, n in counts.items() if n)
 
 
-def _schema(found: dict[str, Any]) -> Any:
+def _schema(found: dict[str, Any]) -> Iterator[str]:
     old, new = found["revision"]
     if old != new:
         yield f"schema: revision {old} -> {new}"
@@ -111,7 +111,11 @@ def _schema(found: dict[str, Any]) -> Any:
 @click.command()
 @click.argument("folder", metavar="DIR", callback=local_folder)
 @click.option("--uri", required=True, help="SQL catalog: sqlite:///FILE, or postgresql+psycopg://...")
-@click.option("--warehouse", type=_FOLDER, help="Folder for the tables' metadata; `iceberg` beside DIR unless given.")
+@click.option(
+    "--warehouse",
+    type=click.Path(path_type=Path),
+    help="Folder for the tables' metadata; `iceberg` beside DIR unless given.",
+)
 @json_option
 def catalog(folder: Path, uri: str, warehouse: Path | None, as_json: bool) -> None:
     """Register the snapshot DIR as Apache Iceberg tables, its Parquet files where they lie.
@@ -127,4 +131,4 @@ def catalog(folder: Path, uri: str, warehouse: Path | None, as_json: bool) -> No
         show_json(done)
         return
     counts = ", ".join(f"{n} {what}" for what, n in sorted(Counter(done["tables"].values()).items()))
-    say(f"Release {done['release']} is in {uri}: tables {counts}; metadata in {done['warehouse']}.")
+    say(f"Release {done['release']} is in {done['uri']}: tables {counts}; metadata in {done['warehouse']}.")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,8 @@ import pyarrow.parquet as pq
 
 from pbdb.errors import SnapshotError
 from pbdb.export import manifest
+from pbdb.export.told import first_line
+from pbdb.export.work import bare
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
@@ -59,19 +61,19 @@ def register(
     """
     folder = folder.absolute()
     facts = manifest.read(folder)
-    tables = dict(_tables(folder, facts))
+    tables = _tables(folder, facts)
     place = (warehouse or folder.parent / "iceberg").absolute()
-    done = {}
     catalog = _catalog(uri, place)
+    done = {}
     with _quiet():
         for at, (name, parts) in enumerate(sorted(tables.items()), start=1):
             with _told(name, facts["release"]):
                 done[name] = _publish(catalog, name, parts, facts)
             progress("register tables", at, len(tables))
-    return {"release": facts["release"], "uri": uri, "warehouse": str(place), "tables": done}
+    return {"release": facts["release"], "uri": bare(uri), "warehouse": str(place), "tables": done}
 
 
-def _tables(folder: Path, facts: dict[str, Any]) -> Iterator[tuple[str, list[Part]]]:
+def _tables(folder: Path, facts: dict[str, Any]) -> Mapping[str, list[Part]]:
     """Tables by name, with their files, as the manifest lists them."""
     found: dict[str, list[Part]] = defaultdict(list)
     for path in sorted(file["path"] for file in facts["files"] if file["path"].endswith(".parquet")):
@@ -82,7 +84,7 @@ def _tables(folder: Path, facts: dict[str, Any]) -> Iterator[tuple[str, list[Par
             found[f"{HIVE[top]}.{top}"].append(Part(folder / path, hive))
         elif top in SCHEMA_OF:
             found[f"{SCHEMA_OF[top]}.{Path(path).stem}"].append(Part(folder / path))
-    yield from found.items()
+    return found
 
 
 def _catalog(uri: str, warehouse: Path) -> Catalog:
@@ -98,7 +100,7 @@ def _catalog(uri: str, warehouse: Path) -> Catalog:
         for schema in ("core", "pbdb"):
             catalog.create_namespace_if_not_exists(schema)
     except Exception as problem:
-        raise SnapshotError(f"The catalog {uri} cannot be used: {_in_one_line(problem)}") from None
+        raise SnapshotError(f"The catalog {bare(uri)} cannot be used: {first_line(problem)}") from None
     return catalog
 
 
@@ -120,18 +122,12 @@ def _told(name: str, release: str) -> Iterator[None]:
     try:
         yield
     except (ValueError, TypeError, OSError) as problem:
-        raise SnapshotError(
-            f"Table {name} of release {release} cannot be registered: {_in_one_line(problem)}"
-        ) from None
+        raise SnapshotError(f"Table {name} of release {release} cannot be registered: {first_line(problem)}") from None
 
 
 def _location(path: Path) -> str:
     """A path as Iceberg writes it: with its scheme, and nothing escaped."""
     return f"file://{path}"
-
-
-def _in_one_line(problem: BaseException) -> str:
-    return (str(problem).splitlines() or [type(problem).__name__])[0]
 
 
 def _publish(catalog: Catalog, name: str, parts: list[Part], facts: dict[str, Any]) -> str:
@@ -145,16 +141,12 @@ def _publish(catalog: Catalog, name: str, parts: list[Part], facts: dict[str, An
     with table.transaction() as change:
         with change.update_schema() as columns:
             columns.union_by_name(schema)
-        _replace_files(table, change, parts, {key: str(value) for key, value in _properties(facts).items()})
+        _replace_files(table, change, parts, {RELEASE: facts["release"], FINGERPRINT: facts["fingerprint"]})
     table.refresh()
     current = table.current_snapshot()
     assert current is not None
     table.manage_snapshots().create_tag(current.snapshot_id, facts["release"]).commit()
     return "added"
-
-
-def _properties(facts: dict[str, Any]) -> dict[str, Any]:
-    return {RELEASE: facts["release"], FINGERPRINT: facts["fingerprint"]}
 
 
 def _require_same(name: str, known: Any, facts: dict[str, Any]) -> None:
@@ -167,10 +159,8 @@ def _require_same(name: str, known: Any, facts: dict[str, Any]) -> None:
 
 def _schema(parts: list[Part]) -> pa.Schema:
     """Columns of a table: those of its files, which agree, and the hive columns."""
-    schema = pa.schema([_nullable(field) for field in pq.read_schema(parts[0].path)])
-    for key, _ in zip(HIVE_KEYS, parts[0].hive, strict=False):
-        schema = schema.append(pa.field(key, pa.string()))
-    return schema
+    hive = [pa.field(key, pa.string()) for key in HIVE_KEYS] if parts[0].hive else []
+    return pa.schema([*map(_nullable, pq.read_schema(parts[0].path)), *hive])
 
 
 def _nullable(field: pa.Field) -> pa.Field:
