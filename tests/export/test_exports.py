@@ -253,6 +253,14 @@ def test_an_export_reads_one_moment_and_keeps_loads_from_swapping(exported: Sett
     assert len(partitions) == 2
 
 
+def test_what_one_fit_does_not_know_is_none_beside_fits_that_know_it(exported: Settings) -> None:
+    with server.connect(exported) as connection:
+        connection.execute("UPDATE core.fit SET df_prior = NULL WHERE fit_id = (SELECT min(fit_id) FROM core.fit)")
+    with selection.snapshot(exported) as reading:
+        priors = [one.facts["df_prior"] for one in selection.fits(reading, Choice(include=["second"]))]
+    assert len(priors) == 4 and priors.count(None) == 1
+
+
 def test_a_database_without_anything_to_pass_on_is_told(database: Settings, tmp_path: Path) -> None:
     with pytest.raises(QueryError, match="No dataset that may be passed on"):
         fingerprints.write(database, Choice(), tmp_path / "out.fps")
@@ -292,6 +300,8 @@ def test_cmappy_reads_the_file(exports: Settings, gctx_file: Path) -> None:
     column = found.col_metadata_df.loc["first_CVCL_0001_24H:vorinostat:10"]
     assert (column["pert_iname"], column["pert_idose"], column["pert_itime"]) == ("vorinostat", "10 uM", "24 h")
     assert found.data_df.shape == (N_GENES, 28) and "pr_gene_symbol" in found.row_metadata_df
+    with h5py.File(gctx_file) as file:
+        assert file.attrs["src"] == "out.gctx"
 
 
 def test_log2_fold_changes_instead_of_t(exports: Settings, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
+import h5py
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -51,6 +52,8 @@ def write(
             except BaseException:
                 writer.abandon()
                 raise
+            with h5py.File(part, "r+") as written:
+                written.attrs["src"] = out.name  # where the writer put the name of the file that it knew
     signatures = sum(len(one.effects) for one in chosen)
     names = sorted({one.facts["dataset"] for one in chosen})
     counts = {"datasets": names, "signatures": signatures, "genes": len(rows)}

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import psycopg
+from psycopg.rows import dict_row
 
 from pbdb import copybinary, database, server
 from pbdb.config import Settings
@@ -112,12 +113,12 @@ def fits(connection: Connection, choice: Choice) -> Iterator[FitChoice]:
     _require_known(connection, choice)
     wanted = {"datasets": allowed, "contexts": list(choice.contexts) or None}
     empty = True
-    for facts in frame(connection, _FITS, wanted).to_dict("records"):
+    for facts in connection.cursor(row_factory=dict_row).execute(_FITS, wanted).fetchall():
         key = {"dataset_id": facts["dataset_id"], "fit_id": facts["fit_id"]}
         effects = frame(connection, _EFFECTS, key | {"compounds": list(choice.compounds) or None})
         if len(effects):
             empty = False
-            yield FitChoice({str(name): value for name, value in facts.items()}, _genes(connection, key), effects)
+            yield FitChoice(facts, _genes(connection, key), effects)
     if empty:
         raise QueryError(
             f"No estimated effect fits the choice{_words(choice)}: `SELECT * FROM coverage` shows what there is."

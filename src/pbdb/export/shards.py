@@ -125,15 +125,14 @@ def _usable(one: FitChoice, key: Key, folds: pd.Series[Any] | None, left_out: di
     for reason, bad in reasons.items():
         left_out[reason] += int((bad & ~dropped).sum())
         dropped |= bad
-    kept = effects[~dropped].sort_values(["fold", "effect_id"], kind="stable").reset_index(drop=True)
-    return FitChoice(one.facts, one.genes, kept)
+    return FitChoice(one.facts, one.genes, effects[~dropped])
 
 
 def _add(folder: _Folder, connection: Connection, one: FitChoice, key: Key, progress: Progress) -> None:
     readouts = one.genes["gene_id"].to_numpy(dtype=object)
     step = max(1, ROWS // max(1, len(readouts)))
     for fold, effects in one.effects.groupby("fold", sort=True):
-        part = FitChoice(one.facts, one.genes, effects.sort_values("effect_id").reset_index(drop=True))
+        part = FitChoice(one.facts, one.genes, effects)
         for rows, found in selection.blocks(connection, part, ["log2_fc"], step):
             folder.add(FOLDS.get(str(fold), str(fold)), _long(part, rows, found["log2_fc"], readouts, key))
             progress(f"{one.facts['dataset']} {one.context_text}", rows.stop, len(part.effects))
@@ -173,7 +172,7 @@ class _Folder:
     def __init__(self, path: Path):
         self._path = path
         self._waiting: dict[str, list[pa.Table]] = {}
-        self._metadata: list[dict[str, Any]] = []
+        self._metadata: list[pa.RecordBatch] = []  # as Arrow: the genes of thousands of shards
 
     def add(self, fold: str, rows: pa.Table) -> None:
         """Take rows of a fold, and write as many full shards as there are."""
@@ -196,29 +195,29 @@ class _Folder:
             return
         info = {"PDATA_FORMAT_VERSION": FORMAT_VERSION, "CONTEXT_MODULE_HASH": "", "SHARDSIZE": ROWS}
         (self._path / "info.json").write_text(json.dumps(info), encoding="utf-8")
-        pq.write_table(pa.Table.from_pylist(self._metadata, METADATA), self._path / "metadata.parquet")
+        metadata = pa.Table.from_batches(self._metadata)
+        pq.write_table(metadata, self._path / "metadata.parquet")
         done["folders"] += 1
-        done["shards"] += len(self._metadata)
-        done["rows"] += sum(row["size"] for row in self._metadata)
+        done["shards"] += len(metadata)
+        done["rows"] += sum(metadata["size"].to_pylist())
 
     def _write(self, fold: str, rows: pa.Table) -> None:
         self._path.mkdir(exist_ok=True)
         name = f"shard_{len(self._metadata):06d}.parquet"
         pq.write_table(rows, self._path / name, compression="zstd")
         known = {column: sorted(rows[column].unique().to_pylist()) for column in ("perturbation", "log_dose", "time")}
-        self._metadata.append(
-            {
-                "shard_path": f"{self._path.name}/{name}",
-                "size": len(rows),
-                "split": fold,
-                "context": rows["context"][0].as_py(),
-                "datasets": rows["dataset"][0].as_py(),
-                "perturbations": known["perturbation"],
-                "log_doses": known["log_dose"],
-                "times": known["time"],
-                "readouts": rows["readout"].unique().to_pylist(),
-            }
-        )
+        facts = {
+            "shard_path": f"{self._path.name}/{name}",
+            "size": len(rows),
+            "split": fold,
+            "context": rows["context"][0].as_py(),
+            "datasets": rows["dataset"][0].as_py(),
+            "perturbations": known["perturbation"],
+            "log_doses": known["log_dose"],
+            "times": known["time"],
+            "readouts": rows["readout"].unique().to_pylist(),
+        }
+        self._metadata.append(pa.RecordBatch.from_pylist([facts], METADATA))
 
 
 _FOLDS = """
