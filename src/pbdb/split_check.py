@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,8 +11,12 @@ import pandas as pd
 from pbdb.models import LEVELS
 from pbdb.split_rules import TRAIN, compound_groups, murcko
 
-COARSER = {"inchikey": ("parent_inchikey", "skeleton"), "parent_inchikey": ("skeleton",), "skeleton": ()}
-COARSER["pubchem_cid"] = LEVELS[:3]
+COARSER: Mapping[str, Sequence[str]] = {
+    "inchikey": ("parent_inchikey", "skeleton"),
+    "parent_inchikey": ("skeleton",),
+    "skeleton": (),
+    "pubchem_cid": ("inchikey", "parent_inchikey", "skeleton"),
+}
 N_EXAMPLES = 5
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -19,10 +19,12 @@ from pbdb.copytext import copy_frame
 from pbdb.errors import ConfigError, QueryError
 from pbdb.ids import stable_id
 from pbdb.models import LEVELS
-from pbdb.split_check import Finding
 from pbdb.split_rules import Shares
 
-DEFAULT_SHARES = {"published": Shares(0.15, 0.15)}
+
+def usual_shares(kind: str) -> Shares:
+    """What is held out unless somebody says otherwise."""
+    return Shares(0.15, 0.15) if kind == "published" else Shares(0.1, 0.1)
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class Rule:
 
     kind: what is held out: compound, scaffold, context, dataset, published (pairs of compound and context), or
     attribute (as the source says in an attribute of its conditions). level: at which two compounds are one. shares:
-    0.1 and 0.1 unless given, 0.15 and 0.15 in `published`. datasets: all unless given.
+    `usual_shares` unless given. datasets: all unless given.
     """
 
     kind: str
@@ -40,14 +42,17 @@ class Rule:
     shares: Shares | None = None
     datasets: Sequence[str] = ()
     attribute: str = "split"
-    drawn: Shares = field(init=False)
 
     def __post_init__(self) -> None:
         if self.kind not in _FOLDS_BY:
             raise ConfigError(f"'{self.kind}' is no kind of split: choose {', '.join(_FOLDS_BY)}.")
         if self.level not in LEVELS:
             raise ConfigError(f"'{self.level}' is no level of identity: choose {', '.join(LEVELS)}.")
-        object.__setattr__(self, "drawn", self.shares or DEFAULT_SHARES.get(self.kind, Shares(0.1, 0.1)))
+
+    @property
+    def drawn(self) -> Shares:
+        """The shares that are held out."""
+        return self.shares or usual_shares(self.kind)
 
     @property
     def name(self) -> str:
@@ -133,7 +138,7 @@ def check(settings: Settings, name: str) -> dict[str, Any]:
         table = _conditions(connection, rule)
         folds = _frame(connection, _MEMBERS, {"name": name}).set_index("condition_id")["fold"]
     members = table.assign(fold=table["condition_id"].map(folds)).dropna(subset=["fold"])
-    findings: list[Finding] = split_check.examine(members, facts["kind"], rule.level)
+    findings = split_check.examine(members, facts["kind"], rule.level)
     return {
         "split": name,
         "ok": not split_check.leaks(findings),

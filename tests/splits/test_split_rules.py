@@ -154,7 +154,7 @@ def test_published_on_the_conditions_of_the_compendium(shared: Path) -> None:
     file = shared / "data" / "condition_manifest_12datasets" / "df_annot_split.parquet"
     table = pd.read_parquet(file, columns=["dataset", "context", "perturbation"])
     table = table.rename(columns={"dataset": "owner", "perturbation": "compound"})
-    table = folded(table)
+    table = folded(table[table["compound"].isin(table["compound"].unique()[::5])])
     keeps_the_rule(table)
     counts = table.drop_duplicates().groupby(["owner", "fold"]).size().unstack(fill_value=0)
     filled = counts[["validation", "test"]].div(counts.sum(axis=1), axis=0)

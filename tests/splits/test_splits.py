@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
 from export_worlds import rows
@@ -31,18 +33,30 @@ def run(settings: Settings, statement: str, **values: Any) -> None:
 
 @pytest.fixture
 def made(exported: Settings) -> Settings:
-    """A database with a compound split named `held`."""
+    """A database of the test's own with a compound split named `held`."""
     splits.make(exported, Rule("compound", seed=1, shares=QUARTERS), "held")
     return exported
 
 
-def test_a_compound_is_in_one_fold_in_every_dataset_context_and_salt_form(made: Settings) -> None:
-    found = rows(made, "SELECT DISTINCT parent_inchikey, compound_name, fold FROM pbdb.split_member")
+@pytest.fixture(scope="module")
+def held(exports: Settings) -> Settings:
+    """The same in a database of all tests, which leave it as it is but for further splits."""
+    splits.make(exports, Rule("compound", seed=1, shares=QUARTERS), "held")
+    return exports
+
+
+def names(settings: Settings) -> list[str]:
+    return [row["split"] for row in splits.listed(settings)]
+
+
+def test_a_compound_is_in_one_fold_in_every_dataset_context_and_salt_form(held: Settings) -> None:
+    members = "SELECT DISTINCT parent_inchikey, compound_name, fold FROM pbdb.split_member WHERE split = 'held'"
+    found = rows(held, members)
     assert (found.groupby("parent_inchikey")["fold"].nunique() == 1).all()
     aspirin = found[found["compound_name"].str.contains("aspirin")]
     assert len(aspirin) == 2 and aspirin["fold"].nunique() == 1
     assert set(found["fold"]) == {"train", "validation", "test"}
-    assert splits.check(made, "held")["ok"]
+    assert splits.check(held, "held")["ok"]
 
 
 def test_a_parent_known_by_its_key_alone_is_one_with_its_salts(exported: Settings) -> None:
@@ -53,37 +67,38 @@ def test_a_parent_known_by_its_key_alone_is_one_with_its_salts(exported: Setting
         assert len(query(exported, aspirins)) == 1 and splits.check(exported, "held")["ok"]
 
 
-def test_vehicles_are_in_no_fold_and_every_other_condition_in_one(made: Settings) -> None:
-    n = value(made, "SELECT count(*) FROM core.condition WHERE NOT is_vehicle")
-    assert len(query(made, MEMBERS, name="held")) == n == 28
+def test_vehicles_are_in_no_fold_and_every_other_condition_in_one(held: Settings) -> None:
+    n = value(held, "SELECT count(*) FROM core.condition WHERE NOT is_vehicle")
+    assert len(query(held, MEMBERS, name="held")) == n == 28
 
 
-def test_the_seed_decides(exported: Settings) -> None:
-    for name, seed in (("one", 1), ("again", 1), ("other", 2)):
-        splits.make(exported, Rule("compound", seed=seed, shares=QUARTERS), name)
-    one, again, other = (query(exported, MEMBERS, name=name) for name in ("one", "again", "other"))
+def test_the_seed_decides(held: Settings) -> None:
+    for name, seed in (("again", 1), ("other", 2)):
+        splits.make(held, Rule("compound", seed=seed, shares=QUARTERS), name)
+    one, again, other = (query(held, MEMBERS, name=name) for name in ("held", "again", "other"))
     assert one == again != other
 
 
 @pytest.mark.parametrize("kind", ["scaffold", "published"])
-def test_other_kinds_are_made_and_do_not_leak(exported: Settings, kind: str) -> None:
-    done = splits.make(exported, Rule(kind, seed=1, shares=Shares(0, 0.4)))
+def test_other_kinds_are_made_and_do_not_leak(held: Settings, kind: str) -> None:
+    done = splits.make(held, Rule(kind, seed=1, shares=Shares(0, 0.4)))
     assert done["split"] == f"{kind}-parent_inchikey-1"
     assert done["folds"]["train"] < 28
-    assert splits.check(exported, done["split"])["ok"]
+    assert splits.check(held, done["split"])["ok"]
 
 
 @pytest.mark.parametrize("kind", ["context", "dataset"])
-def test_too_few_groups_are_refused_and_nothing_is_stored(exported: Settings, kind: str) -> None:
+def test_too_few_groups_are_refused_and_nothing_is_stored(held: Settings, kind: str) -> None:
+    before = names(held)
     with pytest.raises(ConfigError, match="too few"):
-        splits.make(exported, Rule(kind))
-    assert splits.listed(exported) == []
+        splits.make(held, Rule(kind), "few")
+    assert names(held) == before
 
 
-def test_contexts_are_held_out_whole(exported: Settings) -> None:
-    splits.make(exported, Rule("context", shares=Shares(0, 0.5)), "cells")
-    folds = query(exported, "SELECT context, count(DISTINCT fold) FROM pbdb.split_member GROUP BY 1 ORDER BY 1")
-    assert folds == [("CVCL:0001", 1), ("CVCL:0002", 1)] and splits.check(exported, "cells")["ok"]
+def test_contexts_are_held_out_whole(held: Settings) -> None:
+    splits.make(held, Rule("context", shares=Shares(0, 0.5)), "cells")
+    members = "SELECT context, count(DISTINCT fold) FROM pbdb.split_member WHERE split = 'cells' GROUP BY 1 ORDER BY 1"
+    assert query(held, members) == [("CVCL:0001", 1), ("CVCL:0002", 1)] and splits.check(held, "cells")["ok"]
 
 
 def test_datasets_that_share_wells_are_never_split_apart(exported: Settings) -> None:
@@ -134,33 +149,32 @@ def test_the_split_of_a_source_is_taken_as_it_is(exported: Settings) -> None:
     assert not splits.check(exported, "second-split")["ok"]
 
 
-def test_a_name_is_taken_once(made: Settings) -> None:
+def test_a_name_is_taken_once(held: Settings) -> None:
+    splits.make(held, Rule("compound", seed=2, shares=QUARTERS), "taken")
     with pytest.raises(ConfigError, match="already"):
-        splits.make(made, Rule("compound", seed=2), "held")
-    splits.make(made, Rule("scaffold", seed=2, shares=Shares(0, 0.4)), "held", replace=True)
-    assert [row["kind"] for row in splits.listed(made)] == ["scaffold"]
+        splits.make(held, Rule("compound", seed=2), "taken")
+    splits.make(held, Rule("scaffold", seed=2, shares=Shares(0, 0.4)), "taken", replace=True)
+    assert [row["kind"] for row in splits.listed(held) if row["split"] == "taken"] == ["scaffold"]
 
 
 @pytest.mark.parametrize("what", [splits.show, splits.check, splits.drop])
-def test_an_unknown_split_is_refused(exports: Settings, what: Any) -> None:
+def test_an_unknown_split_is_refused(held: Settings, what: Any) -> None:
     with pytest.raises(QueryError, match="no split 'none'"):
-        what(exports, "none")
+        what(held, "none")
 
 
-def test_readers_of_the_public_see_the_members_they_may_see(made: Settings) -> None:
-    with server.connect(made, role="pbdb_public") as connection:
+def test_readers_of_the_public_see_the_members_they_may_see(held: Settings) -> None:
+    with server.connect(held, role="pbdb_public") as connection:
         seen = connection.execute("SELECT DISTINCT dataset FROM pbdb.split_member").fetchall()
     assert seen == [("first",)]
 
 
-def test_shards_of_a_split_hold_one_fold_each(made: Settings, tmp_path: Any) -> None:
-    import pandas as pd
-
-    done = shards.write(made, Choice(include=["second"]), tmp_path / "out", split="held")
+def test_shards_of_a_split_hold_one_fold_each(held: Settings, tmp_path: Path) -> None:
+    done = shards.write(held, Choice(include=["second"]), tmp_path / "out", split="held")
     metadata = pd.concat(pd.read_parquet(path) for path in (tmp_path / "out").glob("*/metadata.parquet"))
     assert set(metadata["split"]) == {"train", "val", "test"} and done["left_out"]["not_in_split"] == 0
-    joined = "pbdb.split_member m JOIN pbdb.condition c USING (condition_id)"
-    folds = dict(query(made, f"SELECT DISTINCT c.pubchem_cid::text, m.fold FROM {joined}"))
+    joined = "pbdb.split_member m JOIN pbdb.condition c USING (condition_id) WHERE m.split = 'held'"
+    folds = dict(query(held, f"SELECT DISTINCT c.pubchem_cid::text, m.fold FROM {joined}"))
     for row in metadata.itertuples():
         assert {folds[cid].removesuffix("idation") for cid in row.perturbations} == {row.split}
 
@@ -181,13 +195,14 @@ def call(settings: Settings, *words: str) -> Result:
     return CliRunner().invoke(pbdb, ["split", *words], env=environment(settings))
 
 
-def test_the_command_line_makes_lists_shows_checks_and_drops(exported: Settings) -> None:
+def test_the_command_line_makes_lists_shows_checks_and_drops(held: Settings) -> None:
     shares = ("--validation", "0.25", "--test", "0.25")
-    done = call(exported, "make", "--kind", "compound", "--seed", "1", *shares, "--name", "n", "--json")
+    done = call(held, "make", "--kind", "compound", "--seed", "1", *shares, "--name", "by-hand", "--json")
     assert json.loads(done.stdout)["parameters"]["level"] == "parent_inchikey"
-    assert "n" in call(exported, "list").stdout and "second" in call(exported, "show", "n").stdout
-    assert json.loads(call(exported, "check", "n", "--json").stdout)["ok"]
-    assert call(exported, "drop", "n").exit_code == 0 and json.loads(call(exported, "list", "--json").stdout) == []
+    assert "by-hand" in call(held, "list").stdout and "second" in call(held, "show", "by-hand").stdout
+    assert json.loads(call(held, "check", "by-hand", "--json").stdout)["ok"]
+    assert call(held, "drop", "by-hand").exit_code == 0
+    assert "by-hand" not in {row["split"] for row in json.loads(call(held, "list", "--json").stdout)}
 
 
 def test_check_ends_with_an_error_where_a_split_leaks(made: Settings) -> None:

@@ -64,9 +64,9 @@ def make(name: str | None, replace: bool, as_json: bool, **chosen: Any) -> None:
 
 def _rule(chosen: dict[str, Any]) -> Any:
     from pbdb.split_rules import Shares
-    from pbdb.splits import DEFAULT_SHARES, Rule
+    from pbdb.splits import Rule, usual_shares
 
-    usual = DEFAULT_SHARES.get(chosen["kind"], Shares(0.1, 0.1))
+    usual = usual_shares(chosen["kind"])
     given = {fold: chosen.pop(fold) for fold in ("validation", "test")}
     shares = Shares(**{fold: getattr(usual, fold) if share is None else share for fold, share in given.items()})
     level = "parent_inchikey" if chosen["level"] == PARENT else chosen["level"]
@@ -136,8 +136,8 @@ def check(name: str, as_json: bool) -> None:
         _print_check(done)
     if not done["ok"]:
         raise DataError(
-            f"Split '{name}' leaks: its conditions changed since it was made, or it was altered."
-            f" Make it anew with `pbdb split make --replace`."
+            f"Split '{name}' leaks, for its conditions changed since it was made, or it was altered: make it anew with"
+            " `pbdb split make --replace`."
         )
 
 
