@@ -54,7 +54,8 @@ def _table(path: Path, headings: Sequence[str], sheet: str | None, skip: int, co
         of_sheet = f"sheet '{sheet}'" if sheet else "first sheet"
         raise SourceError(f"The {of_sheet} of '{path.name}' has {len(places)} columns, not {len(columns)}.")
     body = [[row[place] for place in places] for row in rows[start + 1 :] if any(cell is not None for cell in row)]
-    return pd.DataFrame(body, columns=pd.Index(columns or [rows[start][place] for place in places]), dtype=object)
+    names = list(columns) or [str(rows[start][place]) for place in places]
+    return pd.DataFrame(body, columns=pd.Index(names), dtype=object)
 
 
 def _rows(path: Path, sheet: str | None) -> list[list[Any]]:
