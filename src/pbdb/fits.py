@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -21,18 +21,16 @@ from pbdb.effects import (
     NO_VEHICLE,
     OK,
     Design,
-    Fit,
     Options,
     Summary,
     build_design,
     deseq2,
     fill,
+    gather,
     prepare,
+    tested_genes,
 )
 from pbdb.effects.batching import published_batches
-from pbdb.effects.matrix import gather, wrap
-from pbdb.effects.normalise import keep_genes
-from pbdb.effects.shared import share
 from pbdb.errors import DesignError
 from pbdb.ids import stable_id, stable_ids
 from pbdb.source import FEW_CELLS
@@ -132,10 +130,10 @@ def _groups(dataset: str, samples: pd.DataFrame) -> Iterator[_Group]:
 
 
 def _batches(whole: _Group) -> Iterator[_Group]:
-    """Cut a context as the published runs did; samples that no fit takes stay with the first batch."""
+    """Cut a context as the published runs did; conditions without a usable sample stay with the first batch."""
     rows = whole.rows
-    usable = _usable(rows)
-    taken = rows[usable]
+    taken = rows[_usable(rows)]
+    rest = rows[~rows["condition_id"].isin(taken["condition_id"])]
     batches = published_batches(taken["source_compound_id"].to_numpy(), taken["is_vehicle"].to_numpy(dtype=bool))
     if len(batches) == 1:
         yield whole
@@ -143,8 +141,20 @@ def _batches(whole: _Group) -> Iterator[_Group]:
     for number, batch in enumerate(batches, start=1):
         own = taken.iloc[batch.samples]
         padded = frozenset(own.loc[batch.padded, "condition_id"].astype(int))
-        with_rest = pd.concat([own, rows[~usable]]).sort_index() if number == 1 else own
+        with_rest = pd.concat([own, rest]).sort_index() if number == 1 else own
         yield _Group(whole.dataset, whole.context, whole.stratum, with_rest, number, padded)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One fit on its way: its group, those samples of it that take part, and the folder that keeps it."""
+
+    stored: StoredFit
+    group: _Group
+    used: pd.DataFrame
+    choices: FitOptions
+    gene_keys: npt.NDArray[np.int32]
+    progress: Progress
 
 
 def _fit_group(
@@ -159,23 +169,16 @@ def _fit_group(
     if (stored.folder / "fit.json").is_file():
         return stored
     stored.folder.mkdir(parents=True, exist_ok=True)
-    keep = _kept(group, choices)
+    job = _Job(stored, group, _taking_part(group.rows, choices.min_cells), choices, gene_keys, progress)
     try:
-        design = _design(group, keep, choices)
+        design = _design(job)
     except DesignError:
-        return _write_unestimated(stored, group, choices, len(gene_keys), NO_VEHICLE)
-    found = design.effects
-    if group.padded:
-        padded = np.isin(found.condition, list(group.padded))
-        design = replace(design, effects=replace(found, status=np.where(padded, PADDED, found.status)))
-    values = _values(matrix, group.rows[keep].index.to_numpy())
-    if choices.deseq2:
-        return _write_deseq2(stored, group, choices, values, design, gene_keys, progress)
+        return _write_unestimated(job, NO_VEHICLE)
+    values = _values(matrix, job.used.index.to_numpy())
     try:
-        fit = prepare(values, design, choices.options)
+        return _write_deseq2(job, design, values) if choices.deseq2 else _write(job, design, values)
     except DesignError:
-        return _write_unestimated(stored, group, choices, len(gene_keys), NO_GENE)
-    return _write(stored, group, choices, fit, gene_keys, progress)
+        return _write_unestimated(job, NO_GENE)
 
 
 def _values(matrix: Path, rows: npt.NDArray[np.intp]) -> Any:
@@ -185,11 +188,10 @@ def _values(matrix: Path, rows: npt.NDArray[np.intp]) -> Any:
     return gather(lambda: canonical.count_chunks(matrix, rows))
 
 
-def _kept(group: _Group, choices: FitOptions) -> npt.NDArray[np.bool_]:
-    """Samples that take part: not flagged, of a known dose, of enough cells (or an unknown number)."""
-    rows = group.rows
-    enough = rows["n_cells"].isna() | (rows["n_cells"] >= choices.min_cells)
-    return (_usable(rows) & rows["dose_fm"].notna() & enough.fillna(True)).to_numpy(dtype=bool)
+def _taking_part(rows: pd.DataFrame, min_cells: int) -> pd.DataFrame:
+    """Samples that are not flagged, of a known dose, of enough cells (or an unknown number)."""
+    enough = rows["n_cells"].isna() | (rows["n_cells"] >= min_cells)
+    return rows[(_usable(rows) & rows["dose_fm"].notna() & enough).to_numpy(dtype=bool)]
 
 
 def _usable(rows: pd.DataFrame) -> pd.Series[bool]:
@@ -197,68 +199,55 @@ def _usable(rows: pd.DataFrame) -> pd.Series[bool]:
     return rows["in_fit"] | rows["flags"].map(lambda flags: list(flags) == [FEW_CELLS])
 
 
-def _design(group: _Group, keep: npt.NDArray[np.bool_], choices: FitOptions) -> Design:
-    rows = group.rows[keep]
-    return build_design(
+def _design(job: _Job) -> Design:
+    rows = job.used
+    design = build_design(
         rows["condition_id"].to_numpy(dtype=np.int64),
         rows["is_vehicle"].to_numpy(dtype=bool),
         plate=rows["plate_id"].to_numpy(dtype=np.int64),
         time=rows["time_h"].to_numpy(dtype=np.float64),
-        mode=choices.mode,
+        mode=job.choices.mode,
     )
+    padded = np.isin(design.effects.condition, list(job.group.padded))
+    return _with_status(design, np.where(padded, PADDED, design.effects.status))
 
 
-def _write(
-    stored: StoredFit,
-    group: _Group,
-    choices: FitOptions,
-    fit: Fit,
-    gene_keys: npt.NDArray[np.int32],
-    progress: Progress,
-) -> StoredFit:
-    used = group.rows[_kept(group, choices)]
-    effects = _effects(stored, group, used, fit.design, fit.effects)
-    np.save(stored.folder / "gene_keys.npy", gene_keys[fit.genes])
+def _with_status(design: Design, status: npt.NDArray[np.str_]) -> Design:
+    return replace(design, effects=replace(design.effects, status=status))
+
+
+def _write(job: _Job, design: Design, values: Any) -> StoredFit:
+    fit, folder = prepare(values, design, job.choices.options), job.stored.folder
+    np.save(folder / "gene_keys.npy", job.gene_keys[fit.genes])
     for name in GENE_FACTS:
-        np.save(stored.folder / f"{name}.npy", np.asarray(getattr(fit, name), dtype=np.float32))
-    _write_fit_samples(stored, used.iloc[fit.design.samples])
-    tiles = _tiles(stored, len(fit.effects), len(fit.genes))
-    summary = fill(fit, *tiles, progress=lambda done, total: progress(group.label, done, total))
-    _with_counts(effects, summary).to_parquet(stored.folder / "effects.parquet")
-    facts = _facts(group, choices, fit.design, fit.report()) | {"neg_log10_p_cutoff": summary.cutoff_fit}
-    return _finish(stored, facts)
+        np.save(folder / f"{name}.npy", np.asarray(getattr(fit, name), dtype=np.float32))
+    _write_fit_samples(job, design.samples)
+    tiles = _tiles(job.stored, len(fit.effects), len(fit.genes))
+    summary = fill(fit, *tiles, progress=lambda done, total: job.progress(job.group.label, done, total))
+    _with_counts(_effects(job, design, fit.effects), summary).to_parquet(folder / "effects.parquet")
+    return _finish(job.stored, _facts(job, design, fit.report()) | {"neg_log10_p_cutoff": summary.cutoff_fit})
 
 
-def _write_deseq2(
-    stored: StoredFit,
-    group: _Group,
-    choices: FitOptions,
-    values: Any,
-    design: Design,
-    gene_keys: npt.NDArray[np.int32],
-    progress: Progress,
-) -> StoredFit:
+def _write_deseq2(job: _Job, design: Design, values: Any) -> StoredFit:
     """Fit each effect by itself; those DESeq2 cannot fit get their status."""
-    used = group.rows[_kept(group, choices)]
-    matrix = wrap(values, "counts")
-    kept = keep_genes(matrix, share(design), matrix.totals()[design.samples], choices.options.filter)
+    options, folder = job.choices.options, job.stored.folder
+    genes = tested_genes(values, design, options)
     results = []
-    for done, one in enumerate(deseq2.run(matrix, design, kept.genes, choices.options.threads or 1), start=1):
+    for done, one in enumerate(deseq2.run(values, design, genes, options.threads or 1), start=1):
         results.append(one)
-        progress(group.label, done, len(design.ok))
+        job.progress(job.group.label, done, len(design.ok))
     status = design.effects.status.astype(object)
     status[[one.effect for one in results]] = [one.status for one in results]
-    design = replace(design, effects=replace(design.effects, status=status.astype(str)))
+    design = _with_status(design, status.astype(str))
     estimated = [one for one in results if one.status == OK]
-    np.save(stored.folder / "gene_keys.npy", gene_keys[kept.genes])
+    np.save(folder / "gene_keys.npy", job.gene_keys[genes])
     for name in GENE_FACTS:
-        np.save(stored.folder / f"{name}.npy", np.full(len(kept.genes), np.nan, dtype=np.float32))
-    _write_fit_samples(stored, used.iloc[design.samples])
-    summary = deseq2.fill(estimated, *_tiles(stored, len(estimated), len(kept.genes)))
-    effects = _effects(stored, group, used, design, np.array([one.effect for one in estimated], dtype=np.int64))
-    _with_counts(effects, summary).to_parquet(stored.folder / "effects.parquet")
-    report = {"genes_in": matrix.shape[1], "n_control": int(design.is_control.sum()), "filter": kept.rule}
-    return _finish(stored, _facts(group, choices, design, report) | {"neg_log10_p_cutoff": summary.cutoff_fit})
+        np.save(folder / f"{name}.npy", np.full(len(genes), np.nan, dtype=np.float32))
+    _write_fit_samples(job, design.samples)
+    summary = deseq2.fill(estimated, *_tiles(job.stored, len(estimated), len(genes)))
+    _with_counts(_effects(job, design, design.ok), summary).to_parquet(folder / "effects.parquet")
+    report = {"genes_in": values.shape[1], "n_control": int(design.is_control.sum()), "filter": options.filter}
+    return _finish(job.stored, _facts(job, design, report) | {"neg_log10_p_cutoff": summary.cutoff_fit})
 
 
 def _tiles(stored: StoredFit, n_ok: int, n_genes: int) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -268,20 +257,22 @@ def _tiles(stored: StoredFit, n_ok: int, n_genes: int) -> tuple[dict[str, Any], 
     return by_effect, by_gene
 
 
-def _write_fit_samples(stored: StoredFit, used: pd.DataFrame) -> None:
+def _write_fit_samples(job: _Job, positions: Ints) -> None:
+    used = job.used.iloc[positions]
     role = np.where(used["is_vehicle"], "vehicle", "treated")
     table = pd.DataFrame({"sample_id": used["sample_id"].to_numpy(), "role": role})
-    table.to_parquet(stored.folder / "samples.parquet")
+    table.to_parquet(job.stored.folder / "samples.parquet")
 
 
-def _effects(stored: StoredFit, group: _Group, used: pd.DataFrame, design: Design, ok: Ints) -> pd.DataFrame:
+def _effects(job: _Job, design: Design, ok: Ints) -> pd.DataFrame:
     """One row per treated condition of the group, in the fit or not; first those of `ok`, in its order."""
     found = design.effects
-    positions = np.where(found.sample >= 0, found.sample, 0)
+    sample_id = pd.array(job.used["sample_id"].to_numpy()[found.sample], dtype="Int64")
+    sample_id[found.sample < 0] = pd.NA
     table = pd.DataFrame(
         {
             "condition_id": np.asarray(found.condition, dtype=np.int64),
-            "sample_id": pd.array(used["sample_id"].to_numpy()[positions], dtype="Int64"),
+            "sample_id": sample_id,
             "status": found.status,
             "n_treated": found.n_treated,
             "n_control": found.n_control,
@@ -289,19 +280,15 @@ def _effects(stored: StoredFit, group: _Group, used: pd.DataFrame, design: Desig
             "n_control_same_plates": found.n_control_same_plates,
         }
     )
-    table.loc[found.sample < 0, "sample_id"] = pd.NA
     others = np.setdiff1d(np.flatnonzero(found.status != PADDED), ok)
-    order = np.concatenate([ok, others])
-    table = pd.concat([table.iloc[order], _left_out(group, table)], ignore_index=True)
-    return _with_ids(stored, table)
+    table = table.iloc[np.concatenate([ok, others])]
+    return _with_ids(job.stored, pd.concat([table, _left_out(job.group, table["condition_id"])], ignore_index=True))
 
 
-def _left_out(group: _Group, table: pd.DataFrame | None = None) -> pd.DataFrame:
+def _left_out(group: _Group, in_fit: Iterable[int] = ()) -> pd.DataFrame:
     """Treated conditions that have no sample in the fit, with the reason."""
     rows = group.rows[~group.rows["is_vehicle"]]
-    rows = rows[~rows["condition_id"].isin(group.padded)]
-    if table is not None:
-        rows = rows[~rows["condition_id"].isin(table["condition_id"])]
+    rows = rows[~rows["condition_id"].isin([*group.padded, *in_fit])]
     conditions = rows.groupby("condition_id", sort=True)["dose_fm"].first()
     return pd.DataFrame(
         {
@@ -335,7 +322,8 @@ def _with_counts(effects: pd.DataFrame, summary: Summary | None) -> pd.DataFrame
     return effects.assign(**counts)
 
 
-def _facts(group: _Group, choices: FitOptions, design: Design | None, report: dict[str, Any]) -> dict[str, Any]:
+def _facts(job: _Job, design: Design | None, report: dict[str, Any]) -> dict[str, Any]:
+    group, choices = job.group, job.choices
     df_prior = report.get("df_prior_median")
     return {
         "fit_id": group.fit_id(choices),
@@ -361,18 +349,18 @@ def _facts(group: _Group, choices: FitOptions, design: Design | None, report: di
     }
 
 
-def _write_unestimated(stored: StoredFit, group: _Group, choices: FitOptions, n_genes: int, reason: str) -> StoredFit:
+def _write_unestimated(job: _Job, reason: str) -> StoredFit:
     """A context without vehicle, treated samples or expressed genes: every condition is a row with its reason."""
-    effects = _with_ids(stored, _left_out(group))
-    kept = group.rows[_kept(group, choices)]
-    treated = set(kept.loc[~kept["is_vehicle"], "condition_id"])
+    folder = job.stored.folder
+    effects = _with_ids(job.stored, _left_out(job.group))
+    treated = job.used.loc[~job.used["is_vehicle"], "condition_id"]
     effects.loc[effects["condition_id"].isin(treated), "status"] = reason
-    _with_counts(effects, None).to_parquet(stored.folder / "effects.parquet")
-    np.save(stored.folder / "gene_keys.npy", np.empty(0, dtype=np.int32))
+    _with_counts(effects, None).to_parquet(folder / "effects.parquet")
+    np.save(folder / "gene_keys.npy", np.empty(0, dtype=np.int32))
     for name in GENE_FACTS:
-        np.save(stored.folder / f"{name}.npy", np.empty(0, dtype=np.float32))
-    _write_fit_samples(stored, kept.iloc[:0])
-    return _finish(stored, _facts(group, choices, None, {"genes_in": n_genes}) | {"neg_log10_p_cutoff": None})
+        np.save(folder / f"{name}.npy", np.empty(0, dtype=np.float32))
+    _write_fit_samples(job, np.empty(0, dtype=np.int64))
+    return _finish(job.stored, _facts(job, None, {"genes_in": len(job.gene_keys)}) | {"neg_log10_p_cutoff": None})
 
 
 def _finish(stored: StoredFit, facts: dict[str, Any]) -> StoredFit:
