@@ -41,6 +41,7 @@ from pbdb.effects.design import Mode
 from pbdb.effects.voom import choose_span
 from pbdb.errors import ConfigError, DataError, DesignError
 from pbdb.plates import Batching, Group, Plates
+from pbdb.stored_fit import reserve
 
 Mask = npt.NDArray[np.bool_]
 Progress = Callable[[str, int, int | None], None]
@@ -65,10 +66,8 @@ class Choices:
         """Everything that decides the numbers, by name."""
         chosen = {name: value for name, value in asdict(self.options).items() if name not in ("threads", "method")}
         method = "deseq2" if self.deseq2 else self.options.chosen_method
-        return {"method": method, "mode": self.mode, **chosen} | {
-            "batching": self.batching,
-            "min_cells": self.min_cells,
-        }
+        around = {"batching": self.batching, "min_cells": self.min_cells}
+        return {"method": method, "mode": self.mode, **chosen, **around}
 
 
 @dataclass(frozen=True)
@@ -104,7 +103,7 @@ def run(
         SourceError, DataError, DesignError: files that cannot be right; see `plates.read`.
     """
     choices = _settled(choices or Choices())
-    _check_output(out, report_to)
+    _check_paths(matrix, sheet, out, report_to)
     start = time.perf_counter()
     progress(f"reading {matrix.name}", 0, None)
     experiment = plates.read(matrix, sheet, choices.options.readout)
@@ -147,11 +146,15 @@ def _settled(choices: Choices) -> Choices:
     return choices
 
 
-def _check_output(out: Path, report_to: Path | None) -> None:
+def _check_paths(matrix: Path, sheet: Path, out: Path, report_to: Path | None) -> None:
     if out.suffix != ".parquet":
         raise ConfigError(f"The effects are written as Parquet; let the name '{out.name}' end in .parquet.")
-    for path in (out, report_to or out):
+    others = {matrix.resolve(), sheet.resolve()}
+    for path in [out, report_to] if report_to else [out]:
         outputs.require_file(path)
+        if path.resolve() in others:
+            raise ConfigError(f"'{path}' would be written over another file of this run: give it a name of its own.")
+        others.add(path.resolve())
 
 
 def _job(experiment: Plates, group: Group, choices: Choices) -> _Job:
@@ -179,7 +182,7 @@ def _run_group(job: _Job, table: EffectTable, progress: Progress, scratch: Path)
         design = _design(job)
     except DesignError as problem:
         effects = _without_design(job)
-        table.add_without_numbers(effects)
+        table.add_without_numbers(effects[~effects["padded"]])
         return _facts(job, effects, None) | {"problem": str(problem)}
     effects = _effects(job, design)
     try:
@@ -269,7 +272,8 @@ def _room(shape: tuple[int, int], scratch: Path) -> Any:
     if shape[0] * shape[1] < FILE_ABOVE_VALUES:
         return np.empty(shape)
     with tempfile.TemporaryFile(dir=scratch) as file:
-        return np.memmap(file, dtype=np.float64, mode="w+", shape=shape)
+        reserve(file, 8 * shape[0] * shape[1])
+        return np.memmap(file, dtype=np.float64, mode="r+", shape=shape)
 
 
 def _write_deseq2(
@@ -278,12 +282,14 @@ def _write_deseq2(
     """Fit every effect by itself and write them together; effects DESeq2 cannot fit get their status."""
     start = time.perf_counter()
     genes = tested_genes(job.values, design, job.choices.options)
+    wanted = np.where(effects["padded"], "padded", design.effects.status)
+    design = replace(design, effects=replace(design.effects, status=wanted))
     fitted: list[wald.Wald] = []
-    for one in wald.run(job.values, design, genes, threads=job.choices.options.threads or 1):
+    for done, one in enumerate(wald.run(job.values, design, genes, threads=job.choices.options.threads or 1), start=1):
         effects.loc[one.effect, "status"] = one.status
-        if one.status == OK and not effects.at[one.effect, "padded"]:
+        if one.status == OK:
             fitted.append(one)
-        progress(job.group.label, len(fitted), len(design.ok))
+        progress(job.group.label, done, len(design.ok))
     if fitted:
         table.add(effects.iloc[[one.effect for one in fitted]], _deseq2_values(fitted, job.genes[genes]))
     seconds = {"effects": round(time.perf_counter() - start, 3)}

@@ -79,10 +79,11 @@ class EffectTable:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None) -> None:
-        if kind is None:
+        try:
             self._writer.close()
-            os.replace(self._part, self._path)
-        else:
+            if kind is None:
+                os.replace(self._part, self._path)
+        finally:
             self._part.unlink(missing_ok=True)
 
     def add(self, effects: pd.DataFrame, values: Values) -> None:

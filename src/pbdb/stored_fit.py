@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import IO, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -79,14 +79,18 @@ def tile(path: Path, shape: tuple[int, int], mode: Literal["r", "w+"]) -> npt.ND
     if 0 in shape:
         return np.zeros(shape, dtype=np.float32)
     if mode == "w+":
-        _reserve(path, 4 * shape[0] * shape[1])
+        with path.open("wb") as file:
+            reserve(file, 4 * shape[0] * shape[1])
     return np.memmap(path, dtype=np.float32, mode="r" if mode == "r" else "r+", shape=shape)
 
 
-def _reserve(path: Path, n_bytes: int) -> None:
-    """Make a file of zeros that has its room on disk: writing to a map of a sparse file on a full disk kills."""
-    with path.open("wb") as file:
-        if hasattr(os, "posix_fallocate"):
-            os.posix_fallocate(file.fileno(), 0, n_bytes)
-        else:
-            file.truncate(n_bytes)
+def reserve(file: IO[bytes], n_bytes: int) -> None:
+    """Give an empty file zeros that have their room on disk: writing to a map of a sparse file on a full disk kills.
+
+    Raises:
+        OSError: the disk has no room.
+    """
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file.fileno(), 0, n_bytes)
+    else:
+        file.truncate(n_bytes)

@@ -119,6 +119,14 @@ def test_options_that_make_no_sense_are_refused(tmp_path: Path, options: tuple[s
     assert sentence in plate.refusal(tmp_path, plate.counts(plate.sheet()), plate.sheet(), *options)
 
 
+def test_no_file_is_written_over_another_of_the_same_run(tmp_path: Path):
+    files = plate.write(tmp_path, plate.counts(plate.sheet()), plate.sheet(), "parquet")
+    before = Path(files[1]).read_bytes()
+    for options in ((*files[:4], "--out", files[1]), (*files, "--report", files[5])):
+        assert "written over another file" in str(plate.command(*options, "--readout", "counts").exception)
+    assert Path(files[1]).read_bytes() == before
+
+
 @pytest.mark.parametrize("option", [("--mode", "both"), ("--readout", "tpm"), ("--span", "wide")])
 def test_unknown_words_are_usage_errors(tmp_path: Path, option: tuple[str, str]):
     files = plate.write(tmp_path, plate.counts(plate.sheet()), plate.sheet())

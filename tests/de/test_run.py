@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +17,7 @@ from de import plate
 from scipy.stats import spearmanr
 
 from pbdb import de_run, effect_table
+from pbdb.effects import batching, deseq2
 
 COLUMNS = [
     "condition", "compound", "dose_um", "time_h", "context", "gene", "status", "log2_fc", "se", "t", "df_total",
@@ -253,16 +256,73 @@ def test_counts_can_take_the_trend_method(tmp_path: Path):
     assert plate.report(tmp_path)["fits"][0]["method"] == "trend"
 
 
+@pytest.fixture
+def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Batches of 6 to 8 treated wells."""
+    monkeypatch.setattr(batching, "TARGET", 6)
+    monkeypatch.setattr(batching, "EXCESS", 2)
+
+
+@pytest.mark.usefixtures("small_batches")
 def test_published_batches_show_every_condition_once(tmp_path: Path):
-    samples = plate.sheet(tuple(f"C{i}" for i in range(900)), wells=3)
-    table = plate.counts(samples, genes=12)
-    found = plate.run(tmp_path, table, samples, "--batching", "published")
+    samples = plate.sheet(tuple("ABCDE"))
+    found = plate.run(tmp_path, plate.counts(samples, genes=12), samples, "--batching", "published")
     fits = plate.report(tmp_path)["fits"]
-    assert [fit["batch"] for fit in fits] == [1, 2]
-    assert {fit["filter"] for fit in fits} == {"limma"}
-    assert all(2508 <= fit["n_samples"] <= 2708 for fit in fits)
+    assert [(fit["batch"], fit["n_samples"], fit["filter"]) for fit in fits] == [(n, 14, "limma") for n in (1, 2, 3)]
     assert found.groupby("condition").gene.nunique().eq(12).all()
-    assert len(found) == 900 * 12
+    assert len(found) == 5 * 12
+
+
+@pytest.mark.usefixtures("small_batches")
+def test_batches_without_vehicle_show_every_condition_once(tmp_path: Path):
+    samples = plate.sheet(tuple("ABCDE")).assign(context=lambda s: np.where(s.is_control, "one", "other"))
+    samples.loc[samples["compound"] == "A", "context"] = "one"
+    samples = pd.concat([samples, samples.tail(3).assign(compound="F", sample_id=["X", "Y", "Z"])], ignore_index=True)
+    found = plate.run(tmp_path, plate.counts(samples), samples, "--batching", "published")
+    other = found[found["context"] == "other"]
+    assert sorted(other["compound"]) == list("BCDEF")
+    assert other.status.eq("no_vehicle").all()
+
+
+@pytest.mark.usefixtures("small_batches")
+def test_deseq2_fits_no_condition_for_a_batch_it_only_fills(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    fitted = []
+
+    def not_fitted(effect: int, subset: deseq2.Subset, _: object) -> deseq2.Wald:
+        fitted.append(effect)
+        return deseq2.Wald(effect, deseq2.NOT_FITTED, subset)
+
+    monkeypatch.setattr(deseq2, "fit_effect", not_fitted)
+    samples = plate.sheet(tuple("ABCDE"))
+    found = plate.run(tmp_path, plate.counts(samples), samples, "--batching", "published", "--method", "deseq2")
+    assert found.status.tolist() == ["not_fitted"] * 5
+    assert len(fitted) == 5
+
+
+def test_a_disk_without_room_for_intermediate_values_is_an_error_not_a_crash(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def refuse(*_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(de_run, "FILE_ABOVE_VALUES", 0)
+    monkeypatch.setattr(os, "posix_fallocate", refuse)
+    samples = plate.sheet()
+    result = plate.command(*plate.write(tmp_path, plate.counts(samples), samples), "--readout", "counts")
+    assert "No space left" in str(result.exception)
+    assert not list(tmp_path.glob("out*"))
+
+
+def test_a_table_that_cannot_be_finished_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def refuse(_: pq.ParquetWriter) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    table = effect_table.EffectTable(tmp_path / "out.parquet", with_samples=False)
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="No space left"):
+        patch.setattr(pq.ParquetWriter, "close", refuse)
+        with table:
+            pass
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_installed_command_says_what_is_wrong_in_one_sentence(tmp_path: Path):
