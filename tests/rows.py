@@ -170,15 +170,10 @@ def add_match(connection: Connection, a: int, b: int) -> None:
     statistic = {"metric": "spearman_log2_fc", "n": 3, "score": 1} | peers
     insert(connection, "agreement", {"match_id": key, "n_target_peers": 0, "n_target_centroid": 0} | statistic)
     for base in (a, b):
-        if (
-            connection.execute(text(f"SELECT 1 FROM core.replicate_agreement WHERE dataset_id = {base}")).first()
-            is None
-        ):
-            insert(
-                connection,
-                "replicate_agreement",
-                {"condition_id": base + 32, "dataset_id": base, "n_pairs": 1} | statistic,
-            )
+        known = text(f"SELECT 1 FROM core.replicate_agreement WHERE dataset_id = {base}")
+        if connection.execute(known).first() is None:
+            own = {"condition_id": base + 32, "dataset_id": base, "n_pairs": 1}
+            insert(connection, "replicate_agreement", own | statistic)
     counts = dict.fromkeys(("n_matches", "n_defined", "n_units", "n_compounds"), 1)
     summary = {"agreement_summary_id": key, "interval_status": "degenerate", "quantity": "score", "parameters": {}}
     how = {"inchikey_level": "inchikey", "time_tolerance_h": 0, "dose_window": 10, "code_version": "0"}

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from pbdb.cli.common import TerminalReporter, examples, json_option, say, settings, show_json
+from pbdb.cli.de import Span
 
 
 @click.group()
@@ -30,7 +31,7 @@ def effects() -> None:
     show_default=True,
     help="One effect per condition, or one per treated well.",
 )
-@click.option("--span", default="adaptive", show_default=True, help="Span of the voom trend: adaptive, or a number.")
+@click.option("--span", type=Span(), default="adaptive", show_default=True, help="Span of voom's trend.")
 @click.option(
     "--filter",
     "rule",
@@ -83,7 +84,7 @@ def _choices(found: Any, dataset: str, chosen: dict[str, Any]) -> Any:
     options = Options(
         readout=readout,
         method=None if chosen["method"] in (None, "deseq2") else chosen["method"],
-        span=chosen["span"] if chosen["span"] == "adaptive" else _number(chosen["span"]),
+        span=chosen["span"],
         filter="limma" if is_published and chosen["rule"] == "floor" else chosen["rule"],
         robust=chosen["robust"],
         threads=found.workers,
@@ -96,10 +97,3 @@ def _choices(found: Any, dataset: str, chosen: dict[str, Any]) -> Any:
         batching=chosen["batching"],
         deseq2=chosen["method"] == "deseq2",
     )
-
-
-def _number(span: str) -> float:
-    try:
-        return float(span)
-    except ValueError:
-        raise click.BadParameter(f"'{span}' is neither adaptive nor a number.", param_hint="--span") from None
