@@ -163,9 +163,14 @@ def test_intensities_of_one_gene_are_all_dropped(released: GeneVocabulary) -> No
     assert genes.apply(np.array([[1.5, 2.5, 3.5]])).tolist() == [[1.5]]
 
 
-@given(st.lists(st.integers(1, 9), max_size=40))
-def test_every_column_is_counted_under_one_reason_and_no_count_is_lost(numbers: list[int]) -> None:
-    genes = resolve_ids([ensg(n) for n in numbers], vocabulary_of(["A", "B", "C", "D"]), "counts")
+@pytest.fixture(scope="module")
+def four() -> GeneVocabulary:
+    return vocabulary_of(["A", "B", "C", "D"])
+
+
+@given(numbers=st.lists(st.integers(1, 9), max_size=40))
+def test_every_column_is_counted_under_one_reason_and_no_count_is_lost(four, numbers: list[int]) -> None:
+    genes = resolve_ids([ensg(n) for n in numbers], four, "counts")
     assert sum(genes.counts.values()) == len(numbers)
     matrix = np.arange(2 * len(numbers)).reshape(2, -1)
     kept = [n <= 4 for n in numbers]

@@ -185,8 +185,8 @@ def test_negative_zeros_are_zeros(tmp_path: Path) -> None:
 
 
 def test_plates_come_one_at_a_time_without_a_dense_copy(tmp_path: Path) -> None:
-    genes, wells = [f"G{i}" for i in range(20_000)], [f"P1_{i}" for i in range(200)]
-    dense = np.where(np.arange(20_000 * 200) % 50 == 0, 3.0, 0.0).reshape(20_000, 200)  # 32 MB
+    genes, wells = [f"G{i}" for i in range(4_000)], [f"P1_{i}" for i in range(1_000)]
+    dense = np.where(np.arange(4_000 * 1_000) % 50 == 0, 3.0, 0.0).reshape(4_000, 1_000)  # 32 MB
     content = plate(Matrix(genes, wells, [dense]), annotation(wells=wells))
     rwrite.save(tmp_path / "Exp.RData", {"Exp": {"b": {"P1": content}, "c": {"P1": content}}})
     tracemalloc.start()
@@ -323,7 +323,7 @@ def test_a_damaged_gzip_file_is_refused_with_position_and_advice(tmp_path: Path)
 def test_any_flipped_byte_gives_data_or_one_of_our_errors(tmp_path: Path) -> None:
     rng, file, refused = np.random.default_rng(5), saved(tmp_path, plate(), compress="none"), 0
     whole = file.read_bytes()
-    for at in rng.choice(len(whole), 400):
+    for at in rng.choice(len(whole), 200):
         raw = bytearray(whole)
         raw[at] = rng.integers(256)
         file.write_bytes(raw)
@@ -331,7 +331,7 @@ def test_any_flipped_byte_gives_data_or_one_of_our_errors(tmp_path: Path) -> Non
             list(rdata.plates(file))
         except PbdbError:
             refused += 1
-    assert refused > 100
+    assert refused > 50
 
 
 def test_other_files_are_refused(tmp_path: Path) -> None:
