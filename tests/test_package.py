@@ -49,16 +49,3 @@ def test_the_wheel_brings_sources_views_and_migrations(installed, tmp_path):
         where = "import pbdb, pbdb.etl; print(pbdb.__file__, pbdb.etl.__file__)"
         found = run(installed.with_name("python"), "-c", where, env=environment, cwd=tmp_path)
         assert found.count(str(installed.parents[1])) == 2
-
-
-def test_packages_are_listed_in_full(root):
-    import tomllib
-
-    listed = set(tomllib.loads((root / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"])
-    places = {"pbdb": root / "src/pbdb", "pbdb.etl": root / "etl", "pbdb.sql": root / "sql"}
-    places["pbdb.migrations"] = root / "migrations"
-    found = set()
-    for name, folder in places.items():
-        for init in folder.rglob("__init__.py"):
-            found.add(".".join([name, *init.parent.relative_to(folder).parts]))
-    assert listed == found

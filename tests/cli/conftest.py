@@ -1,4 +1,4 @@
-"""A home in which the demo ran once, and the command line in it."""
+"""A home in which the demo ran once, and the command line in it, as a process or in this one."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner, Result
 from commands import call
 from support import running_server, throwaway_home
+
+from pbdb.cli import pbdb as root
 
 
 @pytest.fixture(scope="session")
@@ -28,3 +31,11 @@ def pbdb(demo_home: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
         return call(demo_home, *arguments, **options)
 
     return run
+
+
+@pytest.fixture
+def typed(demo_home: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """Type arguments of pbdb in the demo's home, in this process; returns what became of them."""
+    monkeypatch.setenv("PBDB_HOME", str(demo_home))
+    monkeypatch.delenv("PBDB_DATABASE_URL", raising=False)
+    return lambda *words, **options: CliRunner().invoke(root, [str(word) for word in words], **options)

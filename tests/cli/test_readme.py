@@ -77,7 +77,13 @@ def test_the_queries_of_the_tour_give_the_same_from_a_snapshot(pbdb, snapshot_fo
     assert len(found) > 0
 
 
-def test_every_source_stands_in_the_readme(pbdb):
+def test_a_second_demo_loads_nothing_twice(demo_home):
+    done = call(demo_home.parent, "demo", check=True)
+    assert "nothing to do" in done.stderr
+    assert "HSPA6" in done.stdout
+
+
+def test_every_source_stands_in_the_readme():
     from pbdb import registry
 
     for key in registry.known():

@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from pbdb.errors import QueryError
+
 pytestmark = pytest.mark.xdist_group("demo")
 
 FORBIDDEN = {
@@ -24,52 +26,48 @@ FORBIDDEN = {
 
 
 @pytest.mark.parametrize("query", FORBIDDEN.values(), ids=FORBIDDEN)
-def test_what_does_not_read_is_refused_in_one_sentence(pbdb, query):
-    done = pbdb("sql", query)
-    assert done.returncode == 1
-    assert done.stderr.startswith("Error: ") and done.stderr.count("\n") == 1
+def test_what_does_not_read_is_refused_in_one_sentence(typed, query):
+    found = typed("sql", query).exception
+    assert isinstance(found, QueryError) and "\n" not in str(found)
 
 
-def test_refusals_leave_everything_as_it_was(pbdb):
-    assert json.loads(pbdb("sql", "--json", "SELECT count(*) AS n FROM effect").stdout) == [{"n": 160}]
+def test_refusals_leave_everything_as_it_was(typed):
+    assert json.loads(typed("sql", "--json", "SELECT count(*) AS n FROM effect").stdout) == [{"n": 160}]
 
 
-def test_json_is_an_array_of_objects_without_nan(pbdb):
-    done = pbdb("sql", "--json", "SELECT 1 AS a, 'NaN'::float8 AS b, 'x' AS c, ARRAY['infinity'::float8] AS d")
+def test_json_is_an_array_of_objects_without_nan(typed):
+    done = typed("sql", "--json", "SELECT 1 AS a, 'NaN'::float8 AS b, 'x' AS c, ARRAY['infinity'::float8] AS d")
     assert json.loads(done.stdout) == [{"a": 1, "b": None, "c": "x", "d": [None]}]
 
 
-def test_no_rows_are_an_empty_array_and_a_header(pbdb):
-    assert json.loads(pbdb("sql", "--json", "SELECT 1 AS a WHERE false").stdout) == []
-    assert pbdb("sql", "--format", "csv", "SELECT 1 AS a WHERE false").stdout == "a\n"
+def test_no_rows_are_an_empty_array_and_a_header(typed):
+    assert json.loads(typed("sql", "--json", "SELECT 1 AS a WHERE false").stdout) == []
+    assert typed("sql", "--format", "csv", "SELECT 1 AS a WHERE false").stdout == "a\n"
 
 
-def test_duplicate_column_names_are_refused(pbdb):
-    done = pbdb("sql", "SELECT 1 AS a, 2 AS a")
-    assert done.returncode == 1 and "named 'a'" in done.stderr
+def test_duplicate_column_names_are_refused(typed):
+    assert "named 'a'" in str(typed("sql", "SELECT 1 AS a, 2 AS a").exception)
 
 
-def test_query_from_a_file_and_from_standard_input(pbdb, tmp_path):
+def test_query_from_a_file_and_from_standard_input(typed, tmp_path):
     file = tmp_path / "query.sql"
     file.write_text("SELECT 'it''s 100 %' AS a;", encoding="utf-8")
-    assert pbdb("sql", "--format", "csv", "--file", str(file)).stdout == "a\nit's 100 %\n"
-    assert pbdb("sql", "--format", "csv", "-", input="SELECT 2 AS b").stdout == "b\n2\n"
-    missing = pbdb("sql", "--file", str(tmp_path / "none.sql"))
-    assert missing.returncode == 1 and "none.sql" in missing.stderr
+    assert typed("sql", "--format", "csv", "--file", file).stdout == "a\nit's 100 %\n"
+    assert typed("sql", "--format", "csv", "-", input="SELECT 2 AS b").stdout == "b\n2\n"
+    assert "none.sql' cannot be read: No such file" in str(typed("sql", "--file", tmp_path / "none.sql").exception)
     file.write_text("\n")
-    assert "The query is empty" in pbdb("sql", "--file", str(file)).stderr
+    assert "The query is empty" in str(typed("sql", "--file", file).exception)
 
 
-def test_a_mistake_in_the_query_is_one_sentence(pbdb):
+def test_a_mistake_in_the_query_is_one_sentence(pbdb, typed):
     done = pbdb("sql", "SELECT * FROM coverag")
-    assert done.returncode == 1
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert done.stderr.endswith("relation \"coverag\" does not exist; did you mean 'coverage'?\n")
-    assert done.stderr.count("\n") == 1
-    assert "did you mean 'gene_response'?" in pbdb("sql", "SELECT * FROM pbdb.gene_reponse").stderr
-    assert "known are agreement, " in pbdb("sql", "SELECT * FROM xyz").stderr
+    assert "did you mean 'gene_response'?" in str(typed("sql", "SELECT * FROM pbdb.gene_reponse").exception)
+    assert "known are agreement, " in str(typed("sql", "SELECT * FROM xyz").exception)
 
 
-def test_a_table_tells_when_it_is_cut(pbdb):
-    done = pbdb("sql", "SELECT generate_series(1, 1001) AS n")
+def test_a_table_tells_when_it_is_cut(typed):
+    done = typed("sql", "SELECT generate_series(1, 1001) AS n")
     assert "first 1,000 rows" in done.stderr
     assert len(done.stdout.splitlines()) == 1002
