@@ -242,19 +242,22 @@ def contrasts(
 ) -> None:  # fmt: skip
     """Fill treated minus vehicle and its unscaled standard error; NaN where the graph does not connect them."""
     component = layout.condition_component
-    last, hv, vv = -1, np.zeros(len(H)), 0.0
+    # What depends on the vehicle alone is computed once for each; vehicles are the last conditions of a design.
+    first = vehicle.min() if len(vehicle) else len(d)
+    hv, vv = np.zeros((len(d) - first, len(H))), np.full(len(d) - first, np.nan)
     for e in range(len(treated)):
         c, v = treated[e], vehicle[e]
         if not (d[c] > 0.0 and d[v] > 0.0 and component[c] == component[v]):
             log2_fc[e] = stdev[e] = np.nan
             continue
-        if v != last:
-            last, hv = v, _times_share(sw, d, v, H, layout)
-            vv = _share_dot(sw, d, v, hv, layout)
+        k = v - first
+        if np.isnan(vv[k]):
+            hv[k] = _times_share(sw, d, v, H, layout)
+            vv[k] = _share_dot(sw, d, v, hv[k], layout)
         cc = _share_square(sw, d, c, H, layout)
-        cv = _share_dot(sw, d, c, hv, layout)
+        cv = _share_dot(sw, d, c, hv[k], layout)
         log2_fc[e] = mean[c] - mean[v]
-        stdev[e] = np.sqrt(1.0 / d[c] + 1.0 / d[v] + max(0.0, cc - 2.0 * cv + vv))
+        stdev[e] = np.sqrt(1.0 / d[c] + 1.0 / d[v] + max(0.0, cc - 2.0 * cv + vv[k]))
 
 
 @njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
