@@ -45,22 +45,22 @@ def test_genes_that_rise_are_found(tmp_path: Path):
     assert (found.log2_fc[~risen].abs() < 1.5).all()
 
 
-@pytest.mark.parametrize("form", [form for form in plate.WRITERS if form != "csv"])
-def test_every_format_of_counts_gives_the_same_effects(tmp_path: Path, form: str):
+def test_every_format_of_counts_gives_the_same_effects(tmp_path: Path):
     samples = plate.sheet()
     expected = plate.run(tmp_path, plate.counts(samples), samples)
-    found = plate.run(tmp_path, plate.counts(samples), samples, form=form)
-    pd.testing.assert_frame_equal(found, expected, check_exact=True)
+    for form in set(plate.WRITERS) - {"csv"}:
+        found = plate.run(tmp_path, plate.counts(samples), samples, form=form)
+        pd.testing.assert_frame_equal(found, expected, check_exact=True, obj=form)
 
 
-@pytest.mark.parametrize("form", ["csv.gz", "tsv", "parquet"])
-def test_every_format_of_intensities_gives_the_same_effects(tmp_path: Path, form: str):
+def test_every_format_of_intensities_gives_the_same_effects(tmp_path: Path):
     samples = plate.sheet()
     table = plate.intensities(samples)
     table.iloc[3, 2] = np.nan
     expected = plate.run(tmp_path, table, samples, "--readout", "log2_intensity")
-    found = plate.run(tmp_path, table, samples, "--readout", "log2_intensity", form=form)
-    pd.testing.assert_frame_equal(found, expected, check_exact=True)
+    for form in ("csv.gz", "tsv", "parquet"):
+        found = plate.run(tmp_path, table, samples, "--readout", "log2_intensity", form=form)
+        pd.testing.assert_frame_equal(found, expected, check_exact=True, obj=form)
 
 
 def test_order_of_samples_and_genes_does_not_matter(tmp_path: Path):
