@@ -5,23 +5,18 @@ published numbers by context (`contexts_reference.csv`), both in the folder of s
 genetic perturbagens too; rows are the 978 landmarks and 1,000 others; chunks as published. Effects are planted, and
 compared with what comes out. Needs about 30 GB of disk. Ends with one JSON line.
 
-    python benchmarks/l1000_full.py --shared ../shared --folder /some/large/disk --phases 1 2
+    python benchmarks/l1000_full.py --dataset l1000_phase1 l1000_phase2 --shared ../shared --folder /some/large/disk
+    python benchmarks/l1000_full.py --dataset l1000_phase2 --share 0.01 --folder /some/large/disk   (small contexts)
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
-import platform
-import resource
-import subprocess
-import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import common_full
 import numpy as np
 import pandas as pd
 
@@ -31,170 +26,38 @@ LABELS = {"l1000_phase1": "LINCS_phase1_level3_epsilon", "l1000_phase2": "LINCS_
 N_PROFILES = {"l1000_phase1": 1_319_138, "l1000_phase2": 345_976}
 N_OTHERS, N_CLASSES, RESPONDERS, CONDITIONS_A_PLATE = 1_000, 60, 80, 320
 CHUNK, PROFILES_A_BLOCK = (262, 1000), 26_200
+LARGEST_OF_A_TRIAL = 3_000  # samples of a context
 LIMIT_S = 20 * 60
 
 
 def main() -> None:
-    """Generate, load and report, each load in a process of its own."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--shared", type=Path, default=Path("../shared"))
-    parser.add_argument("--folder", type=Path, required=True, help="scratch folder; the server's user must enter it")
-    parser.add_argument("--phases", nargs="+", choices=["1", "2"], default=["1", "2"])
-    parser.add_argument("--share", type=float, default=1.0, help="share of the contexts' profiles, for a trial")
-    parser.add_argument("--load", help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.load:
-        print(json.dumps(load(arguments.load, arguments.folder, arguments.shared)))
-        return
-    found = {}
-    for phase in arguments.phases:
-        dataset = f"l1000_phase{phase}"
-        start = time.perf_counter()
-        planned = generate(dataset, arguments.folder / "release", arguments.shared, arguments.share)
-        print(f"{dataset} generated in {time.perf_counter() - start:.0f} s: {planned}", flush=True)
-        found[dataset] = {"planned": planned} | in_process(dataset, arguments)
-        print(json.dumps(found[dataset], indent=1), flush=True)
-    print(json.dumps(line(found)))
+    """Generate, load and report."""
+    sources = dict.fromkeys(LABELS, "l1000")
+    common_full.main(common_full.Benchmark("l1000_full", str(__doc__), sources, LIMIT_S, generate, genes, compare))
 
 
-def line(found: dict[str, Any]) -> dict[str, object]:
-    """The figures as they are collected: seconds from extract to loaded effects of the first phase loaded."""
-    first = next(iter(found.values()))
-    return {
-        "name": "l1000_full",
-        "ours": round(first["seconds"]),
-        "peer": LIMIT_S,
-        "peer_name": "the budget in seconds",
-        "ratio": round(first["seconds"] / LIMIT_S, 3),
-        "peak_rss_mb": max(one["peak_rss_mb"] for one in found.values()),
-        "sizes": {dataset: one["loaded"] for dataset, one in found.items()},
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
-    }
+def genes(release: Path, shared: Path) -> dict[str, Path]:
+    """The gene table and the panel of landmarks."""
+    table = shared / "data/reference/genes/embl_perturbation_catalogue_genes.parquet"
+    return {"genes": table, "landmarks": gene_info_of(shared)}
 
 
-def in_process(dataset: str, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Load one phase in a process of its own."""
-    command = [sys.executable, __file__, "--load", dataset, "--folder", str(arguments.folder)]
-    done = subprocess.run([*command, "--shared", str(arguments.shared)], check=True, stdout=subprocess.PIPE)
-    outcome: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return outcome
-
-
-# --- loading and looking -------------------------------------------------------------------------------------
-
-
-def load(dataset: str, folder: Path, shared: Path) -> dict[str, Any]:
-    """Load a phase into the embedded server of the folder, and ask the database what is there."""
-    from pbdb import database, registry, run, server, vocabulary
-    from pbdb.config import Settings
-
-    settings = Settings(home=folder / "home", workers=os.cpu_count() or 1)
-    database.ready(settings)
-    import_genes(settings, shared, vocabulary)
-    start, cpu = time.perf_counter(), time.process_time()
-    choices = run.Choices(folder=folder / "release")
-    (outcome,) = run.load_source(registry.get("l1000"), settings, choices, dataset=dataset, reporter=Talk())
-    seconds = time.perf_counter() - start
-    peak = peak_mb()
-    with server.engine(settings).connect() as connection:
-        looked = look(connection, dataset, folder)
-    server.stop(settings)
-    return {
-        "seconds": round(seconds, 1),
-        "cpu_seconds": round(time.process_time() - cpu, 1),
-        "load_average": os.getloadavg()[1],
-        "peak_rss_mb": round(peak),
-        "outcome": outcome,
-    } | looked
-
-
-def peak_mb() -> float:
-    """Peak memory of this process; the usage that is asked for elsewhere counts that of the process it came from."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-        return int(line.split()[1]) / 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
-class Talk:
-    """Says what each stage did, with the time since the last one, to stderr."""
-
-    def __init__(self) -> None:
-        self._since = time.perf_counter()
-
-    def stage(self, stage: str, message: str) -> None:
-        """A stage ended."""
-        now = time.perf_counter()
-        used = f"{now - self._since:.1f} s, {time.process_time():.0f} s of CPU so far, peak {peak_mb():.0f} MB"
-        print(f"{stage}: {message} [{used}]", file=sys.stderr, flush=True)
-        self._since = now
-
-    def progress(self, what: str, done: int, total: int | None) -> None:
-        """Say nothing."""
-
-
-def import_genes(settings: Any, shared: Path, vocabulary: Any) -> None:
-    """Import the gene table and the panel, unless they are there."""
-    from pbdb import server
-
-    with server.engine(settings).connect() as connection:
-        if vocabulary.current(connection, vocabulary.GENES) is not None:
-            return
-    genes = shared / "data/reference/genes/embl_perturbation_catalogue_genes.parquet"
-    vocabulary.import_files(settings, "genes", genes)
-    vocabulary.import_files(settings, "landmarks", gene_info_of(shared))
-
-
-def look(connection: Any, dataset: str, folder: Path) -> dict[str, Any]:
-    """Numbers of the database, and how near the effects are to those planted."""
-    from sqlalchemy import text
-
-    def rows(query: str) -> list[tuple[Any, ...]]:
-        return [tuple(row) for row in connection.execute(text(query), {"dataset": dataset})]
-
-    within = "dataset_id = (SELECT dataset_id FROM core.dataset WHERE dataset = :dataset)"
-    ((samples, vehicles),) = rows(
-        f"SELECT count(*), count(*) FILTER (WHERE is_vehicle) FROM core.sample WHERE {within}"
-    )
-    statuses = dict(rows(f"SELECT status, count(*) FROM core.effect WHERE {within} GROUP BY 1"))
-    ((contexts,),) = rows(f"SELECT count(DISTINCT context_id) FROM core.condition WHERE {within}")
-    stages = rows(
-        "SELECT stage, round(seconds::numeric, 1)::float8, round(peak_mb::numeric)::int FROM core.etl_run "
-        "WHERE dataset = :dataset AND status = 'done' ORDER BY etl_run_id"
-    )
-    missing = rows(
-        f"SELECT context_name, time_h, count(*) FROM core.effect e JOIN core.condition c USING (condition_id) "
-        f"JOIN core.context x USING (context_id) WHERE e.{within} AND status = 'no_vehicle' GROUP BY 1, 2"
-    )
-    loaded = {"samples": samples, "vehicles": vehicles, "contexts": contexts, "conditions": sum(statuses.values())}
-    return {
-        "loaded": loaded | {"statuses": statuses},
-        "without_vehicle": missing,
-        "stages": {stage: {"seconds": seconds, "peak_mb": peak} for stage, seconds, peak in stages},
-        "planted": compare(rows, within, dataset, folder),
-    }
-
-
-def compare(rows: Any, within: str, dataset: str, folder: Path) -> dict[str, float]:
-    """Correlation and root mean square error of estimated and planted effects, over 500 conditions."""
+def compare(rows: common_full.Rows, dataset: str, folder: Path) -> dict[str, Any]:
+    """Correlation and root mean square error of estimated and planted effects, over up to 500 conditions."""
     truth = Truth.read(folder, dataset)
     found = rows(
-        f"SELECT min(k.source_key), c.dose_um, e.log2_fc, s.gene_keys FROM core.effect e "
-        f"JOIN core.condition c USING (condition_id) JOIN core.fit f USING (fit_id) "
-        f"JOIN core.feature_set s USING (feature_set_id) JOIN core.source_compound k "
-        f"ON k.source_compound_id = c.source_compound_id WHERE e.{within} AND status = 'ok' AND e.effect_id % 97 = 0 "
+        "SELECT min(k.source_key), c.dose_um, e.log2_fc, s.gene_keys FROM core.effect e "
+        "JOIN core.condition c USING (condition_id) JOIN core.fit f USING (fit_id) "
+        "JOIN core.feature_set s USING (feature_set_id) JOIN core.source_compound k "
+        "ON k.source_compound_id = c.source_compound_id JOIN core.dataset d ON d.dataset_id = e.dataset_id "
+        "WHERE d.dataset = :dataset AND status = 'ok' AND e.effect_id % 97 = 0 "
         "GROUP BY e.effect_id, c.dose_um, e.log2_fc, s.gene_keys LIMIT 500"
     )
     entrez = dict(rows("SELECT gene_key, entrez_id FROM core.gene WHERE is_landmark"))
     ours = np.concatenate([np.array(log2_fc) for _, _, log2_fc, _ in found])
     planted = np.concatenate([truth.effect(key, dose, [entrez[g] for g in genes]) for key, dose, _, genes in found])
-    r = float(np.corrcoef(ours, planted)[0, 1])
-    return {
-        "conditions": len(found),
-        "r": round(r, 4),
-        "rmse": round(float(np.sqrt(((ours - planted) ** 2).mean())), 4),
-    }
+    r, rmse = float(np.corrcoef(ours, planted)[0, 1]), float(np.sqrt(((ours - planted) ** 2).mean()))
+    return {"planted": {"conditions": len(found), "r": round(r, 4), "rmse": round(rmse, 4)}}
 
 
 # --- generating ----------------------------------------------------------------------------------------------
@@ -247,9 +110,12 @@ def generate(dataset: str, folder: Path, shared: Path, share: float) -> dict[str
     """Write one phase: matrix, tables; returns what was planned."""
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(7)
-    conditions, numbers = planned_conditions(dataset, shared, share, rng)
-    wells = planned_wells(dataset, conditions, numbers, rng)
-    n_extra = int((N_PROFILES[dataset] - len(wells)) * share) if share < 1 else N_PROFILES[dataset] - len(wells)
+    numbers = common_full.published(dataset, shared)
+    if share < 1:
+        numbers = numbers[numbers["samples_in_model"] < LARGEST_OF_A_TRIAL]
+    conditions = planned_conditions(dataset, shared, numbers)
+    wells = planned_wells(dataset, conditions, numbers)
+    n_extra = int((N_PROFILES[dataset] - len(wells)) * share)
     write_tables(dataset, folder, shared, wells, n_extra)
     write_matrix(dataset, folder, shared, wells, n_extra, rng)
     (folder / layout.TRUTH).write_text("see the file of planted profiles\n")
@@ -264,32 +130,18 @@ def generate(dataset: str, folder: Path, shared: Path, share: float) -> dict[str
     }
 
 
-def planned_conditions(
-    dataset: str, shared: Path, share: float, rng: np.random.Generator
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+def planned_conditions(dataset: str, shared: Path, numbers: pd.DataFrame) -> pd.DataFrame:
     """The real conditions of each context, filled up to the published number with further doses."""
-    numbers = pd.read_csv(shared / "sources/contexts_reference.csv")
-    numbers = numbers[(numbers["dataset"] == dataset) & (numbers["mode"] == "group_all_replicates")].set_index(
-        "context"
-    )
     manifest = pd.read_parquet(shared / "data/condition_manifest_12datasets/df_annot_split.parquet")
     manifest = manifest[manifest["dataset"] == LABELS[dataset]]
-    manifest = pd.DataFrame(
-        {
-            "context": manifest["context"],
-            "cid": pd.to_numeric(manifest["perturbation"], errors="coerce"),
-            "dose": (10 ** manifest["log_dose"]).round(4),
-            "time": manifest["time"],
-        }
-    ).dropna()
-    manifest = manifest[(manifest["dose"] > 0) & (manifest["cid"] != 679)].astype({"cid": int}).drop_duplicates()
-    if share < 1:
-        numbers = numbers[numbers["samples_in_model"] < 3000]
-    parts = [filled(context, manifest, int(row.treated_conditions), rng) for context, row in numbers.iterrows()]
-    return pd.concat(parts, ignore_index=True), numbers
+    cid = pd.to_numeric(manifest["perturbation"], errors="coerce")
+    known = manifest[["context", "time"]].assign(cid=cid, dose=(10 ** manifest["log_dose"]).round(4)).dropna()
+    known = known[(known["dose"] > 0) & (known["cid"] != 679)].astype({"cid": int}).drop_duplicates()
+    parts = [filled(str(context), known, n) for context, n in numbers["treated_conditions"].items()]
+    return pd.concat(parts, ignore_index=True)
 
 
-def filled(context: str, manifest: pd.DataFrame, n: int, rng: np.random.Generator) -> pd.DataFrame:
+def filled(context: str, manifest: pd.DataFrame, n: int) -> pd.DataFrame:
     """Exactly n different conditions of a context."""
     known = manifest[manifest["context"] == context]
     without_vehicle = 8 if context == "CVCL_0063" and (manifest["time"] == 6).any() else 0
@@ -305,25 +157,18 @@ def filled(context: str, manifest: pd.DataFrame, n: int, rng: np.random.Generato
     return pd.concat([known, further], ignore_index=True)
 
 
-def planned_wells(
-    dataset: str, conditions: pd.DataFrame, numbers: pd.DataFrame, rng: np.random.Generator
-) -> pd.DataFrame:
+def planned_wells(dataset: str, conditions: pd.DataFrame, numbers: pd.DataFrame) -> pd.DataFrame:
     """Replicates of every condition on plates of its context and time, and the published number of vehicles."""
     parts = []
     for context, some in conditions.groupby("context", sort=True):
-        row = numbers.loc[context]
-        parts.append(
-            context_wells(some, int(row["samples_in_model"] - row["control_samples"]), int(row["control_samples"]))
-        )
+        n_samples, n_vehicles = numbers.loc[context, ["samples_in_model", "control_samples"]]
+        parts.append(context_wells(some, n_samples - n_vehicles, n_vehicles))
     wells = pd.concat(parts, ignore_index=True)
-    cell = wells["context"].map(cell_ids())
-    dot = "" if dataset == "l1000_phase1" else "REP."
-    group = wells["group"].astype(str).str.zfill(3)
-    hours = wells["time"].astype(int).astype(str)
-    wells["plate"] = (
-        dot + "CPC" + group + "_" + cell + "_" + hours + "H_X" + (wells["replicate"] + 1).astype(str) + "_B1"
-    )
-    wells["cell_id"] = cell
+    wells["cell_id"] = wells["context"].map(cell_ids())
+    prefix = "CPC" if dataset == "l1000_phase1" else "REP.CPC"
+    group, hours = wells["group"].astype(str).str.zfill(3), wells["time"].astype(int).astype(str)
+    replicate = (wells["replicate"] + 1).astype(str)
+    wells["plate"] = prefix + group + "_" + wells["cell_id"] + "_" + hours + "H_X" + replicate + "_B1"
     wells["well"] = wells.groupby("plate").cumcount()
     wells["inst_id"] = wells["plate"] + ":" + (wells["well"] + 1).astype(str)
     order = wells["plate"].factorize()[0]
@@ -409,9 +254,8 @@ def perturbagens(shared: Path, wells: pd.DataFrame) -> tuple[dict[int, str], pd.
     cids = np.sort(wells.loc[wells["cid"] > 0, "cid"].unique())
     keys = {int(cid): f"BRD-K{cid:09d}" for cid in cids}
     told = pd.read_csv(shared / "data/l1000/dhimmel_lincs/pertinfo.tsv.gz", sep="\t", dtype=str)
-    told = told.assign(cid=pd.to_numeric(told["pubchem_cid"], errors="coerce")).dropna(
-        subset=["cid", "canonical_smiles"]
-    )
+    told["cid"] = pd.to_numeric(told["pubchem_cid"], errors="coerce")
+    told = told.dropna(subset=["cid", "canonical_smiles"])
     smiles = told.drop_duplicates("cid").set_index("cid")["canonical_smiles"].reindex(cids)
     standard = standardise_all(smiles.dropna(), workers=os.cpu_count() or 1)
     inchikeys = smiles.map(lambda s: getattr(standard.get(s), "inchikey", None))

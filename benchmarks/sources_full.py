@@ -6,23 +6,17 @@ contexts with the published ones (`contexts_reference.csv` in the folder of shar
 one JSON line. A release needs up to 2 GB of disk, its load up to 10 GB.
 
     python benchmarks/sources_full.py --dataset gdpx2 --shared ../shared --folder /some/large/disk
-    python benchmarks/sources_full.py --dataset cigs_mce --scale 0.05 --folder /some/large/disk   (a twentieth)
+    python benchmarks/sources_full.py --dataset cigs_mce --share 0.05 --folder /some/large/disk   (a twentieth)
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
-import platform
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import common_full
 import h5py
 import numpy as np
 import pandas as pd
@@ -40,119 +34,22 @@ ROWS = 512
 
 def main() -> None:
     """Generate, load and report."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--dataset", choices=SOURCES, required=True)
-    parser.add_argument("--shared", type=Path, default=Path("../shared"))
-    parser.add_argument("--folder", type=Path, required=True, help="scratch folder; the server's user must enter it")
-    parser.add_argument("--scale", type=float, default=1.0, help="share of the wells and genes, for a trial")
-    parser.add_argument("--only-load", action="store_true", help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.only_load:
-        print(json.dumps(load(arguments.dataset, arguments.folder)))
-        return
-    start = time.perf_counter()
-    planned = generate(arguments.dataset, arguments.folder / "release", arguments.scale)
-    print(f"generated in {time.perf_counter() - start:.0f} s: {planned}", flush=True)
-    found = in_process(arguments)
-    found["as_published"] = compared(arguments.dataset, found["contexts"], arguments.shared, arguments.scale)
-    print(json.dumps(found, indent=1), flush=True)
-    print(json.dumps(line(arguments.dataset, planned, found)))
+    named = common_full.Benchmark("sources_full", str(__doc__), SOURCES, LIMIT_S, generate, genes)
+    common_full.main(named)
 
 
-def line(dataset: str, planned: dict[str, int], found: dict[str, Any]) -> dict[str, object]:
-    """The figures as they are collected."""
-    return {
-        "name": f"sources_full {dataset}",
-        "ours": found["seconds"],
-        "peer": LIMIT_S,
-        "peer_name": "the budget in seconds",
-        "ratio": round(found["seconds"] / LIMIT_S, 3),
-        "peak_rss_mb": max(stage["peak_mb"] for stage in found["stages"].values()),
-        "sizes": planned | {"as_published": found["as_published"]["equal"]},
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
-    }
+def genes(release: Path, shared: Path) -> dict[str, Path]:
+    """The gene vocabulary of the release, where it has one."""
+    table = release / "genes.tsv"
+    return {"genes": table} if table.is_file() else {}
 
 
-def in_process(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Load in a process of its own."""
-    command = [sys.executable, __file__, "--only-load", "--dataset", arguments.dataset]
-    done = subprocess.run([*command, "--folder", str(arguments.folder)], check=True, stdout=subprocess.PIPE)
-    outcome: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return outcome
-
-
-# --- loading and looking -------------------------------------------------------------------------------------
-
-
-def load(dataset: str, folder: Path) -> dict[str, Any]:
-    """Load into the embedded server of the folder, and ask the database what is there."""
-    from pbdb import database, registry, run, server, vocabulary
-    from pbdb.config import Settings
-
-    settings = Settings(home=folder / "home", workers=os.cpu_count() or 1)
-    database.ready(settings)
-    if (folder / "release" / "genes.tsv").is_file():
-        vocabulary.import_files(settings, "genes", folder / "release" / "genes.tsv", release="made up")
-    start = time.perf_counter()
-    choices = run.Choices(folder=folder / "release", force=True)
-    run.load_source(registry.get(SOURCES[dataset]), settings, choices, dataset=dataset, reporter=Talk())
-    seconds = time.perf_counter() - start
-    with server.engine(settings).connect() as connection:
-        looked = look(connection, dataset)
-    server.stop(settings)
-    return {"seconds": round(seconds, 1), "load_average": os.getloadavg()[1]} | looked
-
-
-class Talk:
-    """Says what each stage did to stderr."""
-
-    def stage(self, stage: str, message: str) -> None:
-        """A stage ended."""
-        print(f"{time.strftime('%X')} {stage}: {message}", file=sys.stderr, flush=True)
-
-    def progress(self, what: str, done: int, total: int | None) -> None:
-        """Say nothing."""
-
-
-def look(connection: Any, dataset: str) -> dict[str, Any]:
-    """Samples, controls and conditions of each fit, and seconds and peak memory of each stage."""
-    from sqlalchemy import text
-
-    def rows(query: str) -> list[tuple[Any, ...]]:
-        return [tuple(row) for row in connection.execute(text(query), {"dataset": dataset})]
-
-    fits = rows(
-        "SELECT replace(x.context, ':', '_'), f.stratum, f.n_samples, f.n_control, cardinality(f.effect_ids), "
-        "cardinality(s.gene_keys) FROM core.fit f JOIN core.context x USING (context_id) JOIN core.dataset d "
-        "USING (dataset_id) JOIN core.feature_set s USING (feature_set_id) WHERE d.dataset = :dataset AND is_default"
-    )
-    stages = rows(
-        "SELECT stage, round(seconds::numeric, 1)::float8, round(peak_mb::numeric)::int FROM core.etl_run "
-        "WHERE dataset = :dataset AND status = 'done' ORDER BY etl_run_id"
-    )
-    flags = rows(
-        "SELECT coalesce(flags[1], 'in_fit'), count(*) FROM core.sample s JOIN core.dataset d USING (dataset_id) "
-        "WHERE d.dataset = :dataset GROUP BY 1 ORDER BY 1"
-    )
-    named = {context if stratum is None else f"{context}_{stratum}": row for context, stratum, *row in fits}
-    return {
-        "contexts": named,
-        "wells": dict(flags),
-        "stages": {stage: {"seconds": seconds, "peak_mb": peak} for stage, seconds, peak in stages},
-    }
-
-
-def compared(dataset: str, contexts: dict[str, list[int]], shared: Path, scale: float) -> dict[str, Any]:
-    """Samples, controls and conditions beside those published, context by context."""
-    numbers = pd.read_csv(shared / "sources/contexts_reference.csv").drop_duplicates()
-    numbers = numbers[(numbers["dataset"] == dataset) & (numbers["mode"] == "group_all_replicates")]
-    columns = ["samples_in_model", "control_samples", "treated_conditions"]
-    published = {row["context"]: [int(row[name]) for name in columns] for _, row in numbers.iterrows()}
-    ours = {context: row[:3] for context, row in contexts.items()}
-    return {"equal": ours == published if scale == 1 else "a trial", "published": published}
-
-
-# --- what is generated ---------------------------------------------------------------------------------------
+def generate(dataset: str, folder: Path, shared: Path, scale: float) -> dict[str, int]:
+    """Write a release; returns its numbers."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "truth.csv").write_text("effects are planted by class of compounds\n")
+    planned: dict[str, int] = GENERATORS[SOURCES[dataset]](dataset, folder, scale)
+    return planned
 
 
 class Counts:
@@ -190,14 +87,6 @@ class Counts:
             counts = sp.csr_matrix(self.of(wells.iloc[start : start + ROWS], noise))
             places = (counts.data, self.expressed[counts.indices], counts.indptr)
             yield sp.csr_matrix(places, (counts.shape[0], n_genes))
-
-
-def generate(dataset: str, folder: Path, scale: float) -> dict[str, int]:
-    """Write a release; returns its numbers."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "truth.csv").write_text("effects are planted by class of compounds\n")
-    planned: dict[str, int] = GENERATORS[SOURCES[dataset]](dataset, folder, scale)
-    return planned
 
 
 def treated(n_compounds: int, doses: list[float], n_conditions: int, n_wells: int) -> pd.DataFrame:
@@ -460,9 +349,8 @@ N_CIGS_GENES, N_CIGS_UNKNOWN = 3300, 107
 
 def cigs(dataset: str, folder: Path, scale: float) -> dict[str, int]:
     """Spreadsheets of every file of a collection, the supplement, and the gene vocabulary."""
-    from pbdb.etl.cigs import SUBSETS
+    from pbdb.etl.cigs import SUBSETS, SUPPLEMENT
 
-    from pbdb.simulate import cigs as layout
     from pbdb.simulate import xlsxwrite
 
     n_genes, n_wells, n_conditions = scaled(N_CIGS_GENES, scale, 800), 0, 0
@@ -477,12 +365,9 @@ def cigs(dataset: str, folder: Path, scale: float) -> dict[str, int]:
         rows = cigs_rows(dataset, wells, symbols, counts)
         xlsxwrite.save(folder / f"{name}_Counts.xlsx", {"Sheet1": rows}, level=1)
         xlsxwrite.save(folder / f"{name}_MetaData.xlsx", {"Sheet1": cigs_metadata(key, wells)}, level=1)
-    titles = [["Title"], ["Name", "Catalog Number", "CAS"]]
-    sheets = {
-        "Supplementary Table 3": [["Title"], ["Name", "Number", "CAS", "Mechanism", "Clinical", "Approval"]],
-        "Supplementary Table 4": titles,
-    }
-    xlsxwrite.save(folder / layout.SUPPLEMENT, sheets)
+    headings = (["Name", "Number", "CAS", "Mechanism", "Clinical", "Approval"], ["Name", "Number", "CAS"])
+    sheets = {f"Supplementary Table {at}": [["Title"], heading] for at, heading in enumerate(headings, start=3)}
+    xlsxwrite.save(folder / SUPPLEMENT, sheets)
     return {"samples": n_wells, "genes": n_genes + N_CIGS_UNKNOWN, "conditions": n_conditions}
 
 
@@ -519,28 +404,20 @@ def cigs_rows(dataset: str, wells: pd.DataFrame, symbols: list[str], counts: Cou
 
 def cigs_metadata(key: str, wells: pd.DataFrame) -> list[list[Any]]:
     """The sample table of a file."""
+    from pbdb.etl.cigs import SHEETS
+
     named = {-1: "DMSO", -2: "JQ1", -3: "Blank"}
+    dataset, cells = CIGS[key][0], "293T" if "hek" in key else "231"
+    table = pd.DataFrame({"id": [f"S{at}" for at in wells.index]}, dtype=object)
     treatment = [named.get(one, f"Cpd{one:05d}") for one in wells["compound"]]
-    cells = "293T" if "hek" in key else "231"
-    if key.startswith("tcm"):
-        dose = key.rpartition("_")[2]
-        rows = zip(wells.index, treatment, wells["plate"], strict=True)
-        return [["Sample_unique_id", "Treat", "Plate", "Library", "Cell", "Dose", "Time"],
-                *([f"S{at}", one, int(plate), "L", cells, dose, 24] for at, one, plate in rows)]  # fmt: skip
-    plates = np.where(wells["excluded"], "MCE4_293T_24H_X", "P") + (wells["plate"] + wells["excluded"]).astype(str)
-    rows = zip(wells.index, plates, wells["place"], treatment, strict=True)
-    heading = [
-        "unique_ID",
-        "sample_plate",
-        "sample_row",
-        "sample_column",
-        "cell_id",
-        "pert_itime",
-        "pert_idose",
-        "treatment",
-    ]
-    return [heading, *([f"S{at}", plate, int(place) // 40 + 1, int(place) % 40 + 1, cells, "24", "10", one]
-                       for at, plate, place, one in rows)]  # fmt: skip
+    if dataset == "cigs_tcm":
+        columns = {"Treat": treatment, "Plate": wells["plate"].tolist(), "Cell": cells}
+        table = table.assign(**columns, Dose=key.rpartition("_")[2], Time=24)
+    else:
+        plates = np.where(wells["excluded"], "MCE4_293T_24H_X", "P") + (wells["plate"] + wells["excluded"]).astype(str)
+        columns = {"plate": plates, "row": wells["place"] // 40 + 1, "column": wells["place"] % 40 + 1}
+        table = table.assign(**columns, cells=cells, time="24", dose="10", treatment=treatment)
+    return [list(SHEETS[dataset][1]), *table.to_numpy(dtype=object).tolist()]
 
 
 GENERATORS = {"vcpi": vcpi, "gdpx2": gdpx2, "dilimap": dilimap, "cigs": cigs}
