@@ -132,7 +132,7 @@ def _check_name(path: Path, force: bool) -> None:
 
 
 def _read(path: Path, matrix: Path, samples: Path | None) -> _Given:
-    if samples is None and matrix.suffix != ".h5ad":
+    if samples is None and matrices.ending(matrix) != ".h5ad":
         raise ConfigError(f"'{matrix.name}' does not describe its samples: give a sheet with --samples.")
     profiles = matrices.read(matrix.parent if matrix.name in TENX_MATRIX else matrix, sparse=True)
     sheet = readers.obs(matrix) if samples is None else read_sheet(samples)
@@ -170,8 +170,7 @@ def read_sheet(path: Path) -> pd.DataFrame:
 
 def _sheet_reader(path: Path) -> str:
     """The function of pbdb.readers for a sheet."""
-    endings = {ending.lower() for ending in path.suffixes}
-    return "xlsx" if ".xlsx" in endings else "tsv" if {".tsv", ".txt"} & endings else "csv"
+    return {".xlsx": "xlsx", ".tsv": "tsv", ".txt": "tsv"}.get(matrices.ending(path), "csv")
 
 
 def _parts(given: _Given, technology: str | None, cells: ContextVocabulary | None) -> dict[str, list[Found]]:
@@ -331,7 +330,7 @@ def _source(given: _Given, parts: Mapping[str, list[Found]]) -> list[str]:
 
 
 def _line(found: Found, name: str = "") -> str:
-    blank = f"  # {found.blank}" if found.blank else ""
+    blank = f"  # {' '.join(found.blank.split())}" if found.blank else ""
     return f"    {name}{found.code},{blank}"
 
 

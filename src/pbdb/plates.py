@@ -81,8 +81,8 @@ def read(matrix: Path, sheet: Path, readout: str) -> Plates:
 
 def read_sheet(path: Path) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """Read a sample sheet (.csv, or .tsv and .txt with tabs); also return the names of columns left unread."""
-    text = (tables.tsv if {".tsv", ".txt"} & set(path.suffixes) else tables.csv)(path)
-    text.columns = pd.Index([name.removeprefix("\ufeff").strip() for name in text.columns])
+    text = (tables.tsv if matrices.ending(path) in (".tsv", ".txt") else tables.csv)(path)
+    text.columns = text.columns.str.strip()
     missing = [name for name in REQUIRED if name not in text]
     if missing:
         raise DataError(

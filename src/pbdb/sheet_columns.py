@@ -18,7 +18,7 @@ import pandas as pd
 from pbdb import units
 
 NUMBER = re.compile(r"\d+(?:\.\d*)?(?:[eE][-+]?\d+)?|\.\d+")
-WELL = re.compile(r"[A-Pa-p]{1,2}\d{1,2}|A[A-F]\d{1,2}")
+WELL = re.compile(r"[A-Pa-p]{1,2}\d{1,2}")
 NAMES = {
     "plate": ("plate", "plateid", "platename", "platebarcode", "assayplate", "detplate", "batch", "batchid"),
     "well": ("well", "wellid", "wellname", "wellposition", "platewell"),
@@ -95,13 +95,9 @@ def sample_column(sheet: pd.DataFrame, samples: npt.NDArray[np.object_]) -> str 
     """The column that holds most names of the matrix, each once; None where no column holds any."""
     wanted = set(samples)
     shared = {str(column): sheet[column].str.strip().isin(wanted) for column in sheet.columns if column}
-    fit = {column: int(there.sum()) for column, there in shared.items() if _is_unique(sheet[column][there])}
+    fit = {column: int(there.sum()) for column, there in shared.items() if sheet[column][there].is_unique}
     best = max(fit, key=lambda column: fit[column], default=None)
     return best if best is not None and fit[best] else None
-
-
-def _is_unique(column: pd.Series[str]) -> bool:
-    return not column.duplicated().any()
 
 
 def plate(sheet: pd.DataFrame) -> Found:

@@ -87,6 +87,20 @@ def test_a_blank_is_refused_by_its_line_and_what_belongs_there(write: Callable[.
         registry.get(str(written.path))
 
 
+def test_a_name_of_several_lines_stays_in_one_line_of_the_declaration(write: Callable[..., new_source.Written]) -> None:
+    written = write(sheet(**{"Cell line": "mine\n(of the lab)"}))
+    (wanted,) = written.blanks.values()
+    assert wanted.startswith("its Cellosaurus") and "'screen:mine (of the lab)'" in wanted
+    with pytest.raises(SourceError, match="has a blank in line"):
+        registry.get(str(written.path))
+
+
+@pytest.mark.parametrize(("name", "sep"), [("SHEET.TSV", "\t"), ("sheet.tsv.csv", ","), ("v1.xlsx.txt", "\t")])
+def test_the_last_ending_says_how_a_sheet_is_separated(tmp_path: Path, name: str, sep: str) -> None:
+    sheet().to_csv(tmp_path / name, sep=sep, index=False)
+    assert list(new_source.read_sheet(tmp_path / name)) == list(sheet())
+
+
 def test_a_blank_the_user_made_is_refused_too(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text("from pbdb.source import FILL_IN\nSOURCE = FILL_IN\n")
     with pytest.raises(SourceError, match="a blank in line 2: write there instead of FILL_IN: a value"):

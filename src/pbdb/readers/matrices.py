@@ -71,14 +71,14 @@ def read(path: Path, *, sparse: bool) -> Profiles:
 def _reader(path: Path) -> Callable[[Path, bool], Profiles]:
     if path.is_dir():
         return _tenx
-    ending = _ending(path)
     known = {".parquet": _parquet, ".h5ad": _h5ad, **dict.fromkeys(TEXT, _text)}
-    if ending not in known:
+    if ending(path) not in known:
         raise DataError(f"'{path.name}' is of no known format; give {FORMATS}.")
-    return known[ending]
+    return known[ending(path)]
 
 
-def _ending(path: Path) -> str:
+def ending(path: Path) -> str:
+    """The ending of a file's name in lower case, that of compression left aside: `.csv` of `A.CSV.gz`."""
     name = path.name.lower()
     return Path(name.removesuffix(".gz")).suffix if name.endswith(".gz") else path.suffix.lower()
 
@@ -109,7 +109,7 @@ def _lines(path: Path, sep: str) -> Iterator[list[str]]:
 
 
 def _text(path: Path, sparse: bool) -> Profiles:
-    sep = TEXT[_ending(path)]
+    sep = TEXT[ending(path)]
     header = next(_lines(path, sep), [])
     if len(header) < 2:
         raise DataError(
