@@ -142,15 +142,14 @@ def wells(key: str, metadata: pd.DataFrame) -> pd.DataFrame:
         raise DataError(f"The sample '{twice.iloc[0]}' stands twice in the metadata of '{key}'.")
     _check(key, table, "dose", SUBSETS[key].dose)
     _check(key, table, "time", HOURS)
-    treat = table["treat"].astype(object).str.replace(r"^Compd", "Cpd", regex=True)
+    treat = table["treat"].str.replace(r"^Compd", "Cpd", regex=True)
     kind = treat.str.upper()
     is_mce = SUBSETS[key].dataset == "cigs_mce"
-    plate = table["plate"].astype(str)
     return pd.DataFrame(
         {
             "raw_id": table["sample_unique_id"],
             "sample": key + "." + table["sample_unique_id"],
-            "plate": plate if is_mce else key + "." + plate,
+            "plate": table["plate"] if is_mce else key + "." + table["plate"],
             "well": _well_names(table) if is_mce else None,
             "cell": table["cell"],
             "treatment": table["treat"],
@@ -160,7 +159,7 @@ def wells(key: str, metadata: pd.DataFrame) -> pd.DataFrame:
             "is_vehicle": kind == "DMSO",
             "is_blank": kind.isin(BLANK),
             "is_reference": kind == REFERENCE,
-            "is_excluded": plate.isin(EXCLUDED_PLATES),
+            "is_excluded": table["plate"].isin(EXCLUDED_PLATES),
             "library": table.get("library"),
         }
     )

@@ -80,6 +80,8 @@ class Together:
     def read(cls, files: Files, dataset: str) -> Together:
         """Tables of every part, in order; the matrices stay where they are."""
         matrices: list[Annotated] = [files[part] for part in PARTS[dataset]]
+        for matrix in matrices:
+            matrix.need(obs=OBS_COLUMNS, var=("gene_id",))
         names = [_gene_ids(matrix) for matrix in matrices]
         common = set(names[0]).intersection(*names[1:])
         kept = names[0].isin(common)
@@ -239,7 +241,8 @@ def _decimals(dose: float) -> int:
 
 def _looked_up(doses: pd.Series[float], known: Mapping[float, float]) -> list[float]:
     """The dose of every well; one that only failed wells have joins the nearest within reach."""
-    return [known.get(dose, known.get(_nearest(dose, known), dose)) for dose in doses]
+    found = {dose: known.get(_nearest(dose, known), dose) for dose in set(doses.dropna()) - set(known)}
+    return [known.get(dose, found.get(dose, dose)) for dose in doses]
 
 
 def _facts(dataset: str, wells: pd.DataFrame, doses: Mapping[float, float]) -> dict[str, Any]:

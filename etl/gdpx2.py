@@ -57,7 +57,7 @@ def described(obs: pd.DataFrame) -> pd.DataFrame:
     dose = _quantity(wells["pert_dose"])
     time = _quantity(wells["pert_time"])
     wells = wells.assign(
-        plate=wells["container_id"].astype(str).str.replace(" ", "").str.replace("-", "_"),
+        plate=wells["container_id"].astype("string").str.replace(" ", "").str.replace("-", "_"),
         well="row" + wells["row_id"].astype(str) + "_col" + wells["column_id"].astype(str),
         dose=dose["number"],
         dose_unit=dose["unit"],
@@ -77,9 +77,10 @@ def described(obs: pd.DataFrame) -> pd.DataFrame:
 
 
 def _quantity(texts: pd.Series[Any]) -> pd.DataFrame:
-    """Number and unit of each text; a missing one has neither."""
-    found: pd.DataFrame = texts.astype(object).fillna("").astype(str).str.extract(rf"^{QUANTITY}$")
-    return found
+    """Number and unit of each text; a missing one has neither, and one that is no quantity stays, to be refused."""
+    given = texts.astype("string")
+    found = given.str.extract(rf"^{QUANTITY}$")
+    return found.assign(number=found["number"].fillna(given))
 
 
 def _percent(value: Any) -> str | None:

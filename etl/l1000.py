@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from pbdb import readers
+from pbdb.errors import SourceError
 from pbdb.readers import plain
 from pbdb.readers.gctx import Gctx
 from pbdb.source import (
@@ -41,6 +42,10 @@ LOADED = ("trt_cp", "ctl_vehicle", "trt_poscon", "ctl_untrt")
 MISSING = ("-666", "-666.0", "-666.000000", "restricted", "nan", "")
 NON_MOLAR = ("%", "ng", "ng/ml", "ng/ul", "ug", "ug/ml", "mg/ml", "ul", "ml", "u/ml")
 """Units of an amount no concentration follows from: such a dose is null, and its condition has no effect."""
+WELL_COLUMNS = (
+    "inst_id", "cell_id", "pert_id", "pert_iname", "pert_type", "pert_dose", "pert_dose_unit", "pert_time",
+    "pert_time_unit",
+)  # fmt: skip
 FORMER_NAMES = {  # columns of plates made before the release of 2017
     "exp_pert_dose": "pert_dose", "exp_pert_dose_unit": "pert_dose_unit", "exp_pert_time": "pert_time",
     "exp_pert_time_unit": "pert_time_unit", "pert_desc": "pert_iname", "distil_id": "inst_id", "cid": "inst_id",
@@ -54,6 +59,8 @@ def blocks(files: Files, dataset: str) -> Iterator[Block]:
     """Landmarks of the wells that load, in the order of the matrix."""
     matrix: Gctx = files[f"{dataset}_level3"]
     wells = _in_order(_wells(files, dataset), matrix.column_ids)
+    if "det_plate" not in wells or dataset == "l1000_phase1":  # whose ids begin with it
+        wells["det_plate"] = wells["inst_id"].str.partition(":")[0]
     loaded = wells["pert_type"].isin(LOADED).to_numpy()
     passed_over = wells.loc[~loaded, "pert_type"].fillna("none").value_counts()
     left_out = {str(kind): int(n) for kind, n in passed_over.items()}
@@ -68,10 +75,11 @@ def blocks(files: Files, dataset: str) -> Iterator[Block]:
 def _wells(files: Files, dataset: str) -> pd.DataFrame:
     """Table inst_info with one spelling of column names and codes, and what is missing null."""
     wells = _table(files[f"{dataset}_inst_info"]).rename(columns=FORMER_NAMES)
+    lacking = [name for name in WELL_COLUMNS if name not in wells]
+    if lacking:
+        raise SourceError(f"The table inst_info of {dataset} has no column '{lacking[0]}': get the table of GEO.")
     for name in ("pert_type", "pert_dose_unit", "pert_time_unit"):
         wells[name] = wells[name].str.lower()
-    if "det_plate" not in wells or dataset == "l1000_phase1":
-        wells["det_plate"] = wells["inst_id"].str.partition(":")[0]
     wells["well"] = wells["rna_well"] if "rna_well" in wells else wells["det_well"]
     is_vehicle = (wells["pert_type"] == "ctl_vehicle") & (wells["pert_iname"].str.upper() == "DMSO")
     compound = wells["pert_id"].mask(is_vehicle, "DMSO").mask(wells["pert_type"] == "ctl_untrt")
@@ -168,6 +176,10 @@ _ACCESSIONS = """
     U937:0007 VCAP:2235 WSUDLCL2:1902 YAPC:1794
 """
 ACCESSIONS = dict(pair.split(":") for pair in _ACCESSIONS.split())
+CELL_COLUMNS = (
+    "cell_id", "cell_type", "base_cell_id", "sample_type", "primary_site", "subtype", "donor_age", "donor_sex",
+    "donor_ethnicity",
+)  # fmt: skip
 KINDS = {"cell line": "cell_line", "primary": "primary_cell"}
 
 
@@ -214,7 +226,7 @@ def _files() -> dict[str, File]:
         own = {
             "level3": (f"{level3}.gctx.gz", Gctx, ()),
             "inst_info": (f"{inst_info}.txt.gz", plain.tsv(), ()),
-            "cell_info": (f"cell_info{dated.get('cell_info', '')}.txt.gz", plain.tsv(), ("cell_id", "base_cell_id")),
+            "cell_info": (f"cell_info{dated.get('cell_info', '')}.txt.gz", plain.tsv(), CELL_COLUMNS),
             "gene_info": (f"gene_info{dated.get('gene_info', '')}.txt.gz", plain.tsv(), ("pr_gene_id", "pr_is_lm")),
         }
         for key, (name, read, columns) in own.items():

@@ -79,7 +79,14 @@ def wells(metadata: pd.DataFrame) -> pd.DataFrame:
 
 def _text(table: pd.DataFrame) -> pd.DataFrame:
     """Every column as text, with None for what is missing."""
-    return table.astype(object).where(table.notna(), None).map(lambda value: None if value is None else str(value))
+    return table.astype(object).where(table.notna(), None).map(_written)
+
+
+def _written(value: object) -> str | None:
+    """A cell as text; a whole number without a point, which it has where other cells of its column are missing."""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return None if value is None else str(value)
 
 
 def compounds(files: Files) -> pd.DataFrame:

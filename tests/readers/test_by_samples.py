@@ -35,6 +35,13 @@ def test_rows_are_read_in_blocks_or_wherever_they_stand(tmp_path: Path, form: An
     assert matrix.rows(wanted[:0]).shape == (0, 11)
 
 
+def test_annotations_that_lack_a_column_are_told(tmp_path: Path) -> None:
+    matrix = Annotated(h5ad(tmp_path / "a.h5ad", COUNTS.astype(np.float32)))
+    matrix.need()
+    with pytest.raises(SourceError, match=r"The var of 'a\.h5ad' lacks the column 'gene_id'"):
+        matrix.need(var=("gene_id",))
+
+
 def test_columns_are_read_in_blocks_and_in_the_order_wanted(tmp_path: Path) -> None:
     table = pd.DataFrame(COUNTS.T, columns=[f"s{at}" for at in range(37)]).assign(gene=[f"g{at}" for at in range(11)])
     table.to_parquet(tmp_path / "a.parquet", row_group_size=4)

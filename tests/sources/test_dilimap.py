@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from databases import new_database
 from loads import load, query, value
+from simulated import Simulated, group
 
 from pbdb import registry
 from pbdb.config import Settings
@@ -21,27 +20,16 @@ from pbdb.simulate import dilimap
 
 DATASETS = ("dilimap_train", "dilimap_train_val")
 declaration: Any = importlib.import_module("pbdb.etl.dilimap")
-
-
-@dataclass(frozen=True)
-class Loaded:
-    settings: Settings
-    folder: Path
-    truth: dilimap.Truth
+pytestmark = group("dilimap")
 
 
 @pytest.fixture(scope="module")
-def one(database_server: Settings, template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loaded]:
-    place = tmp_path_factory.mktemp("dilimap")
-    truth = dilimap.write(place / "release")
-    with new_database(database_server, place / "home", template) as settings:
-        for dataset in DATASETS:
-            load(settings, place / "release", "dilimap", dataset=dataset)
-        yield Loaded(settings, place / "release", truth)
+def one(simulated: Callable[[str], Simulated]) -> Simulated:
+    return simulated("dilimap")
 
 
 @pytest.mark.parametrize("dataset", DATASETS)
-def test_wells_fail_for_the_reason_that_was_planted(one: Loaded, dataset: str) -> None:
+def test_wells_fail_for_the_reason_that_was_planted(one: Simulated, dataset: str) -> None:
     flags = """SELECT coalesce(flags[1], 'in_fit'), count(*) FROM core.sample JOIN core.dataset USING (dataset_id)
         WHERE dataset = :dataset GROUP BY 1"""
     assert dict(query(one.settings, flags, dataset=dataset)) == one.truth.wells[dataset]
@@ -51,7 +39,7 @@ def test_wells_fail_for_the_reason_that_was_planted(one: Loaded, dataset: str) -
     assert value(one.settings, effects, d=dataset) == one.truth.conditions[dataset]
 
 
-def test_a_training_well_may_pass_beside_the_validation_split_only(one: Loaded) -> None:
+def test_a_training_well_may_pass_beside_the_validation_split_only(one: Simulated) -> None:
     found = query(
         one.settings,
         "SELECT dataset, flags FROM core.sample JOIN core.dataset USING (dataset_id) WHERE well = :well ORDER BY 1",
@@ -60,7 +48,7 @@ def test_a_training_well_may_pass_beside_the_validation_split_only(one: Loaded) 
     assert found == [("dilimap_train", ["low_counts"]), ("dilimap_train_val", [])]
 
 
-def test_the_ledger_says_what_was_decided_together(one: Loaded) -> None:
+def test_the_ledger_says_what_was_decided_together(one: Simulated) -> None:
     query_ = "SELECT report->'facts' FROM core.etl_run WHERE stage = 'transform' AND dataset = :dataset"
     alone, both = (value(one.settings, query_, dataset=dataset) for dataset in DATASETS)
     assert (alone["decided_over"], both["decided_over"]) == (["training"], ["training", "validation"])
@@ -71,21 +59,21 @@ def test_the_ledger_says_what_was_decided_together(one: Loaded) -> None:
     assert alone["failed"]["any"] == 75 - one.truth.wells["dilimap_train"]["in_fit"]
 
 
-def test_genes_are_those_that_all_parts_have(one: Loaded) -> None:
+def test_genes_are_those_that_all_parts_have(one: Simulated) -> None:
     reports = query(one.settings, "SELECT dataset, report->'genes' FROM core.etl_run WHERE stage = 'transform'")
     alone, both = (dict(reports)[dataset] for dataset in DATASETS)
     assert alone["unknown"] == 1
     assert sum(both.values()) == sum(alone.values()) - dilimap.N_LACKING
 
 
-def test_doses_written_differently_are_one_condition_and_stay_with_the_well(one: Loaded) -> None:
+def test_doses_written_differently_are_one_condition_and_stay_with_the_well(one: Simulated) -> None:
     doses = query(one.settings, "SELECT DISTINCT dose_um FROM pbdb.condition ORDER BY 1")
     assert [dose for (dose,) in doses] == [0.0, *dilimap.DOSES]
     kept = query(one.settings, "SELECT DISTINCT attributes->>'CONCENTRATION_UM' FROM core.sample WHERE NOT is_vehicle")
     assert {"10.003", "31.6"} <= {dose for (dose,) in kept}
 
 
-def test_the_two_data_sets_are_never_matched_and_one_of_them_is_counted(one: Loaded) -> None:
+def test_the_two_data_sets_are_never_matched_and_one_of_them_is_counted(one: Simulated) -> None:
     shared = """SELECT count(*) FROM core.condition a JOIN core.condition b USING (context_id, dose_fm, time_h)
         JOIN core.source_compound x ON x.source_compound_id = a.source_compound_id
         JOIN core.source_compound y ON y.source_compound_id = b.source_compound_id AND y.compound_id = x.compound_id
@@ -101,7 +89,7 @@ def test_the_two_data_sets_are_never_matched_and_one_of_them_is_counted(one: Loa
     )
 
 
-def test_planted_effects_are_found(one: Loaded) -> None:
+def test_planted_effects_are_found(one: Simulated) -> None:
     keys = ["compound", "dose_um", "gene_id"]
     rows = query(
         one.settings,
@@ -117,7 +105,7 @@ def test_planted_effects_are_found(one: Loaded) -> None:
     assert (responding["log2_fc"] - responding["planted"]).abs().quantile(0.9) < 0.3
 
 
-def test_compounds_are_found_by_label_alias_or_not_at_all(one: Loaded) -> None:
+def test_compounds_are_found_by_label_alias_or_not_at_all(one: Simulated) -> None:
     found = query(one.settings, "SELECT DISTINCT name, resolved_by, given_smiles IS NULL FROM core.source_compound")
     assert ("Imipramine2", "alias", True) in found
     assert [name for name, how, _ in found if how == "unresolved"] == ["dactolisib"]
@@ -155,11 +143,11 @@ def test_a_rare_dose_joins_the_nearest_anchor_not_the_first() -> None:
     assert found == {1.0: 1.0, 1.05: 1.05, 1.035: 1.05}
 
 
-def test_without_the_agreement_a_load_says_what_to_ask_for(settings: Settings, tmp_path: Path) -> None:
+def test_without_the_agreement_a_load_says_what_to_ask_for(database: Settings, tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="ask Cellarity for the training counts"):
-        load(settings, None, "dilimap", dataset="dilimap_train")
+        load(database, None, "dilimap", dataset="dilimap_train")
     with pytest.raises(SourceError, match=r"no file 'adata_training_counts.h5ad'"):
-        load(settings, tmp_path, "dilimap", dataset="dilimap_train")
+        load(database, tmp_path, "dilimap", dataset="dilimap_train")
     terms = registry.get("dilimap").datasets.values()
     assert {(one.access, one.is_redistributable, one.is_non_commercial) for one in terms} == {
         ("on_request", False, True)

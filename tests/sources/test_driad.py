@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import anndata as ad
@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from databases import new_database
 from loads import contents, load, query, value
+from simulated import Simulated, group
 
 from pbdb import effects, vocabulary
 from pbdb.config import Settings
@@ -21,6 +22,14 @@ PLATES = "data/drugseq_like/driadrc"
 BORTEZOMIB = (
     "SELECT {} FROM pbdb.condition_effect WHERE dataset = 'driad' AND compound_name = 'bortezomib' AND dose_um = 1"
 )
+
+
+pytestmark = group("driad")
+
+
+@pytest.fixture(scope="module")
+def one(simulated: Callable[[str], Simulated]) -> Simulated:
+    return simulated("driad")
 
 
 @pytest.fixture(scope="module")
@@ -102,18 +111,18 @@ def test_a_second_load_of_the_real_plate_writes_nothing(real: Settings, shared: 
     assert contents(real, versions=True) == before
 
 
-def test_wells_of_both_plates_are_worth_what_was_simulated(loaded: Settings, truth: tuple[Path, driad.Truth]) -> None:
-    wells, statuses = truth[1].wells, truth[1].statuses
-    assert count(loaded, "pbdb.sample") == wells["loaded"]
+def test_wells_of_both_plates_are_worth_what_was_simulated(one: Simulated) -> None:
+    wells, statuses = one.truth.wells, one.truth.statuses
+    assert count(one.settings, "pbdb.sample") == wells["loaded"]
     for reason in ("low_counts", "stimulated"):
-        assert count(loaded, f"pbdb.sample WHERE '{reason}' = ANY(flags)") == wells[reason]
-    assert count(loaded, "pbdb.sample WHERE in_fit") == wells["in_fit"]
-    assert dict(query(loaded, "SELECT status, count(*) FROM pbdb.effect GROUP BY 1")) == statuses
+        assert count(one.settings, f"pbdb.sample WHERE '{reason}' = ANY(flags)") == wells[reason]
+    assert count(one.settings, "pbdb.sample WHERE in_fit") == wells["in_fit"]
+    assert dict(query(one.settings, "SELECT status, count(*) FROM pbdb.effect GROUP BY 1")) == statuses
 
 
-def test_a_drug_with_a_stimulant_is_no_condition_but_brackets_alone_make_none(loaded: Settings) -> None:
+def test_a_drug_with_a_stimulant_is_no_condition_but_brackets_alone_make_none(one: Simulated) -> None:
     given = dict(
-        query(loaded, "SELECT attributes->>'Drug', bool_or(condition_id IS NOT NULL) FROM core.sample GROUP BY 1")
+        query(one.settings, "SELECT attributes->>'Drug', bool_or(condition_id IS NOT NULL) FROM core.sample GROUP BY 1")
     )
     assert {drug for drug, has_condition in given.items() if not has_condition} == {
         "LPS", "naked dsRNA", "Lipo control", "Chitosan", "vorinostat (lipo)", "vorinostat (dsrnami)",
@@ -121,29 +130,28 @@ def test_a_drug_with_a_stimulant_is_no_condition_but_brackets_alone_make_none(lo
     assert given["(+)-JQ1"]
 
 
-def test_the_vehicles_of_both_plates_are_one_condition_of_one_fit(loaded: Settings) -> None:
-    assert query(loaded, "SELECT n_samples FROM pbdb.condition WHERE is_vehicle") == [(2 * driad.N_VEHICLES,)]
-    assert query(loaded, "SELECT n_plates, n_control FROM core.fit") == [(2, 2 * driad.N_VEHICLES)]
+def test_the_vehicles_of_both_plates_are_one_condition_of_one_fit(one: Simulated) -> None:
+    assert query(one.settings, "SELECT n_samples FROM pbdb.condition WHERE is_vehicle") == [(2 * driad.N_VEHICLES,)]
+    assert query(one.settings, "SELECT n_plates, n_control FROM core.fit") == [(2, 2 * driad.N_VEHICLES)]
 
 
-def test_planted_effects_are_found_again(loaded: Settings, truth: tuple[Path, driad.Truth]) -> None:
-    planted = truth[1].effects.query("dose_um == 10").set_index(["compound", "gene_id"])["log2_fc"]
-    rows = query(loaded, "SELECT compound_name, gene_id, log2_fc FROM pbdb.condition_effect WHERE dose_um = 10")
+def test_planted_effects_are_found_again(one: Simulated) -> None:
+    planted = one.truth.effects.query("dose_um == 10").set_index(["compound", "gene_id"])["log2_fc"]
+    rows = query(one.settings, "SELECT compound_name, gene_id, log2_fc FROM pbdb.condition_effect WHERE dose_um = 10")
     found = pd.DataFrame(rows, columns=["compound", "gene_id", "log2_fc"]).set_index(["compound", "gene_id"])["log2_fc"]
     both = pd.concat([planted, found], axis=1, keys=["planted", "found"]).dropna()
     assert len(both) > 200
     assert np.corrcoef(both["planted"], both["found"])[0, 1] > 0.9
-    unmoved = found[~found.index.get_level_values("gene_id").isin(truth[1].effects["gene_id"])]
+    unmoved = found[~found.index.get_level_values("gene_id").isin(one.truth.effects["gene_id"])]
     assert unmoved.abs().quantile(0.95) < 1
 
 
-def test_a_gene_that_one_plate_lacks_counts_zero_there(settings: Settings, truth: tuple[Path, driad.Truth]) -> None:
-    load(settings, truth[0], until="transform")
-    (path,) = settings.cache.glob("driad/*/samples.h5ad")
+def test_a_gene_that_one_plate_lacks_counts_zero_there(one: Simulated) -> None:
+    (path,) = one.settings.cache.glob("driad/*/samples.h5ad")
     matrix = ad.read_h5ad(path)
     second = matrix[(matrix.obs["plate"] == "DGE2").to_numpy()].X.sum(axis=0)
     first = matrix[(matrix.obs["plate"] == "DGE1").to_numpy()].X.sum(axis=0)
-    assert matrix.n_vars == truth[1].genes["current"] + truth[1].genes["synonym"]
-    symbols = [pd.read_csv(truth[0] / f"{plate}-counts.csv.gz")["HUGO"] for plate in driad.PLATES]
+    assert matrix.n_vars == one.truth.genes["current"] + one.truth.genes["synonym"]
+    symbols = [pd.read_csv(one.folder / f"{plate}-counts.csv.gz")["HUGO"] for plate in driad.PLATES]
     assert len(symbols[0]) - len(symbols[1]) == 10
     assert 0 < int(((second == 0) & (first > 100)).sum()) <= 10

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import anndata as ad
@@ -15,6 +14,7 @@ import pandas as pd
 import pytest
 from databases import new_database
 from loads import contents, copy_of, load, name_of, query, value
+from simulated import Simulated, group
 
 from pbdb import registry, rows, vocabulary
 from pbdb.compounds import Resolution
@@ -24,38 +24,16 @@ from pbdb.readers import gct, gctx
 from pbdb.simulate import l1000
 
 PHASES = ("l1000_phase1", "l1000_phase2")
-
-
-@dataclass(frozen=True)
-class Loaded:
-    settings: Settings
-    folder: Path
-    truth: l1000.Truth
+pytestmark = group("l1000")
 
 
 @pytest.fixture(scope="module")
-def release(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, l1000.Truth]:
-    folder = tmp_path_factory.mktemp("l1000") / "release"
-    return folder, l1000.write(folder)
-
-
-@pytest.fixture(scope="module")
-def one(
-    release: tuple[Path, l1000.Truth],
-    database_server: Settings,
-    template: str,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Loaded]:
-    folder, truth = release
-    with new_database(database_server, tmp_path_factory.mktemp("l1000") / "home", template) as settings:
-        vocabulary.import_files(settings, "genes", folder / l1000.VOCABULARY, release="simulated")
-        for dataset in PHASES:
-            load(settings, folder, "l1000", dataset=dataset)
-        yield Loaded(settings, folder, truth)
+def one(simulated: Callable[[str], Simulated]) -> Simulated:
+    return simulated("l1000")
 
 
 @pytest.mark.parametrize("dataset", PHASES)
-def test_every_well_loads_or_is_counted_under_its_kind(one: Loaded, dataset: str) -> None:
+def test_every_well_loads_or_is_counted_under_its_kind(one: Simulated, dataset: str) -> None:
     flags = query(
         one.settings,
         """SELECT coalesce(flags[1], 'in_fit'), count(*) FROM core.sample JOIN core.dataset USING (dataset_id)
@@ -73,7 +51,7 @@ def test_every_well_loads_or_is_counted_under_its_kind(one: Loaded, dataset: str
 
 
 @pytest.mark.parametrize("dataset", PHASES)
-def test_every_condition_has_an_effect_or_a_reason(one: Loaded, dataset: str) -> None:
+def test_every_condition_has_an_effect_or_a_reason(one: Simulated, dataset: str) -> None:
     found = query(
         one.settings,
         "SELECT status, count(*) FROM core.effect JOIN core.dataset USING (dataset_id) WHERE dataset = :d GROUP BY 1",
@@ -82,7 +60,7 @@ def test_every_condition_has_an_effect_or_a_reason(one: Loaded, dataset: str) ->
     assert dict(found) == one.truth.conditions[dataset]
 
 
-def test_an_effect_is_what_was_planted(one: Loaded) -> None:
+def test_an_effect_is_what_was_planted(one: Simulated) -> None:
     key = one.truth.effects.loc[one.truth.effects["compound"] == "bortezomib", "inchikey"].iloc[0]
     planted = one.truth.effects.query("inchikey == @key and dose_um == 10.0").set_index("gene_id")["log2_fc"]
     found = query(
@@ -97,7 +75,7 @@ def test_an_effect_is_what_was_planted(one: Loaded) -> None:
     assert abs(sum(off) / len(off)) < 0.05
 
 
-def test_ids_of_one_structure_are_one_condition_and_keep_their_wells_apart(one: Loaded) -> None:
+def test_ids_of_one_structure_are_one_condition_and_keep_their_wells_apart(one: Simulated) -> None:
     twins = [l1000.pert_id(l1000.TWIN), l1000.pert_id(l1000.TWIN, twin=True)]
     found = query(
         one.settings,
@@ -114,7 +92,13 @@ def test_ids_of_one_structure_are_one_condition_and_keep_their_wells_apart(one: 
     assert [dose for (dose,) in doses] == [0.12, 1.11, 10.0, None]
 
 
-def test_one_name_of_two_structures_is_two_compounds(one: Loaded) -> None:
+def test_a_well_whose_id_is_spelled_otherwise_stands_on_the_plate_of_the_others(one: Simulated) -> None:
+    plates = "SELECT count(*) FROM core.plate JOIN core.dataset USING (dataset_id) WHERE dataset = :dataset"
+    found = {dataset: value(one.settings, plates, dataset=dataset) for dataset in PHASES}
+    assert found == {dataset: l1000.N_REPLICATES * len(l1000.PLATES[dataset]) for dataset in PHASES}
+
+
+def test_one_name_of_two_structures_is_two_compounds(one: Simulated) -> None:
     found = query(
         one.settings,
         "SELECT count(DISTINCT compound_id) FROM core.source_compound WHERE name = 'compound-1' AND dataset_id = ("
@@ -123,7 +107,7 @@ def test_one_name_of_two_structures_is_two_compounds(one: Loaded) -> None:
     assert found == [(2,)]
 
 
-def test_what_geo_withholds_the_portal_tells(one: Loaded) -> None:
+def test_what_geo_withholds_the_portal_tells(one: Simulated) -> None:
     found = query(
         one.settings,
         "SELECT DISTINCT source_key, resolved_by, given_pubchem_cid FROM core.source_compound "
@@ -133,7 +117,7 @@ def test_what_geo_withholds_the_portal_tells(one: Loaded) -> None:
     assert [row[1:] for row in found] == [("structure", None), ("pubchem_cid", 23725625), ("unresolved", None)]
 
 
-def test_cells_are_cellosaurus_or_keep_their_name_and_parent(one: Loaded) -> None:
+def test_cells_are_cellosaurus_or_keep_their_name_and_parent(one: Simulated) -> None:
     found = query(one.settings, "SELECT context, parent_context, tissue, disease FROM core.context ORDER BY 1")
     assert [row for row in found if row[0].startswith("l1000:")] == [
         ("l1000:MCH58", None, "skin", "normal"),
@@ -143,7 +127,7 @@ def test_cells_are_cellosaurus_or_keep_their_name_and_parent(one: Loaded) -> Non
     assert ("CVCL:0132", None, "skin", "malignant melanoma") in found
 
 
-def test_doses_without_a_concentration_are_null_and_counted_by_unit(one: Loaded) -> None:
+def test_doses_without_a_concentration_are_null_and_counted_by_unit(one: Simulated) -> None:
     ((report,),) = query(
         one.settings, "SELECT report FROM core.etl_run WHERE stage = 'transform' AND dataset = 'l1000_phase1'"
     )
@@ -152,7 +136,7 @@ def test_doses_without_a_concentration_are_null_and_counted_by_unit(one: Loaded)
     assert value(one.settings, vehicles) == 0
 
 
-def test_effects_are_by_trend(one: Loaded) -> None:
+def test_effects_are_by_trend(one: Simulated) -> None:
     methods = query(one.settings, "SELECT DISTINCT method, parameters->>'robust' FROM core.fit WHERE n_samples > 0")
     assert methods == [("trend", "true")]
 
@@ -161,14 +145,16 @@ def test_effects_are_by_trend(one: Loaded) -> None:
 
 
 @pytest.fixture
-def damaged(release: tuple[Path, l1000.Truth], tmp_path: Path) -> Path:
-    return copy_of(release[0], tmp_path / "damaged")
+def damaged(one: Simulated, tmp_path: Path) -> Path:
+    return copy_of(one.folder, tmp_path / "damaged")
 
 
-@pytest.fixture
-def settings(one: Loaded, database_server: Settings, tmp_path: Path) -> Iterator[Settings]:
-    with new_database(database_server, tmp_path / "home", name_of(one.settings)) as found:
-        yield found
+@pytest.fixture(scope="module")
+def standing(one: Simulated, database_server: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """A database that holds both phases, for loads that must not change it."""
+    home = tmp_path_factory.mktemp("standing") / "home"
+    with new_database(database_server, home, name_of(one.settings)) as settings:
+        yield settings
 
 
 def table(folder: Path, name: str) -> tuple[Path, pd.DataFrame]:
@@ -179,6 +165,11 @@ def table(folder: Path, name: str) -> tuple[Path, pd.DataFrame]:
 def rewritten(folder: Path, name: str, **columns: object) -> None:
     path, frame = table(folder, name)
     frame.assign(**columns).to_csv(path, sep="\t", index=False)
+
+
+def without(folder: Path, name: str, column: str) -> None:
+    path, frame = table(folder, name)
+    frame.drop(columns=column).to_csv(path, sep="\t", index=False)
 
 
 def matrix_of(folder: Path) -> Path:
@@ -234,63 +225,60 @@ BAD = [
     (lambda folder: rewritten(folder, "inst_info", pert_dose_unit="furlong"), "'furlong' is not a molar unit"),
     (lambda folder: rewritten(folder, "inst_info", pert_time_unit="moon"), "'moon' is not a unit of time"),
     (lambda folder: rewritten(folder, "inst_info", cell_id="XYZ"), "cells 'XYZ' are not declared"),
+    (lambda folder: without(folder, "inst_info", "pert_time"), "inst_info of l1000_phase1 has no column 'pert_time'"),
+    (lambda folder: without(folder, "cell_info", "subtype"), "lacks the column 'subtype'"),
     (lambda folder: rewritten(folder, "inst_info", pert_iname="?", pert_type="trt_cp"), "at least one vehicle"),
 ]
 
 
 @pytest.mark.parametrize(("spoil", "words"), BAD, ids=[words for _, words in BAD])
 def test_bad_input_gives_one_sentence_and_changes_nothing(
-    settings: Settings, damaged: Path, spoil: Callable[[Path], None], words: str
+    standing: Settings, damaged: Path, spoil: Callable[[Path], None], words: str
 ) -> None:
-    before = contents(settings)
+    before = contents(standing)
     spoil(damaged)
     with pytest.raises(PbdbError, match=words):
-        load(settings, damaged, "l1000", dataset="l1000_phase1")
-    assert contents(settings) == before
-    assert not list(settings.cache.glob("**/*.part"))
+        load(standing, damaged, "l1000", dataset="l1000_phase1")
+    assert contents(standing) == before
+    assert not list(standing.cache.glob("**/*.part"))
 
 
-def test_a_packed_matrix_is_unpacked_once_and_the_portal_may_be_absent(settings: Settings, damaged: Path) -> None:
+def test_a_packed_matrix_is_unpacked_once_and_the_portal_may_be_absent(own: Settings, damaged: Path) -> None:
     path = matrix_of(damaged)
     (damaged / f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes(), 1))
     path.unlink()
     for name in l1000.PORTAL:
         (damaged / name).unlink()
-    assert load(settings, damaged, "l1000", dataset="l1000_phase1")["changed"]
-    (unpacked,) = settings.downloads.glob(f"l1000/unpacked/*/{path.name}")
+    assert load(own, damaged, "l1000", dataset="l1000_phase1")["changed"]
+    (unpacked,) = own.downloads.glob(f"l1000/unpacked/*/{path.name}")
     written = unpacked.stat().st_mtime_ns
-    assert not load(settings, damaged, "l1000", dataset="l1000_phase1")["changed"]
+    assert not load(own, damaged, "l1000", dataset="l1000_phase1")["changed"]
     assert unpacked.stat().st_mtime_ns == written
     key = l1000.pert_id(l1000.WITHHELD)
     resolved = "SELECT resolved_by FROM core.source_compound JOIN core.dataset USING (dataset_id) " \
         "WHERE source_key = :key AND dataset = 'l1000_phase1'"  # fmt: skip
-    assert value(settings, resolved, key=key) == "unresolved"
+    assert value(own, resolved, key=key) == "unresolved"
 
 
-def test_half_of_the_portal_is_refused(settings: Settings, damaged: Path) -> None:
+def test_half_of_the_portal_is_refused(standing: Settings, damaged: Path) -> None:
     (damaged / l1000.PORTAL[0]).unlink()
     with pytest.raises(PbdbError, match="only part of the set portal"):
-        load(settings, damaged, "l1000", dataset="l1000_phase1")
+        load(standing, damaged, "l1000", dataset="l1000_phase1")
 
 
-def test_a_damaged_packed_matrix_is_told(settings: Settings, damaged: Path) -> None:
+def test_a_damaged_packed_matrix_is_told(standing: Settings, damaged: Path) -> None:
     path = matrix_of(damaged)
     packed = gzip.compress(path.read_bytes(), 1)
     (damaged / f"{path.name}.gz").write_bytes(packed[: len(packed) // 2])
     path.unlink()
     with pytest.raises(PbdbError, match="could not be unpacked"):
-        load(settings, damaged, "l1000", dataset="l1000_phase1")
-    assert not list(settings.downloads.glob("**/*.part"))
+        load(standing, damaged, "l1000", dataset="l1000_phase1")
+    assert not list(standing.downloads.glob("**/*.part"))
 
 
-def test_without_a_vocabulary_of_entrez_ids_nothing_loads(
-    database_server: Settings, template: str, release: tuple[Path, l1000.Truth], tmp_path: Path
-) -> None:
-    with (
-        new_database(database_server, tmp_path / "home", template) as empty,
-        pytest.raises(PbdbError, match="names its genes by Entrez id"),
-    ):
-        load(empty, release[0], "l1000", dataset="l1000_phase1")
+def test_without_a_vocabulary_of_entrez_ids_nothing_loads(one: Simulated, database: Settings) -> None:
+    with pytest.raises(PbdbError, match="names its genes by Entrez id"):
+        load(database, one.folder, "l1000", dataset="l1000_phase1")
 
 
 # --- real plates ---------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 import scipy.sparse as sp
 
-from pbdb.errors import DataError
+from pbdb.errors import DataError, SourceError
 from pbdb.readers.tables import damaged, missing
 
 ROWS = 1024
@@ -40,6 +40,20 @@ class Annotated:
                 self.shape, self._indptr = _layout(path, file["X"])
         except (OSError, KeyError) as problem:
             raise damaged(path, problem) from None
+
+    def need(self, obs: Sequence[str] = (), var: Sequence[str] = ()) -> None:
+        """Check that the annotations have these columns.
+
+        Raises:
+            SourceError: one is missing.
+        """
+        for name, table, columns in (("obs", self.obs, obs), ("var", self.var, var)):
+            lacking = [column for column in columns if column not in table]
+            if lacking:
+                raise SourceError(
+                    f"The {name} of '{self._path.name}' lacks the column '{lacking[0]}': it is not the release this "
+                    "source was written for; get that release."
+                )
 
     def rows(self, positions: Positions) -> sp.csr_matrix:
         """Rows at ascending positions, in that order."""
