@@ -130,7 +130,6 @@ def _mce_wells(key: str) -> pd.DataFrame:
         rows += [("treated", drug, plate) for drug in range(N_DRUGS)]
         rows += [("blank", _BLANK, plate), ("blank", _RNA, plate)]
     table = pd.DataFrame(rows, columns=["kind", "drug", "plate"])
-    table.loc[(table["plate"] == names[-1]) & (table["kind"] == "treated") & (cells == "293T"), "kind"] = "excluded"
     excluded = table["plate"].str.startswith("MCE4")
     table.loc[excluded & (table["kind"] != "blank"), "kind"] = "excluded"
     treated = table.index[table["kind"] == "treated"]

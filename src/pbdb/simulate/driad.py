@@ -8,7 +8,6 @@ genes are called by a name they had before. `genes.tsv` beside the release is th
 from __future__ import annotations
 
 import gzip
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,10 +17,12 @@ import pandas as pd
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from pbdb.simulate import release
+from pbdb.simulate import wells as plates
 from pbdb.simulate.known import DRUGS
 from pbdb.simulate.planted import Planted, plant
 
-TRUTH, VOCABULARY = "truth.csv", "genes.tsv"
+VOCABULARY = release.VOCABULARY
 PLATES = ("DGE1", "DGE2")
 DOSES = (1.0, 10.0)
 N_DRUGS, N_REPLICATES, N_VEHICLES = 12, 3, 6
@@ -59,12 +60,11 @@ def write(folder: str | Path, *, genes: int = 600, seed: int = 20210216) -> Trut
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(seed)
     planted = plant(N_DRUGS, DOSES, genes, rng)
-    measured = np.flatnonzero(planted.genes["alone"] & ~planted.genes["symbol"].duplicated(keep=False))
+    measured = plates.measured(planted)
     sheets = {plate: _write_plate(folder, plate, planted, measured, rng) for plate in PLATES}
-    _write_vocabulary(folder, planted, measured)
+    plates.write_vocabulary(folder, planted, measured, FORMER_NAMES)
     effects = _effects(planted, measured)
-    effects.to_csv(folder / TRUTH, index=False, lineterminator="\n")
-    _sums(folder)
+    plates.finish(folder, effects)
     return Truth(effects, _worth(sheets), _statuses(sheets), _found(measured))
 
 
@@ -121,21 +121,6 @@ def _counts(
     return counts
 
 
-def _write_vocabulary(folder: Path, planted: Planted, measured: NDArray[np.intp]) -> None:
-    """Write the genes as Ensembl's BioMart exports them; a gene that was renamed has its former name as synonym."""
-    genes = planted.genes.iloc[measured]
-    table = pd.DataFrame(
-        {
-            "Gene stable ID": genes["gene_ids"].str[0],
-            "Gene name": [FORMER_NAMES.get(symbol, symbol) for symbol in genes["symbol"]],
-            "Gene type": "protein_coding",
-            "Chromosome/scaffold name": genes["geneID"].str.rpartition("_")[2],
-            "Gene Synonym": [symbol if symbol in FORMER_NAMES else None for symbol in genes["symbol"]],
-        }
-    )
-    table.to_csv(folder / VOCABULARY, sep="\t", index=False, lineterminator="\n")
-
-
 def _effects(planted: Planted, measured: NDArray[np.intp]) -> pd.DataFrame:
     known = set(planted.genes["symbol"].to_numpy()[measured])
     effects = planted.effects()[["compound", "dose_um", "gene_symbol", "gene_id", "log2_fc"]]
@@ -166,9 +151,3 @@ def _found(measured: NDArray[np.intp]) -> dict[str, int]:
         "synonym": len(FORMER_NAMES),
         "unknown": len(UNKNOWN_SYMBOLS),
     }
-
-
-def _sums(folder: Path) -> None:
-    names = [f"{plate}-{part}" for plate in PLATES for part in ("counts.csv.gz", "meta.csv")] + [VOCABULARY, TRUTH]
-    lines = [f"{hashlib.sha256((folder / name).read_bytes()).hexdigest()}  {name}\n" for name in names]
-    (folder / "SHA256SUMS").write_text("".join(lines), encoding="utf-8", newline="\n")

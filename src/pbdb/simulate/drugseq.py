@@ -7,7 +7,6 @@ trusted, and a few wells hold nothing at all. Wells that the published plates ha
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +18,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from pbdb.errors import ConfigError
-from pbdb.simulate import rwrite
+from pbdb.simulate import rwrite, wells
 from pbdb.simulate.known import DRUGS, GENES, INERT
 from pbdb.simulate.planted import Floats, Planted, inchikey, plant
 
@@ -27,7 +26,6 @@ EXPRESSION = "Exp_gzip.RData"
 ROBUST = "robust_RC_ReferenceControl_DMSO_wells.txt"
 COMPOUNDS = "MoABox_compounds_metadata.txt"
 ANNOTATION = "drugseq_ensembl_v98_annotation_and_entrez_mapping.RData"
-TRUTH = "truth.csv"
 
 DMSO, WATER = "CB-43-EP73", "EC-27-RY89"
 POSITIVE_CONTROLS = ("BD-11-DV28", "EA-18-FP00", "SE-15-AV21")
@@ -95,8 +93,7 @@ def write(
     _tabbed(folder / ROBUST, pd.DataFrame(plan.robust, columns=["external_biosample_id", "plate_barcode"]))
     _tabbed(folder / COMPOUNDS, _compounds(planted, rng))
     effects = planted.effects()
-    effects.to_csv(folder / TRUTH, index=False, lineterminator="\n")
-    _sums(folder)
+    wells.finish(folder, effects)
     return Truth(effects, plan.wells, int(planted.genes["alone"].sum()))
 
 
@@ -278,9 +275,3 @@ def _compounds(planted: Planted, rng: Generator) -> pd.DataFrame:
 
 def _tabbed(path: Path, frame: pd.DataFrame) -> None:
     frame.to_csv(path, sep="\t", index=False, lineterminator="\n")
-
-
-def _sums(folder: Path) -> None:
-    names = (EXPRESSION, ROBUST, COMPOUNDS, ANNOTATION, TRUTH)
-    lines = [f"{hashlib.sha256((folder / name).read_bytes()).hexdigest()}  {name}\n" for name in names]
-    (folder / "SHA256SUMS").write_text("".join(lines), encoding="utf-8", newline="\n")

@@ -9,7 +9,6 @@ compounds. `genes.tsv` beside the releases is the gene vocabulary they need.
 from __future__ import annotations
 
 import gzip
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,9 +19,10 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from pbdb.readers import gctx
+from pbdb.simulate import release
 from pbdb.simulate.planted import Planted, inchikey, plant
 
-TRUTH, VOCABULARY = "truth.csv", "genes.tsv"
+TRUTH, VOCABULARY = release.TRUTH, release.VOCABULARY
 SERIES = {"l1000_phase1": "GSE92742", "l1000_phase2": "GSE70138"}
 LEVEL3 = {
     "l1000_phase1": "Level3_INF_mlr12k_n1319138x12328",
@@ -84,13 +84,13 @@ def write(folder: str | Path, *, landmarks: int = 560, inferred: int = 40, seed:
     planted = plant(N_DRUGS, DOSES, landmarks + inferred + 200, rng)
     genes = _genes(planted, landmarks, inferred)
     truth = Truth(_effects(planted, genes), landmarks=landmarks)
-    names = _write_shared(folder, planted, genes)
+    _write_shared(folder, planted, genes)
     for dataset in SERIES:
         wells = _wells(dataset)
-        names += _write_release(folder, dataset, wells, genes, _values(wells, planted, genes, rng), rng)
+        _write_release(folder, dataset, wells, genes, _values(wells, planted, genes, rng), rng)
         _note(truth, dataset, wells)
-    truth.effects.to_csv(folder / TRUTH, index=False, lineterminator="\n")
-    _sums(folder, [*names, TRUTH])
+    release.write_truth(folder / TRUTH, truth.effects)
+    release.write_sums(folder)
     return truth
 
 
@@ -226,7 +226,7 @@ def _note(truth: Truth, dataset: str, wells: pd.DataFrame) -> None:
 
 def _write_release(
     folder: Path, dataset: str, wells: pd.DataFrame, genes: pd.DataFrame, values: NDArray[np.float32], rng: Generator
-) -> list[str]:
+) -> None:
     """Write matrix and tables of a phase; rows of the tables stand in another order than the matrix."""
     rows = pd.DataFrame(index=pd.Index(genes["entrez"], name="id"))
     name = f"{SERIES[dataset]}_Broad_LINCS_{LEVEL3[dataset]}.gctx"
@@ -244,16 +244,17 @@ def _write_release(
         "cell_info": pd.DataFrame(_CELLS, columns=list(_CELL_COLUMNS)).assign(donor_ethnicity="-666"),
         "gene_info": gene_info[["pr_gene_id", "pr_gene_symbol", "pr_is_lm", "pr_is_bing"]],
     }
-    return [name] + [_write_table(folder, dataset, kind, table) for kind, table in tables.items()]
+    for kind, table in tables.items():
+        _write_table(folder, dataset, kind, table)
 
 
-def _write_shared(folder: Path, planted: Planted, genes: pd.DataFrame) -> list[str]:
+def _write_shared(folder: Path, planted: Planted, genes: pd.DataFrame) -> None:
     """Write what both phases need: perturbagens, the portal's tables, and the gene vocabulary."""
     perts = _perturbagens(planted)
     second = perts.drop(columns=["pubchem_cid"])
     second = second.assign(canonical_smiles=second["canonical_smiles"].where(second["pert_id"] != "DMSO", "-666"))
-    names = [_write_table(folder, "l1000_phase1", "pert_info", perts)]
-    names.append(_write_table(folder, "l1000_phase2", "pert_info", second))
+    _write_table(folder, "l1000_phase1", "pert_info", perts)
+    _write_table(folder, "l1000_phase2", "pert_info", second)
     for name, table in zip(PORTAL, _portal(planted), strict=True):
         table.to_csv(folder / name, sep="\t", index=False, lineterminator="\n", encoding="latin-1")
     vocabulary = pd.DataFrame(
@@ -265,7 +266,6 @@ def _write_shared(folder: Path, planted: Planted, genes: pd.DataFrame) -> list[s
         }
     )
     vocabulary.to_csv(folder / VOCABULARY, sep="\t", index=False, lineterminator="\n")
-    return [*names, *PORTAL, VOCABULARY]
 
 
 def _perturbagens(planted: Planted) -> pd.DataFrame:
@@ -295,13 +295,7 @@ def _portal(planted: Planted) -> Sequence[pd.DataFrame]:
     return [pd.DataFrame([row]) for row in (key, annotated, structure)]
 
 
-def _write_table(folder: Path, dataset: str, kind: str, table: pd.DataFrame) -> str:
+def _write_table(folder: Path, dataset: str, kind: str, table: pd.DataFrame) -> None:
     name = f"{SERIES[dataset]}_Broad_LINCS_{kind}{TABLE_DATES[dataset].get(kind, '')}.txt.gz"
     with gzip.GzipFile(folder / name, "wb", mtime=0) as file:
         file.write(table.to_csv(sep="\t", index=False, lineterminator="\n").encode())
-    return name
-
-
-def _sums(folder: Path, names: list[str]) -> None:
-    lines = [f"{hashlib.sha256((folder / name).read_bytes()).hexdigest()}  {name}\n" for name in names]
-    (folder / "SHA256SUMS").write_text("".join(lines), encoding="utf-8", newline="\n")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -13,9 +12,8 @@ import pandas as pd
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from pbdb.simulate import release
 from pbdb.simulate.planted import Floats, Planted
-
-TRUTH, VOCABULARY, SUMS = "truth.csv", "genes.tsv", "SHA256SUMS"
 
 
 def measured(planted: Planted) -> NDArray[np.intp]:
@@ -60,21 +58,11 @@ def write_vocabulary(
 ) -> None:
     """Write these genes as Ensembl's BioMart exports them; renamed: former symbol -> the one it has there."""
     some = planted.genes.iloc[genes]
-    symbols = some["symbol"].to_numpy()
-    table = pd.DataFrame(
-        {
-            "Gene stable ID": some["gene_ids"].str[0],
-            "Gene name": [renamed.get(symbol, symbol) for symbol in symbols],
-            "Gene type": "protein_coding",
-            "Gene Synonym": [symbol if symbol in renamed else None for symbol in symbols],
-        }
-    )
-    table.to_csv(folder / VOCABULARY, sep="\t", index=False, lineterminator="\n")
+    table = pd.DataFrame({"symbol": some["symbol"].replace(dict(renamed)), "gene_id": some["gene_ids"].str[0]})
+    release.write_vocabulary(folder / release.VOCABULARY, table, {new: old for old, new in renamed.items()})
 
 
 def finish(folder: Path, effects: pd.DataFrame) -> None:
     """Write truth.csv, and SHA256SUMS of all that lies there."""
-    effects.to_csv(folder / TRUTH, index=False, lineterminator="\n")
-    names = sorted(path.name for path in folder.iterdir() if path.name != SUMS)
-    lines = [f"{hashlib.sha256((folder / name).read_bytes()).hexdigest()}  {name}\n" for name in names]
-    (folder / SUMS).write_text("".join(lines), encoding="utf-8", newline="\n")
+    release.write_truth(folder / release.TRUTH, effects)
+    release.write_sums(folder)
