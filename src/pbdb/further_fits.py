@@ -49,10 +49,12 @@ def run_fits(
         samples = tables["sample"].assign(context=context)
         wanted = _conditions(tables, compound) if compound is not None else None
         _refuse_defaults(engine, dataset, choices)
-        stored = fits.fit_dataset(dataset, matrix, samples, choices, folder, told.progress, wanted)
-        load = Load(dataset, tables, stored, "", None, canonical.read_annotations(matrix)[1])
-        append(engine, load, told.progress)
-        shutil.rmtree(folder)
+        try:
+            stored = fits.fit_dataset(dataset, matrix, samples, choices, folder, told.progress, wanted)
+            load = Load(dataset, tables, stored, "", None, canonical.read_annotations(matrix)[1])
+            append(engine, load, told.progress)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
     return {"dataset": dataset, "fits": [one.facts["fit_id"] for one in stored], "effects": outcome.statuses(stored)}
 
 

@@ -75,6 +75,13 @@ def test_one_compound_by_deseq2_agrees_with_voom(driad: Settings) -> None:
     assert found == [(name,)]
 
 
+def test_a_failure_leaves_no_fits_in_the_cache(driad: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(further_fits, "append")
+    with pytest.raises(NameError):
+        further(driad, filter="limma")
+    assert not list(driad.cache.rglob("further_fits"))
+
+
 def test_unknown_datasets_and_compounds_are_a_sentence(driad: Settings) -> None:
     with pytest.raises(SourceError, match="not loaded"):
         further_fits.run_fits(driad, "none", FitOptions(Options(readout="counts"), is_default=False))
