@@ -35,10 +35,13 @@ Mask = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Pool:
-    """Effects of one fit at one time that take part: ids ascending, compounds, doses (fM), values (effects x genes)."""
+    """Effects of one fit at one time that take part: ids ascending, numbers of compounds, doses (fM), values.
+
+    values: effects x genes.
+    """
 
     ids: Ids
-    compound: npt.NDArray[Any]
+    compound: Ids
     dose: Ids
     values: Floats
 
@@ -77,7 +80,9 @@ def retrieve_matches(
     genes of both fits.
     """
     groups = (rows for _, rows in matches.groupby("context_id", sort=True))
-    found = [part for one in groups for part in _context(connection, one, near, window, population)]
+    # Millions of comparisons of compounds: numbers, not text.
+    numbered = near.assign(compound_key=pd.factorize(near["compound_key"])[0])
+    found = [part for one in groups for part in _context(connection, one, numbered, window, population)]
     return pd.concat(found or [pd.DataFrame()], ignore_index=True)
 
 
@@ -151,7 +156,8 @@ def _pool(
         values = population.z(values, fit_id, columns, "log2_fc").astype(np.float32)
         # A gene without spread has no z score in any effect: it is left out, not the effects.
         values = np.where(np.isnan(values).all(axis=0), np.float32(0), values)
-    return Pool(ids, members["compound"].to_numpy(), members["dose_fm"].to_numpy(dtype=np.int64), values)
+    compound, dose = (members[name].to_numpy(dtype=np.int64) for name in ("compound", "dose_fm"))
+    return Pool(ids, compound, dose, values)
 
 
 def _direction(
@@ -230,21 +236,19 @@ class Block:
         dose = self.own.dose[self.asked]
         ordered = retrieval.in_order(found, candidate)
         n = candidate.sum(axis=1)
-        ranks = self._of_peers("source", self._peers(self.own, self.own_rows, dose), self.own, inner, ordered, n)
-        peers = self._peers(self.other, self.other_rows, self.other.dose[best])
-        ranks |= self._of_peers("target", peers, self.other, found, ordered, n)
+        ranks = self._of_peers("source", self.own, self.own_rows, dose, inner, ordered, n)
+        ranks |= self._of_peers("target", self.other, self.other_rows, self.other.dose[best], found, ordered, n)
         undefined = ~positive.any(axis=1)
         return {name: np.where(undefined, np.nan, ranks[name]) for name in BASELINES}
 
-    def _peers(self, pool: Pool, rows: Floats, dose: Ids) -> Mask:
-        """Which effects of a pool are of another compound than each query, at a dose."""
-        other = pool.compound[None, :] != self.own.compound[self.asked][:, None]
-        return np.asarray(other & (pool.dose[None, :] == dose[:, None]) & _valid(rows))
-
     def _of_peers(
-        self, side: str, peer: Mask, pool: Pool, similar: Floats, ordered: Floats, n: Ids
+        self, side: str, pool: Pool, rows: Floats, dose: Ids, similar: Floats, ordered: Floats, n: Ids
     ) -> dict[str, Floats]:
-        means = retrieval.prepared(_means(pool, peer), self.kind)
+        compound = self.own.compound[self.asked]
+        peer = (pool.compound[None, :] != compound[:, None]) & (pool.dose[None, :] == dose[:, None]) & _valid(rows)
+        # Queries of one compound and dose have the same peers.
+        _, first, back = np.unique(np.stack([compound, dose]), axis=1, return_index=True, return_inverse=True)
+        means = retrieval.prepared(_means(pool, peer[first]), self.kind)[back]
         centroid = retrieval.paired_similarity(self.own_rows[self.asked], means, self.kind)
         of_centroid = retrieval.rank_among(centroid[:, None], ordered)[:, 0]
         single = _finite_mean(retrieval.rank_among(np.where(peer, similar, np.nan), ordered))
@@ -292,12 +296,9 @@ def quantities_of(found: retrieval.Retrieved) -> dict[str, Floats]:
 
 
 def _means(pool: Pool, peer: Mask) -> Floats:
-    """Mean of each query's peers; NaN where there is none. Queries of one compound and dose have the same peers."""
-    distinct, back = np.unique(peer, axis=0, return_inverse=True)
-    n = distinct.sum(axis=1)[:, None]
+    """Mean of the effects marked in each row; NaN where there is none."""
     with np.errstate(invalid="ignore", divide="ignore"):
-        means = distinct.astype(np.float32) @ np.nan_to_num(pool.values) / n
-    return np.asarray(means[back.ravel()])
+        return np.asarray(peer.astype(np.float32) @ np.nan_to_num(pool.values) / peer.sum(axis=1)[:, None])
 
 
 def _finite_mean(values: Floats) -> Floats:
