@@ -57,13 +57,16 @@ class Refreshed:
 
 
 def refresh(engine: Engine, rule: Rule | None = None) -> Refreshed:
-    """Find the matches of a rule anew; agreement stays with matches that did not change.
+    """Find the matches of a rule anew; agreement stays with matches that did not change, summaries if none did.
 
     A load that was stopped before it matched still has to: only `refresh_dataset` forgets what was said of old effects.
     """
     with engine.begin() as connection:
         locks.take(connection, LOCK)
-        done = _refresh(connection, rule or Rule(), None)
+        chosen = rule or Rule()
+        done = _refresh(connection, chosen, None)
+        if done.added or done.removed:
+            connection.execute(text(_FORGET_SUMMARIES), chosen.parameters)
     _analyze(engine)
     return done
 
@@ -152,6 +155,9 @@ _FORGET = (
     f"DELETE FROM core.replicate_agreement WHERE dataset_id = {_OF_DATASET}",
     f"DELETE FROM core.agreement_summary WHERE dataset_id_a = {_OF_DATASET} OR dataset_id_b = {_OF_DATASET}",
 )
+_FORGET_SUMMARIES = """
+DELETE FROM core.agreement_summary
+WHERE inchikey_level = :level AND time_tolerance_h = :tolerance AND dataset_id_a <> dataset_id_b"""
 _NOTE = """
 UPDATE core.dataset SET matches_fingerprint = coalesce(effects_fingerprint, fingerprint) WHERE dataset = :dataset"""
 _IS_CURRENT = """

@@ -57,6 +57,18 @@ def test_the_universe_of_a_context_names_data_sets_without_matches_too(database:
     assert query(database, "SELECT DISTINCT n FROM core.agreement WHERE metric = 'spearman_t'") == [(30,)]
 
 
+def test_summaries_stand_as_long_as_their_matches_do(database: Settings) -> None:
+    matched(database, 1, 1)
+    run(database)
+    kept = query(database, "SELECT * FROM core.agreement_summary ORDER BY 1")
+    matching.refresh(server.engine(database))
+    assert kept == query(database, "SELECT * FROM core.agreement_summary ORDER BY 1") != []
+    with server.engine(database).begin() as connection:
+        connection.execute(text("DELETE FROM core.match WHERE match_id = (SELECT min(match_id) FROM core.match)"))
+    matching.refresh(server.engine(database))
+    assert query(database, "SELECT * FROM core.agreement_summary") == []
+
+
 def test_a_load_meanwhile_stops_the_run_and_the_old_results_stand(database: Settings) -> None:
     matched(database, 1, 1)
     run(database)
