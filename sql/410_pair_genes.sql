@@ -9,14 +9,25 @@ CREATE FUNCTION pbdb.pair_genes(
 LANGUAGE sql IMMUTABLE PARALLEL SAFE SECURITY INVOKER ROWS 10000
 SET enable_nestloop = off
 BEGIN ATOMIC
-    SELECT u.gene_key, u.fc_a, u.se_a, u.adj_a, u.fc_b, u.se_b, u.adj_b
-    FROM unnest(genes_a, fc_a, se_a, adj_a, fc_b, se_b, adj_b) u (gene_key, fc_a, se_a, adj_a, fc_b, se_b, adj_b)
-    WHERE genes_a = genes_b AND u.fc_a <> 'NaN' AND u.fc_b <> 'NaN'
+    -- Unnested in the list, not after FROM: there each array would first become a table of its own.
+    SELECT u.*
+    FROM (
+        SELECT
+            unnest(genes_a) AS gene_key, unnest(fc_a) AS fc_a, unnest(se_a), unnest(adj_a), unnest(fc_b) AS fc_b,
+            unnest(se_b), unnest(adj_b)
+        WHERE genes_a = genes_b
+    ) u
+    WHERE u.fc_a <> 'NaN' AND u.fc_b <> 'NaN'
     UNION ALL
     SELECT a.gene_key, a.fc, a.se, a.adj, b.fc, b.se, b.adj
-    FROM unnest(genes_a, fc_a, se_a, adj_a) a (gene_key, fc, se, adj)
-    JOIN unnest(genes_b, fc_b, se_b, adj_b) b (gene_key, fc, se, adj) ON b.gene_key = a.gene_key
-    WHERE genes_a <> genes_b AND a.fc <> 'NaN' AND b.fc <> 'NaN';
+    FROM (
+        SELECT unnest(genes_a) AS gene_key, unnest(fc_a) AS fc, unnest(se_a) AS se, unnest(adj_a) AS adj
+        WHERE genes_a <> genes_b
+    ) a
+    JOIN (
+        SELECT unnest(genes_b) AS gene_key, unnest(fc_b) AS fc, unnest(se_b) AS se, unnest(adj_b) AS adj
+    ) b ON b.gene_key = a.gene_key
+    WHERE a.fc <> 'NaN' AND b.fc <> 'NaN';
 END;
 COMMENT ON FUNCTION pbdb.pair_genes(integer[], real[], real[], real[], integer[], real[], real[], real[]) IS
     'Two effects side by side: one row for each gene both have estimated';

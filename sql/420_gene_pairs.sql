@@ -9,12 +9,17 @@ LANGUAGE sql STABLE PARALLEL SAFE SECURITY INVOKER ROWS 50000
 SET enable_nestloop = off
 BEGIN ATOMIC
     WITH response AS MATERIALIZED (
-        SELECT u.effect_id, u.log2_fc, u.se, u.neg_log10_p_adj
-        FROM core.gene_effect r
-        JOIN core.fit f ON f.dataset_id = r.dataset_id AND f.fit_id = r.fit_id
-        CROSS JOIN LATERAL unnest(f.effect_ids, r.log2_fc, r.se, r.neg_log10_p_adj)
-            u (effect_id, log2_fc, se, neg_log10_p_adj)
-        WHERE r.gene_key = of_gene AND f.is_default AND u.log2_fc <> 'NaN'
+        SELECT u.*
+        FROM (
+            -- Unnested in the list, not after FROM: there each array would first become a table of its own.
+            SELECT
+                unnest(f.effect_ids) AS effect_id, unnest(r.log2_fc) AS log2_fc, unnest(r.se) AS se,
+                unnest(r.neg_log10_p_adj) AS neg_log10_p_adj
+            FROM core.gene_effect r
+            JOIN core.fit f ON f.dataset_id = r.dataset_id AND f.fit_id = r.fit_id
+            WHERE r.gene_key = of_gene AND f.is_default
+        ) u
+        WHERE u.log2_fc <> 'NaN'
     )
     SELECT m.match_id, a.log2_fc, a.se, a.neg_log10_p_adj, b.log2_fc, b.se, b.neg_log10_p_adj
     FROM core.match m

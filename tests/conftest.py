@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
+
+# The processes of pytest-xdist share the processors already. Set before NumPy and Numba are imported.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ |= {"NUMBA_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 import pytest
 from databases import migrated_template, new_database, server_for_tests
