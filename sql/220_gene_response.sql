@@ -10,11 +10,16 @@ JOIN core.fit f ON f.fit_id = r.fit_id
 JOIN core.dataset d ON d.dataset_id = r.dataset_id
 JOIN core.context x ON x.context_id = f.context_id
 CROSS JOIN LATERAL (
-    SELECT v.effect_id, v.condition_id, v.log2_fc, v.se, v.neg_log10_p_adj
-    FROM core.fit i
-    CROSS JOIN LATERAL unnest(i.effect_ids, i.condition_ids, r.log2_fc, r.se, r.neg_log10_p_adj)
-        v (effect_id, condition_id, log2_fc, se, neg_log10_p_adj)
-    WHERE i.fit_id = r.fit_id AND v.log2_fc <> 'NaN'
+    SELECT v.*
+    FROM (
+        -- Unnested in the list, not after FROM: there each array would first become a table of its own.
+        SELECT
+            unnest(i.effect_ids) AS effect_id, unnest(i.condition_ids) AS condition_id, unnest(r.log2_fc) AS log2_fc,
+            unnest(r.se) AS se, unnest(r.neg_log10_p_adj) AS neg_log10_p_adj
+        FROM core.fit i
+        WHERE i.fit_id = r.fit_id
+    ) v
+    WHERE v.log2_fc <> 'NaN'
     OFFSET 0
 ) u
 JOIN core.condition c ON c.condition_id = u.condition_id
