@@ -22,7 +22,7 @@ demo: $(SET_UP) ## Simulate a small DRUG-seq release, load it, show what is in t
 	$(BIN)/pbdb demo
 
 test: $(SET_UP) ## Run the whole suite
-	$(BIN)/pytest -n 2 --dist loadgroup
+	$(BIN)/pytest -n 2 --dist loadscope
 
 lint: $(SET_UP) ## Check style and types
 	$(BIN)/ruff check .

@@ -3,9 +3,11 @@
     python benchmarks/signature_search.py               # 411,514 signatures in three datasets
     python benchmarks/signature_search.py --signatures 100000
 
-Signatures are made up like those of L1000: a few hundred programmes of genes, mixed, with noise; doses of a compound
-are alike. They go into an embedded server of the benchmark's own. The peer is the exact search of the same queries in
-the same database. The last line is JSON.
+Signatures are made up like those of L1000: a few hundred programmes of genes, few of them strong, with noise; doses of
+a compound are alike. Strengths fall with a power of the rank, chosen so that the principal components of one plate's
+worth explain as much as on a real plate of L1000 (25, 10 and 5 % the first three; 90 % about 150). They go into an
+embedded server of the benchmark's own. The peer is the exact search of the same queries in the same database. The last
+line is JSON.
 """
 
 from __future__ import annotations
@@ -32,20 +34,24 @@ from pbdb.models import N_LANDMARKS
 from pbdb.signature_search import Where
 
 DATASETS, DOSES, CONTEXTS, PROGRAMMES, QUERIES = 3, 4, 20, 300, 100
+FALL = 0.6  # of the strength of programmes with their rank
+FEWEST_GENES = 10
+SIGNAL = 1.7  # standard deviation of a typical effect, in units of the noise: 1 in a well, more in the mean of three
 
 
 def simulate(n: int, seed: int) -> np.ndarray:
     """Return n signatures (float32): mixtures of few programmes, alike for the doses of a compound, with noise."""
     chance = np.random.default_rng(seed)
     programmes = np.random.default_rng(0).standard_normal((PROGRAMMES, N_LANDMARKS), dtype=np.float32)
+    share = np.arange(1, PROGRAMMES + 1, dtype=np.float32) ** -FALL
+    programmes *= (SIGNAL * share / np.linalg.norm(share))[:, None]
     groups = -(-n // DOSES)
-    weights = chance.standard_normal((groups, PROGRAMMES), dtype=np.float32)
-    weights *= chance.random(weights.shape) < 0.03
     strength = chance.gamma(1.0, 1.0, (groups, DOSES)).astype(np.float32)
     found = np.empty((n, N_LANDMARKS), dtype=np.float32)
     for start in range(0, groups, 5000):
-        common = weights[start : start + 5000] @ programmes
-        block = (common[:, None] * strength[start : start + 5000, :, None]).reshape(-1, N_LANDMARKS)
+        doses = strength[start : start + 5000, :, None]
+        common = chance.standard_normal((len(doses), PROGRAMMES), dtype=np.float32) @ programmes
+        block = (common[:, None] * doses).reshape(-1, N_LANDMARKS)
         rows = slice(start * DOSES, min(n, start * DOSES + len(block)))
         found[rows] = block[: rows.stop - rows.start]
     found += chance.standard_normal(found.shape, dtype=np.float32)
@@ -100,10 +106,12 @@ def ask(settings: Settings) -> dict[str, object]:
     with server.connect_as_reader(settings) as connection:
         effects = [row[0] for row in connection.execute("SELECT effect_id FROM core.effect ORDER BY 1").fetchall()]
         took: dict[str, list[float]] = {}
-        recall = []
+        recall, moves = [], []
         for effect in chance.choice(effects, QUERIES, replace=False).tolist():
-            landmark = connection.execute("SELECT landmark::text FROM core.effect WHERE effect_id = %s", [effect])
-            signature = str(landmark.fetchone()[0])  # type: ignore[index]
+            row = connection.execute(_SIGNATURE, [effect]).fetchone()
+            assert row is not None
+            signature = str(row[0])
+            moves.append(row[1] >= FEWEST_GENES)
             found = {}
             for how, where in _HOW.items():
                 start = time.perf_counter()
@@ -113,14 +121,21 @@ def ask(settings: Settings) -> dict[str, object]:
             recall.append(len(found["index"] & found["exact"]) / 20)
     for how, times in took.items():
         print(f"{statistics.median(times):8.1f} ms median, {max(times):8.1f} ms at most: {how}")
-    print(f"recall@20 {np.mean(recall):.3f}; load average {os.getloadavg()[0]:.1f}")
+    print(
+        f"recall@20 {np.mean(recall):.3f}, {np.mean(recall, where=moves):.3f} of the {sum(moves)} queries with at least"
+        f" {FEWEST_GENES} significant genes; load average {os.getloadavg()[0]:.1f}"
+    )
     ours, peer = statistics.median(took["index"]), statistics.median(took["exact"])
     return {"name": "signature_search", "ours": round(ours, 2), "peer": round(peer, 1), "peer_name": "exact search"} | {
         "ratio": round(peer / ours, 1),
         "recall_20": round(float(np.mean(recall)), 4),
+        "recall_20_of_strong": round(float(np.mean(recall, where=moves)), 4),
     }
 
 
+_SIGNATURE = """
+SELECT e.landmark::text, (SELECT count(*) FROM unnest(e.neg_log10_p_adj) p WHERE p > -log(0.05))
+FROM core.effect e WHERE e.effect_id = %s"""
 _HOW = {
     "index": Where(),
     "exact": Where(exact=True),

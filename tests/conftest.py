@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 # The processes of pytest-xdist share the processors already. Set before NumPy and Numba are imported.
 if "PYTEST_XDIST_WORKER" in os.environ:
@@ -16,14 +18,28 @@ from databases import migrated_template, new_database, server_for_tests
 from pbdb.config import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
+OF_THE_DEMO = "tests/cli/test_readme.py"
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let the tests of a file run in one process (-n 2 --dist loadgroup), so that what they share is made once."""
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(str(item.path.relative_to(ROOT / "tests"))))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Let the tests of a file run in one process, so that what they share is made once."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Together(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return together(nodeid)
+
+    return Together(config, log)
+
+
+def together(nodeid: str) -> str:
+    """Name the tests that run in one process: those of a file, of the demo, or of a source."""
+    file, _, test = nodeid.partition("::")
+    of_source = re.search(r"\[([a-z0-9]+)", test) if file == "tests/sources/test_contract.py" else None
+    if of_source:
+        return f"tests/sources/test_{of_source[1]}.py"
+    return OF_THE_DEMO if file == "tests/cli/test_sql.py" else file
 
 
 @pytest.fixture(scope="session")

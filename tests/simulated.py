@@ -59,8 +59,3 @@ def own(one: Simulated, database_server: Settings, tmp_path: Path) -> Iterator[S
     """A database of the test's own that holds what `one` does, and a home without cache."""
     with new_database(database_server, tmp_path / "home", name_of(one.settings)) as settings:
         yield settings
-
-
-def group(key: str) -> pytest.MarkDecorator:
-    """The mark of all tests of a source: they run in one process, which loads it once."""
-    return pytest.mark.xdist_group(f"source {key}")

@@ -13,7 +13,6 @@ from support import running_server, throwaway_home
 
 from pbdb.cli import pbdb
 
-pytestmark = pytest.mark.xdist_group("matched demo")
 README = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
 LINES = [line for block in re.findall(r"```bash\n(.*?)```", README, flags=re.S) for line in block.splitlines()]
 

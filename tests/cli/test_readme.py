@@ -13,7 +13,6 @@ import pytest
 from commands import call
 from snapshots import in_duckdb, ordered, plain
 
-pytestmark = pytest.mark.xdist_group("demo")
 README = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
 
 

@@ -8,8 +8,6 @@ import pytest
 
 from pbdb.errors import QueryError
 
-pytestmark = pytest.mark.xdist_group("demo")
-
 FORBIDDEN = {
     "two statements": "COMMIT; INSERT INTO core.split VALUES (1)",
     "insert": "INSERT INTO core.assay (assay_id, technology, readout) VALUES (1, 'x', 'counts')",

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from loads import copy_of, load, query, value
-from simulated import Simulated, group
+from simulated import Simulated
 
 from pbdb import canonical, registry
 from pbdb.config import Settings
@@ -20,7 +20,6 @@ from pbdb.simulate import cigs, xlsxwrite
 from pbdb.simulate.known import DRUGS
 
 DATASETS = ("cigs_mce", "cigs_tcm")
-pytestmark = group("cigs")
 
 
 @pytest.fixture(scope="module")

@@ -7,13 +7,13 @@ from collections.abc import Callable
 
 import pytest
 from loads import contents, load, query, value
-from simulated import Simulated, group
+from simulated import Simulated
 
 from pbdb import registry
 from pbdb.config import Settings
 
 
-@pytest.fixture(scope="module", params=[pytest.param(key, marks=group(key)) for key in registry.known()])
+@pytest.fixture(scope="module", params=registry.known())
 def one(request: pytest.FixtureRequest, simulated: Callable[[str], Simulated]) -> Simulated:
     return simulated(request.param)
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from loads import load, query, value
-from simulated import Simulated, group
+from simulated import Simulated
 
 from pbdb import registry
 from pbdb.config import Settings
@@ -20,7 +20,6 @@ from pbdb.simulate import dilimap
 
 DATASETS = ("dilimap_train", "dilimap_train_val")
 declaration: Any = importlib.import_module("pbdb.etl.dilimap")
-pytestmark = group("dilimap")
 
 
 @pytest.fixture(scope="module")

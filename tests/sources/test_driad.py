@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from databases import new_database
 from loads import contents, load, query, value
-from simulated import Simulated, group
+from simulated import Simulated
 
 from pbdb import effects, vocabulary
 from pbdb.config import Settings
@@ -22,9 +22,6 @@ PLATES = "data/drugseq_like/driadrc"
 BORTEZOMIB = (
     "SELECT {} FROM pbdb.condition_effect WHERE dataset = 'driad' AND compound_name = 'bortezomib' AND dose_um = 1"
 )
-
-
-pytestmark = group("driad")
 
 
 @pytest.fixture(scope="module")

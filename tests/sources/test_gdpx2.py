@@ -9,14 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from loads import copy_of, load, query
-from simulated import Simulated, group
+from simulated import Simulated
 
 from pbdb import registry
 from pbdb.config import Settings
 from pbdb.errors import PbdbError
 from pbdb.simulate import gdpx2
-
-pytestmark = group("gdpx2")
 
 
 @pytest.fixture(scope="module")

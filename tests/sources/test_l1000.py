@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 from databases import new_database
 from loads import contents, copy_of, load, name_of, query, value
-from simulated import Simulated, group
+from simulated import Simulated
 
 from pbdb import registry, rows, vocabulary
 from pbdb.compounds import Resolution
@@ -24,7 +24,6 @@ from pbdb.readers import gct, gctx
 from pbdb.simulate import l1000
 
 PHASES = ("l1000_phase1", "l1000_phase2")
-pytestmark = group("l1000")
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from loads import copy_of, load, query, value
-from simulated import Simulated, group
+from simulated import Simulated
 
 from pbdb import registry, run
 from pbdb.config import Settings
@@ -21,7 +21,6 @@ from pbdb.simulate import vcpi
 
 declaration: Any = importlib.import_module("pbdb.etl.vcpi")
 SECRET = "tvc-0123456789-secret"
-pytestmark = group("vcpi")
 
 
 @pytest.fixture(scope="module")
