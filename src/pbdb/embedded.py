@@ -338,6 +338,8 @@ class Cluster:
                 "answer: run `pbdb db stop`, then try again."
             )
         if not left:
+            if not self.alive():  # the last of them ended by itself meanwhile
+                return
             raise ServerError(
                 f"The database in '{self.home}' is in use by a server on another machine or in another container: "
                 "stop it there."

@@ -144,6 +144,20 @@ def test_living_server_whose_socket_vanished_is_not_killed(filled: Settings, mon
     assert is_whole(filled)
 
 
+def test_leftovers_that_end_by_themselves_are_not_another_machine(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    end = Cluster._end_leftovers
+
+    def a_moment_later(cluster: Cluster) -> None:
+        monkeypatch.undo()
+        end(cluster)
+
+    monkeypatch.setattr(embedded, "ORPHAN_GRACE_S", 0)
+    monkeypatch.setattr(processes, "standing_in", lambda folder: [2**22 - 1])
+    monkeypatch.setattr(Cluster, "_end_leftovers", a_moment_later)
+    with server.connect(Settings(home=home)) as connection:
+        assert connection.execute("SELECT current_database()").fetchone() == ("pbdb",)
+
+
 def test_server_elsewhere_on_a_shared_home_is_not_doubled(filled: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(embedded, "ORPHAN_GRACE_S", 0.3)
     found = Cluster(filled.home).postmaster()
