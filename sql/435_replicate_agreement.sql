@@ -11,4 +11,5 @@ JOIN core.dataset d ON d.dataset_id = r.dataset_id
 JOIN core.context x ON x.context_id = c.context_id
 JOIN core.source_compound s ON s.source_compound_id = c.source_compound_id;
 COMMENT ON VIEW pbdb.replicate_agreement IS
-    'How far the replicates of one condition agree with each other: the ceiling for agreement between data sets';
+    'How far single wells of one condition agree: what to hold agreement between data sets against, though effects of'
+    ' several wells can agree better';

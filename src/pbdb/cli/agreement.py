@@ -78,7 +78,7 @@ def run(level: str, time_tolerance: float, as_json: bool, **chosen: Any) -> None
 @click.option("--peers", type=int, default=512, show_default=True, help="Peers at most of each pool; 0: all.")
 @json_option
 def replicates(datasets: tuple[str, ...], peers: int, as_json: bool) -> None:
-    """Compute how far the replicates of a condition agree: the ceiling for agreement between data sets.
+    """Compute how far single wells of a condition agree, to hold agreement between data sets against.
 
     DATASETS need effects of single wells (`pbdb effects run DATASET --mode replicate`); all that have them by default.
     """

@@ -94,7 +94,7 @@ def body(contents: Contents, drawn: list[Figure], of_matches: list[Figure]) -> l
         section("How far data sets agree", paragraph(_AGREEMENT), grid(by_part["agreement"]), _all(contents)),
         section("Does a signature find its partner?", paragraph(_RETRIEVAL), _grid_or(by_part, "retrieval", _NONE)),
         section("Direction against rank", paragraph(_clouds(contents)), _grid_or(by_part, "cloud", _NONE)),
-        section("How far replicates agree", paragraph(_CEILING), _grid_or(by_part, "replicates", _NO_REPLICATES)),
+        section("How far replicates agree", paragraph(_WELLS), _grid_or(by_part, "replicates", _NO_REPLICATES)),
         section("Single matches", paragraph(_single(contents)), *_browser(contents, of_matches)),
         section("How it was computed", *_method(contents), id="method"),
     )
@@ -357,7 +357,10 @@ _RETRIEVAL = (
 _DIRECTION = (
     "Data sets can agree on which way genes go without agreeing on how far: such matches stand high and in the middle."
 )
-_CEILING = "What single wells of one condition share is the most that data sets can be expected to share."
+_WELLS = (
+    "What single wells of one condition share, within a data set. Data sets were compared by effects of several wells"
+    " where there are several: these are less noisy, and can agree better."
+)
 _NO_REPLICATES = (
     "Not computed yet: run pbdb effects run DATASET --mode replicate, then pbdb agreement replicates, and make this"
     " page again."
