@@ -11,7 +11,7 @@ CREATE FUNCTION pbdb.similar_signatures(
 )
 LANGUAGE plpgsql STABLE SECURITY INVOKER ROWS 20
 SET hnsw.iterative_scan = 'strict_order'
-SET hnsw.ef_search = 400
+SET hnsw.ef_search = 100
 AS $$
 DECLARE
     fits bigint[];
