@@ -13,7 +13,7 @@
     └── SnapshotError          a snapshot that cannot be written, or is not what its manifest says
 
 A message is one sentence or two: what is wrong, where, and what to do. The command line prints it and ends
-with exit code 1; anything that is not a PbdbError is a bug and shows its traceback with --debug.
+with exit code 1, with --debug the traceback too; anything that is not a PbdbError is a bug and shows its traceback.
 """
 
 from __future__ import annotations
@@ -33,6 +33,11 @@ def meant(name: str, known: Sequence[str]) -> str:
         return f"did you mean '{lower[near[0]]}'?"
     more = f" and {len(known) - MOST_LISTED} more" if len(known) > MOST_LISTED else ""
     return f"known are {', '.join(known[:MOST_LISTED])}{more}." if known else "none is known."
+
+
+def first_line(problem: BaseException) -> str:
+    """Say in one line what an error of another library says, without its full stop."""
+    return (str(problem).splitlines() or [type(problem).__name__])[0].rstrip(".")
 
 
 class PbdbError(Exception):

@@ -19,7 +19,7 @@ from typing import Any, Literal
 import fsspec
 
 from pbdb.config import Settings
-from pbdb.errors import SourceError
+from pbdb.errors import SourceError, first_line
 from pbdb.source import Dataset, File, Source
 
 CHUNK = 8 << 20
@@ -199,7 +199,7 @@ def _unpack(packed: Path, target: Path, progress: Progress) -> None:
     except (OSError, EOFError, zlib.error) as problem:
         part.unlink(missing_ok=True)
         raise SourceError(
-            f"'{packed.name}' in '{packed.parent}' could not be unpacked to '{target.parent}' ({_first_line(problem)})."
+            f"'{packed.name}' in '{packed.parent}' could not be unpacked to '{target.parent}' ({first_line(problem)})."
         ) from None
     os.replace(part, target)
 
@@ -255,7 +255,7 @@ def _get(url: str, path: Path, advice: str, progress: Progress, headers: Mapping
     except Exception as problem:  # every provider's client has errors of its own
         kept = sum(part.stat().st_size for part in _parts(path))
         raise SourceError(
-            f"'{path.name}' could not be fetched from {url} ({_first_line(problem)}); {kept:,} bytes are kept: "
+            f"'{path.name}' could not be fetched from {url} ({first_line(problem)}); {kept:,} bytes are kept: "
             f"run the command again to go on, or {advice}."
         ) from problem
     os.replace(part, path)
@@ -291,10 +291,6 @@ def _resume(url: str, path: Path, progress: Progress, headers: Mapping[str, str]
     if total is not None and done != total:
         raise OSError(f"{done:,} of {total:,} bytes came")
     return part
-
-
-def _first_line(problem: BaseException) -> str:
-    return (str(problem).splitlines() or [type(problem).__name__])[0]
 
 
 def sha256(path: Path, settings: Settings, *, verify: bool = False, progress: Progress = silent) -> str:

@@ -13,7 +13,7 @@ from psycopg import errors
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
-from pbdb.errors import PbdbError, ServerError
+from pbdb.errors import PbdbError, ServerError, first_line
 from pbdb.models.rules import OWNER
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -71,11 +71,7 @@ def _of_server(what: str, problem: BaseException | None) -> str | None:
     if isinstance(problem, errors.DiskFull):
         return f"{what} stopped because the server's disk is full: make room there, then run it again; {UNHARMED}."
     if isinstance(problem, (errors.InsufficientPrivilege, errors.ReadOnlySqlTransaction)):
-        return f"{what} is not permitted to this login ({_first_line(problem)}): log in as a member of {OWNER}."
+        return f"{what} is not permitted to this login ({first_line(problem)}): log in as a member of {OWNER}."
     if isinstance(problem, psycopg.OperationalError) and (problem.sqlstate or "08")[:2] in LOST:
-        return f"{what} lost the server ({_first_line(problem)}): see that it runs, then run it again; {UNHARMED}."
+        return f"{what} lost the server ({first_line(problem)}): see that it runs, then run it again; {UNHARMED}."
     return None
-
-
-def _first_line(problem: BaseException) -> str:
-    return (str(problem).splitlines() or [type(problem).__name__])[0].rstrip(".")

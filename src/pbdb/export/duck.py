@@ -18,9 +18,8 @@ from sqlalchemy.dialects.postgresql import BIT, JSONB
 
 from pbdb import views
 from pbdb.dictionary import Entry
-from pbdb.errors import SnapshotError
+from pbdb.errors import SnapshotError, first_line
 from pbdb.export import columns, effects
-from pbdb.export.told import first_line
 
 if TYPE_CHECKING:
     import duckdb

@@ -19,9 +19,8 @@ from urllib.parse import unquote
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pbdb.errors import SnapshotError
+from pbdb.errors import SnapshotError, first_line
 from pbdb.export import manifest
-from pbdb.export.told import first_line
 from pbdb.export.work import bare
 
 if TYPE_CHECKING:
@@ -100,7 +99,7 @@ def _catalog(uri: str, warehouse: Path) -> Catalog:
         for schema in ("core", "pbdb"):
             catalog.create_namespace_if_not_exists(schema)
     except Exception as problem:
-        raise SnapshotError(f"The catalog {bare(uri)} cannot be used: {first_line(problem)}") from None
+        raise SnapshotError(f"The catalog {bare(uri)} cannot be used: {first_line(problem)}.") from None
     return catalog
 
 
@@ -122,7 +121,7 @@ def _told(name: str, release: str) -> Iterator[None]:
     try:
         yield
     except (ValueError, TypeError, OSError) as problem:
-        raise SnapshotError(f"Table {name} of release {release} cannot be registered: {first_line(problem)}") from None
+        raise SnapshotError(f"Table {name} of release {release} cannot be registered: {first_line(problem)}.") from None
 
 
 def _location(path: Path) -> str:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import psycopg
 from sqlalchemy.exc import DBAPIError
 
-from pbdb.errors import SnapshotError
-
-FULL = (errno.ENOSPC, errno.EDQUOT)
+from pbdb.errors import SnapshotError, first_line
+from pbdb.troubles import DISK_FULL
 
 
 @contextmanager
@@ -27,7 +25,7 @@ def told(place: str) -> Iterator[None]:
     try:
         yield
     except OSError as problem:
-        if problem.errno in FULL:
+        if problem.errno in DISK_FULL:
             raise SnapshotError(f"The disk of {place} is full: make room and run the command again.") from problem
         why = problem.strerror or problem
         raise SnapshotError(
@@ -38,8 +36,3 @@ def told(place: str) -> Iterator[None]:
         raise SnapshotError(f"The server ended the work ({first_line(cause)}): run the command again.") from problem
     except duckdb.Error as problem:
         raise SnapshotError(f"DuckDB ended the work ({first_line(problem)}): run the command again.") from problem
-
-
-def first_line(problem: BaseException) -> str:
-    """What an error of another library says, in one line."""
-    return (str(problem).splitlines() or [type(problem).__name__])[0]

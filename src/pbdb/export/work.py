@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from pbdb.config import Settings
-from pbdb.errors import SnapshotError
+from pbdb.errors import SnapshotError, first_line
 from pbdb.export import manifest
 from pbdb.export.parquet import Written
-from pbdb.export.told import first_line
 
 SUFFIX = ".unfinished"
 STATE = "finished.jsonl"
