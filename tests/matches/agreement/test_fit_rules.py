@@ -11,7 +11,6 @@ import pandas as pd
 import pytest
 from databases import new_database
 from loads import query
-from pbdb.simulate.declarations.screens import SOURCE
 
 from pbdb.common.errors import DataError
 from pbdb.common.settings import Settings
@@ -24,6 +23,7 @@ from pbdb.matches.agreement import run as agreement_run
 from pbdb.matches.agreement.run import Choices
 from pbdb.server import connect
 from pbdb.simulate import screens
+from pbdb.simulate.declarations.screens import SOURCE
 
 TWO = ("screen_one", "screen_two")
 PARAMETERS = "SELECT DISTINCT parameters -> 'fits' -> 'screen_one', parameters ->> 'fit_rule' FROM agreement_summary"
