@@ -7,21 +7,8 @@ import sys
 
 import pytest
 
-HEAVY = set(
-    [
-        "anndata",
-        "duckdb",
-        "matplotlib",
-        "numba",
-        "numpy",
-        "pandas",
-        "pyarrow",
-        "pydeseq2",
-        "rdkit",
-        "scipy",
-        "sqlalchemy",
-    ]
-)
+HEAVY = {"anndata", "duckdb", "matplotlib", "numba", "numpy", "pandas", "pyarrow", "pydeseq2", "rdkit", "scipy"}
+HEAVY |= {"sqlalchemy"}
 COMMANDS = [["--help"], ["etl", "load", "--help"], ["sql", "--help"], ["--version"]]
 
 
