@@ -56,18 +56,18 @@ def show(source: str, as_json: bool) -> None:
     """Show a source: its datasets, what their terms allow, its files and how to get them."""
     from pbdb.sources import registry, terms
 
-    found = registry.get(source)
-    datasets = {key: asdict(dataset) for key, dataset in found.datasets.items()}
+    declared = registry.get(source)
+    datasets = {key: asdict(dataset) for key, dataset in declared.datasets.items()}
     files = [
-        {"file": file.name, "url": file.url, "sha256": file.sha256, "set": file.set} for file in found.files.values()
+        {"file": file.name, "url": file.url, "sha256": file.sha256, "set": file.set} for file in declared.files.values()
     ]
     if as_json:
-        show_json({"source": found.key, "title": found.title, "datasets": datasets, "files": files})
+        show_json({"source": declared.key, "title": declared.title, "datasets": datasets, "files": files})
         return
-    click.echo(f"{found.key}: {found.title}\n{found.homepage or ''}")
-    for key in found.datasets:
+    click.echo(f"{declared.key}: {declared.title}\n{declared.homepage or ''}")
+    for key in declared.datasets:
         click.echo(f"\ndataset {key}")
-        for heading, words in terms.described(found, key):
+        for heading, words in terms.described(declared, key):
             click.echo(f"  {heading:<13}{words}")
 
 
@@ -195,11 +195,11 @@ def status(name: str | None, as_json: bool) -> None:
     from pbdb.query import database
     from pbdb.server import connect
 
-    found = settings()
-    database.ready(found)
-    rows = ledger.entries(connect.engine(found), name)
+    user_settings = settings()
+    database.ready(user_settings)
+    rows = ledger.entries(connect.engine(user_settings), name)
     if name is not None and not rows:
-        _require_known(name, ledger.entries(connect.engine(found)))
+        _require_known(name, ledger.entries(connect.engine(user_settings)))
     if as_json:
         show_json(rows)
         return
