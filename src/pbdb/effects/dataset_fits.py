@@ -36,7 +36,7 @@ from pbdb.effects.stored_fit import BY_EFFECT, BY_GENE, COUNTED, GENE_FACTS, Sto
 from pbdb.samples import matrix_file
 from pbdb.sources.declaration import FEW_CELLS
 
-VERSION = 1
+MEANING = 1  # of the names in `fit.parameters`: part of the ids of fits, which stay when code changes
 PADDED = "padded"
 Ints = npt.NDArray[np.int64]
 Progress = Callable[[str, int, int], None]
@@ -66,7 +66,7 @@ class FitOptions:
             "mode": self.mode,
             "min_cells": self.min_cells,
             "batching": self.batching,
-            "version": VERSION,
+            "version": MEANING,
         }
 
 
