@@ -14,6 +14,7 @@ from loads import query
 
 from pbdb.common import hashing
 from pbdb.common.settings import Settings
+from pbdb.effects import dataset_fits
 from pbdb.loading import dataset_load
 from pbdb.samples.pseudobulk import run as pooling
 
@@ -89,8 +90,8 @@ def test_a_fit_kept_by_a_load_that_was_stopped_is_not_taken_for_one_of_changed_c
 ) -> None:
     made.load(database, release, until="effects")
     fitted = []
-    original = dataset_load.dataset_fits._write
-    monkeypatch.setattr(dataset_load.dataset_fits, "_write", lambda *given: fitted.append(1) or original(*given))
+    original = dataset_fits._write
+    monkeypatch.setattr(dataset_fits, "_write", lambda *given: fitted.append(1) or original(*given))
     made.load(database, release, until="effects")
     assert not fitted
     change(code / "effects" / "engine" / "moderate.py")

@@ -19,6 +19,7 @@ from pbdb.common.settings import Settings
 from pbdb.database.stage_names import STAGES
 from pbdb.effects import dataset_fits
 from pbdb.effects.engine import Options
+from pbdb.effects.groups import FitOptions
 from pbdb.loading import dataset_load, publish, stage_cache, table_rows
 from pbdb.samples import canonicalise, matrix_file
 from pbdb.server import connect, locks
@@ -179,7 +180,7 @@ def publish_beside(settings: Settings, options: Options) -> None:
     (folder,) = (settings.cache / "made").iterdir()
     tables, samples = stage_cache.read_tables(folder), stage_cache.read_samples(folder)
     described = tables["sample"].assign(context=samples["context"].to_numpy())
-    chosen = dataset_fits.FitOptions(options, is_default=False)
+    chosen = FitOptions(options, is_default=False)
     matrix = folder / "samples.h5ad"
     stored = dataset_fits.fit_dataset("made", matrix, described, chosen, folder / "beside")
     ((print_, effects_print),) = query(settings, "SELECT fingerprint, effects_fingerprint FROM core.dataset")

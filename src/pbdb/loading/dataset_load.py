@@ -19,8 +19,8 @@ from pbdb.common.settings import Settings
 from pbdb.common.tasks import Workers
 from pbdb.database.error_messages import told
 from pbdb.database.stage_names import STAGES, Stage
-from pbdb.effects import dataset_fits
 from pbdb.effects.engine import Options
+from pbdb.effects.groups import FitOptions
 from pbdb.effects.stored_fit import StoredFit
 from pbdb.identity.compounds import structure
 from pbdb.identity.compounds.pubchem_bulk_lookup import Way
@@ -48,6 +48,7 @@ ROOMS_OF_SAMPLES = (
 ROOMS_OF_EFFECTS = (
     "effects/dataset_fits.py",
     "effects/engine",
+    "effects/groups.py",
     "effects/stored_fit.py",
 )
 
@@ -124,10 +125,10 @@ class DatasetLoad:
         return hashing.fingerprint([self.fingerprint, self.fit_choices.as_dict(), code])
 
     @cached_property
-    def fit_choices(self) -> dataset_fits.FitOptions:
+    def fit_choices(self) -> FitOptions:
         """The default fits of the dataset."""
         options = Options(self.source.assay.readout, self.source.method, threads=self.settings.workers)
-        return dataset_fits.FitOptions(options, min_cells=self.source.datasets[self.dataset].min_cells)
+        return FitOptions(options, min_cells=self.source.datasets[self.dataset].min_cells)
 
     @property
     def folder(self) -> Path:
