@@ -103,7 +103,7 @@ def run(matrix: Path, samples: Path, out: Path, report: Path | None, as_json: bo
 
 def _choices(*, method: str | None, threads: int | None, no_filter: bool, no_norm: bool, **chosen: Any) -> Any:
     from pbdb.effects.engine import Options
-    from pbdb.effects.plate_run import Choices
+    from pbdb.effects.groups import FitOptions
 
     rule = chosen.pop("filter")
     options = Options(
@@ -115,7 +115,7 @@ def _choices(*, method: str | None, threads: int | None, no_filter: bool, no_nor
         robust=chosen.pop("robust"),
         threads=threads or settings().workers,
     )
-    return Choices(options, deseq2=method == "deseq2", **chosen)
+    return FitOptions(options, deseq2=method == "deseq2", **chosen)
 
 
 def _row(fit: dict[str, Any]) -> list[Any]:

@@ -74,18 +74,17 @@ def run(dataset: str, compound: str | None, as_json: bool, **chosen: Any) -> Non
 
 
 def _choices(user_settings: Any, dataset: str, chosen: dict[str, Any]) -> Any:
-    from pbdb.effects.dataset_fits import FitOptions
     from pbdb.effects.engine import Options
+    from pbdb.effects.groups import FitOptions
     from pbdb.query import database
 
     readout = database.readout(user_settings, dataset)
     least = chosen["min_cells"]
-    is_published = chosen["batching"] == "published"
     options = Options(
         readout=readout,
         method=None if chosen["method"] in (None, "deseq2") else chosen["method"],
         span=chosen["span"],
-        filter="limma" if is_published and chosen["rule"] == "floor" else chosen["rule"],
+        filter=chosen["rule"],
         robust=chosen["robust"],
         threads=user_settings.workers,
     )

@@ -9,9 +9,9 @@ from typing import Any
 import click
 
 from pbdb.cli.common import TerminalReporter, examples, json_option, say, settings, show_json, show_table
+from pbdb.database.stage_names import STAGES
 
 A_PATH = click.Path(path_type=Path)
-STAGES = ("extract", "transform", "validate", "load", "effects")
 
 
 @click.group()
@@ -82,7 +82,8 @@ def show(source: str, as_json: bool) -> None:
 @click.option(
     "--from", "folder", type=click.Path(path_type=Path), help="Folder that has the files; without it they are fetched."
 )
-@click.option("--until", type=click.Choice(STAGES), default="effects", show_default=True, help="Last stage to run.")
+@click.option("--until", type=click.Choice(STAGES), default=STAGES[-1], show_default=True, help="Last stage to run.")
+@click.option("--effects/--no-effects", default=True, help="Fit effects (the default), or load the samples alone.")
 @click.option("--force", is_flag=True, help="Run every stage anew, whatever is done.")
 @click.option("--verify", is_flag=True, help="Hash all files again instead of trusting remembered hashes.")
 @click.option("--plate-z", is_flag=True, help="Add robust z-scores within plates as a layer of the sample matrix.")
@@ -102,7 +103,7 @@ def load(source: str, folder: Path | None, as_json: bool, **chosen: Any) -> None
 
     SOURCE is a key of `pbdb etl list`, or the path of a file that declares one. A load replaces a dataset as a
     whole, at the very end: stopped anywhere, the old data stand and the next run goes on. Loading the same files
-    twice changes nothing.
+    twice changes nothing. The stages in their order: extract, transform, validate, effects, publish, match.
     """
     from pbdb.loading import pipeline
     from pbdb.sources import registry
