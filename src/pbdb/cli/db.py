@@ -24,12 +24,12 @@ def start(port: int | None) -> None:
     from pbdb.query import database
     from pbdb.server import connect
 
-    found = settings()
-    connect.start(found, port)
-    database.ready(found)
+    user_settings = settings()
+    connect.start(user_settings, port)
+    database.ready(user_settings)
     say("The server runs.")
     if port:
-        click.echo(connect.url(found))
+        click.echo(connect.url(user_settings))
 
 
 @examples("pbdb db stop")
@@ -49,11 +49,11 @@ def status(as_json: bool) -> None:
     from pbdb.database import schema
     from pbdb.server import connect
 
-    found = settings()
-    facts = asdict(connect.status(found))
+    user_settings = settings()
+    facts = asdict(connect.status(user_settings))
     facts["schema"] = None
     if facts["running"]:
-        with connect.engine(found).connect() as connection:
+        with connect.engine(user_settings).connect() as connection:
             facts["schema"] = schema.current(connection)
     facts["head"] = schema.head()
     if as_json:

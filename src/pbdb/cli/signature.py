@@ -45,14 +45,14 @@ def search(
         raise click.UsageError("Give --like EFFECT, or genes with --up and --down, not both.")
     if like is None and not up and not down:
         raise click.UsageError("Give --like EFFECT, or genes with --up and --down.")
-    found = settings()
-    database.ready(found)
+    user_settings = settings()
+    database.ready(user_settings)
     where = signature_search.Where(**chosen)
     if like is not None:
         effect_id = _effect_id(like, dose_um, where)
-        rows = signature_search.like_effect(found, effect_id, where, opposite=opposite)
+        rows = signature_search.like_effect(user_settings, effect_id, where, opposite=opposite)
     else:
-        rows, left_out = signature_search.like_genes(found, _names(up), _names(down), where, opposite=opposite)
+        rows, left_out = signature_search.like_genes(user_settings, _names(up), _names(down), where, opposite=opposite)
         if left_out:
             say(f"Not among the landmarks, left out: {', '.join(left_out)}")
     if as_json:
@@ -70,8 +70,8 @@ def _effect_id(like: str, dose_um: float | None, where: Any) -> int:
         return int(like)
     effect = signatures.effect_of(settings(), like, dose_um, where)
     say(
-        "Like {compound_name} {dose_um:g} uM in {context_name} ({dataset}, {time_h:g} h; {n_up} genes up, {n_down} down)"
-        ", effect {effect_id}:".format(**effect)
+        "Like {compound_name} {dose_um:g} uM in {context_name} ({dataset}, {time_h:g} h; {n_up} genes up, "
+        "{n_down} down), effect {effect_id}:".format(**effect)
     )
     return int(effect["effect_id"])
 
@@ -90,10 +90,12 @@ def index(rebuild: bool, as_json: bool) -> None:
     from pbdb.query import signatures as signature_search
     from pbdb.server import connect
 
-    found = settings()
-    database.ready(found)
+    user_settings = settings()
+    database.ready(user_settings)
     with TerminalReporter(quiet=as_json) as reporter:
-        seconds = signature_search.build_indexes(connect.engine(found), rebuild=rebuild, progress=reporter.progress)
+        seconds = signature_search.build_indexes(
+            connect.engine(user_settings), rebuild=rebuild, progress=reporter.progress
+        )
         for dataset, took in seconds.items():
             reporter.stage("index", f"{dataset} in {took:.1f} s")
     if as_json:
