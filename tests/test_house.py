@@ -29,7 +29,7 @@ LAYERS = (
     "query samples simulate",
     "effects matches learn",
     "loading exports",
-    "cli",
+    "serve cli",
 )
 RANK = {name: rank for rank, line in enumerate(LAYERS) for name in line.split()}
 FORBIDDEN = {
@@ -231,3 +231,16 @@ def test_commands_are_documented(name: str) -> None:
 def test_modules_stay_short() -> None:
     lengths = {module: len(path.read_text().splitlines()) for module, path in MODULES.items()}
     assert {module: length for module, length in lengths.items() if length > 400} == {}
+
+
+def test_the_top_level_and_folders_can_be_looked_over() -> None:
+    entries = [path.name for path in SOURCE.iterdir() if path.name != "__pycache__"]
+    assert len(entries) <= 19, entries
+    crowded = {str(path) for path in SOURCE.rglob("*") if path.is_dir() and len(list(path.glob("*.py"))) > 25}
+    assert crowded == set()
+
+
+def test_the_map_shows_the_rooms_that_are_there() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    drawn = set(re.findall(r"^\| `(\w+)/` \|", page, flags=re.M))
+    assert drawn == {path.parent.name for path in SOURCE.glob("*/__init__.py")}
