@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -181,6 +182,49 @@ def _cells() -> Any:
     except PbdbError as problem:
         say(f"Names of cells were not looked up: {problem}")
         return None
+
+
+@examples("pbdb etl remove driad", "pbdb etl remove driad --dry-run", "pbdb etl remove driad --yes")
+@etl.command()
+@click.argument("dataset")
+@click.option("--dry-run", is_flag=True, help="Print what would go, and change nothing.")
+@click.option("--yes", is_flag=True, help="Do not ask; needed where there is no terminal.")
+@json_option
+def remove(dataset: str, dry_run: bool, yes: bool, as_json: bool) -> None:
+    """Take DATASET out of the database, with its effects, its matches and its places in splits.
+
+    The ledger keeps what was done, and the cache its canonical matrix: the next load is quick. On a terminal it
+    asks first.
+    """
+    from pbdb.loading import removal
+
+    user_settings = settings()
+    counts = removal.plan(user_settings, dataset)
+    if not as_json:
+        show_table([[table, n] for table, n in counts.items()], ["table", "rows to go"])
+    removed = not dry_run and (yes or _confirmed(dataset))
+    if removed:
+        removal.remove(user_settings, dataset)
+    if as_json:
+        show_json({"dataset": dataset, "rows": counts, "removed": removed})
+    say(f"Dataset '{dataset}' is no longer in the database." if removed else "Nothing was changed.")
+
+
+def _confirmed(dataset: str) -> bool:
+    """Ask on a terminal.
+
+    Raises:
+        ConfigError: there is no terminal.
+    """
+    from pbdb.common.errors import ConfigError
+
+    if not _has_terminal():
+        raise ConfigError(f"Removing '{dataset}' needs a yes: add --yes, or --dry-run to see what would go.")
+    return click.confirm(f"Remove dataset '{dataset}' from the database?", err=True)
+
+
+def _has_terminal() -> bool:
+    return sys.stdin.isatty()
 
 
 @examples("pbdb etl status", "pbdb etl status driad --json")

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from pbdb.cli.common import TerminalReporter, examples, json_option, say, show_json
-from pbdb.cli.snapshot_folder import local_folder
+from pbdb.cli.exports.snapshot_folder import local_folder
 
 WORDS = {
     "datasets": "dataset",
