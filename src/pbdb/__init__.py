@@ -29,17 +29,17 @@ if TYPE_CHECKING:
     )
     from pbdb.common.settings import Settings
     from pbdb.effects.engine import Options
-    from pbdb.effects.plate_run import Choices
+    from pbdb.effects.groups import FitOptions
     from pbdb.exports.snapshots.reader import Snapshot
     from pbdb.query.database import Database
 
 __version__ = version("pbdb")
 __all__ = [
-    "Choices",
     "ConfigError",
     "DataError",
     "Database",
     "DesignError",
+    "FitOptions",
     "InvalidDataError",
     "Options",
     "PbdbError",
@@ -59,8 +59,8 @@ __all__ = [
 
 # Where names live that are not errors; they are imported when they are first asked for, with pandas and Numba.
 _HOMES = {
-    "Choices": "pbdb.effects.plate_run",
     "Database": "pbdb.query.database",
+    "FitOptions": "pbdb.effects.groups",
     "Options": "pbdb.effects.engine",
     "Settings": "pbdb.common.settings",
     "Snapshot": "pbdb.exports.snapshots.reader",
@@ -102,7 +102,7 @@ def run_de(
     matrix: str | Path,
     samples: str | Path,
     out: str | Path,
-    choices: Choices | None = None,
+    choices: FitOptions | None = None,
     *,
     report_to: str | Path | None = None,
 ) -> dict[str, Any]:
