@@ -18,8 +18,8 @@ KINDS = {name for name, kind in vars(errors).items() if isinstance(kind, type) a
 
 def test_the_names_are_those_users_rely_on() -> None:
     others = {
-        "FitOptions",
         "Database",
+        "FitOptions",
         "Options",
         "Settings",
         "Snapshot",

@@ -59,8 +59,8 @@ __all__ = [
 
 # Where names live that are not errors; they are imported when they are first asked for, with pandas and Numba.
 _HOMES = {
-    "FitOptions": "pbdb.effects.groups",
     "Database": "pbdb.query.database",
+    "FitOptions": "pbdb.effects.groups",
     "Options": "pbdb.effects.engine",
     "Settings": "pbdb.common.settings",
     "Snapshot": "pbdb.exports.snapshots.reader",

@@ -35,7 +35,6 @@ from pbdb.exports.snapshots.workspace import Finished, Place, place_of, sha256
 from pbdb.server import connect, locks
 
 ARRAY, LONG = "array", "long"
-LAYOUTS = (ARRAY, LONG)
 # Long views, and views of many rows that a join gives at once: they are read in pbdb.duckdb.
 LEFT_TO_DUCKDB = frozenset(
     {"condition_effect", "gene_response", "replicate_effect", "matched_effect", "matched_gene", "fit_gene"}

@@ -27,7 +27,6 @@ from pbdb.exports.snapshots.parquet import require_plausible
 Progress = Callable[[str, int, int | None], None]
 Matrix = npt.NDArray[np.float32]
 COLUMNS = [column.name for column in table_of("effect").columns]
-SCALARS = [name for name in COLUMNS if name not in (*BY_EFFECT, LANDMARK)]
 BYTES_PER_BLOCK = 64 << 20
 
 
