@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -50,7 +51,7 @@ class Block(Rows):
         """Return some of the rows without their effects."""
         return Rows(**self._parts(rows))
 
-    def _parts(self, rows: Ints | Mask) -> dict[str, object]:
+    def _parts(self, rows: Ints | Mask) -> dict[str, Any]:
         parts = {name: getattr(self, name)[rows] for name in ("compound", "dose_um", "time_h")}
         return {"dataset": self.dataset, "context": self.context, "genes": self.genes, **parts}
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pbdb.learn.models import lowrank_start, lowrank_steps, ridge
-from pbdb.learn.models.compendium import Compendium, Floats, Mask, Rows, Values
+from pbdb.learn.models.compendium import Compendium, Floats, Ints, Mask, Rows, Values
 from pbdb.learn.models.lowrank_state import State, Work, cell_keys, work
 from pbdb.learn.models.structure import structure_map
 
@@ -48,7 +48,7 @@ class LowRank:
     """
 
     keys: tuple[tuple[str, str], ...]
-    genes: tuple[Values, ...]
+    genes: tuple[Ints, ...]
     loadings: tuple[Values, ...]
     noise: tuple[Values, ...]
     grams: Floats
@@ -77,7 +77,7 @@ class LowRank:
         loading = self.loadings[s].astype(np.float64)
         variance = np.stack([np.einsum("kg,kg->g", loading, self.covariance(c) @ loading) for c in different])
         total = self.gains(rows)[:, None] ** 2 * variance[back] + self.noise[s]
-        return np.sqrt(total).astype(np.float32)
+        return np.asarray(np.sqrt(total), np.float32)
 
     def covariance(self, compound: int) -> Floats:
         """Posterior covariance of a compound's vector."""

@@ -58,7 +58,7 @@ def _leading(work: Work, noise: Floats, rank: int, seed: int) -> Floats:
     turned = _by_size(work, noise, base)[:, :rank]
     if turned.shape[1] < rank:
         turned = np.pad(turned, ((0, 0), (0, rank - turned.shape[1])))
-    return turned * np.sqrt(max(int(work.seen.sum()), 1))
+    return np.asarray(turned * np.sqrt(max(int(work.seen.sum()), 1)))
 
 
 def _by_size(work: Work, noise: Floats, base: Floats) -> Floats:

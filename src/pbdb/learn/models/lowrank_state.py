@@ -92,7 +92,7 @@ class State:
     @property
     def rank(self) -> int:
         """Number of factors."""
-        return self.mean.shape[1]
+        return int(self.mean.shape[1])
 
     def grams(self, work: Work) -> Floats:
         """Precision that one row of gain 1 of each block brings to its compound: blocks x K x K."""

@@ -38,7 +38,7 @@ def compounds(work: Work, state: State, projected: Floats) -> Floats:
     pairs, told = work.pairs(gain**2), work.by_compound(gain) @ projected
     grams = state.grams(work).reshape(len(work.values), -1)
     state.moments = np.zeros_like(grams)
-    energy = np.empty((work.n_compounds, len(work.values)), np.float32)
+    energy = np.empty((work.n_compounds, len(work.values)))
     for part in parts(work.n_compounds, state.rank**2):
         second = _posterior(state, part, (pairs[part] @ grams), told[part])
         state.moments += pairs[part].T @ second
@@ -113,7 +113,7 @@ class _Spread:
 
     def along(self, axes: Floats, genes: Ints) -> Floats:
         """Variances along axes: K x genes."""
-        return np.einsum("ki,kl,li->i", axes, self.mean, axes)[:, None] * self.size[genes]
+        return np.asarray(np.einsum("ki,kl,li->i", axes, self.mean, axes)[:, None] * self.size[genes])
 
 
 def loadings(work: Work, state: State) -> Floats:
@@ -232,5 +232,5 @@ def turn(state: State, spread: Floats) -> Floats:
     return np.asarray(into)
 
 
-def _largest(values: Floats) -> Floats:
+def _largest(values: Floats) -> Ints:
     return np.asarray(np.argmax(np.abs(values), axis=1)[:, None])

@@ -49,7 +49,7 @@ def tanimoto(a: Bits, b: Bits) -> Values:
     x, y = (np.unpackbits(side, axis=1).astype(np.float32) for side in (a, b))
     common = x @ y.T
     either = x.sum(axis=1)[:, None] + y.sum(axis=1)[None] - common
-    return np.divide(common, either, out=np.zeros_like(common), where=either > 0)
+    return np.asarray(np.divide(common, either, out=np.zeros_like(common), where=either > 0))
 
 
 def nearest(query: Bits, known: Bits, k: int) -> tuple[Ints, Values]:
