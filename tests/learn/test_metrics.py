@@ -6,24 +6,42 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from pbdb.learn.models import metrics
+from pbdb.learn.models import metrics, scores
+from pbdb.learn.models.compendium import Rows
 
 TRUTH = np.array([[1.0, -1.0, 2.0], [0.0, 0.0, 1.0]], np.float32)
+
+
+def rows(dataset: str, n: int, n_genes: int = 3) -> Rows:
+    return Rows(dataset, "cells", np.arange(n_genes), np.arange(n), np.ones(n), np.ones(n))
+
+
+def skill(prediction: np.ndarray) -> np.ndarray:
+    return scores.score([rows("a", 2)], [TRUTH], [prediction]).values["skill"]
 
 
 def test_skill_is_one_minus_the_share_of_squares_left() -> None:
     prediction = np.array([[1.0, 0.0, 1.0], [0.0, 0.0, 0.0]], np.float32)
     # Squares: 6 and 1; left: 2 and 1. Skill 1 - 3/7; each row's part is (before - after) / 3.5.
-    parts = metrics.explained(TRUTH, prediction)
-    assert parts == pytest.approx([4 / 3.5, 0.0])
-    assert parts.mean() == pytest.approx(1 - 3 / 7)
+    assert skill(prediction) == pytest.approx([4 / 3.5, 0.0])
+    assert skill(prediction).mean() == pytest.approx(1 - 3 / 7)
 
 
 def test_skill_of_the_truth_is_one_of_zero_nothing_of_the_opposite_minus_three() -> None:
-    assert metrics.explained(TRUTH, TRUTH).mean() == pytest.approx(1)
-    assert metrics.explained(TRUTH, 0 * TRUTH).mean() == 0
-    assert metrics.explained(TRUTH, -TRUTH).mean() == pytest.approx(-3)
-    assert np.isnan(metrics.explained(0 * TRUTH, TRUTH)).all()
+    assert skill(TRUTH).mean() == pytest.approx(1)
+    assert skill(0 * TRUTH).mean() == 0
+    assert skill(-TRUTH).mean() == pytest.approx(-3)
+
+
+def test_skill_is_of_the_dataset_not_of_its_blocks() -> None:
+    parts = [rows("a", 2), rows("b", 2), rows("a", 2), rows("a", 0)]
+    truth = [TRUTH, 10 * TRUTH, 3 * TRUTH, TRUTH[:0]]
+    scored = scores.score(parts, truth, [TRUTH, 0 * TRUTH, 0 * TRUTH, TRUTH[:0]])
+    of_a = scored.values["skill"][scored.dataset == "a"]
+    assert of_a.mean() == pytest.approx(7 / (7 + 63))
+    assert scored.block.tolist() == [0, 0, 1, 1, 2, 2] and scored.place.tolist() == [0, 1] * 3
+    nothing = scores.score([rows("a", 2)], [0 * TRUTH], [TRUTH])
+    assert np.isnan(nothing.values["skill"]).all()
 
 
 def test_correlation_and_cosine_by_hand() -> None:

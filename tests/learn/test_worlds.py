@@ -7,7 +7,7 @@ import pytest
 from planted_folds import everywhere, transfer
 from planted_worlds import Plan, world
 
-from pbdb.learn.models import baselines, calibration, lowrank, metrics, tuning
+from pbdb.learn.models import baselines, calibration, lowrank, tuning
 from pbdb.learn.models.lowrank import Options
 from pbdb.learn.models.problem import Method, Problem, divide, plain
 
@@ -141,11 +141,3 @@ def _centred_of(compendium):
     from pbdb.learn.models import context_means
 
     return context_means.fit(compendium).centre(compendium)
-
-
-def test_skill_of_rows_is_the_skill_of_the_whole() -> None:
-    made = world(7).compendium
-    problem = divide(made, transfer(made, 7))
-    truth = problem.test_truth[0]
-    parts = metrics.explained(truth, 0.3 * truth)
-    assert parts.mean() == pytest.approx(1 - 0.49)

@@ -12,16 +12,17 @@ from scipy.stats import rankdata
 from pbdb.learn.models.compendium import Floats, Mask, Values
 
 
-def explained(truth: Values, prediction: Values) -> Floats:
-    """Skill of each row, in parts whose mean is the skill of all: 1 - SSE / SSE of predicting zero.
+def gained(truth: Values, prediction: Values) -> Floats:
+    """By how much each row's sum of squares falls: around zero, less around the prediction.
 
-    truth and prediction are differences from the mean of the context, rows x genes. Each row's gain is divided by the
-    mean sum of squares over the rows, so that rows count by what there is to explain in them.
+    truth and prediction are differences from the mean of the context, rows x genes.
     """
-    baseline = _squares(truth)
-    gained = baseline - _squares(truth - prediction)
-    mean = baseline.mean() if len(baseline) else np.nan
-    return np.asarray(gained / mean) if mean > 0 else np.full(len(truth), np.nan)
+    return np.asarray(_squares(truth) - _squares(truth - prediction))
+
+
+def squares(truth: Values) -> Floats:
+    """Sum of squares of each row: what there is to explain."""
+    return _squares(truth)
 
 
 def correlation(truth: Values, prediction: Values) -> Floats:
