@@ -110,11 +110,12 @@ def test_scaled_deviations_are_right_on_compounds_held_out() -> None:
         assert 0.8 < np.mean([square for name, square in squares if name == dataset]) < 1.25, dataset
 
 
-def test_two_runs_and_two_shapes_of_memory_give_the_same_cosines(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_runs_two_threads_and_two_shapes_of_memory_give_the_same_cosines(monkeypatch: pytest.MonkeyPatch) -> None:
     centred = _centred(world(3))
     first = lowrank.fit(centred, Options(rank=8)).embedding
     again = lowrank.fit(centred, Options(rank=8)).embedding
     np.testing.assert_array_equal(first, again)
+    np.testing.assert_array_equal(first, lowrank.fit(centred, Options(rank=8, threads=2)).embedding)
     monkeypatch.setattr("pbdb.learn.models.lowrank_steps.NUMBERS_AT_ONCE", 640)
     np.testing.assert_allclose(_cosines(first), _cosines(lowrank.fit(centred, Options(rank=8)).embedding), atol=1e-4)
 

@@ -28,12 +28,17 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Options:
-    """rank: number of factors; iterations: at most; structure: whether fingerprints inform the compounds' prior."""
+    """How the model is fitted.
+
+    rank: number of factors; iterations: at most; structure: whether fingerprints inform the compounds' prior; threads:
+    to use, without changing what comes out.
+    """
 
     rank: int = 32
     iterations: int = 30
     structure: bool = True
     seed: int = 0
+    threads: int = 1
 
 
 @dataclass(frozen=True)
@@ -95,7 +100,7 @@ class LowRank:
 
 def fit(centred: Compendium, options: Options, progress: Progress | None = None) -> LowRank:
     """Fit the model to effects centred on the means of their contexts. Deterministic for a seed."""
-    arranged, cells = work(centred)
+    arranged, cells = work(centred, options.threads)
     state = lowrank_start.start(arranged, options.rank, len(cells), options.seed)
     lowrank_steps.loadings(arranged, state)
     structure = _Structure.of(centred, arranged, options)

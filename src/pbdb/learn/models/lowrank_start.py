@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from pbdb.learn.models.compendium import Floats
+from pbdb.learn.models.compendium import Floats, Values
 from pbdb.learn.models.lowrank_state import SMALLEST_VARIANCE, State, Work
+from pbdb.learn.models.threads import each
 
 POWER_STEPS = 2
 EXTRA = 8
@@ -69,11 +70,13 @@ def _by_size(work: Work, noise: Floats, base: Floats) -> Floats:
 
 def _of_compounds(work: Work, noise: Floats, genes: Floats) -> Floats:
     """Scaled effects of each compound, summed over its rows, times genes': compounds x width."""
-    rows = np.empty((len(work.compound), len(genes)))
-    for s, values in enumerate(work.values):
+
+    def of_block(s: int) -> Values:
         weighted = genes[:, work.genes[s]] * np.sqrt(noise[work.dataset[s], work.genes[s]])
-        rows[work.rows_of(s)] = values @ weighted.T.astype(np.float32)
-    return np.asarray(work.by_compound(_even(work)) @ rows)
+        return np.asarray(work.values[s] @ weighted.T.astype(np.float32))
+
+    rows = np.concatenate(list(each(of_block, range(len(work.values)), work.threads)))
+    return np.asarray(work.by_compound(_even(work)) @ rows.astype(np.float64))
 
 
 def _of_genes(work: Work, noise: Floats, compounds: Floats) -> Floats:

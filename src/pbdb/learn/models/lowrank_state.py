@@ -18,7 +18,7 @@ SMALLEST_VARIANCE = 1e-8
 class Work:
     """Centred effects and the indices the updates need; rows of all blocks in one line where they are joined.
 
-    cell: of each row, its position among the (dataset, dose, time) that have a gain each.
+    cell: of each row, its position among the (dataset, dose, time) that have a gain each. threads: to use.
     """
 
     values: tuple[Values, ...]
@@ -29,6 +29,7 @@ class Work:
     block: Ints
     n_compounds: int
     n_genes: int
+    threads: int = 1
 
     @cached_property
     def starts(self) -> Ints:
@@ -119,7 +120,7 @@ def cell_keys(rows: Rows) -> list[tuple[str, int, float]]:
     return [(rows.dataset, int(d), float(t)) for d, t in zip(dose, time, strict=True)]
 
 
-def work(centred: Compendium) -> tuple[Work, dict[tuple[str, int, float], int]]:
+def work(centred: Compendium, threads: int = 1) -> tuple[Work, dict[tuple[str, int, float], int]]:
     """Arrange a centred compendium for fitting; also the cells' positions."""
     blocks = centred.blocks
     cell, position = cells(blocks, centred.datasets)
@@ -132,4 +133,5 @@ def work(centred: Compendium) -> tuple[Work, dict[tuple[str, int, float], int]]:
         block=np.repeat(np.arange(len(blocks)), [len(block) for block in blocks]),
         n_compounds=len(centred.compounds),
         n_genes=len(centred.genes),
+        threads=threads,
     ), position

@@ -13,23 +13,26 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pbdb.learn.models.compendium import Floats, Ints
+from pbdb.learn.models.compendium import Floats, Ints, Values
 from pbdb.learn.models.lowrank_state import SMALLEST_VARIANCE, State, Work
+from pbdb.learn.models.threads import each
 
 NUMBERS_AT_ONCE = 4_000_000
 PRIOR_ROWS_OF_NOISE = 10.0
 PRIOR_WEIGHT_OF_GAIN = 4.0
 GAIN_RANGE = (0.05, 5.0)
 MOST_TIGHT = 1e4
+NOISE_LEVELS = 24
 
 
 def project(work: Work, state: State) -> Floats:
     """What each row says of its compound: R L W', rows x K, with L the noise precisions."""
-    out = np.empty((len(work.compound), state.rank))
-    for s, values in enumerate(work.values):
+
+    def of_block(s: int) -> Values:
         weighted = state.loadings[s] * state.noise[work.dataset[s], work.genes[s]]
-        out[work.rows_of(s)] = values @ weighted.T.astype(np.float32)
-    return out
+        return np.asarray(work.values[s] @ weighted.T.astype(np.float32))
+
+    return np.concatenate(list(each(of_block, range(len(work.values)), work.threads))).astype(np.float64)
 
 
 def compounds(work: Work, state: State, projected: Floats) -> Floats:
@@ -37,14 +40,17 @@ def compounds(work: Work, state: State, projected: Floats) -> Floats:
     gain = state.gain[work.cell]
     pairs, told = work.pairs(gain**2), work.by_compound(gain) @ projected
     grams = state.grams(work).reshape(len(work.values), -1)
-    state.moments = np.zeros_like(grams)
-    energy = np.empty((work.n_compounds, len(work.values)))
-    for part in parts(work.n_compounds, state.rank**2):
-        second = _posterior(state, part, (pairs[part] @ grams), told[part])
-        state.moments += pairs[part].T @ second
-        energy[part] = second @ grams.T
-    state.moments = state.moments.reshape(-1, state.rank, state.rank)
-    return energy
+
+    def of_part(part: slice) -> tuple[Floats, Floats]:
+        second = _posterior(state, part, pairs[part] @ grams, told[part])
+        return pairs[part].T @ second, second @ grams.T
+
+    moments, energy = np.zeros_like(grams), []
+    for of_blocks, of_compounds in each(of_part, parts(work.n_compounds, state.rank**2), work.threads):
+        moments += of_blocks
+        energy.append(of_compounds)
+    state.moments = moments.reshape(-1, state.rank, state.rank)
+    return np.vstack(energy)
 
 
 def _posterior(state: State, part: slice, information: Floats, told: Floats) -> Floats:
@@ -103,6 +109,16 @@ class _Block:
         """Precision from the data: K x genes."""
         return np.asarray(self.size[:, None] * self.noise)
 
+    def tells(self, noise: float) -> Floats:
+        """Precision of a gene's shared loadings from this block, at a noise precision: K x K."""
+        known = self.size * noise
+        return np.asarray((self.axes * (known * self.tight / (known + self.tight))) @ self.axes.T)
+
+    def of_shared(self) -> Floats:
+        """What the effects say of shared loadings, its own integrated out: K x genes."""
+        share = self.tight / (self.known + self.tight)
+        return np.asarray(self.axes @ (share * self.noise * (self.axes.T @ self.told)))
+
 
 @dataclass(frozen=True)
 class _Spread:
@@ -121,7 +137,7 @@ def loadings(work: Work, state: State) -> Floats:
 
     Returns the mean covariance of the shared loadings, K x K.
     """
-    blocks = [_block(work, state, s) for s in range(len(work.values))]
+    blocks = list(each(lambda s: _block(work, state, s), range(len(work.values)), work.threads))
     shared = _shared(work, state, blocks)
     residual, residual_rows = np.zeros_like(state.noise), np.zeros_like(state.noise)
     apart, n_apart = np.zeros(work.n_datasets), np.zeros(work.n_datasets)
@@ -149,33 +165,58 @@ def _block(work: Work, state: State, s: int) -> _Block:
 def _shared(work: Work, state: State, blocks: list[_Block]) -> _Spread:
     """Update the shared loadings with the blocks' own integrated out."""
     k = state.rank
-    where = np.full((len(blocks), work.n_genes), -1)
-    for s, genes in enumerate(work.genes):
-        where[s, genes] = np.arange(len(genes))
+    told = np.zeros((work.n_genes, k))
+    for block, genes in zip(blocks, work.genes, strict=True):
+        told[genes] += block.of_shared().T
+    groups = _groups(work, state, blocks)
     trace, total = np.empty(work.n_genes), np.zeros((k, k))
     for part in parts(work.n_genes, k * k):
         precision = np.tile(np.eye(k), (part.stop - part.start, 1, 1))
-        told = np.zeros((part.stop - part.start, k))
-        for block, columns in zip(blocks, where[:, part], strict=True):
-            _add(block, columns, precision, told)
+        for group in groups:
+            group.add(precision, part)
         covariance = np.linalg.inv(precision)
-        state.shared[:, part] = np.einsum("gij,gj->ig", covariance, told)
+        state.shared[:, part] = np.einsum("gij,gj->ig", covariance, told[part])
         trace[part] = np.einsum("gii->g", covariance)
         total += covariance.sum(axis=0)
     return _Spread(total / work.n_genes, trace / trace.mean())
 
 
-def _add(block: _Block, columns: Floats, precision: Floats, told: Floats) -> None:
-    """Add what a block says of the shared loadings of some genes; columns: their place in the block, or -1."""
-    here = np.flatnonzero(columns >= 0)
-    if not len(here) or not block.size[-1]:
-        return
-    own = columns[here]
-    known = block.known[:, own]
-    share = block.tight / (known + block.tight)
-    weighted = block.axes[None] * (known * share).T[:, None, :]
-    precision[here] += (weighted.reshape(-1, len(block.axes)) @ block.axes.T).reshape(weighted.shape)
-    told[here] += (block.axes @ (share * block.noise[own] * (block.axes.T @ block.told[:, own]))).T
+@dataclass(frozen=True)
+class _Group:
+    """Blocks of one dataset with the same genes: what they tell of shared loadings, as a function of the noise alone.
+
+    table: K x K for each of a few noise precisions, evenly spaced in logarithm; between them it is interpolated, for
+    the sum over all blocks would cost genes x blocks x K^2. lower, share: of each gene, where it lies among them.
+    """
+
+    genes: Ints
+    table: Floats
+    lower: Ints
+    share: Floats
+
+    def add(self, precision: Floats, part: slice) -> None:
+        """Add the precision of some genes (those of the slice)."""
+        start, stop = np.searchsorted(self.genes, [part.start, part.stop])
+        lower, share = self.lower[start:stop], self.share[start:stop, None, None]
+        told = (1 - share) * self.table[lower] + share * self.table[lower + 1]
+        precision[self.genes[start:stop] - part.start] += told
+
+
+def _groups(work: Work, state: State, blocks: list[_Block]) -> list[_Group]:
+    members: dict[tuple[int, bytes], list[int]] = {}
+    for s, genes in enumerate(work.genes):
+        if len(work.values[s]):
+            members.setdefault((int(work.dataset[s]), genes.tobytes()), []).append(s)
+    return [_group(work.genes[same[0]], [blocks[s] for s in same]) for same in members.values()]
+
+
+def _group(genes: Ints, blocks: list[_Block]) -> _Group:
+    log = np.log(blocks[0].noise)
+    grid = np.linspace(log.min(), max(log.max(), log.min() + 1e-6), NOISE_LEVELS)
+    place = (log - grid[0]) / (grid[1] - grid[0])
+    lower = np.clip(place.astype(np.int64), 0, NOISE_LEVELS - 2)
+    table = np.stack([sum(block.tells(level) for block in blocks) for level in np.exp(grid)])
+    return _Group(genes, table, lower, place - lower)
 
 
 def _own(state: State, s: int, block: _Block, shared: Floats, variance: Floats) -> Floats:
