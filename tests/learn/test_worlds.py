@@ -9,6 +9,7 @@ from planted_worlds import Plan, world
 
 from pbdb.learn.models import baselines, calibration, lowrank, tuning
 from pbdb.learn.models.lowrank import Options
+from pbdb.learn.models.lowrank_state import State
 from pbdb.learn.models.problem import Method, Problem, divide, plain
 
 METHODS: dict[str, Method] = {
@@ -118,6 +119,19 @@ def test_two_runs_two_threads_and_two_shapes_of_memory_give_the_same_cosines(mon
     np.testing.assert_array_equal(first, lowrank.fit(centred, Options(rank=8, threads=2)).embedding)
     monkeypatch.setattr("pbdb.learn.models.lowrank_steps.NUMBERS_AT_ONCE", 640)
     np.testing.assert_allclose(_cosines(first), _cosines(lowrank.fit(centred, Options(rank=8)).embedding), atol=1e-4)
+
+
+def test_a_fit_that_was_stopped_goes_on_to_the_same_result() -> None:
+    centred, kept = _centred(world(3)), []
+
+    def keep(state: State) -> None:
+        kept.append({name: np.array(values) for name, values in state.pack().items()})
+
+    whole = lowrank.fit(centred, Options(rank=8), keep=keep)
+    middle = State.unpack(kept[4])
+    assert middle.steps == 5
+    np.testing.assert_array_equal(lowrank.fit(centred, Options(rank=8), begun=middle).embedding, whole.embedding)
+    assert middle.steps == len(kept)
 
 
 def _cosines(vectors: np.ndarray) -> np.ndarray:

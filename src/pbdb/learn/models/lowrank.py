@@ -98,29 +98,50 @@ class LowRank:
         return self.keys.index(key) if key in self.keys else None
 
 
-def fit(centred: Compendium, options: Options, progress: Progress | None = None) -> LowRank:
-    """Fit the model to effects centred on the means of their contexts. Deterministic for a seed."""
+def fit(
+    centred: Compendium,
+    options: Options,
+    progress: Progress | None = None,
+    begun: State | None = None,
+    keep: Callable[[State], None] | None = None,
+) -> LowRank:
+    """Fit the model to effects centred on the means of their contexts. Deterministic for a seed.
+
+    keep: is handed the state after each iteration; begun: such a state of the same fit, to go on from.
+    """
     arranged, cells = work(centred, options.threads)
-    state = lowrank_start.start(arranged, options.rank, len(cells), options.seed)
-    lowrank_steps.loadings(arranged, state)
+    state = begun or _first(arranged, options, len(cells))
     structure = _Structure.of(centred, arranged, options)
-    before = np.inf
-    for step in range(options.iterations):
-        projected = lowrank_steps.project(arranged, state)
-        energy = lowrank_steps.compounds(arranged, state, projected)
-        if step >= FIRST_WITH_GAINS:
-            lowrank_steps.gains(arranged, state, projected, energy)
-        if step >= FIRST_WITH_STRUCTURE and step % STRUCTURE_EVERY == FIRST_WITH_STRUCTURE:
-            structure.inform(state)
-        lowrank_steps.turn(state, lowrank_steps.loadings(arranged, state))
-        lowrank_steps.precisions(arranged, state)
+    while state.steps < options.iterations:
+        before = state.noise_size
+        _iterate(arranged, state, structure)
+        if keep:
+            keep(state)
         if progress:
-            progress(step + 1, options.iterations)
-        now = _size_of_noise(state, arranged)
-        if abs(before - now) < CONVERGED * abs(now) and step > FIRST_WITH_STRUCTURE + STRUCTURE_EVERY:
+            progress(state.steps, options.iterations)
+        enough = state.steps > FIRST_WITH_STRUCTURE + STRUCTURE_EVERY + 1
+        if enough and abs(before - state.noise_size) < CONVERGED * state.noise_size:
             break
-        before = now
     return _finished(centred, arranged, state, cells, structure)
+
+
+def _first(arranged: Work, options: Options, n_cells: int) -> State:
+    state = lowrank_start.start(arranged, options.rank, n_cells, options.seed)
+    lowrank_steps.loadings(arranged, state)
+    return state
+
+
+def _iterate(arranged: Work, state: State, structure: _Structure) -> None:
+    projected = lowrank_steps.project(arranged, state)
+    energy = lowrank_steps.compounds(arranged, state, projected)
+    if state.steps >= FIRST_WITH_GAINS:
+        lowrank_steps.gains(arranged, state, projected, energy)
+    if state.steps >= FIRST_WITH_STRUCTURE and state.steps % STRUCTURE_EVERY == FIRST_WITH_STRUCTURE:
+        structure.inform(state)
+    lowrank_steps.turn(state, lowrank_steps.loadings(arranged, state))
+    lowrank_steps.precisions(arranged, state)
+    state.steps += 1
+    state.noise_size = _size_of_noise(state, arranged)
 
 
 def _size_of_noise(state: State, arranged: Work) -> float:
@@ -128,23 +149,22 @@ def _size_of_noise(state: State, arranged: Work) -> float:
     return float(np.mean([part.mean() for part in used]))
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Structure:
     """The prior from fingerprints: ridge of the factors on structure, its penalty by leave-one-out."""
 
     features: Floats
     known: Mask
-    share: Floats
 
     @classmethod
     def of(cls, centred: Compendium, arranged: Work, options: Options) -> _Structure:
         known = centred.has_structure
         enough = options.structure and (known & arranged.seen).sum() >= FEWEST_STRUCTURES
         if not enough:
-            return cls(np.empty((len(known), 0)), np.zeros_like(known), np.zeros(options.rank))
+            return cls(np.empty((len(known), 0)), np.zeros_like(known))
         mapped = structure_map(centred.fingerprints[known & arranged.seen], options.seed)
         features = mapped.features(centred.fingerprints).astype(np.float64)
-        return cls(features, known, np.zeros(options.rank))
+        return cls(features, known)
 
     def inform(self, state: State) -> None:
         """Set each compound's prior to what the structures of the others say of it.
@@ -162,7 +182,7 @@ class _Structure:
         fitted = ridge.fit(self.features[used], response, reliable[used].mean(axis=1))
         state.prior = np.where(self.known[:, None], self.features @ fitted.coefficients, 0.0)
         state.prior[used] = fitted.left_out
-        self.share = fitted.r_squared
+        state.structure_share = fitted.r_squared
 
 
 def _finished(
@@ -190,7 +210,7 @@ def _finished(
         precision=back @ precision @ back.T,
         reliability=np.zeros(len(state.mean)),
         from_structure=~arranged.seen & structure.known & state.prior.any(axis=1),
-        structure_share=structure.share,
+        structure_share=state.structure_share,
     )
     return replace(model, reliability=_reliability(model, state.prior, arranged.seen))
 

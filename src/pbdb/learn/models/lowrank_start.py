@@ -31,6 +31,7 @@ def start(work: Work, rank: int, n_cells: int, seed: int) -> State:
         gain=np.ones(n_cells),
         moments=moments,
         data_only=np.zeros_like(mean),
+        structure_share=np.zeros(rank),
     )
 
 

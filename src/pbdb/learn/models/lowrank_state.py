@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from scipy import sparse
 
 from pbdb.learn.models.compendium import Compendium, Floats, Ints, Mask, Rows, Values
@@ -74,7 +76,8 @@ class State:
     prior; shared: K x genes; loadings: per block, K x its genes; loading_spread: per block, K x K, the sum over genes
     of noise precision x posterior covariance; noise: datasets x genes, precisions; tightness: per dataset, precision
     of its loadings around the shared ones; gain: per cell. moments: per block, K x K, the sum over rows of
-    gain^2 E[u u'].
+    gain^2 E[u u']. structure_share: K, what structure tells of each factor. steps: iterations done; noise_size: mean
+    variance of the noise after the last.
     """
 
     mean: Floats
@@ -89,11 +92,32 @@ class State:
     gain: Floats
     moments: Floats
     data_only: Floats
+    structure_share: Floats
+    steps: int = 0
+    noise_size: float = np.inf
 
     @property
     def rank(self) -> int:
         """Number of factors."""
         return int(self.mean.shape[1])
+
+    def pack(self) -> dict[str, npt.NDArray[Any]]:
+        """Everything as named arrays, to be kept in a file."""
+        out: dict[str, npt.NDArray[Any]] = {}
+        for name, value in vars(self).items():
+            if isinstance(value, list):
+                out |= {f"{name}_{i}": part for i, part in enumerate(value)}
+            else:
+                out[name] = np.asarray(value)
+        return out
+
+    @classmethod
+    def unpack(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> State:
+        """Undo `pack`."""
+        n = len(arrays["moments"])
+        parts: dict[str, Any] = {name: arrays[name] for name in cls.__dataclass_fields__ if name in arrays}
+        parts |= {name: [arrays[f"{name}_{i}"] for i in range(n)] for name in ("loadings", "loading_spread")}
+        return cls(**parts | {"steps": int(arrays["steps"]), "noise_size": float(arrays["noise_size"])})
 
     def grams(self, work: Work) -> Floats:
         """Precision that one row of gain 1 of each block brings to its compound: blocks x K x K."""
