@@ -26,16 +26,19 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from made_up_effects import Made, adjusted, neg_log10_p, write
 from scipy import stats
 from scipy.spatial.distance import cosine
 
-from pbdb import agreement_run, matching, schema, server
-from pbdb.agreement import retrieval
-from pbdb.agreement.metrics import significant
-from pbdb.agreement.ranks import unit_rows
-from pbdb.agreement_run import Choices
-from pbdb.config import Settings
-from pbdb.made_up_effects import Made, adjusted, neg_log10_p, write
+from pbdb.common.settings import Settings
+from pbdb.database import schema
+from pbdb.matches import match_table
+from pbdb.matches.agreement import run as agreement_run
+from pbdb.matches.agreement.run import Choices
+from pbdb.matches.statistics import retrieval
+from pbdb.matches.statistics.metrics import significant
+from pbdb.matches.statistics.ranks import unit_rows
+from pbdb.server import connect
 
 CONTEXTS, DOSES, GENES = 20, (10**8, 10**9, 10**10, 2 * 10**10), 978
 
@@ -93,11 +96,11 @@ def whole(n_pairs: int, peers: int, sample: int) -> dict[str, Any]:
     folder.chmod(0o755)
     settings = Settings(home=folder / "home")
     try:
-        engine = server.engine(settings)
+        engine = connect.engine(settings)
         schema.upgrade(engine)
         for made in (a, b):
             write(engine, made)
-        found = matching.refresh(engine)
+        found = match_table.refresh(engine)
         print(f"{found.matches:,} matches in place; load average {os.getloadavg()[0]:.1f}", flush=True)
         start = time.perf_counter()
         steps: dict[str, float] = {}
@@ -109,7 +112,7 @@ def whole(n_pairs: int, peers: int, sample: int) -> dict[str, Any]:
         ours = time.perf_counter() - start
         print(f"agreement {steps['agreement']:.0f} s, intervals until {steps['intervals']:.0f} s, stored {ours:.0f} s")
     finally:
-        server.stop(settings, immediately=True)
+        connect.stop(settings, immediately=True)
         shutil.rmtree(folder)
     peer = loop_over_scipy(a, b, sample, peers) * n_pairs
     sizes = {"matches": found.matches, "genes": GENES, "peers": peers, "scipy_sample": sample}

@@ -35,7 +35,7 @@ class Benchmark:
     sources: Mapping[str, str]
     limit_s: int
     generate: Callable[[str, Path, Path, float], dict[str, int]]
-    vocabulary: Callable[[Path, Path], dict[str, Path]]
+    releases: Callable[[Path, Path], dict[str, Path]]
     look: Callable[[Rows, str, Path], dict[str, Any]] = lambda rows, dataset, folder: {}
 
 
@@ -92,24 +92,28 @@ def load(benchmark: Benchmark, dataset: str, folder: Path, shared: Path) -> dict
     """Load into the embedded server of the folder, and ask the database what is there."""
     from sqlalchemy import text
 
-    from pbdb import database, registry, run, server, vocabulary
-    from pbdb.config import Settings
+    from pbdb.common.settings import Settings
+    from pbdb.identity.vocabulary import releases
+    from pbdb.loading import pipeline
+    from pbdb.query import database
+    from pbdb.server import connect
+    from pbdb.sources import registry
 
     settings = Settings(home=folder / "home", workers=os.cpu_count() or 1)
     database.ready(settings)
     for kind, path in benchmark.vocabulary(folder / "release", shared).items():
-        vocabulary.import_files(settings, kind, path, release="made up" if path.name == "genes.tsv" else None)
+        releases.import_files(settings, kind, path, release="made up" if path.name == "genes.tsv" else None)
     start = time.perf_counter()
-    choices = run.Choices(folder=folder / "release", force=True)
-    run.load_source(registry.get(benchmark.sources[dataset]), settings, choices, dataset=dataset, reporter=Talk())
+    choices = pipeline.Choices(folder=folder / "release", force=True)
+    pipeline.load_source(registry.get(benchmark.sources[dataset]), settings, choices, dataset=dataset, reporter=Talk())
     seconds = round(time.perf_counter() - start, 1)
-    with server.engine(settings).connect() as connection:
+    with connect.engine(settings).connect() as connection:
 
         def rows(query: str) -> list[tuple[Any, ...]]:
             return [tuple(row) for row in connection.execute(text(query), {"dataset": dataset})]
 
         looked = look(rows) | benchmark.look(rows, dataset, folder)
-    server.stop(settings)
+    connect.stop(settings)
     return {"seconds": seconds, "load_average": os.getloadavg()[1]} | looked
 
 

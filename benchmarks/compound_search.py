@@ -29,13 +29,16 @@ import pandas as pd
 from rdkit import Chem, DataStructs, rdBase
 from sqlalchemy import Engine, text
 
-from pbdb import chem, schema, search, server
-from pbdb.chem import Structure
-from pbdb.compounds import standardise_all
-from pbdb.config import Settings
-from pbdb.copytext import copy_frame
-from pbdb.database import Database
-from pbdb.ids import stable_ids
+from pbdb.common.ids import stable_ids
+from pbdb.common.settings import Settings
+from pbdb.database import schema
+from pbdb.database.copy_text import copy_frame
+from pbdb.identity.compounds import structure
+from pbdb.identity.compounds.resolve import standardise_all
+from pbdb.identity.compounds.structure import Structure
+from pbdb.query import compounds as compound_search
+from pbdb.query.database import Database
+from pbdb.server import connect
 
 SCAFFOLDS = (
     "c1ccc({0})cc1{1}", "c1cc({0})ncc1{1}", "c1nc({0})ncc1{1}", "c1ccc2c(c1)nc({0})n2{1}", "c1ccc2[nH]c({0})c({1})c2c1",
@@ -81,8 +84,8 @@ def fill(engine: Engine, found: list[Structure]) -> None:
             "name": [f"compound {number}" for number in range(len(found))],
             "smiles": [one.smiles for one in found],
             "parent_smiles": [one.parent_smiles for one in found],
-            "fingerprint": [chem.bit_string(one.fingerprint) for one in found],
-            "screen": [chem.bit_string(one.screen) for one in found],
+            "fingerprint": [structure.bit_string(one.fingerprint) for one in found],
+            "screen": [structure.bit_string(one.screen) for one in found],
         }
     )
     with engine.begin() as connection:
@@ -100,7 +103,7 @@ def timed(work: Callable[[], Any]) -> tuple[float, Any]:
 
 def similarity(engine: Engine, found: list[Structure]) -> tuple[float, float]:
     """Median seconds of similar_compounds and of RDKit, one query after the other."""
-    bits = [DataStructs.CreateFromBitString(chem.bit_string(one.fingerprint)) for one in found]
+    bits = [DataStructs.CreateFromBitString(structure.bit_string(one.fingerprint)) for one in found]
     ours, peer = [], []
     with engine.connect() as connection:
         connection.execute(text("SET max_parallel_workers_per_gather = 0"))
@@ -125,7 +128,7 @@ def nearest(bits: list[Any], number: int) -> list[float]:
 def substructure(database: Database, found: list[Structure]) -> Iterator[tuple[str, int, float, float]]:
     """Each pattern with its hits, our seconds and RDKit's."""
     for smarts in PATTERNS:
-        ours, rows = timed(lambda smarts=smarts: search.with_substructure(database, smarts))
+        ours, rows = timed(lambda smarts=smarts: compound_search.with_substructure(database, smarts))
         pattern = Chem.MolFromSmarts(smarts)
         peer, expected = timed(
             lambda pattern=pattern: [
@@ -147,12 +150,12 @@ def main() -> None:
         try:
             measure(settings, args.compounds)
         finally:
-            server.stop(settings, immediately=True)
+            connect.stop(settings, immediately=True)
 
 
 def measure(settings: Settings, n: int) -> None:
     """Measure on a database of n compounds."""
-    engine = server.engine(settings)
+    engine = connect.engine(settings)
     schema.upgrade(engine)
     made = standardise_all(structures(n), settings.workers).values()
     found = list({one.inchikey: one for one in made if isinstance(one, Structure)}.values())

@@ -25,7 +25,7 @@ import numba
 import numpy as np
 from de_vs_limma import Batch, simulate
 
-from pbdb import effects
+from pbdb.effects import engine
 
 SIZES = {"samples": 6000, "conditions": 500, "plates": 20, "genes": 800}
 FACTORS = (1, 2, 4)
@@ -37,12 +37,12 @@ def run(batch: Batch, clock: Clock = time.perf_counter) -> Steps:
     """Return the seconds of one run, from counts to effects: `fit` (all before the effects) and `effects`."""
     start = clock()
     sheet = batch.sheet
-    design = effects.build_design(sheet["condition"], sheet["is_control"], plate=sheet["plate"])
-    fit = effects.prepare(batch.counts, design, effects.Options(filter="none"))
+    design = engine.build_design(sheet["condition"], sheet["is_control"], plate=sheet["plate"])
+    fit = engine.prepare(batch.counts, design, engine.Options(filter="none"))
     fitted = clock()
     shape = (len(fit.effects), len(fit.genes))
     names = ("log2_fc", "se", "neg_log10_p", "neg_log10_p_adj")
-    effects.fill(fit, {name: np.empty(shape, np.float32) for name in names})
+    engine.fill(fit, {name: np.empty(shape, np.float32) for name in names})
     return {"fit": fitted - start, "effects": clock() - fitted}
 
 

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pbdb import effects
+from pbdb.effects import engine
 
 SIZES = (1, 2, 3, 6)
 RULES = ("floor", "limma")
@@ -88,11 +88,11 @@ def simulate(
 
 def measure(noise: Noise, rule: str) -> tuple[dict[int, tuple[float, float, float]], int]:
     """Fit, and return per number of wells: P(p < 0.001), discoveries per condition, share with any; and genes."""
-    design = effects.build_design(noise.condition, noise.condition < 0, plate=noise.plate)
-    fit = effects.prepare(noise.counts, design, effects.Options(filter=rule))
+    design = engine.build_design(noise.condition, noise.condition < 0, plate=noise.plate)
+    fit = engine.prepare(noise.counts, design, engine.Options(filter=rule))
     shape = (len(fit.effects), len(fit.genes))
     tiles = {name: np.empty(shape, np.float32) for name in ("log2_fc", "neg_log10_p", "neg_log10_p_adj")}
-    summary = effects.fill(fit, tiles)
+    summary = engine.fill(fit, tiles)
     wells, found = design.effects.n_treated[fit.effects], summary.n_up + summary.n_down
     out = {}
     for size in SIZES:

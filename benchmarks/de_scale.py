@@ -29,8 +29,8 @@ import numpy as np
 import pandas as pd
 from numba import njit, prange
 
-from pbdb import effects
-from pbdb.effects.matrix import Columns
+from pbdb.effects import engine
+from pbdb.effects.engine.matrix import Columns
 
 POOLED_MODE = "group_all_replicates"
 
@@ -131,17 +131,17 @@ def run(shape: Shape, mode: str, folder: Path) -> dict[str, float]:
     counts = shape.readout == "counts"
     matrix = simulate_counts(shape) if counts else simulate_intensities(shape)
     start = time.perf_counter()
-    design = effects.build_design(condition, control, plate=plate, mode=mode)
-    fit = effects.prepare(matrix, design, effects.Options(readout=shape.readout))
+    design = engine.build_design(condition, control, plate=plate, mode=mode)
+    fit = engine.prepare(matrix, design, engine.Options(readout=shape.readout))
     prepared = time.perf_counter()
     shape_out = (len(fit.effects), len(fit.genes))
     path = folder / "tiles.h5"
     with h5py.File(path, "w") as file:
-        by_effect = _tiles(file, "by_effect", shape_out, (effects.ROWS, fit.genes_per_block))
+        by_effect = _tiles(file, "by_effect", shape_out, (engine.ROWS, fit.genes_per_block))
         by_gene = (
-            _tiles(file, "by_gene", shape_out[::-1], (fit.genes_per_block, effects.ROWS)) if mode == "pooled" else {}
+            _tiles(file, "by_gene", shape_out[::-1], (fit.genes_per_block, engine.ROWS)) if mode == "pooled" else {}
         )
-        effects.fill(fit, by_effect, by_gene)
+        engine.fill(fit, by_effect, by_gene)
     done = time.perf_counter()
     path.unlink()
     return {**fit.report()["seconds"], "effects": done - prepared, "total": done - start}

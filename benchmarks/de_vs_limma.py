@@ -35,7 +35,7 @@ import numba
 import numpy as np
 import pandas as pd
 
-from pbdb import effects
+from pbdb.effects import engine
 
 RECIPE = """
 suppressPackageStartupMessages({library(limma); library(edgeR); library(statmod)})
@@ -112,13 +112,13 @@ def simulate(samples: int, conditions: int, plates: int, genes: int, seed: int =
     return Batch(sheet, random.poisson(library[:, None] * level * noise).astype(np.int32))
 
 
-def run_ours(batch: Batch) -> tuple[effects.Fit, Seconds]:
+def run_ours(batch: Batch) -> tuple[engine.Fit, Seconds]:
     """Fit, and compute every statistic of every contrast; return the fit and the time it all took."""
     start = Seconds(time.perf_counter(), time.process_time())
     sheet = batch.sheet
-    design = effects.build_design(sheet["condition"], sheet["is_control"], plate=sheet["plate"])
-    fit = effects.prepare(batch.counts, design, effects.Options(span=0.5, filter="limma"))
-    checked = sum(int(np.isfinite(block.p_adj_fit).sum()) for block in effects.complete(fit))
+    design = engine.build_design(sheet["condition"], sheet["is_control"], plate=sheet["plate"])
+    fit = engine.prepare(batch.counts, design, engine.Options(span=0.5, filter="limma"))
+    checked = sum(int(np.isfinite(block.p_adj_fit).sum()) for block in engine.complete(fit))
     seconds = Seconds(time.perf_counter() - start.elapsed, time.process_time() - start.processor)
     assert checked == len(fit.genes) * len(fit.effects)
     return fit, seconds
@@ -162,7 +162,7 @@ def whole_peer(seconds: dict[str, Seconds], genes: int, contrasts: int, all_cont
     return Seconds(elapsed, processor)
 
 
-def compare(fit: effects.Fit, theirs: pd.DataFrame) -> dict[str, float]:
+def compare(fit: engine.Fit, theirs: pd.DataFrame) -> dict[str, float]:
     """Return the largest relative difference in sigma and in fold changes (floor 1e-6) of the peer's genes."""
     names = [f"G{g}" for g in fit.genes]
     place = [names.index(gene) for gene in theirs.index]
@@ -210,7 +210,7 @@ def main() -> None:
     print(json.dumps(result(args, ours.elapsed, peer and peer.elapsed, rss)))
 
 
-def measure_peer(batch: Batch, args: argparse.Namespace, fit: effects.Fit) -> Seconds:
+def measure_peer(batch: Batch, args: argparse.Namespace, fit: engine.Fit) -> Seconds:
     """Run R and return its time for the whole batch."""
     with tempfile.TemporaryDirectory() as name:
         seconds, theirs = run_peer(batch, args.peer_genes, args.peer_contrasts, Path(name))

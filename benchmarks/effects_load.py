@@ -21,10 +21,10 @@ from pathlib import Path
 from many_effects import FULL, database
 from sqlalchemy import URL
 
-from pbdb import server
-from pbdb.config import Settings
-from pbdb.export import restore, snapshot
-from pbdb.reporter import Silent
+from pbdb.common.progress import Silent
+from pbdb.common.settings import Settings
+from pbdb.exports.snapshots import build, restore
+from pbdb.server import connect
 
 TABLES = ("effect", "gene_effect")
 CHUNK = 8 << 20
@@ -43,9 +43,9 @@ class Watch(Silent):
 
 def other_database(settings: Settings, name: str) -> Settings:
     """Make an empty database on the same server."""
-    with server.connect(settings, autocommit=True) as connection:
+    with connect.connect(settings, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}".encode())
-    parameters = server.ensure_running(settings).parameters | {"dbname": name}
+    parameters = connect.ensure_running(settings).parameters | {"dbname": name}
     address = URL.create("postgresql", query=parameters).render_as_string(hide_password=False)
     return Settings(home=settings.home / name, database_url=address)
 
@@ -53,7 +53,7 @@ def other_database(settings: Settings, name: str) -> Settings:
 def plain(settings: Settings, folder: Path) -> tuple[float, int]:
     """Seconds to copy the rows of both tables into plain ones, and their bytes."""
     seconds, n_bytes = 0.0, 0
-    with server.connect(settings) as connection, connection.cursor() as cursor:
+    with connect.connect(settings) as connection, connection.cursor() as cursor:
         for table in TABLES:
             path = folder / table
             with (
@@ -86,7 +86,7 @@ def main() -> None:
     chosen = parser.parse_args()
     with database(chosen.conditions, chosen.genes) as settings:
         folder = settings.home.parent
-        snapshot.export(settings, str(folder / "release"), snapshot.Choices("benchmark"))
+        build.export(settings, str(folder / "release"), build.Choices("benchmark"))
         peer, n_bytes = plain(settings, folder)
         watch = Watch()
         restore.load(other_database(settings, "loaded"), folder / "release", watch)

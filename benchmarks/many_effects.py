@@ -11,10 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from made_up_effects import Made, write
 
-from pbdb import schema, server
-from pbdb.config import Settings
-from pbdb.made_up_effects import Made, write
+from pbdb.common.settings import Settings
+from pbdb.database import schema
+from pbdb.server import connect
 
 LIST = Path(__file__).resolve().parents[2] / "shared/data/condition_manifest_12datasets/df_annot_split.parquet"
 FULL = 411_514
@@ -48,13 +49,13 @@ def database(n_conditions: int, n_genes: int) -> Iterator[Settings]:
         fill(settings, n_conditions, n_genes)
         yield settings
     finally:
-        server.stop(settings, immediately=True)
+        connect.stop(settings, immediately=True)
         shutil.rmtree(folder)
 
 
 def fill(settings: Settings, n_conditions: int, n_genes: int) -> None:
     """Write the effects of all conditions, dataset by dataset."""
-    engine = server.engine(settings)
+    engine = connect.engine(settings)
     schema.upgrade(engine)
     keys = np.arange(1, n_genes + 1, dtype=np.int32)
     chance = np.random.default_rng(1)

@@ -24,10 +24,12 @@ import numpy as np
 import pandas as pd
 import psycopg
 from agreement import simulate
+from made_up_effects import Made, write
 
-from pbdb import matching, schema, server
-from pbdb.config import Settings
-from pbdb.made_up_effects import Made, write
+from pbdb.common.settings import Settings
+from pbdb.database import schema
+from pbdb.matches import match_table
+from pbdb.server import connect
 
 PLAIN = """
 SELECT n.symbol, u.log2_fc AS log2_fc_a, pbdb.p_value(u.adj) AS p_adj_a, v.log2_fc AS log2_fc_b,
@@ -71,18 +73,18 @@ def main() -> None:
     folder.chmod(0o755)
     settings = Settings(home=folder / "home")
     try:
-        engine = server.engine(settings)
+        engine = connect.engine(settings)
         schema.upgrade(engine)
         for made in (*simulate(n_pairs), wide("third"), wide("fourth_one")):
             write(engine, made)
-        matching.refresh(engine)
-        with server.connect_as_reader(settings) as connection:
+        match_table.refresh(engine)
+        with connect.connect_as_reader(settings) as connection:
             found = _time(connection)
         for what, took in found.items():
             print(f"{took:9.1f} ms  {what}")
         print(f"load average {os.getloadavg()[0]:.1f}")
     finally:
-        server.stop(settings, immediately=True)
+        connect.stop(settings, immediately=True)
         shutil.rmtree(folder)
     ours, peer = found["one match, 15,000 genes"], found["one match, 15,000 genes, without the function"]
     line = {"name": "matched_queries", "ours": ours, "peer": peer, "peer_name": "the plain view", "ratio": peer / ours}

@@ -23,10 +23,12 @@ import numpy as np
 import pandas as pd
 from sqlalchemy import Connection, text
 
-from pbdb import matching, schema, server
-from pbdb.config import Settings
-from pbdb.copytext import copy_frame
-from pbdb.ids import stable_id, stable_ids
+from pbdb.common.ids import stable_id, stable_ids
+from pbdb.common.settings import Settings
+from pbdb.database import schema
+from pbdb.database.copy_text import copy_frame
+from pbdb.matches import match_table
+from pbdb.server import connect
 
 KEY = ["perturbation", "context", "time"]
 
@@ -121,7 +123,7 @@ def in_window(pairs: pd.DataFrame, window: float) -> int:
     """Count the pairs of strata with ten shared compounds inside the window."""
     kept = pairs[pairs["fold"] <= window + 1e-12]
     stratum = ["dataset_a", "dataset_b", "context", "time"]
-    return int((kept.groupby(stratum)["perturbation"].transform("nunique") >= matching.MIN_SHARED_COMPOUNDS).sum())
+    return int((kept.groupby(stratum)["perturbation"].transform("nunique") >= match_table.MIN_SHARED_COMPOUNDS).sum())
 
 
 def main() -> None:
@@ -134,23 +136,23 @@ def main() -> None:
     folder.chmod(0o755)
     settings = Settings(home=folder / "home")
     try:
-        engine = server.engine(settings)
+        engine = connect.engine(settings)
         schema.upgrade(engine)
         with engine.begin() as connection:
             fill(connection, table)
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.exec_driver_sql("ANALYZE")
         start = time.perf_counter()
-        done = matching.refresh(engine, matching.Rule("pubchem_cid"))
+        done = match_table.refresh(engine, match_table.Rule("pubchem_cid"))
         ours = time.perf_counter() - start
         start = time.perf_counter()
-        again = matching.refresh(engine, matching.Rule("pubchem_cid"))
+        again = match_table.refresh(engine, match_table.Rule("pubchem_cid"))
         print(f"full refresh {ours:.1f} s: {done.matches:,} pairs, {done.in_window:,} within ten-fold dose")
         print(
             f"again, nothing changed: {time.perf_counter() - start:.1f} s, {again.added} added, {again.removed} removed"
         )
         start = time.perf_counter()
-        one = matching.refresh_dataset(engine, max(table["dataset"]))
+        one = match_table.refresh_dataset(engine, max(table["dataset"]))
         print(f"after a load of one dataset, {len(one)} rules: {time.perf_counter() - start:.1f} s")
         start = time.perf_counter()
         pairs = match_in_pandas(table)
@@ -161,7 +163,7 @@ def main() -> None:
                 ours_n = connection.execute(query, {"window": window, "level": "pubchem_cid"}).scalar_one()
                 print(f"window {window:>2}: {ours_n:,} matches, in pandas {in_window(pairs, window):,}")
     finally:
-        server.stop(settings, immediately=True)
+        connect.stop(settings, immediately=True)
         shutil.rmtree(folder)
     line = {
         "name": "matching",

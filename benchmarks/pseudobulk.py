@@ -1,7 +1,7 @@
 """Pool single cells of one h5ad file to samples, against decoupler on the same file.
 
 Writes cells x genes at the sparsity of Tahoe-100M (gzip, chunks of 1 MB), then pools them by plate, well, drug and cell
-line, each way in a process of its own: `pbdb.pooling.pseudobulk(file)` from file to file, decoupler's
+line, each way in a process of its own: `pbdb.samples.pseudobulk.run.pseudobulk(file)` from file to file, decoupler's
 `pp.pseudobulk(read_h5ad(file))`, and, as what no reader can beat, reading and inflating the same chunks and nothing
 else. Sums must be equal. Ends with one JSON line.
 
@@ -114,9 +114,9 @@ def ours(folder: Path):
     import anndata
     import cell_files
 
-    from pbdb.cluster import Workers
-    from pbdb.pooling import pseudobulk
-    from pbdb.source import EVERY_CELL, Pseudobulk
+    from pbdb.common.tasks import Workers
+    from pbdb.samples.pseudobulk.run import pseudobulk
+    from pbdb.sources.declaration import EVERY_CELL, Pseudobulk
 
     declared = Pseudobulk(KEYS, filter=EVERY_CELL)
     cell_files.write(folder / "warm.h5ad", 100, 1000)

@@ -77,9 +77,9 @@ def pool(folder: Path, workers: int | None) -> dict:
     """Pool the plate with the filters of the source."""
     import cell_files
 
-    from pbdb.cluster import Workers
-    from pbdb.pooling import pseudobulk
-    from pbdb.source import CellFilter, Pseudobulk
+    from pbdb.common.tasks import Workers
+    from pbdb.samples.pseudobulk.run import pseudobulk
+    from pbdb.sources.declaration import CellFilter, Pseudobulk
 
     declared = Pseudobulk(KEYS, filter=CellFilter())
     cell_files.write(folder / "warm.h5ad", 100, 1000)
@@ -96,9 +96,10 @@ def fit(folder: Path, workers: int | None) -> dict:
     import h5py
     import numpy as np
 
-    from pbdb import canonical, effects
+    from pbdb.effects import engine
+    from pbdb.samples import matrix_file
 
-    obs, _ = canonical.read_annotations(folder / "samples.h5ad")
+    obs, _ = matrix_file.read_annotations(folder / "samples.h5ad")
     n_effects, n_genes, seconds = 0, [], 0.0
     for number, line_of in enumerate(obs["cell_line"].cat.categories):
         rows = np.flatnonzero(obs["cell_line"] == line_of)
@@ -106,13 +107,13 @@ def fit(folder: Path, workers: int | None) -> dict:
         is_vehicle = (obs["drug"].iloc[rows] == "DMSO_TF").to_numpy()
         condition = np.where(is_vehicle, -1, drug.codes.to_numpy())
         start = time.perf_counter()
-        matrix = canonical.read_rows(folder / "samples.h5ad", rows)
-        design = effects.build_design(condition, is_vehicle, plate=np.zeros(len(rows), int), mode="pooled")
-        made = effects.prepare(matrix, design, effects.Options(readout="counts"))
+        matrix = matrix_file.read_rows(folder / "samples.h5ad", rows)
+        design = engine.build_design(condition, is_vehicle, plate=np.zeros(len(rows), int), mode="pooled")
+        made = engine.prepare(matrix, design, engine.Options(readout="counts"))
         with h5py.File(folder / "effects.h5", "w") as file:
             names = ("log2_fc", "se", "neg_log10_p", "neg_log10_p_adj")
             shape = (len(made.effects), len(made.genes))
-            effects.fill(made, {name: file.create_dataset(name, shape, "f4") for name in names}, {})
+            engine.fill(made, {name: file.create_dataset(name, shape, "f4") for name in names}, {})
         seconds += time.perf_counter() - start if number else 0.0  # the first also compiles
         n_effects, n_genes = n_effects + shape[0], [*n_genes, shape[1]]
     seconds *= len(n_genes) / max(1, len(n_genes) - 1)

@@ -1,8 +1,8 @@
 """Resolve the compounds of real published tables, without a network, and time it against the plain pipeline.
 
 Reads the tables of a folder of real data (LINCS, MoABox, Tahoe, the Repurposing Hub, sci-Plex, VCPI), sends every row
-through `pbdb.compounds.resolve`, and prints Markdown tables: routes, conflicts, distinct keys at each level, overlaps
-between tables, and how the given InChIKeys agree with the standardised ones. The peer is the ChEMBL structure
+through `pbdb.identity.compounds.resolve`, and prints Markdown tables: routes, conflicts, distinct keys at each level,
+overlaps between tables, and how the given InChIKeys agree with the standardised ones. The peer is the ChEMBL structure
 pipeline called as its manual shows, with RDKit's InChIKeys, on the same sample of structures in one process; both do
 standard form, parent and the two keys, ours also the key as written, formula, weight and two fingerprints.
 Ends with one JSON line.
@@ -31,9 +31,10 @@ import pandas as pd
 from chembl_structure_pipeline import standardizer
 from rdkit import Chem, rdBase
 
-from pbdb import chem, compounds
-from pbdb.compound_text import inchikey_or_none, text_or_none
-from pbdb.compounds import Record, Resolution
+from pbdb.identity.compounds import resolve as compounds
+from pbdb.identity.compounds import structure as chem
+from pbdb.identity.compounds.clean_text import inchikey_or_none, text_or_none
+from pbdb.identity.compounds.resolve import Record, Resolution
 
 ROOT = Path(__file__).resolve().parents[1]
 LEVELS = ("inchikey", "parent_inchikey", "skeleton")

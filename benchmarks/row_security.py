@@ -25,11 +25,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import psycopg
+from made_up_effects import Made, write
 
-from pbdb import matching, schema, server
-from pbdb.config import Settings
-from pbdb.made_up_effects import Made, write
-from pbdb.models.rules import OWNER, PUBLIC, READER
+from pbdb.common.settings import Settings
+from pbdb.database import schema
+from pbdb.database.models.policies import OWNER, PUBLIC, READER
+from pbdb.matches import match_table
+from pbdb.server import connect
 
 CONTEXTS, DOSES = 6, (10**8, 10**9, 10**10)
 NAMES = ("open_a", "open_b", "closed_a", "closed_b")
@@ -79,7 +81,7 @@ def queries(connection: Connection) -> dict[str, str]:
 
 def measure(settings: Settings, times: int) -> pd.DataFrame:
     """Median milliseconds of each query by role, asked in turns; every role gets the same number of rows."""
-    connections = {role: server.connect(settings, role=role) for role in ROLES}
+    connections = {role: connect.connect(settings, role=role) for role in ROLES}
     try:
         asked = queries(connections[OWNER])
         rows = []
@@ -117,16 +119,16 @@ def main() -> None:
     folder.chmod(0o755)
     settings = Settings(home=folder / "home")
     try:
-        engine = server.engine(settings)
+        engine = connect.engine(settings)
         schema.upgrade(engine)
         for seed, name in enumerate(NAMES):
             write(engine, simulate(name, chosen.conditions // len(NAMES), chosen.genes, seed))
         with engine.begin() as connection:
             connection.exec_driver_sql("UPDATE core.dataset SET is_redistributable = dataset LIKE 'open%%'")
-        matching.refresh(engine)
+        match_table.refresh(engine)
         found = measure(settings, chosen.times)
     finally:
-        server.stop(settings, immediately=True)
+        connect.stop(settings, immediately=True)
         shutil.rmtree(folder)
     _tell(found, {"conditions": chosen.conditions, "genes": chosen.genes})
 

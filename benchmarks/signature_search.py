@@ -25,13 +25,15 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from made_up_effects import Made, write
 from sqlalchemy import text
 
-from pbdb import schema, server, signature_search
-from pbdb.config import Settings
-from pbdb.made_up_effects import Made, write
-from pbdb.models import N_LANDMARKS
-from pbdb.signature_search import Where
+from pbdb.common.settings import Settings
+from pbdb.database import schema
+from pbdb.database.models import N_LANDMARKS
+from pbdb.query import signatures as signature_search
+from pbdb.query.signatures import Where
+from pbdb.server import connect
 
 DATASETS, DOSES, CONTEXTS, PROGRAMMES, QUERIES = 3, 4, 20, 300, 100
 FALL = 0.6  # of the strength of programmes with their rank
@@ -60,7 +62,7 @@ def simulate(n: int, seed: int) -> np.ndarray:
 
 def fill(settings: Settings, n: int) -> None:
     """Write the datasets and their landmarks."""
-    engine = server.engine(settings)
+    engine = connect.engine(settings)
     schema.upgrade(engine)
     for number in range(DATASETS):
         size = n // DATASETS + (number < n % DATASETS)
@@ -87,11 +89,11 @@ def main() -> None:
     settings = Settings(home=folder / "home")
     try:
         fill(settings, n)
-        built = signature_search.build_indexes(server.engine(settings))
+        built = signature_search.build_indexes(connect.engine(settings))
         print(f"{n:,} signatures, indexed in {sum(built.values()):.0f} s", flush=True)
         line = ask(settings)
     finally:
-        server.stop(settings, immediately=True)
+        connect.stop(settings, immediately=True)
         shutil.rmtree(folder)
     rest = {
         "peak_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
@@ -103,7 +105,7 @@ def main() -> None:
 def ask(settings: Settings) -> dict[str, object]:
     """Ask the same queries by index and exactly, on one connection; times are of the server with the client."""
     chance = np.random.default_rng(9)
-    with server.connect_as_reader(settings) as connection:
+    with connect.connect_as_reader(settings) as connection:
         effects = [row[0] for row in connection.execute("SELECT effect_id FROM core.effect ORDER BY 1").fetchall()]
         took: dict[str, list[float]] = {}
         recall, moves = [], []

@@ -22,10 +22,10 @@ from pathlib import Path
 
 from many_effects import FULL, database
 
-from pbdb import server
-from pbdb.config import Settings
-from pbdb.export import effects
-from pbdb.export.frozen import frozen
+from pbdb.common.settings import Settings
+from pbdb.exports.snapshots import effects_parquet
+from pbdb.exports.snapshots.database_state import frozen
+from pbdb.server import connect
 
 PEER = "COPY (SELECT * FROM core.effect) TO STDOUT (FORMAT binary)"
 
@@ -33,7 +33,7 @@ PEER = "COPY (SELECT * FROM core.effect) TO STDOUT (FORMAT binary)"
 def discard(settings: Settings) -> int:
     """Read every row of effect and forget it; return the bytes."""
     n_bytes = 0
-    with server.connect(settings) as connection, connection.cursor() as cursor, cursor.copy(PEER) as copy:
+    with connect.connect(settings) as connection, connection.cursor() as cursor, cursor.copy(PEER) as copy:
         while piece := copy.read():
             n_bytes += len(piece)
     return n_bytes
@@ -42,7 +42,7 @@ def discard(settings: Settings) -> int:
 def export(settings: Settings, folder: Path) -> int:
     """Write every effect to Parquet; return the bytes."""
     with frozen(settings) as state:
-        written = effects.write(state, lambda fit, key: True, folder, {}, lambda what, done, total: None)
+        written = effects_parquet.write(state, lambda fit, key: True, folder, {}, lambda what, done, total: None)
         return sum(file.bytes for _, _, file in written)
 
 

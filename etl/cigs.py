@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pbdb.errors import DataError
+from pbdb.common.errors import DataError
 from pbdb.readers import workbook
 from pbdb.source import (
     Assay,

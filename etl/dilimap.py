@@ -18,7 +18,7 @@ import pandas as pd
 import scipy.sparse as sp
 
 from pbdb import readers
-from pbdb.errors import DataError
+from pbdb.common.errors import DataError
 from pbdb.readers.annotated import Annotated
 from pbdb.source import (
     Assay,

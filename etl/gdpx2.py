@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from pbdb import readers
-from pbdb.errors import DataError
+from pbdb.common.errors import DataError
 from pbdb.readers.annotated import Annotated, ordered
 from pbdb.source import (
     Assay,

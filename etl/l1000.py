@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from pbdb import readers
-from pbdb.errors import SourceError
+from pbdb.common.errors import SourceError
 from pbdb.readers import plain
 from pbdb.readers.gctx import Gctx
 from pbdb.source import (

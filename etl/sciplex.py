@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 
 from pbdb import readers
-from pbdb.errors import DataError
+from pbdb.common.errors import DataError
 from pbdb.source import (
     Assay,
     Block,

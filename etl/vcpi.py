@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from pbdb import readers
-from pbdb.errors import DataError
+from pbdb.common.errors import DataError
 from pbdb.readers.wide import Wide, wide
 from pbdb.source import (
     Assay,

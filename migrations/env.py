@@ -6,9 +6,10 @@ from alembic import context
 from alembic.util import CommandError
 from sqlalchemy import Connection
 
-from pbdb import schema, server
-from pbdb.config import Settings
-from pbdb.errors import PbdbError
+from pbdb.common.errors import PbdbError
+from pbdb.common.settings import Settings
+from pbdb.database import schema
+from pbdb.server import connect
 
 
 def main() -> None:
@@ -24,7 +25,7 @@ def main() -> None:
         schema.pass_through(connection, context)
         return
     try:
-        with server.engine(Settings.from_environment()).begin() as own:
+        with connect.engine(Settings.from_environment()).begin() as own:
             schema.pass_through(own, context)
     except PbdbError as error:
         raise CommandError(str(error)) from error

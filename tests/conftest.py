@@ -15,7 +15,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 import pytest
 from databases import migrated_template, new_database, server_for_tests
 
-from pbdb.config import Settings
+from pbdb.common.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
 OF_THE_DEMO = "tests/cli/test_readme.py"

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
 if TYPE_CHECKING:
-    from pbdb.config import Settings
-    from pbdb.database import Database
-    from pbdb.export.opened import Snapshot
+    from pbdb.common.settings import Settings
+    from pbdb.exports.snapshots.reader import Snapshot
+    from pbdb.query.database import Database
 
 __version__ = version("pbdb")
 __all__ = ["__version__", "connect"]
@@ -26,9 +26,9 @@ def connect(place: str | Path) -> Snapshot: ...
 def connect(place: Settings | str | Path | None = None) -> Database | Snapshot:
     """Open for reading: the database of the settings (by default that of PBDB_*), or the snapshot in a folder."""
     if isinstance(place, (str, Path)):
-        from pbdb.export.opened import Snapshot
+        from pbdb.exports.snapshots.reader import Snapshot
 
         return Snapshot(Path(place))
-    from pbdb import database
+    from pbdb.query import database
 
     return database.connect(place)

@@ -83,7 +83,7 @@ def test_a_second_demo_loads_nothing_twice(demo_home):
 
 
 def test_every_source_stands_in_the_readme():
-    from pbdb import registry
+    from pbdb.sources import registry
 
     for key in registry.known():
         assert f"| `{key}` |" in README

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from pbdb import registry
 from pbdb.cli import pbdb as root
-from pbdb.config import Settings
-from pbdb.errors import ConfigError, QueryError, SourceError
+from pbdb.common.errors import ConfigError, QueryError, SourceError
+from pbdb.common.settings import Settings
+from pbdb.sources import registry
 
 Typed = Callable[..., Result]
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from pbdb.errors import QueryError
+from pbdb.common.errors import QueryError
 
 FORBIDDEN = {
     "two statements": "COMMIT; INSERT INTO core.split VALUES (1)",

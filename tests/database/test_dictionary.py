@@ -8,8 +8,8 @@ import pyarrow as pa
 import pytest
 from sqlalchemy import Connection
 
-from pbdb import dictionary
-from pbdb.models import Base
+from pbdb.database import dictionary
+from pbdb.database.models import Base
 
 
 def test_every_entry_has_words(connection: Connection) -> None:

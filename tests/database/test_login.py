@@ -10,9 +10,10 @@ import pytest
 from rows import add_genes, add_world
 from support import external_server, throwaway_home
 
-from pbdb import partitions, schema, server
-from pbdb.config import Settings
-from pbdb.errors import SchemaError
+from pbdb.common.errors import SchemaError
+from pbdb.common.settings import Settings
+from pbdb.database import partitions, schema
+from pbdb.server import connect
 
 
 @pytest.fixture(params=[16, 18])
@@ -32,22 +33,22 @@ def lab(administrator: Settings) -> Settings:
 
 
 def _as_administrator(administrator: Settings, *statements: str) -> None:
-    with server.connect(administrator, autocommit=True) as connection:
+    with connect.connect(administrator, autocommit=True) as connection:
         for statement in statements:
             connection.execute(statement.encode())
 
 
 def test_a_plain_login_builds_loads_and_checks(administrator: Settings, lab: Settings) -> None:
     with pytest.raises(SchemaError, match="let an administrator run CREATE EXTENSION vector SCHEMA public"):
-        schema.upgrade(server.engine(lab))
+        schema.upgrade(connect.engine(lab))
     _as_administrator(administrator, "CREATE EXTENSION vector SCHEMA public")
-    engine = server.engine(lab)
+    engine = connect.engine(lab)
     schema.upgrade(engine)
     with engine.begin() as connection:
         add_genes(connection)
         add_world(connection, 1000, "open", is_redistributable=True)
     assert schema.check(engine) == []
-    with server.connect(lab, role="pbdb_public") as public:
+    with connect.connect(lab, role="pbdb_public") as public:
         assert public.execute("SELECT count(*) FROM condition_effect").fetchone() == (2,)
     schema.downgrade(engine, "base")
     schema.upgrade(engine)
@@ -57,15 +58,15 @@ def test_another_login_may_load_and_replace_once_it_is_a_member(administrator: S
     _as_administrator(
         administrator, "CREATE EXTENSION vector SCHEMA public", "CREATE ROLE other LOGIN PASSWORD 'sesame'"
     )
-    schema.upgrade(server.engine(lab))
+    schema.upgrade(connect.engine(lab))
     other = replace(lab, database_url=str(lab.database_url).replace("lab:", "other:"))
-    with pytest.raises(psycopg.errors.InsufficientPrivilege), server.connect(other) as connection:
+    with pytest.raises(psycopg.errors.InsufficientPrivilege), connect.connect(other) as connection:
         connection.execute("INSERT INTO core.gene (gene_key) VALUES (1)")
     _as_administrator(administrator, "GRANT pbdb_owner TO other")
-    with server.engine(other).begin() as loading:
+    with connect.engine(other).begin() as loading:
         add_genes(loading)
         add_world(loading, 1000, "open")
-    with server.engine(lab).begin() as reloading:
+    with connect.engine(lab).begin() as reloading:
         name = partitions.create_standalone(reloading, "effect", "open", 1000, "again")
         partitions.swap(reloading, "effect", 1000, name)
 
@@ -73,10 +74,10 @@ def test_another_login_may_load_and_replace_once_it_is_a_member(administrator: S
 def test_roles_of_another_owner_are_asked_for(administrator: Settings, lab: Settings) -> None:
     _as_administrator(administrator, "CREATE EXTENSION vector SCHEMA public", "CREATE ROLE pbdb_owner")
     with pytest.raises(SchemaError, match="no member of the role pbdb_owner: let an administrator grant it"):
-        schema.upgrade(server.engine(lab))
+        schema.upgrade(connect.engine(lab))
 
 
 def test_a_schema_of_another_program_is_left_alone(empty_database: Settings) -> None:
     _as_administrator(empty_database, "CREATE SCHEMA core")
     with pytest.raises(SchemaError, match=r"Schema 'core' belongs to '.*', not to pbdb_owner"):
-        schema.upgrade(server.engine(empty_database))
+        schema.upgrade(connect.engine(empty_database))

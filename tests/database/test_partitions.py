@@ -6,9 +6,9 @@ import pytest
 from rows import add_dataset
 from sqlalchemy import Connection, Engine, text
 
-from pbdb import partitions
-from pbdb.errors import DataError, SchemaError
-from pbdb.models.rules import PARTITIONED, VALUE_COLUMNS
+from pbdb.common.errors import DataError, SchemaError
+from pbdb.database import partitions
+from pbdb.database.models.policies import PARTITIONED, VALUE_COLUMNS
 
 
 def _put(connection: Connection, table: str, suffix: str) -> str:

@@ -11,8 +11,9 @@ from bulk import Bulk, add_genes, fill
 from sqlalchemy import Connection, text
 from support import external_server, throwaway_home
 
-from pbdb import schema, server
-from pbdb.models.rules import OWNER, PUBLIC, READER
+from pbdb.database import schema
+from pbdb.database.models.policies import OWNER, PUBLIC, READER
+from pbdb.server import connect
 
 FILTERS = (
     ("condition_effect", "effect_id = 1000123"),
@@ -46,7 +47,7 @@ FILTERS = (
 def filled(request: pytest.FixtureRequest) -> Iterator[Connection]:
     """Two datasets of 4,000 and 1,600 conditions x 200 genes, the second one closed."""
     with throwaway_home() as home, external_server(home, request.param) as settings:
-        engine = server.engine(settings)
+        engine = connect.engine(settings)
         schema.upgrade(engine)
         with engine.begin() as connection:
             add_genes(connection, 20_000)

@@ -22,10 +22,11 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 from vocabulary_tables import gene_table
 
-from pbdb import server, vocabulary
-from pbdb.config import Settings
-from pbdb.models.rules import PUBLIC, VISIBLE
-from pbdb.source import Assay, Cells, Compounds, Dataset, Files, Source
+from pbdb.common.settings import Settings
+from pbdb.database.models.policies import PUBLIC, VISIBLE
+from pbdb.identity.vocabulary import releases
+from pbdb.server import connect
+from pbdb.sources.declaration import Assay, Cells, Compounds, Dataset, Files, Source
 
 SMILES = {"DMSO": "CS(C)=O", "x": "CCO", "y": "CCCO", "z": "CCCCO"}
 SECRET = "secret"
@@ -71,7 +72,7 @@ def both(database_server: Settings, template: str, tmp_path_factory: pytest.Temp
     place = tmp_path_factory.mktemp("public")
     with new_database(database_server, place / "home", template) as without:
         genes = made.write(place / "open_one", _sheet(plate="p1"))
-        vocabulary.import_files(without, "genes", gene_table(place, "genes.tsv"), "made")
+        releases.import_files(without, "genes", gene_table(place, "genes.tsv"), "made")
         made.load(without, genes, _declared("open_one", {"x": "ethanol"}, is_redistributable=True))
         other = made.write(place / "open_two", _sheet(note=""), made.counts(_sheet()["sample"].tolist(), seed=2))
         made.load(
@@ -90,7 +91,7 @@ def both(database_server: Settings, template: str, tmp_path_factory: pytest.Temp
 @contextmanager
 def _public(settings: Settings) -> Iterator[Connection]:
     """A connection in the role pbdb_public, which a rollback does not leave."""
-    with server.engine(settings).connect() as connection:
+    with connect.engine(settings).connect() as connection:
         connection.exec_driver_sql(f"SET ROLE {PUBLIC}")
         connection.commit()
         yield connection
@@ -98,7 +99,7 @@ def _public(settings: Settings) -> Iterator[Connection]:
 
 def _add_what_a_load_does_not_make(settings: Settings) -> None:
     """Signatures, agreement, splits and a replicate effect of every dataset that has none yet."""
-    with server.engine(settings).begin() as connection:
+    with connect.engine(settings).begin() as connection:
         rows = connection.execute(
             text("""SELECT m.match_id, m.dataset_id_a, m.dataset_id_b, m.condition_id_a, m.condition_id_b
             FROM core.match m WHERE NOT EXISTS (SELECT FROM core.agreement a WHERE a.match_id = m.match_id)
@@ -278,7 +279,7 @@ def _met(connection: Connection, columns: list[tuple[str, str]]) -> list[str]:
 def test_a_function_of_the_users_own_meets_no_hidden_row(both: Both) -> None:
     """Cheap functions are run first, unless a policy stands before them; the owner's meets what is there."""
     columns = _text_columns(both.settings)
-    with server.engine(both.settings).connect() as owner:
+    with connect.engine(both.settings).connect() as owner:
         assert "source_compound.name" in {name.removeprefix("core.") for name in _met(owner, columns)}
     with _public(both.settings) as connection:
         assert _met(connection, columns) == []

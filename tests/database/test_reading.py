@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 from databases import new_database
 
-from pbdb import database, registry, run
-from pbdb.database import connect
-from pbdb.errors import QueryError, SchemaError
+from pbdb.common.errors import QueryError, SchemaError
+from pbdb.loading import pipeline
+from pbdb.query import database
+from pbdb.query.database import connect
 from pbdb.simulate import drugseq
+from pbdb.sources import registry
 
 
 @pytest.fixture(scope="module")
@@ -17,7 +19,7 @@ def loaded(database_server, template, tmp_path_factory):
     place = tmp_path_factory.mktemp("reading")
     drugseq.write(place / "release", compounds=10, plates=3, genes=800)
     with new_database(database_server, place / "home", template) as settings:
-        run.load_source(registry.get("drugseq"), settings, run.Choices(folder=place / "release"))
+        pipeline.load_source(registry.get("drugseq"), settings, pipeline.Choices(folder=place / "release"))
         yield settings
 
 

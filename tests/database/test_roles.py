@@ -7,8 +7,8 @@ from rows import add_genes, add_match, add_world
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import ProgrammingError
 
-from pbdb.models import Base
-from pbdb.models.rules import OWNER, PUBLIC, READER, VISIBLE
+from pbdb.database.models import Base
+from pbdb.database.models.policies import OWNER, PUBLIC, READER, VISIBLE
 
 OPEN, CLOSED = 1000, 7000
 VOCABULARY = {"gene", "gene_replacement", "gene_synonym", "vocabulary"}

@@ -17,10 +17,12 @@ from alembic import command
 from rows import add_dataset, add_partitions
 from sqlalchemy import Connection, Engine, text
 
-from pbdb import catalog, locks, schema, server, shipped, views
-from pbdb.config import Settings
-from pbdb.errors import SchemaError, ServerError
-from pbdb.models.rules import OWNER, READER
+from pbdb.common import packaged_files
+from pbdb.common.errors import SchemaError, ServerError
+from pbdb.common.settings import Settings
+from pbdb.database import catalog, schema, views
+from pbdb.database.models.policies import OWNER, READER
+from pbdb.server import connect, locks
 
 
 def _one(engine: Engine, query: str, **parameters: object) -> object:
@@ -48,9 +50,9 @@ def _everything(engine: Engine) -> tuple[object, ...]:
 def sql_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of sql/ that the door reads instead."""
     copy = tmp_path / "sql"
-    shutil.copytree(shipped.folder("sql"), copy)
-    original = shipped.folder
-    monkeypatch.setattr(shipped, "folder", lambda name: copy if name == "sql" else original(name))
+    shutil.copytree(packaged_files.folder("sql"), copy)
+    original = packaged_files.folder
+    monkeypatch.setattr(packaged_files, "folder", lambda name: copy if name == "sql" else original(name))
     return copy
 
 
@@ -115,12 +117,12 @@ def _alembic(database: Settings, root: Path, *words: str) -> subprocess.Complete
 def test_bare_alembic_is_the_same_door(empty_database: Settings, shared_engine: Engine, root: Path) -> None:
     done = _alembic(empty_database, root, "upgrade", "head")
     assert done.returncode == 0, done.stderr
-    assert _everything(server.engine(empty_database)) == _everything(shared_engine)
+    assert _everything(connect.engine(empty_database)) == _everything(shared_engine)
 
 
 def test_bare_alembic_says_errors_in_one_sentence(database: Settings, root: Path) -> None:
     _run(
-        server.engine(database),
+        connect.engine(database),
         "CREATE VIEW public.mine AS SELECT * FROM pbdb.gene",
         "COMMENT ON SCHEMA pbdb IS 'stale'",
     )
@@ -241,7 +243,7 @@ def test_a_view_column_without_words_is_refused(engine: Engine, sql_folder: Path
 
 def test_a_reader_in_the_way_is_named(engine: Engine, database: Settings, short_waits: None) -> None:
     _run(engine, "COMMENT ON SCHEMA pbdb IS 'stale'")
-    with server.connect(database, application_name="Metabase") as reader:
+    with connect.connect(database, application_name="Metabase") as reader:
         reader.execute("SELECT * FROM pbdb.gene")
         with pytest.raises(ServerError, match=f"pid {reader.info.backend_pid} of application 'Metabase'"):
             schema.upgrade(engine)
@@ -252,7 +254,7 @@ def test_a_reader_in_the_way_is_named(engine: Engine, database: Settings, short_
 
 
 def test_upgrades_at_once_all_succeed(empty_database: Settings, root: Path) -> None:
-    engine = server.engine(empty_database)
+    engine = connect.engine(empty_database)
     with ThreadPoolExecutor(3) as pool:
         others = [pool.submit(_alembic, empty_database, root, "upgrade", "head") for _ in range(2)]
         pool.submit(schema.upgrade, engine).result()

@@ -9,14 +9,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pbdb import compounds
-from pbdb.chem import RULE_VERSION, Structure, standardise
-from pbdb.compound_text import text_or_none
-from pbdb.compounds import Record, Resolution, resolve
-from pbdb.errors import VocabularyError
-from pbdb.models import identity
-from pbdb.pubchem import Entry
-from pbdb.source_compounds import compound_rows
+from pbdb.common.errors import VocabularyError
+from pbdb.database.models import identity
+from pbdb.identity.compounds import resolve as compounds
+from pbdb.identity.compounds.clean_text import text_or_none
+from pbdb.identity.compounds.pubchem_rest import Entry
+from pbdb.identity.compounds.resolve import Record, Resolution, resolve
+from pbdb.identity.compounds.source_compounds import compound_rows
+from pbdb.identity.compounds.structure import RULE_VERSION, Structure, standardise
 
 SAHA, SAHA_KEY = "ONC(=O)CCCCCCC(=O)Nc1ccccc1", "WAEXFXRVDQXREF-UHFFFAOYSA-N"
 METFORMIN, METFORMIN_KEY = "CN(C)C(=N)N=C(N)N", "XZWYZXLIPXDOLR-UHFFFAOYSA-N"
@@ -276,7 +276,7 @@ def test_standard_forms_are_computed_once_for_each_structure(monkeypatch: pytest
         seen.append(text)
         return standardise(text)
 
-    monkeypatch.setattr("pbdb.chem.standardise", count)
+    monkeypatch.setattr("pbdb.identity.compounds.structure.standardise", count)
     resolve([Record(structure=SAHA)] * 50)
     assert seen == [SAHA]
 

@@ -11,11 +11,13 @@ import pytest
 from databases import new_database
 from loads import name_of, query, value
 
-from pbdb import run, server, vocabulary
-from pbdb.config import Settings
-from pbdb.ids import stable_id
-from pbdb.pubchem import Entry
-from pbdb.source import Compounds, Source
+from pbdb.common.ids import stable_id
+from pbdb.common.settings import Settings
+from pbdb.identity.compounds.pubchem_rest import Entry
+from pbdb.identity.vocabulary import releases
+from pbdb.loading import pipeline
+from pbdb.server import connect
+from pbdb.sources.declaration import Compounds, Source
 
 ASPIRIN, VORINOSTAT = "BSYNRYMUTXBXSQ-UHFFFAOYSA-N", "WAEXFXRVDQXREF-UHFFFAOYSA-N"
 SMILES = {"x": "CC(=O)Oc1ccccc1C(=O)O", "y": "ONC(=O)CCCCCCC(=O)Nc1ccccc1", "DMSO": "CS(C)=O"}
@@ -54,7 +56,7 @@ def release(tmp_path: Path) -> Path:
 
 
 def load(settings: Settings, release: Path, source: Source, **choices: object) -> None:
-    run.load_source(source, settings, run.Choices(folder=release, until="load", **choices), pubchem=Told())
+    pipeline.load_source(source, settings, pipeline.Choices(folder=release, until="load", **choices), pubchem=Told())
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +99,7 @@ def test_an_imported_file_of_pubchem_is_used_by_the_next_load(
     assert query(database, "SELECT inchikey FROM pbdb.compound") == []
     dump = tmp_path / "CID-SMILES"
     dump.write_text(f"679\tCS(=O)C\n2244\t{SMILES['x']}\n5311\t{SMILES['y']}\n", encoding="utf-8")
-    vocabulary.import_files(database, "pubchem", dump)
+    releases.import_files(database, "pubchem", dump)
     assert made.load(database, release, CIDS, until="load")["changed"]
     assert value(database, "SELECT count(*) FROM pbdb.compound") == 3
     assert not made.load(database, release, CIDS, until="load")["changed"]
@@ -111,11 +113,11 @@ def test_statements_of_a_source_are_annotations(loaded: Settings) -> None:
 def test_a_load_reports_routes_and_lists_the_unresolved(database: Settings, release: Path) -> None:
     said: list[str] = []
 
-    class Heard(run.Silent):
+    class Heard(pipeline.Silent):
         def stage(self, stage: str, message: str) -> None:
             said.append(message)
 
-    run.load_source(made.SOURCE, database, run.Choices(folder=release, until="load"), reporter=Heard())
+    pipeline.load_source(made.SOURCE, database, pipeline.Choices(folder=release, until="load"), reporter=Heard())
     (told,) = [message for message in said if "compounds:" in message]
     assert "3 compounds: 2 unresolved, 1 vehicle; 0 conflicts; unresolved: x, y;" in told
     assert said[0] == "made" and said[-1].startswith("matches with other datasets: 0 by parent_inchikey within 0 h")
@@ -124,7 +126,7 @@ def test_a_load_reports_routes_and_lists_the_unresolved(database: Settings, rele
 def _of_an_earlier_rule(settings: Settings, key: str, *source_keys: str) -> None:
     """Let source compounds have been another compound under an earlier rule."""
     old = stable_id("compound", key)
-    with server.engine(settings).begin() as connection:
+    with connect.engine(settings).begin() as connection:
         connection.exec_driver_sql(f"INSERT INTO core.compound (compound_id, inchikey) VALUES ({old}, '{key}')")
         listed = ", ".join(f"'{one}'" for one in source_keys)
         connection.exec_driver_sql(
@@ -157,14 +159,14 @@ def test_a_compound_that_was_split_leads_to_one_part_and_its_sources_to_their_ow
 
 def test_a_change_of_the_source_is_no_change_of_the_rules(loaded: Settings, release: Path) -> None:
     _of_an_earlier_rule(loaded, "OLD", "x")
-    with server.engine(loaded).begin() as connection:
+    with connect.engine(loaded).begin() as connection:
         connection.exec_driver_sql("UPDATE core.source_compound SET given_smiles = 'C' WHERE source_key = 'x'")
     load(loaded, release, STRUCTURES, force=True)
     assert query(loaded, REPLACED) == []
 
 
 def test_a_compound_that_comes_back_is_no_longer_replaced(loaded: Settings, release: Path) -> None:
-    with server.engine(loaded).begin() as connection:
+    with connect.engine(loaded).begin() as connection:
         vorinostat = stable_id("compound", VORINOSTAT)
         connection.exec_driver_sql(f"UPDATE core.compound SET replaced_by = {vorinostat} WHERE inchikey = '{ASPIRIN}'")
     load(loaded, release, STRUCTURES, force=True)

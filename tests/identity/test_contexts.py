@@ -8,16 +8,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from pbdb.contexts import (
-    ContextVocabulary,
-    build_contexts,
-    curie,
-    read_cells,
-    resolve_context,
-)
-from pbdb.errors import VocabularyError
-from pbdb.readers.cells import CONTEXT_COLUMNS, development_stage
-from pbdb.source import Cells
+from pbdb.common.errors import VocabularyError
+from pbdb.identity.contexts.published_tables import CONTEXT_COLUMNS, development_stage
+from pbdb.identity.contexts.resolve import ContextVocabulary, build_contexts, curie, read_cells, resolve_context
+from pbdb.sources.declaration import Cells
 
 CELLOSAURUS = """\
 ----------------------------------------------------------------------------

@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
 
-from pbdb.errors import DataError, VocabularyError
-from pbdb.genes import (
+from pbdb.common.errors import DataError, VocabularyError
+from pbdb.identity.genes.published_tables import gene_frame
+from pbdb.identity.genes.resolve import (
     GenePart,
     GeneVocabulary,
     build_vocabulary,
@@ -26,7 +27,6 @@ from pbdb.genes import (
     resolve_probes,
     resolve_symbols,
 )
-from pbdb.readers.genes import gene_frame
 
 GENES = "data/reference/genes/"
 FAMILIES = ["MARCHF1", "MARCHF7", "MTARC1", "SEPTIN2", "SEPTIN7", "DELEC1", "NKX2-1"]

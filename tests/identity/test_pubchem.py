@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from pbdb import pubchem_dump
-from pbdb.errors import DataError, SourceError, VocabularyError
-from pbdb.pubchem import Client, Entry, FirstOf
-from pbdb.pubchem_dump import Dump, import_dump, read_cid_inchikey, read_cid_smiles
+from pbdb.common.errors import DataError, SourceError, VocabularyError
+from pbdb.identity.compounds import pubchem_bulk
+from pbdb.identity.compounds.pubchem_bulk import Dump, import_dump, read_cid_inchikey, read_cid_smiles
+from pbdb.identity.compounds.pubchem_rest import Client, Entry, FirstOf
 
 WATER = "XLYOFNOQVPJJNP-UHFFFAOYSA-N"
 ASPIRIN = "BSYNRYMUTXBXSQ-UHFFFAOYSA-N"
@@ -209,7 +209,7 @@ def test_bulk_files_are_read_in_batches(keys_file: Path, tmp_path: Path, monkeyp
     assert [b.to_pydict() for b in read_cid_smiles(tmp_path / "CID-SMILES")] == [
         {"cid": [1, 2], "smiles": ["CCO", "C[N+](C)(C)C"]}
     ]
-    monkeypatch.setattr(pubchem_dump, "_BLOCK_BYTES", 100)
+    monkeypatch.setattr(pubchem_bulk, "_BLOCK_BYTES", 100)
     batches = list(read_cid_inchikey(keys_file))
     assert len(batches) > 1
     assert [cid for batch in batches for cid in batch["cid"].to_pylist()] == [962, 22247451, 2244]
@@ -229,7 +229,7 @@ def test_bulk_files_are_read_in_batches(keys_file: Path, tmp_path: Path, monkeyp
 def test_a_malformed_line_is_named_by_its_number(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str, words: str, block: int
 ) -> None:
-    monkeypatch.setattr(pubchem_dump, "_BLOCK_BYTES", block)
+    monkeypatch.setattr(pubchem_bulk, "_BLOCK_BYTES", block)
     path = tmp_path / "CID-InChI-Key"
     path.write_text(KEYS * 3 + line + "\n" + KEYS)
     with pytest.raises(DataError, match=f"line 10: {words}"):
@@ -265,7 +265,7 @@ def test_a_failed_import_leaves_the_old_one(keys_file: Path, tmp_path: Path) -> 
     with pytest.raises(DataError, match="line 4"):
         import_dump(tmp_path / "broken", tmp_path / "vocab")
     assert Dump(tmp_path / "vocab").cids_of_inchikeys([ASPIRIN]) == {ASPIRIN: (2244,)}
-    assert [path.name for path in (tmp_path / "vocab").iterdir()] == [pubchem_dump.INCHIKEYS]
+    assert [path.name for path in (tmp_path / "vocab").iterdir()] == [pubchem_bulk.INCHIKEYS]
 
 
 def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:

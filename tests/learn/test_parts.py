@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pbdb.errors import DataError
+from pbdb.common.errors import DataError
 from pbdb.learn.models import baselines, calibration, context_means, ridge, similarity, structure
 from pbdb.learn.models.compendium import Block, Compendium, Rows
 from pbdb.learn.models.problem import TEST, TRAIN, VALIDATION, divide

@@ -16,9 +16,9 @@ from databases import new_database
 from loads import contents, copy_of, environment, load, query, value
 from sqlalchemy import make_url
 
-from pbdb import server
-from pbdb.config import Settings
-from pbdb.errors import PbdbError, ServerError, VocabularyError
+from pbdb.common.errors import PbdbError, ServerError, VocabularyError
+from pbdb.common.settings import Settings
+from pbdb.server import connect
 
 SHEET, COUNTS = "DGE1-meta.csv", "DGE1-counts.csv.gz"
 Damage = Callable[[Path], object]
@@ -147,7 +147,7 @@ def as_login(settings: Settings, statement: str, login: str) -> Settings:
     """Settings of another login, made by a statement where it is missing."""
     exists = value(settings, "SELECT count(*) FROM pg_roles WHERE rolname = :login", login=login)
     if not exists:
-        with server.connect(settings, autocommit=True) as connection:
+        with connect.connect(settings, autocommit=True) as connection:
             connection.execute(statement)
     url = make_url(str(settings.database_url)).update_query_dict({"user": login})
     return replace(settings, database_url=url.render_as_string(hide_password=False))
@@ -207,7 +207,7 @@ def test_the_command_line_says_one_sentence_and_ends_with_1(
 def test_a_server_that_is_gone_during_a_load_is_one_sentence(
     loaded: Settings, release: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pbdb import partitions
+    from pbdb.database import partitions
 
     def ended(connection: object, *rest: object) -> None:
         pid = connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one()  # type: ignore[attr-defined]

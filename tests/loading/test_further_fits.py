@@ -10,11 +10,11 @@ import pytest
 from databases import new_database
 from loads import copied, load, query, value
 
-from pbdb import further_fits
-from pbdb.config import Settings
-from pbdb.effects import Options
-from pbdb.errors import ConfigError, SourceError
-from pbdb.fits import FitOptions
+from pbdb.common.errors import ConfigError, SourceError
+from pbdb.common.settings import Settings
+from pbdb.effects.dataset_fits import FitOptions
+from pbdb.effects.engine import Options
+from pbdb.loading import further_fits
 
 DEFAULT = "SELECT effect_id, status, n_up, log2_fc FROM core.effect JOIN core.fit f USING (fit_id) WHERE f.is_default"
 

@@ -18,9 +18,11 @@ from databases import new_database
 from loads import contents, name_of, value
 from support import as_root, running_server
 
-from pbdb import schema, server, stored_fit
-from pbdb.config import Settings
-from pbdb.errors import PbdbError
+from pbdb.common.errors import PbdbError
+from pbdb.common.settings import Settings
+from pbdb.database import schema
+from pbdb.effects import stored_fit
+from pbdb.server import connect
 
 MEASURED = ("fit", "artifact", "part")
 # One process imports everything; each load is a fork of it, which dies when it calls the function named.
@@ -28,7 +30,7 @@ FORKING = """
 import importlib, os, signal, sys
 from pathlib import Path
 import made
-from pbdb.config import Settings
+from pbdb.common.settings import Settings
 for line in sys.stdin:
     home, url, folder, module, name = line.split()
     if not (pid := os.fork()):
@@ -38,12 +40,12 @@ for line in sys.stdin:
     print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
 """
 BEFORE_THE_SWAP = {
-    "extract": ("pbdb.files", "locate"),
-    "transform": ("pbdb.transform", "standard_obs"),
-    "validate": ("pbdb.rows", "dataset_tables"),
-    "effects": ("pbdb.fits", "fill"),
-    "load, building": ("pbdb.load", "copy_gene_effects"),
-    "load, swapping": ("pbdb.partitions", "swap"),
+    "extract": ("pbdb.sources.fetch", "locate"),
+    "transform": ("pbdb.samples.canonicalise", "standard_obs"),
+    "validate": ("pbdb.loading.table_rows", "dataset_tables"),
+    "effects": ("pbdb.effects.dataset_fits", "fill"),
+    "load, building": ("pbdb.loading.publish", "copy_gene_effects"),
+    "load, swapping": ("pbdb.database.partitions", "swap"),
 }
 
 
@@ -122,7 +124,7 @@ def test_a_load_killed_before_the_swap_leaves_the_old_data_and_the_next_one_goes
 def test_a_load_killed_after_the_swap_is_a_load(
     mother: subprocess.Popen[str], holding: Settings, folders: tuple[Path, Path], expected: dict[str, str]
 ) -> None:
-    kill(mother, holding, folders[1], "pbdb.partitions", "analyze")
+    kill(mother, holding, folders[1], "pbdb.database.partitions", "analyze")
     assert value(holding, "SELECT count(*) FROM core.sample") == 20
     assert not made.load(holding, folders[1])["changed"]
     assert rows(holding) == expected
@@ -165,8 +167,8 @@ def test_a_fit_that_the_disk_has_no_room_for_is_an_error_not_a_crash(tmp_path: P
 def test_a_full_disk_of_the_server_leaves_the_old_data(folders: tuple[Path, Path], tmp_path: Path) -> None:
     place = Path("/tmp") / f"pbdb-test-disk-{os.getpid()}"
     with small_disk(place, 160) as disk, running_server(disk / "home") as on:
-        settings = Settings(tmp_path / "home", server.url(on), workers=1)
-        schema.upgrade(server.engine(settings))
+        settings = Settings(tmp_path / "home", connect.url(on), workers=1)
+        schema.upgrade(connect.engine(settings))
         made.load(settings, folders[0])
         before = rows(settings)
         with (disk / "filler").open("wb") as filler:
@@ -174,8 +176,8 @@ def test_a_full_disk_of_the_server_leaves_the_old_data(folders: tuple[Path, Path
         with pytest.raises(PbdbError, match=r"disk is full|lost the server"):
             made.load(settings, folders[1])
         (disk / "filler").unlink()
-        server.stop(on, immediately=True)
-        server.ensure_running(on)
+        connect.stop(on, immediately=True)
+        connect.ensure_running(on)
         assert rows(settings) == before
         assert made.load(settings, folders[1])["changed"]
     place.rmdir()

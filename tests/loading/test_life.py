@@ -14,11 +14,14 @@ import pytest
 from databases import new_database
 from loads import contents, copied, query, value
 
-from pbdb import artefacts, canonical, fits, load, locks, rows, run, server, transform
-from pbdb.config import Settings
-from pbdb.effects import Options
-from pbdb.errors import ServerError
-from pbdb.source import Cells
+from pbdb.common.errors import ServerError
+from pbdb.common.settings import Settings
+from pbdb.effects import dataset_fits
+from pbdb.effects.engine import Options
+from pbdb.loading import pipeline, publish, stage_cache, table_rows
+from pbdb.samples import canonicalise, matrix_file
+from pbdb.server import connect, locks
+from pbdb.sources.declaration import Cells
 
 MEASURED = ("fit", "artifact")  # they hold seconds and times
 
@@ -91,9 +94,9 @@ def test_earlier_stages_touch_no_table_and_are_not_done_again(
     assert not made.load(database, folder, until=until)["changed"]
     assert contents(database) == before
     if until != "extract":
-        monkeypatch.setattr(transform, "transform", never)
+        monkeypatch.setattr(canonicalise, "transform", never)
     if until == "validate":
-        monkeypatch.setattr(rows, "dataset_tables", never)
+        monkeypatch.setattr(table_rows, "dataset_tables", never)
     assert made.load(database, folder)["effects"] == {"ok": 4}
 
 
@@ -102,7 +105,7 @@ def test_a_load_in_parts_equals_a_load_at_once(full: Settings, folder: Path, tmp
     elsewhere = replace(full, home=tmp_path / "elsewhere")
     for until in ("transform", "validate", "load", "effects"):
         made.load(elsewhere, folder, until=until, force=until == "transform")
-    load.remove(server.engine(full), "made")
+    publish.remove(connect.engine(full), "made")
     made.load(elsewhere, folder)
     assert same(full) == at_once
 
@@ -110,8 +113,8 @@ def test_a_load_in_parts_equals_a_load_at_once(full: Settings, folder: Path, tmp
 def test_force_does_every_stage_anew(full: Settings, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = same(full)
     called = []
-    original = transform.transform
-    monkeypatch.setattr(transform, "transform", lambda *a, **k: called.append(1) or original(*a, **k))
+    original = canonicalise.transform
+    monkeypatch.setattr(canonicalise, "transform", lambda *a, **k: called.append(1) or original(*a, **k))
     assert made.load(full, folder, force=True)["changed"]
     assert called
     assert same(full) == before
@@ -120,7 +123,7 @@ def test_force_does_every_stage_anew(full: Settings, folder: Path, monkeypatch: 
 def test_a_failed_load_anew_leaves_what_further_fits_read(
     full: Settings, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transform, "standard_obs", never)
+    monkeypatch.setattr(canonicalise, "standard_obs", never)
     with pytest.raises(AssertionError):
         made.load(full, folder, force=True)
     assert publish_beside(full, Options(span=0.5, threads=1)) is None
@@ -160,8 +163,8 @@ def test_other_options_replace_the_default_fit_only(
     full: Settings, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (old,), samples = query(full, "SELECT fit_id FROM core.fit"), query(full, "SELECT * FROM core.sample ORDER BY 1, 2")
-    monkeypatch.setattr(run, "Options", partial(Options, robust=False))
-    monkeypatch.setattr(transform, "transform", never)
+    monkeypatch.setattr(pipeline, "Options", partial(Options, robust=False))
+    monkeypatch.setattr(canonicalise, "transform", never)
     assert made.load(full, folder)["changed"]
     ((new, is_default),) = query(full, "SELECT fit_id, is_default FROM core.fit")
     assert (new,) != old
@@ -173,14 +176,14 @@ def test_other_options_replace_the_default_fit_only(
 def publish_beside(settings: Settings, options: Options) -> None:
     """Publish a fit of the made dataset that is not its default."""
     (folder,) = (settings.cache / "made").iterdir()
-    tables, samples = artefacts.read_tables(folder), artefacts.read_samples(folder)
+    tables, samples = stage_cache.read_tables(folder), stage_cache.read_samples(folder)
     described = tables["sample"].assign(context=samples["context"].to_numpy())
-    chosen = fits.FitOptions(options, is_default=False)
+    chosen = dataset_fits.FitOptions(options, is_default=False)
     matrix = folder / "samples.h5ad"
-    stored = fits.fit_dataset("made", matrix, described, chosen, folder / "beside")
+    stored = dataset_fits.fit_dataset("made", matrix, described, chosen, folder / "beside")
     ((print_, effects_print),) = query(settings, "SELECT fingerprint, effects_fingerprint FROM core.dataset")
-    var = canonical.read_annotations(matrix)[1]
-    load.publish(server.engine(settings), load.Load("made", tables, stored, print_, effects_print, var))
+    var = matrix_file.read_annotations(matrix)[1]
+    publish.publish(connect.engine(settings), publish.Load("made", tables, stored, print_, effects_print, var))
 
 
 def test_a_fit_beside_the_default_stays_until_the_samples_change(
@@ -190,7 +193,7 @@ def test_a_fit_beside_the_default_stays_until_the_samples_change(
     assert query(full, "SELECT is_default, count(*) FROM core.fit GROUP BY 1 ORDER BY 1") == [(False, 1), (True, 1)]
     beside = query(full, "SELECT e.* FROM core.effect e JOIN core.fit f USING (fit_id) WHERE NOT is_default ORDER BY 2")
     with monkeypatch.context() as patch:
-        patch.setattr(run, "Options", partial(Options, robust=False))
+        patch.setattr(pipeline, "Options", partial(Options, robust=False))
         made.load(full, folder, force=True)
     kept = query(full, "SELECT e.* FROM core.effect e JOIN core.fit f USING (fit_id) WHERE NOT is_default ORDER BY 2")
     assert str(kept) == str(beside)
@@ -238,13 +241,13 @@ def test_a_dataset_is_taken_away_without_touching_another(full: Settings, folder
     before = same(full)
     made.load(full, folder, second)
     assert count(full, "sample") == 48
-    load.remove(server.engine(full), "second")
+    publish.remove(connect.engine(full), "second")
     assert same(full) == before
     assert query(full, "SELECT dataset FROM core.artifact") == [("made",)]
 
 
 def test_two_loads_of_one_dataset_do_not_meet(full: Settings, folder: Path) -> None:
-    with server.engine(full).connect() as other:
+    with connect.engine(full).connect() as other:
         other.exec_driver_sql(f"SELECT pg_advisory_lock({locks.key_of('load made')})")
         with pytest.raises(ServerError, match="'made' is being loaded by another process"):
             made.load(full, folder, force=True)

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from pbdb import readers
-from pbdb.errors import DataError, SourceError
+from pbdb.common.errors import DataError, SourceError
 
 SHEET = 'Well,Drug,Concentration\nA01,"a, b",0.3\nA02,,NA\n\nA03,NaN,None\n'
 COUNTS = "HUGO,A01,A02\nTP53,0,3\nNA,12,0\n"

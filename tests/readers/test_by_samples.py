@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 
-from pbdb.errors import DataError, SourceError
+from pbdb.common.errors import DataError, SourceError
 from pbdb.readers.annotated import Annotated, ordered
 from pbdb.readers.wide import wide
 

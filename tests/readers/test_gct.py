@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from cmapPy.pandasGEXpress.parse_gct import parse as cmap_parse
 
-from pbdb.errors import DataError, SourceError
+from pbdb.common.errors import DataError, SourceError
 from pbdb.readers import gct
 from pbdb.readers.gct import Profiles
 

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from cmapPy.pandasGEXpress.parse_gctx import parse as cmap_parse
 
-from pbdb.errors import DataError, SourceError
+from pbdb.common.errors import DataError, SourceError
 from pbdb.readers import gctx
 from pbdb.readers.gct import Profiles
 from pbdb.readers.gctx import Gctx

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pbdb.errors import DataError, SourceError
+from pbdb.common.errors import DataError, SourceError
 from pbdb.readers import plain
 
 TABLE = 'id\tname\tdose\n1\t5"-azido\t010\n2\t"x\t\n3\tNA\t-666\n'

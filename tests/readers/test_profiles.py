@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 
-from pbdb.errors import DataError, VocabularyError
+from pbdb.common.errors import DataError, VocabularyError
+from pbdb.identity.contexts.published_tables import read_cells
 from pbdb.readers import paired
-from pbdb.readers.cells import read_cells
 from pbdb.readers.matrices import Profiles
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pbdb.errors import DataError, PbdbError, SourceError
+from pbdb.common.errors import DataError, PbdbError, SourceError
 from pbdb.readers import rdata, rstream
 from pbdb.readers.ritems import print_double
 from pbdb.simulate import rwrite

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pbdb.errors import DataError, SourceError
+from pbdb.common.errors import DataError, SourceError
 from pbdb.readers import workbook
 from pbdb.simulate import xlsxwrite
 

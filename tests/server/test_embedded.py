@@ -14,47 +14,47 @@ from pathlib import Path
 import pytest
 from support import free_port, throwaway_home
 
-from pbdb import postgres, server
-from pbdb.config import Settings
-from pbdb.embedded import Cluster
-from pbdb.errors import ConfigError, ServerError
+from pbdb.common.errors import ConfigError, ServerError
+from pbdb.common.settings import Settings
+from pbdb.server import connect, postgres_programs
+from pbdb.server.cluster import Cluster
 
 
 def answer(settings: Settings, query: str) -> object:
-    with server.connect(settings) as connection:
+    with connect.connect(settings) as connection:
         row = connection.execute(query.encode()).fetchone()
     return row and row[0]
 
 
 def test_first_use_makes_a_cluster_of_utf8_sorted_by_code_point(home: Path) -> None:
     settings = Settings(home=home)
-    server.ensure_running(settings)
+    connect.ensure_running(settings)
     query = "SELECT pg_encoding_to_char(encoding) || ' ' || datlocale FROM pg_database WHERE datname = 'pbdb'"
     assert answer(settings, query) == "UTF8 C.UTF-8"
     assert answer(settings, "SELECT 'a' > 'B'") is True
 
 
 def test_server_outlives_a_stop_and_keeps_its_data(settings: Settings) -> None:
-    with server.connect(settings) as connection:
+    with connect.connect(settings) as connection:
         connection.execute("CREATE TABLE public.kept AS SELECT 42 AS x")
-    assert server.stop(settings) is True
-    assert server.status(settings).running is False
+    assert connect.stop(settings) is True
+    assert connect.status(settings).running is False
     assert answer(settings, "SELECT x FROM public.kept") == 42
 
 
 def test_stop_of_what_does_not_run_says_so(home: Path) -> None:
-    assert server.stop(Settings(home=home)) is False
+    assert connect.stop(Settings(home=home)) is False
     assert not home.exists()
 
 
 def test_status_starts_nothing(home: Path) -> None:
-    found = server.status(Settings(home=home))
+    found = connect.status(Settings(home=home))
     assert (found.running, found.url, found.pid) == (False, None, None)
     assert not home.exists()
 
 
 def test_status_of_a_running_server(embedded: Settings) -> None:
-    found = server.status(embedded)
+    found = connect.status(embedded)
     assert found.running and found.embedded and found.tcp_port is None
     assert found.version is not None and found.version.startswith("18.")
     assert found.pid is not None and found.url is not None and "postgres@/pbdb?host=" in found.url
@@ -69,9 +69,9 @@ def test_home_may_have_any_name(name: str) -> None:
     with throwaway_home(name) as home:
         settings = Settings(home=home)
         assert answer(settings, "SELECT 1") == 1
-        argv, environment = server.psql_command(settings, ["-Atc", "SELECT 2"])
+        argv, environment = connect.psql_command(settings, ["-Atc", "SELECT 2"])
         assert subprocess.run(argv, env=environment, capture_output=True, check=True).stdout == b"2\n"
-        assert server.stop(settings) is True
+        assert connect.stop(settings) is True
         assert answer(settings, "SELECT 3") == 3
 
 
@@ -85,15 +85,15 @@ def test_sockets_lie_in_a_folder_closed_to_others(embedded: Settings) -> None:
 def test_socket_folder_of_somebody_else_is_not_used() -> None:
     with throwaway_home("x" * 120) as home:
         settings = Settings(home=home)
-        server.ensure_running(settings)
+        connect.ensure_running(settings)
         found = Cluster(home).postmaster()
-        server.stop(settings)
+        connect.stop(settings)
         assert found is not None
         folder = Path(found.sockets)
         folder.mkdir()
         folder.chmod(0o777)
         with pytest.raises(ServerError, match="belongs to somebody else"):
-            server.ensure_running(settings)
+            connect.ensure_running(settings)
         folder.rmdir()
 
 
@@ -114,8 +114,8 @@ def test_local_conf_overrides(settings: Settings) -> None:
 
 def test_two_processes_may_start_it_first_at_once(home: Path) -> None:
     code = """
-import sys; from pathlib import Path; from pbdb import server; from pbdb.config import Settings
-with server.connect(Settings(home=Path(sys.argv[1]))) as connection:
+import sys; from pathlib import Path; from pbdb.server import connect; from pbdb.common.settings import Settings
+with connect.connect(Settings(home=Path(sys.argv[1]))) as connection:
     print(connection.execute("SELECT pg_postmaster_start_time()").fetchone())
 """
     argv = [sys.executable, "-c", code, str(home)]
@@ -136,12 +136,12 @@ def test_a_home_that_another_process_makes_meanwhile_is_used(home: Path, monkeyp
 def test_a_home_that_cannot_be_made_is_refused(home: Path) -> None:
     home.write_text("a file")
     with pytest.raises(ServerError, match=r"cannot be used.*PBDB_HOME"):
-        server.ensure_running(Settings(home=home / "inside"))
+        connect.ensure_running(Settings(home=home / "inside"))
 
 
 def test_a_readonly_home_is_refused() -> None:
     with pytest.raises(ServerError, match=r"cannot be used.*PBDB_HOME"):
-        server.ensure_running(Settings(home=Path("/proc/pbdb")))
+        connect.ensure_running(Settings(home=Path("/proc/pbdb")))
 
 
 def test_a_data_folder_of_something_else_is_refused(home: Path) -> None:
@@ -149,9 +149,9 @@ def test_a_data_folder_of_something_else_is_refused(home: Path) -> None:
     data.mkdir(parents=True)
     (data / "notes.txt").write_text("mine")
     if os.geteuid() == 0:
-        shutil.chown(data, postgres.account(home / "none").uid)
+        shutil.chown(data, postgres_programs.account(home / "none").uid)
     with pytest.raises(ServerError, match="holds no PostgreSQL database"):
-        server.ensure_running(Settings(home=home))
+        connect.ensure_running(Settings(home=home))
     assert (data / "notes.txt").read_text() == "mine"
 
 
@@ -159,7 +159,7 @@ def test_why_it_does_not_start_is_told(settings: Settings) -> None:
     folder = Cluster(settings.home).folder
     (folder / "local.conf").write_text("shared_buffers = 'lots'\n")
     with pytest.raises(ServerError, match=r"did not start.*local\.conf"):
-        server.ensure_running(settings)
+        connect.ensure_running(settings)
 
 
 @pytest.mark.parametrize("size", ["10m", "38m"])
@@ -171,90 +171,90 @@ def test_a_full_disk_is_told(size: str) -> None:
             pytest.skip("a small disk cannot be mounted here")
         try:
             with pytest.raises(ServerError, match=r"No space left on device|wrote only"):
-                server.ensure_running(Settings(home=home))
+                connect.ensure_running(Settings(home=home))
         finally:
-            server.stop(Settings(home=home), immediately=True)
+            connect.stop(Settings(home=home), immediately=True)
             subprocess.run(["umount", str(home)], check=True)
 
 
 def test_a_missing_wheel_points_to_an_external_server(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(postgres, "PACKAGE", "no_such_package")
+    monkeypatch.setattr(postgres_programs, "PACKAGE", "no_such_package")
     with pytest.raises(ServerError, match="set PBDB_DATABASE_URL"):
-        server.ensure_running(Settings(home=home))
+        connect.ensure_running(Settings(home=home))
 
 
 def test_port_makes_it_reachable_with_the_readers_password(settings: Settings) -> None:
     port = free_port()
-    server.start(settings, port)
-    address = server.url(settings)
+    connect.start(settings, port)
+    address = connect.url(settings)
     assert address.startswith("postgresql://pbdb_reader:") and address.endswith(f"@127.0.0.1:{port}/pbdb")
     assert answer(Settings(home=settings.home, database_url=address), "SELECT session_user::text") == "pbdb_reader"
-    assert server.status(settings).tcp_port == port
+    assert connect.status(settings).tcp_port == port
 
 
 def test_password_file_is_private_and_a_removed_one_is_a_new_password(settings: Settings) -> None:
-    server.start(settings, free_port())
-    before = server.url(settings)
+    connect.start(settings, free_port())
+    before = connect.url(settings)
     file = Cluster(settings.home).folder / "reader.password"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     file.unlink()
     with ThreadPoolExecutor(4) as clients:
-        assert len(set(clients.map(server.reader_password, [settings] * 4))) == 1
+        assert len(set(clients.map(connect.reader_password, [settings] * 4))) == 1
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     with pytest.raises(ServerError, match="refuses user 'pbdb_reader'"):
-        server.connect(Settings(home=settings.home, database_url=before))
-    assert answer(Settings(home=settings.home, database_url=server.url(settings)), "SELECT 1") == 1
+        connect.connect(Settings(home=settings.home, database_url=before))
+    assert answer(Settings(home=settings.home, database_url=connect.url(settings)), "SELECT 1") == 1
 
 
 def test_superuser_cannot_log_in_over_tcp(settings: Settings) -> None:
     port = free_port()
-    server.start(settings, port)
+    connect.start(settings, port)
     with pytest.raises(ServerError, match="refuses user 'postgres'"):
-        server.connect(Settings(home=settings.home, database_url=f"postgresql://postgres:x@127.0.0.1:{port}/pbdb"))
+        connect.connect(Settings(home=settings.home, database_url=f"postgresql://postgres:x@127.0.0.1:{port}/pbdb"))
 
 
 def test_port_is_kept_over_a_shutdown_and_given_up_on_request(settings: Settings) -> None:
     port = free_port()
-    server.start(settings, port)
-    server.stop(settings)
-    server.ensure_running(settings)
-    assert server.status(settings).tcp_port == port
-    server.start(settings, 0)
-    assert server.status(settings).tcp_port is None
-    assert server.url(settings).startswith("postgresql://postgres@/pbdb?host=")
+    connect.start(settings, port)
+    connect.stop(settings)
+    connect.ensure_running(settings)
+    assert connect.status(settings).tcp_port == port
+    connect.start(settings, 0)
+    assert connect.status(settings).tcp_port is None
+    assert connect.url(settings).startswith("postgresql://postgres@/pbdb?host=")
 
 
 def test_same_port_again_restarts_nothing(settings: Settings) -> None:
     port = free_port()
-    server.start(settings, port)
-    before = server.status(settings).pid
-    server.start(settings, port)
-    server.start(settings)
-    assert server.status(settings).pid == before
+    connect.start(settings, port)
+    before = connect.status(settings).pid
+    connect.start(settings, port)
+    connect.start(settings)
+    assert connect.status(settings).pid == before
 
 
 def test_a_changed_port_does_not_end_open_sessions(settings: Settings) -> None:
-    with server.connect(settings, application_name="long load") as connection:
+    with connect.connect(settings, application_name="long load") as connection:
         with pytest.raises(ServerError, match=r"long load \(pid \d+\)"):
-            server.start(settings, free_port())
+            connect.start(settings, free_port())
         assert connection.execute("SELECT 1").fetchone() == (1,)
 
 
 def test_a_taken_port_is_refused_at_start_and_done_without_later(
     settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
-    server.ensure_running(settings)
-    before = server.status(settings).pid
+    connect.ensure_running(settings)
+    before = connect.status(settings).pid
     file = Cluster(settings.home).folder / "port"
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         with pytest.raises(ServerError, match=f"Port {port} .* is taken"):
-            server.start(settings, port)
+            connect.start(settings, port)
         with pytest.raises(ConfigError, match="Port 70000 does not exist"):
-            server.start(settings, 70000)
-        assert server.status(settings).pid == before and not file.exists()
-        server.stop(settings)
+            connect.start(settings, 70000)
+        assert connect.status(settings).pid == before and not file.exists()
+        connect.stop(settings)
         file.write_text(str(port))
         assert answer(settings, "SELECT 1") == 1
-        assert server.status(settings).tcp_port is None
+        assert connect.status(settings).tcp_port is None
     assert "starts without TCP" in caplog.text

@@ -11,14 +11,15 @@ import psycopg
 import pytest
 from support import Child
 
-from pbdb import embedded, processes, server
-from pbdb.config import Settings
-from pbdb.embedded import Cluster
-from pbdb.errors import ServerError
+from pbdb.common.errors import ServerError
+from pbdb.common.settings import Settings
+from pbdb.server import cluster as embedded
+from pbdb.server import cluster_processes, connect
+from pbdb.server.cluster import Cluster
 
 CLIENT = """
-import sys, time; from pathlib import Path; from pbdb import server; from pbdb.config import Settings
-connection = server.connect(Settings(home=Path(sys.argv[1])), autocommit=True)
+import sys, time; from pathlib import Path; from pbdb.server import connect; from pbdb.common.settings import Settings
+connection = connect.connect(Settings(home=Path(sys.argv[1])), autocommit=True)
 print("connected", flush=True)
 connection.execute(sys.argv[2])
 """
@@ -42,13 +43,13 @@ def kill(pid: int, how: signal.Signals = signal.SIGKILL) -> None:
 @pytest.fixture
 def filled(settings: Settings) -> Settings:
     """A server with a committed table."""
-    with server.connect(settings) as connection:
+    with connect.connect(settings) as connection:
         connection.execute("CREATE TABLE public.kept AS SELECT generate_series(1, 1000) AS x")
     return settings
 
 
 def is_whole(settings: Settings) -> bool:
-    with server.connect(settings) as connection:
+    with connect.connect(settings) as connection:
         return connection.execute("SELECT sum(x) FROM public.kept").fetchone() == (500500,)
 
 
@@ -62,14 +63,14 @@ def test_server_killed_with_a_busy_backend(filled: Settings, child: Child, caplo
     assert client.stdout is not None and client.stdout.readline() == "connected\n"
     time.sleep(0.2)
     kill(pid_of(filled))
-    assert processes.standing_in(Cluster(filled.home).data) != []
+    assert cluster_processes.standing_in(Cluster(filled.home).data) != []
     assert is_whole(filled)
     assert "was killed: ending the 1 processes it left" in caplog.text
     assert client.wait(10) != 0
 
 
 def test_every_process_of_the_server_killed(filled: Settings) -> None:
-    for pid in processes.standing_in(Cluster(filled.home).data):
+    for pid in cluster_processes.standing_in(Cluster(filled.home).data):
         kill(pid)
     assert is_whole(filled)
 
@@ -90,7 +91,7 @@ def test_server_survives_the_client_that_started_it(settings: Settings, child: C
     before = pid_of(settings)
     client.kill()
     client.wait()
-    assert server.status(settings).pid == before
+    assert connect.status(settings).pid == before
 
 
 def test_client_killed_in_the_first_start(home: Path, child: Child) -> None:
@@ -101,15 +102,15 @@ def test_client_killed_in_the_first_start(home: Path, child: Child) -> None:
         time.sleep(0.001)
     client.kill()
     client.wait()
-    with server.connect(settings) as connection:
+    with connect.connect(settings) as connection:
         assert connection.execute("SELECT current_database()").fetchone() == ("pbdb",)
 
 
 def test_database_is_made_when_the_first_start_died_before_it(settings: Settings) -> None:
-    parameters = server.ensure_running(settings).parameters
+    parameters = connect.ensure_running(settings).parameters
     with psycopg.connect(**parameters | {"dbname": "postgres"}, autocommit=True) as connection:  # type: ignore[arg-type]
         connection.execute("DROP DATABASE pbdb")
-    with server.connect(settings) as connection:
+    with connect.connect(settings) as connection:
         assert connection.execute("SELECT current_database()").fetchone() == ("pbdb",)
 
 
@@ -117,9 +118,9 @@ def test_database_is_made_when_the_first_start_died_before_it(settings: Settings
 def test_stale_pid_file_even_of_a_living_process(filled: Settings, pid: int) -> None:
     file = Cluster(filled.home).data / "postmaster.pid"
     text = file.read_text()
-    server.stop(filled)
+    connect.stop(filled)
     file.write_text(text.replace(text.split("\n", 1)[0], str(pid), 1))
-    assert server.status(filled).running is False
+    assert connect.status(filled).running is False
     assert is_whole(filled)
     assert pid_of(filled) != pid
 
@@ -128,8 +129,8 @@ def test_stop_after_a_kill_leaves_nothing_behind(filled: Settings, child: Child)
     client = child(CLIENT, filled.home, BUSY)
     assert client.stdout is not None and client.stdout.readline() == "connected\n"
     kill(pid_of(filled))
-    assert server.stop(filled) is False
-    assert processes.standing_in(Cluster(filled.home).data) == []
+    assert connect.stop(filled) is False
+    assert cluster_processes.standing_in(Cluster(filled.home).data) == []
 
 
 def test_living_server_whose_socket_vanished_is_not_killed(filled: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,9 +139,9 @@ def test_living_server_whose_socket_vanished_is_not_killed(filled: Settings, mon
     assert found is not None
     Path(found.sockets, f".s.PGSQL.{found.port}").unlink()
     with pytest.raises(ServerError, match="does not answer: run `pbdb db stop`"):
-        server.ensure_running(filled)
+        connect.ensure_running(filled)
     assert Path(f"/proc/{found.pid}").exists()
-    assert server.stop(filled) is True
+    assert connect.stop(filled) is True
     assert is_whole(filled)
 
 
@@ -152,9 +153,9 @@ def test_leftovers_that_end_by_themselves_are_not_another_machine(home: Path, mo
         end(cluster)
 
     monkeypatch.setattr(embedded, "ORPHAN_GRACE_S", 0)
-    monkeypatch.setattr(processes, "standing_in", lambda folder: [2**22 - 1])
+    monkeypatch.setattr(cluster_processes, "standing_in", lambda folder: [2**22 - 1])
     monkeypatch.setattr(Cluster, "_end_leftovers", a_moment_later)
-    with server.connect(Settings(home=home)) as connection:
+    with connect.connect(Settings(home=home)) as connection:
         assert connection.execute("SELECT current_database()").fetchone() == ("pbdb",)
 
 
@@ -164,9 +165,9 @@ def test_server_elsewhere_on_a_shared_home_is_not_doubled(filled: Settings, monk
     assert found is not None
     socket = Path(found.sockets, f".s.PGSQL.{found.port}")
     socket.rename(socket.with_suffix(".hidden"))
-    monkeypatch.setattr(processes, "standing_in", lambda folder: [])
+    monkeypatch.setattr(cluster_processes, "standing_in", lambda folder: [])
     with pytest.raises(ServerError, match="on another machine or in another container"):
-        server.ensure_running(filled)
+        connect.ensure_running(filled)
     socket.with_suffix(".hidden").rename(socket)
     monkeypatch.undo()
     assert pid_of(filled) == found.pid and is_whole(filled)
@@ -180,13 +181,13 @@ def test_waits_for_a_server_that_is_shutting_down(filled: Settings) -> None:
 def test_log_of_the_run_before_is_kept(filled: Settings) -> None:
     file = Cluster(filled.home).log_file
     before = file.read_text()
-    server.stop(filled)
-    server.ensure_running(filled)
+    connect.stop(filled)
+    connect.ensure_running(filled)
     assert file.with_suffix(".log.1").read_text().startswith(before)
 
 
 def test_unfinished_cluster_is_thrown_away(home: Path) -> None:
     rest = Cluster(home).folder / "data.new" / "base"
     rest.mkdir(parents=True)
-    server.ensure_running(Settings(home=home))
+    connect.ensure_running(Settings(home=home))
     assert not rest.exists()

@@ -10,10 +10,10 @@ import psycopg
 import pytest
 from support import prepare
 
-from pbdb import embedded_data, postgres, processes, server
-from pbdb.config import Settings
-from pbdb.embedded import Cluster
-from pbdb.errors import ServerError
+from pbdb.common.errors import ServerError
+from pbdb.common.settings import Settings
+from pbdb.server import cluster_data, cluster_processes, connect, postgres_programs
+from pbdb.server.cluster import Cluster
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def older(home: Path) -> Settings:
 
 
 def assert_upgraded(settings: Settings) -> None:
-    with server.connect(settings, role="pbdb_reader") as connection:
+    with connect.connect(settings, role="pbdb_reader") as connection:
         row = connection.execute(
             "SELECT sum(x), sum(v <-> v), current_setting('server_version_num')::int / 10000 FROM kept"
         )
@@ -45,7 +45,7 @@ def assert_upgraded(settings: Settings) -> None:
 def test_a_cluster_of_16_is_upgraded_with_one_line(older: Settings, caplog: pytest.LogCaptureFixture) -> None:
     assert_upgraded(older)
     assert "from PostgreSQL 16 to 18" in caplog.text and len(caplog.records) == 1
-    server.stop(older)
+    connect.stop(older)
     assert_upgraded(older)
 
 
@@ -66,13 +66,13 @@ def test_upgrade_under_any_name(older: Settings, name: str) -> None:
     try:
         assert_upgraded(Settings(home=moved))
     finally:
-        server.stop(Settings(home=moved), immediately=True)
+        connect.stop(Settings(home=moved), immediately=True)
 
 
 def test_failed_upgrade_leaves_the_old_cluster(older: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(embedded_data, "_checksum_option", lambda *given: ["--data-checksums"])
+    monkeypatch.setattr(cluster_data, "_checksum_option", lambda *given: ["--data-checksums"])
     with pytest.raises(ServerError, match=r"could not be upgraded and is as it was: .*checksum"):
-        server.ensure_running(older)
+        connect.ensure_running(older)
     assert (Cluster(older.home).data / "PG_VERSION").read_text() == "16\n"
     monkeypatch.undo()
     assert_upgraded(older)
@@ -85,12 +85,12 @@ def test_killed_upgrade_starts_over(older: Settings, monkeypatch: pytest.MonkeyP
     def die(*given: object) -> None:
         raise Killed
 
-    monkeypatch.setattr(embedded_data, "_run_pg_upgrade", die)
+    monkeypatch.setattr(cluster_data, "_run_pg_upgrade", die)
     monkeypatch.setattr(
         Path, "rename", lambda self, target: shutil.move(self, target) if self.name == "data" else die()
     )
     with pytest.raises(Killed):
-        server.ensure_running(older)
+        connect.ensure_running(older)
     monkeypatch.undo()
     folder = Cluster(older.home).folder
     assert (folder / "data.old").exists() and not (folder / "data").exists()
@@ -100,13 +100,13 @@ def test_killed_upgrade_starts_over(older: Settings, monkeypatch: pytest.MonkeyP
 def test_a_cluster_without_programs_for_its_version_is_refused(settings: Settings) -> None:
     (Cluster(settings.home).data / "PG_VERSION").write_text("17\n")
     with pytest.raises(ServerError, match=r"made by PostgreSQL 17, which this pbdb cannot read"):
-        server.ensure_running(settings)
+        connect.ensure_running(settings)
 
 
 def test_a_newer_cluster_is_refused(settings: Settings) -> None:
     (Cluster(settings.home).data / "PG_VERSION").write_text("19\n")
     with pytest.raises(ServerError, match=r"made by PostgreSQL 19, this pbdb has 18"):
-        server.ensure_running(settings)
+        connect.ensure_running(settings)
     assert (Cluster(settings.home).data / "PG_VERSION").read_text() == "19\n"
 
 
@@ -114,13 +114,13 @@ def test_an_upgrade_left_running_by_a_killed_client_is_ended(older: Settings) ->
     cluster = Cluster(older.home, 16)
     words = ["-c", f"unix_socket_directories={cluster.data}", "-c", "listen_addresses="]
     left = subprocess.Popen(
-        [postgres.programs(16) / "postgres", "-D", cluster.data, *words],
+        [postgres_programs.programs(16) / "postgres", "-D", cluster.data, *words],
         cwd=cluster.data,
-        env=postgres.ENVIRONMENT,
+        env=postgres_programs.ENVIRONMENT,
         stderr=subprocess.DEVNULL,
-        **postgres.account(cluster.data).popen(),
+        **postgres_programs.account(cluster.data).popen(),
     )
-    while len(processes.standing_in(cluster.data)) < 4:
+    while len(cluster_processes.standing_in(cluster.data)) < 4:
         assert left.poll() is None
     cluster.data.rename(cluster.folder / "data.old")
     assert_upgraded(older)

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from rdkit import Chem
 
-from pbdb.errors import ConfigError
+from pbdb.common.errors import ConfigError
 from pbdb.readers import rdata
 from pbdb.simulate import drugseq
 from pbdb.simulate.known import DRUGS, GENES, INERT, MECHANISMS

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from pbdb import registry
+from pbdb.sources import registry
 
 
 @pytest.mark.parametrize("key", ["vcpi", "gdpx2", "dilimap", "cigs"])

@@ -12,12 +12,13 @@ import pytest
 from loads import copy_of, load, query, value
 from simulated import Simulated
 
-from pbdb import canonical, registry
-from pbdb.config import Settings
-from pbdb.errors import PbdbError
+from pbdb.common.errors import PbdbError
+from pbdb.common.settings import Settings
 from pbdb.readers import workbook
+from pbdb.samples import matrix_file
 from pbdb.simulate import cigs, xlsxwrite
 from pbdb.simulate.known import DRUGS
+from pbdb.sources import registry
 
 DATASETS = ("cigs_mce", "cigs_tcm")
 
@@ -56,7 +57,7 @@ def test_genes_that_spreadsheets_mangled_are_found(one: Simulated, dataset: str)
     found = value(one.settings, report, dataset=dataset)
     assert sum(found.values()) - found["unknown"] == one.truth.genes
     (path,) = one.settings.cache.glob(f"{dataset}/*/samples.h5ad")
-    samples, genes = canonical.read_annotations(path)
+    samples, genes = matrix_file.read_annotations(path)
     assert {"SEPTIN7", "HLA-A", "HLA-DPA1", "NKX2-1"} <= set(genes["symbol"])
     assert samples.index.is_unique
 

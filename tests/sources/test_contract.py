@@ -9,8 +9,8 @@ import pytest
 from loads import contents, load, query, value
 from simulated import Simulated
 
-from pbdb import registry
-from pbdb.config import Settings
+from pbdb.common.settings import Settings
+from pbdb.sources import registry
 
 
 @pytest.fixture(scope="module", params=registry.known())

@@ -13,10 +13,10 @@ import pytest
 from loads import load, query, value
 from simulated import Simulated
 
-from pbdb import registry
-from pbdb.config import Settings
-from pbdb.errors import SourceError
+from pbdb.common.errors import SourceError
+from pbdb.common.settings import Settings
 from pbdb.simulate import dilimap
+from pbdb.sources import registry
 
 DATASETS = ("dilimap_train", "dilimap_train_val")
 declaration: Any = importlib.import_module("pbdb.etl.dilimap")

@@ -13,8 +13,9 @@ from databases import new_database
 from loads import contents, load, query, value
 from simulated import Simulated
 
-from pbdb import effects, vocabulary
-from pbdb.config import Settings
+from pbdb.common.settings import Settings
+from pbdb.effects import engine
+from pbdb.identity.vocabulary import releases
 from pbdb.simulate import driad
 
 GENES = "data/reference/genes/embl_perturbation_catalogue_genes.parquet"
@@ -35,7 +36,7 @@ def real(
 ) -> Iterator[Settings]:
     """A database that holds the real first plate."""
     with new_database(database_server, tmp_path_factory.mktemp("driad") / "home", template) as settings:
-        vocabulary.import_files(settings, "genes", shared / GENES)
+        releases.import_files(settings, "genes", shared / GENES)
         load(settings, shared / PLATES)
         yield settings
 
@@ -92,9 +93,9 @@ def test_real_bortezomib_raises_heat_shock_and_stress_genes(real: Settings, shar
 
 def test_real_vehicle_wells_do_not_differ_from_each_other(matrix: ad.AnnData) -> None:
     wells = matrix[(matrix.obs["is_control"] & matrix.obs["in_fit"]).to_numpy()]
-    design = effects.build_design(np.arange(11) % 2, np.arange(11) % 2 == 0)
-    fit = effects.prepare(wells.X, design, effects.Options(threads=1))
-    (block,) = effects.complete(fit, size=100_000)
+    design = engine.build_design(np.arange(11) % 2, np.arange(11) % 2 == 0)
+    fit = engine.prepare(wells.X, design, engine.Options(threads=1))
+    (block,) = engine.complete(fit, size=100_000)
     assert (block.p_adj < 0.05).sum() == 0
 
 

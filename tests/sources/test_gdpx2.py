@@ -11,10 +11,10 @@ import pytest
 from loads import copy_of, load, query
 from simulated import Simulated
 
-from pbdb import registry
-from pbdb.config import Settings
-from pbdb.errors import PbdbError
+from pbdb.common.errors import PbdbError
+from pbdb.common.settings import Settings
 from pbdb.simulate import gdpx2
+from pbdb.sources import registry
 
 
 @pytest.fixture(scope="module")

@@ -16,12 +16,14 @@ from databases import new_database
 from loads import contents, copy_of, load, name_of, query, value
 from simulated import Simulated
 
-from pbdb import registry, rows, vocabulary
-from pbdb.compounds import Resolution
-from pbdb.config import Settings
-from pbdb.errors import PbdbError
+from pbdb.common.errors import PbdbError
+from pbdb.common.settings import Settings
+from pbdb.identity.compounds.resolve import Resolution
+from pbdb.identity.vocabulary import releases
+from pbdb.loading import table_rows
 from pbdb.readers import gct, gctx
 from pbdb.simulate import l1000
+from pbdb.sources import registry
 
 PHASES = ("l1000_phase1", "l1000_phase2")
 
@@ -307,9 +309,9 @@ def plates(
     packed(told, folder / "GSE70138_Broad_LINCS_inst_info_2017-03-06.txt.gz")
     with new_database(database_server, tmp_path_factory.mktemp("plates") / "home", template) as settings:
         catalogue = shared / "data/reference/genes/embl_perturbation_catalogue_genes.parquet"
-        vocabulary.import_files(settings, "genes", catalogue)
+        releases.import_files(settings, "genes", catalogue)
         panel = shared / GEO.format("GSE92742") / "GSE92742_Broad_LINCS_gene_info.txt.gz"
-        vocabulary.import_files(settings, "landmarks", panel)
+        releases.import_files(settings, "landmarks", panel)
         for dataset in PHASES:
             load(settings, folder, "l1000", dataset=dataset, plate_z=True)
         yield settings
@@ -400,5 +402,5 @@ def test_a_cid_alone_is_the_compound_whose_structure_another_id_tells() -> None:
     known, alone = Resolution("structure", "A" * 27, pubchem_cid=5), Resolution("pubchem_cid", pubchem_cid=5)
     others = [Resolution("pubchem_cid", pubchem_cid=6), Resolution("unresolved"), Resolution("unresolved")]
     compounds = pd.DataFrame({"source_key": list("edcba"), "resolution": [known, alone, *others]})
-    found = rows.representatives(registry.get("l1000"), compounds)
+    found = table_rows.representatives(registry.get("l1000"), compounds)
     assert found == {"a": "a", "b": "b", "c": "c", "d": "d", "e": "d"}

@@ -15,13 +15,19 @@ import pytest
 from databases import new_database
 from loads import load, query, value
 
-from pbdb import database, further_fits, genes, registry, rows, source_compounds, transform, vocabulary
-from pbdb.config import Settings
-from pbdb.effects import Options
-from pbdb.errors import PbdbError
-from pbdb.fits import FitOptions
+from pbdb.common.errors import PbdbError
+from pbdb.common.settings import Settings
+from pbdb.effects.dataset_fits import FitOptions
+from pbdb.effects.engine import Options
+from pbdb.identity.compounds import source_compounds
+from pbdb.identity.genes import resolve as genes
+from pbdb.identity.vocabulary import releases
+from pbdb.loading import further_fits, table_rows
+from pbdb.query import database
+from pbdb.samples import canonicalise
 from pbdb.simulate import op3, release
-from pbdb.source import Files
+from pbdb.sources import registry
+from pbdb.sources.declaration import Files
 
 
 @dataclass(frozen=True)
@@ -36,7 +42,7 @@ def one(database_server: Settings, template: str, tmp_path_factory: pytest.TempP
     place = tmp_path_factory.mktemp("op3")
     truth = op3.write(place / "release")
     with new_database(database_server, place / "home", template) as settings:
-        vocabulary.import_files(settings, "genes", place / "release" / release.VOCABULARY, release="simulated")
+        releases.import_files(settings, "genes", place / "release" / release.VOCABULARY, release="simulated")
         load(settings, place / "release", "op3")
         yield Loaded(settings, place / "release", truth)
 
@@ -116,9 +122,9 @@ def test_conditions_carry_the_split_of_the_competition(one: Loaded) -> None:
 def test_an_attribute_that_differs_within_a_condition_is_a_list() -> None:
     declared = made.source(samples=replace(made.SOURCE.samples, condition_attributes=("note",)))
     sheet = made.sheet(note=["", "late", "early"] * 8).replace("", None).assign(n_counts=1000)
-    samples = transform.canonical_samples(declared, sheet)
+    samples = canonicalise.canonical_samples(declared, sheet)
     compounds, annotations = source_compounds.source_compounds(declared, Files({}, {}), samples)
-    tables = rows.dataset_tables(declared, "made", samples, compounds, annotations)
+    tables = table_rows.dataset_tables(declared, "made", samples, compounds, annotations)
     assert set(tables["condition"]["attributes"]) == {'{"note": ["early", "late"]}'}
 
 

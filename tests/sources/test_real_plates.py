@@ -12,9 +12,9 @@ import pytest
 from click.testing import CliRunner
 from loads import environment, query, value
 
-from pbdb import vocabulary
 from pbdb.cli import pbdb
-from pbdb.config import Settings
+from pbdb.common.settings import Settings
+from pbdb.identity.vocabulary import releases
 
 BLOCK = re.compile(r"```(\w+)(?: (\S+))?\n(.*?)```", re.DOTALL)
 RESPONDS = [f"ENSG{at:011d}" for at in range(900_000, 900_005)]
@@ -112,7 +112,7 @@ def test_the_temposeq_probes(place: Path, root: Path, shared: Path, database: Se
     genes = pd.read_parquet(shared / "data/reference/genes/embl_perturbation_catalogue_genes.parquet")
     symbols = {probe.rpartition("_")[0] for probe in pd.read_csv(matrix, sep="\t", index_col=0).index}
     genes[genes["symbol"].isin(symbols)].to_parquet(place / "genes.parquet")
-    vocabulary.import_files(database, "genes", place / "genes.parquet")
+    releases.import_files(database, "genes", place / "genes.parquet")
     run(root, "TempO-Seq", "Arrays")
     found = "SELECT compound_name, status, n_treated, n_control, n_plates FROM pbdb.effect WHERE dataset = 'temposeq'"
     assert sorted(query(database, found)) == [

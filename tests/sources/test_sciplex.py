@@ -16,11 +16,13 @@ import single_cells
 from databases import new_database
 from loads import copy_of, load, query, value
 
-from pbdb import registry, source_compounds, transform, validate
-from pbdb.config import Settings
-from pbdb.errors import PbdbError
+from pbdb.common.errors import PbdbError
+from pbdb.common.settings import Settings
+from pbdb.identity.compounds import source_compounds
+from pbdb.samples import canonicalise, validate
 from pbdb.simulate import sciplex
-from pbdb.source import Files
+from pbdb.sources import registry
+from pbdb.sources.declaration import Files
 
 SOURCE = registry.get("sciplex")
 etl = importlib.import_module("pbdb.etl.sciplex")
@@ -158,7 +160,7 @@ def wells(shared: Path) -> pd.DataFrame:
         }
     )
     raw["sample"] = raw[list(etl.KEYS)].agg("_".join, axis=1)
-    return transform.canonical_samples(SOURCE, etl.describe(raw))
+    return canonicalise.canonical_samples(SOURCE, etl.describe(raw))
 
 
 def test_real_wells_are_told_apart_by_plate_and_well(wells: pd.DataFrame) -> None:

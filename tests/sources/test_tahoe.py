@@ -15,12 +15,15 @@ import pytest
 from databases import new_database
 from loads import copy_of, load, query, value
 
-from pbdb import contexts, registry, source_compounds, transform, validate
-from pbdb.config import Settings
-from pbdb.errors import PbdbError
-from pbdb.readers import cells as cell_readers
+from pbdb.common.errors import PbdbError
+from pbdb.common.settings import Settings
+from pbdb.identity.compounds import source_compounds
+from pbdb.identity.contexts import published_tables as cell_readers
+from pbdb.identity.contexts import resolve as contexts
+from pbdb.samples import canonicalise, validate
 from pbdb.simulate import tahoe
-from pbdb.source import Files
+from pbdb.sources import registry
+from pbdb.sources.declaration import Files
 
 SOURCE = registry.get("tahoe")
 etl = importlib.import_module("pbdb.etl.tahoe")
@@ -146,7 +149,7 @@ def manifest(shared: Path) -> tuple[pd.DataFrame, Files]:
     )
     raw["sample"] = raw[["plate", "pert_compound", "cell_line_ontology_id", "pert_dose"]].agg("_".join, axis=1)
     drugs = {etl.spelled(name): name for name in etl.compounds(files)["drug"]}
-    return transform.canonical_samples(SOURCE, etl.describe(raw, drugs)), files
+    return canonicalise.canonical_samples(SOURCE, etl.describe(raw, drugs)), files
 
 
 def test_real_cells_are_all_there_in_every_line_and_under_every_drug(manifest: tuple[pd.DataFrame, Files]) -> None:

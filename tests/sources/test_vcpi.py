@@ -14,10 +14,11 @@ import pytest
 from loads import copy_of, load, query, value
 from simulated import Simulated
 
-from pbdb import registry, run
-from pbdb.config import Settings
-from pbdb.errors import PbdbError, SourceError
+from pbdb.common.errors import PbdbError, SourceError
+from pbdb.common.settings import Settings
+from pbdb.loading import pipeline
 from pbdb.simulate import vcpi
+from pbdb.sources import registry
 
 declaration: Any = importlib.import_module("pbdb.etl.vcpi")
 SECRET = "tvc-0123456789-secret"
@@ -97,14 +98,14 @@ def test_a_token_that_is_missing_is_asked_for_by_name(
     monkeypatch.delenv("TVC_TOKEN", raising=False)
     source = _with_urls("http://127.0.0.1:9/release")
     with pytest.raises(SourceError, match="set the environment variable TVC_TOKEN to yours"):
-        run.load_source(source, database, run.Choices(), dataset="vcpi_0001")
+        pipeline.load_source(source, database, pipeline.Choices(), dataset="vcpi_0001")
 
 
 def test_a_token_is_in_no_error_and_not_in_the_ledger(database: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TVC_TOKEN", SECRET)
     source = _with_urls(f"http://127.0.0.1:9/release?key={SECRET}&file=")
     with pytest.raises(SourceError, match=r"could not be fetched from http://127.0.0.1:9/release\?key=\*\*\*") as told:
-        run.load_source(source, database, run.Choices(), dataset="vcpi_0001")
+        pipeline.load_source(source, database, pipeline.Choices(), dataset="vcpi_0001")
     problem: BaseException | None = told.value
     while problem is not None:
         assert SECRET not in f"{problem} {problem!r}"

@@ -8,7 +8,7 @@ import click
 
 from pbdb import __version__
 from pbdb.cli.common import LazyGroup
-from pbdb.errors import PbdbError
+from pbdb.common.errors import PbdbError
 
 COMMANDS = {
     "agreement": "pbdb.cli.agreement:agreement",

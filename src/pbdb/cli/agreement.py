@@ -9,7 +9,7 @@ import click
 
 from pbdb.cli.common import TerminalReporter, examples, json_option, say, settings, show_json, show_table
 from pbdb.cli.match import level_option, tolerance_option
-from pbdb.models import LEVELS
+from pbdb.database.models import LEVELS
 
 
 @click.group()
@@ -57,8 +57,9 @@ def run(level: str, time_tolerance: float, as_json: bool, **chosen: Any) -> None
 
     What an earlier run said of this rule is replaced. Read the results in the views agreement and agreement_summary.
     """
-    from pbdb import agreement_run, database
-    from pbdb.matching import Rule
+    from pbdb.matches.agreement import run as agreement_run
+    from pbdb.matches.match_table import Rule
+    from pbdb.query import database
 
     found = settings()
     database.ready(found)
@@ -82,7 +83,8 @@ def replicates(datasets: tuple[str, ...], peers: int, as_json: bool) -> None:
 
     DATASETS need effects of single wells (`pbdb effects run DATASET --mode replicate`); all that have them by default.
     """
-    from pbdb import agreement_replicates, database
+    from pbdb.matches.agreement import replicates as agreement_replicates
+    from pbdb.query import database
 
     found = settings()
     database.ready(found)
@@ -135,7 +137,7 @@ def show(metric: str, as_json: bool, **chosen: Any) -> None:
       ..._peer_percentile         the same with the score counted among them
       normalised_rank, recall_1   of retrieval; ..._floor: what chance gives
     """  # noqa: D301
-    from pbdb import agreement_table
+    from pbdb.query import agreement as agreement_table
 
     columns, rows = agreement_table.read(settings(), metric, **chosen)
     if as_json:
@@ -159,8 +161,8 @@ def report(out: Path, svg: Path | None, matches: int, level: str, time_tolerance
 
     The page is one file that needs no network; it has the colours of the reader's screen, light or dark.
     """
-    from pbdb.matching import Rule
-    from pbdb.report import writing
+    from pbdb.matches.match_table import Rule
+    from pbdb.matches.report import writing
 
     done = writing.write(settings(), out, Rule(level, time_tolerance), svg=svg, n_matches=matches)
     if as_json:

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from pbdb.config import Settings
+from pbdb.common.settings import Settings
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 

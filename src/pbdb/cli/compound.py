@@ -25,7 +25,7 @@ def show(text: str, picture: Path | None, as_json: bool) -> None:
 
     NAME is any name or number it goes by in a data set, an InChIKey, or a PubChem CID.
     """
-    from pbdb import compound_page, database
+    from pbdb.query import compound_page, database
 
     page = compound_page.describe(database.connect(settings()), text)
     if picture is not None:
@@ -55,7 +55,7 @@ def _print_page(page: dict[str, Any]) -> None:
 @json_option
 def conflicts(dataset: str | None, as_json: bool) -> None:
     """List compounds for which a source gives contradicting structures, keys or CIDs."""
-    from pbdb import compound_page, database
+    from pbdb.query import compound_page, database
 
     _print(compound_page.conflicts(database.connect(settings()), dataset), as_json, "There are no conflicts.")
 
@@ -75,12 +75,13 @@ def conflicts(dataset: str | None, as_json: bool) -> None:
 @json_option
 def search(limit: int, as_json: bool, **chosen: str | None) -> None:
     """Search for compounds in one of five ways."""
-    from pbdb import database, search
+    from pbdb.query import compounds as compound_search
+    from pbdb.query import database
 
     given = {way: text for way, text in chosen.items() if text is not None}
     if len(given) != 1:
         raise click.UsageError("Give exactly one of --smiles, --substructure, --name, --inchikey, --cid.")
-    found = search.find(database.connect(settings()), *given.popitem(), limit)
+    found = compound_search.find(database.connect(settings()), *given.popitem(), limit)
     _print(found, as_json, "No compound is found.")
 
 
@@ -100,13 +101,13 @@ def resolve(path: Path, pubchem: Literal["local", "rest"], as_json: bool) -> Non
 
     FILE has any of the columns smiles, inchikey, pubchem_cid, cas and name; other columns are ignored.
     """
-    from pbdb import compound_table, pubchem_lookup
+    from pbdb.identity.compounds import pubchem_bulk_lookup, user_table
 
     found = settings()
-    rows = compound_table.resolve_file(path, pubchem_lookup.lookup(found, pubchem), found.workers)
+    rows = user_table.resolve_file(path, pubchem_bulk_lookup.lookup(found, pubchem), found.workers)
     _print(rows, as_json, f"'{path}' has no rows.")
     if not as_json:
-        say(compound_table.in_words(rows))
+        say(user_table.in_words(rows))
 
 
 def _print(rows: list[dict[str, Any]], as_json: bool, nothing: str) -> None:

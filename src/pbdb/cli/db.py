@@ -21,23 +21,24 @@ def db() -> None:
 @click.option("--port", type=click.IntRange(0, 65535), help="Also listen here on 127.0.0.1; 0: no longer.")
 def start(port: int | None) -> None:
     """Start the embedded server; with a port, BI tools can log in as pbdb_reader over loopback TCP."""
-    from pbdb import database, server
+    from pbdb.query import database
+    from pbdb.server import connect
 
     found = settings()
-    server.start(found, port)
+    connect.start(found, port)
     database.ready(found)
     say("The server runs.")
     if port:
-        click.echo(server.url(found))
+        click.echo(connect.url(found))
 
 
 @examples("pbdb db stop")
 @db.command()
 def stop() -> None:
     """Shut the embedded server down."""
-    from pbdb import server
+    from pbdb.server import connect
 
-    say("The server is shut down." if server.stop(settings()) else "The server was not running.")
+    say("The server is shut down." if connect.stop(settings()) else "The server was not running.")
 
 
 @examples("pbdb db status --json")
@@ -45,13 +46,14 @@ def stop() -> None:
 @json_option
 def status(as_json: bool) -> None:
     """Show whether the server runs, where, and whether the schema is current."""
-    from pbdb import schema, server
+    from pbdb.database import schema
+    from pbdb.server import connect
 
     found = settings()
-    facts = asdict(server.status(found))
+    facts = asdict(connect.status(found))
     facts["schema"] = None
     if facts["running"]:
-        with server.engine(found).connect() as connection:
+        with connect.engine(found).connect() as connection:
             facts["schema"] = schema.current(connection)
     facts["head"] = schema.head()
     if as_json:
@@ -64,9 +66,9 @@ def status(as_json: bool) -> None:
 @db.command()
 def url() -> None:
     """Print the address of the database for other programs."""
-    from pbdb import server
+    from pbdb.server import connect
 
-    click.echo(server.url(settings()))
+    click.echo(connect.url(settings()))
 
 
 @examples("pbdb db psql", "pbdb db psql -- -c '\\d+ effect'")
@@ -74,9 +76,9 @@ def url() -> None:
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def psql(arguments: tuple[str, ...]) -> None:
     """Open psql on the database; ARGUMENTS are psql's own."""
-    from pbdb import server
+    from pbdb.server import connect
 
-    command, environment = server.psql_command(settings(), arguments)
+    command, environment = connect.psql_command(settings(), arguments)
     os.execve(command[0], command, environment)
 
 
@@ -85,9 +87,10 @@ def psql(arguments: tuple[str, ...]) -> None:
 @click.argument("revision", default="head")
 def upgrade(revision: str) -> None:
     """Bring tables and views to the newest revision (or REVISION), in one transaction."""
-    from pbdb import schema, server
+    from pbdb.database import schema
+    from pbdb.server import connect
 
-    schema.upgrade(server.engine(settings()), revision)
+    schema.upgrade(connect.engine(settings()), revision)
     say(f"The schema is at {schema.head() if revision == 'head' else revision}.")
 
 
@@ -97,9 +100,10 @@ def upgrade(revision: str) -> None:
 @click.confirmation_option(prompt="Tables of later revisions are dropped with their rows. Go on?")
 def downgrade(revision: str) -> None:
     """Take the tables back to REVISION (`base`: none at all); below head there are no views."""
-    from pbdb import schema, server
+    from pbdb.database import schema
+    from pbdb.server import connect
 
-    schema.downgrade(server.engine(settings()), revision)
+    schema.downgrade(connect.engine(settings()), revision)
     say(f"The schema is at {revision}; the views are away until `pbdb db upgrade`.")
 
 
@@ -108,9 +112,10 @@ def downgrade(revision: str) -> None:
 @json_option
 def check(as_json: bool) -> None:
     """Compare the database with what this version would build; exit code 1 where they differ."""
-    from pbdb import schema, server
+    from pbdb.database import schema
+    from pbdb.server import connect
 
-    differences = schema.check(server.engine(settings()))
+    differences = schema.check(connect.engine(settings()))
     if as_json:
         show_json(differences)
     else:
@@ -126,9 +131,10 @@ def revision(message: str) -> None:
     """Write a new revision from the difference between models and database (in a checkout)."""
     from alembic import command
 
-    from pbdb import schema, server
+    from pbdb.database import schema
+    from pbdb.server import connect
 
-    with server.engine(settings()).begin() as connection:
+    with connect.engine(settings()).begin() as connection:
         command.revision(schema.config(connection), message, autogenerate=True)
 
 
@@ -141,7 +147,7 @@ def backup(file: Path, force: bool) -> None:
 
     A file that is there already is refused without --force.
     """
-    from pbdb import backup as backups
+    from pbdb.database import backup as backups
 
     size = backups.backup(settings(), file, replace=force)
     say(f"'{file}' holds the database: {size / 1e6:,.1f} MB.")
@@ -153,7 +159,7 @@ def backup(file: Path, force: bool) -> None:
 @click.option("--replace", is_flag=True, help="Drop what is in the database first.")
 def restore(file: Path, replace: bool) -> None:
     """Fill an empty database from the backup in FILE."""
-    from pbdb import backup as backups
+    from pbdb.database import backup as backups
 
     backups.restore(settings(), file, replace=replace)
     say(f"The database is as '{file}' has it.")

@@ -85,11 +85,11 @@ def run(matrix: Path, samples: Path, out: Path, report: Path | None, as_json: bo
     and n_cells are optional. Every context and stratum is fitted by itself. The output has one row per condition
     and gene; a condition that cannot be estimated has one row that says why.
     """
-    from pbdb import de_run
+    from pbdb.effects import plate_run
 
     report_to = report or out.with_suffix(".report.json")
     with TerminalReporter(quiet=as_json) as reporter:
-        found = de_run.run(matrix, samples, out, _choices(**chosen), report_to=report_to, progress=reporter.progress)
+        found = plate_run.run(matrix, samples, out, _choices(**chosen), report_to=report_to, progress=reporter.progress)
     if found["ignored_columns"]:
         say(f"Columns of the sheet that were not read: {', '.join(found['ignored_columns'])}.")
     if as_json:
@@ -100,8 +100,8 @@ def run(matrix: Path, samples: Path, out: Path, report: Path | None, as_json: bo
 
 
 def _choices(*, method: str | None, threads: int | None, no_filter: bool, no_norm: bool, **chosen: Any) -> Any:
-    from pbdb.de_run import Choices
-    from pbdb.effects import Options
+    from pbdb.effects.engine import Options
+    from pbdb.effects.plate_run import Choices
 
     rule = chosen.pop("filter")
     options = Options(

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from pbdb.cli.common import TerminalReporter, examples, say, settings, show_table
-from pbdb.config import Settings
+from pbdb.common.settings import Settings
 
 SOURCE = "drugseq"
 SHOWN_COMPOUND, SHOWN_DOSE_UM = "bortezomib", 1.0
@@ -60,16 +60,19 @@ def _simulate(release: Path) -> None:
 
 
 def _load(own: Settings, release: Path) -> None:
-    from pbdb import registry, run, schema, server
+    from pbdb.database import schema
+    from pbdb.loading import pipeline
+    from pbdb.server import connect
+    from pbdb.sources import registry
 
     _command(f"pbdb etl load {SOURCE} --from {shlex.quote(str(release))}")
-    schema.upgrade(server.engine(own))
+    schema.upgrade(connect.engine(own))
     with TerminalReporter() as reporter:
-        run.load_source(registry.get(SOURCE), own, run.Choices(folder=release), reporter=reporter)
+        pipeline.load_source(registry.get(SOURCE), own, pipeline.Choices(folder=release), reporter=reporter)
 
 
 def _show_coverage(own: Settings) -> None:
-    from pbdb import database
+    from pbdb.query import database
 
     columns = "dataset, context_name, n_compounds, n_conditions, n_samples, n_control, n_effects, n_genes"
     _command(f'pbdb sql "SELECT {columns} FROM coverage"')
@@ -81,7 +84,7 @@ def _show_effects(own: Settings, release: Path) -> str:
     """Show the strongest effects of one compound beside what was planted; return its InChIKey."""
     import pandas as pd
 
-    from pbdb import database
+    from pbdb.query import database
 
     truth = pd.read_csv(release / "truth.csv")
     planted = truth[(truth["compound"] == SHOWN_COMPOUND) & (truth["dose_um"] == SHOWN_DOSE_UM)]

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from pbdb.cli.common import examples, json_option, say, settings, show_json
-from pbdb.errors import ConfigError
+from pbdb.common.errors import ConfigError
 
 
 @examples("pbdb dictionary", "pbdb dictionary condition_effect", "pbdb dictionary --out docs")
@@ -19,11 +19,12 @@ from pbdb.errors import ConfigError
 @json_option
 def dictionary(name: str | None, out: Path | None, as_json: bool) -> None:
     """Print what the views, functions and tables hold, or what NAME holds, from the database itself."""
-    from pbdb import database, server
-    from pbdb import dictionary as words
+    from pbdb.database import dictionary as words
+    from pbdb.query import database
+    from pbdb.server import connect
 
     database.ready(settings())
-    with server.engine(settings()).connect() as connection:
+    with connect.engine(settings()).connect() as connection:
         if out is not None:
             for path in words.write(connection, out):
                 say(f"wrote {path}")

@@ -60,7 +60,7 @@ def run(dataset: str, compound: str | None, as_json: bool, **chosen: Any) -> Non
 
     The views show default fits; these are in `effect`, `fit` and `replicate_effect`, told apart by method and mode.
     """
-    from pbdb import further_fits
+    from pbdb.loading import further_fits
 
     found = settings()
     reporter = TerminalReporter(quiet=as_json)
@@ -74,9 +74,9 @@ def run(dataset: str, compound: str | None, as_json: bool, **chosen: Any) -> Non
 
 
 def _choices(found: Any, dataset: str, chosen: dict[str, Any]) -> Any:
-    from pbdb import database
-    from pbdb.effects import Options
-    from pbdb.fits import FitOptions
+    from pbdb.effects.dataset_fits import FitOptions
+    from pbdb.effects.engine import Options
+    from pbdb.query import database
 
     readout = database.readout(found, dataset)
     least = chosen["min_cells"]

@@ -24,7 +24,7 @@ def etl() -> None:
 @json_option
 def list_sources(as_json: bool) -> None:
     """List the sources and the datasets each fills."""
-    from pbdb import registry
+    from pbdb.sources import registry
 
     rows = [
         {"source": key, "dataset": dataset, "title": source.title, **_terms(source, dataset)}
@@ -54,7 +54,7 @@ def _terms(source: Any, dataset: str) -> dict[str, Any]:
 @json_option
 def show(source: str, as_json: bool) -> None:
     """Show a source: its datasets, what their terms allow, its files and how to get them."""
-    from pbdb import access, registry
+    from pbdb.sources import registry, terms
 
     found = registry.get(source)
     datasets = {key: asdict(dataset) for key, dataset in found.datasets.items()}
@@ -67,7 +67,7 @@ def show(source: str, as_json: bool) -> None:
     click.echo(f"{found.key}: {found.title}\n{found.homepage or ''}")
     for key in found.datasets:
         click.echo(f"\ndataset {key}")
-        for heading, words in access.described(found, key):
+        for heading, words in terms.described(found, key):
             click.echo(f"  {heading:<13}{words}")
 
 
@@ -104,12 +104,13 @@ def load(source: str, folder: Path | None, as_json: bool, **chosen: Any) -> None
     whole, at the very end: stopped anywhere, the old data stand and the next run goes on. Loading the same files
     twice changes nothing.
     """
-    from pbdb import registry, run
+    from pbdb.loading import pipeline
+    from pbdb.sources import registry
 
     dataset = chosen.pop("dataset")
     reporter = TerminalReporter(quiet=as_json)
-    outcomes = run.load_source(
-        registry.get(source), settings(), run.Choices(folder=folder, **chosen), dataset=dataset, reporter=reporter
+    outcomes = pipeline.load_source(
+        registry.get(source), settings(), pipeline.Choices(folder=folder, **chosen), dataset=dataset, reporter=reporter
     )
     if as_json:
         show_json(outcomes)
@@ -147,10 +148,10 @@ def new(name: str, matrix: Path, samples: Path | None, technology: str | None, f
     doses and times, in which units, which wells are vehicle, what the genes are called. What they do not say is a
     blank, FILL_IN, with a comment; a load refuses to start while there is one.
     """
-    from pbdb import new_source
+    from pbdb.loading import draft_source
 
     path = Path(name if name.endswith(".py") else f"{name}.py")
-    written = new_source.write(path, matrix, samples, technology=technology, cells=_cells(), force=force)
+    written = draft_source.write(path, matrix, samples, technology=technology, cells=_cells(), force=force)
     if as_json:
         show_json(asdict(written))
         return
@@ -167,13 +168,15 @@ def new(name: str, matrix: Path, samples: Path | None, technology: str | None, f
 
 def _cells() -> Any:
     """The vocabulary of cells, by which their names become ids; None where there is none, or no database."""
-    from pbdb import database, server, vocabulary
-    from pbdb.errors import PbdbError
+    from pbdb.common.errors import PbdbError
+    from pbdb.identity.vocabulary import releases
+    from pbdb.query import database
+    from pbdb.server import connect
 
     try:
         database.ready(settings())
-        with server.engine(settings()).connect() as connection:
-            return vocabulary.cell_vocabulary(connection, settings())
+        with connect.engine(settings()).connect() as connection:
+            return releases.cell_vocabulary(connection, settings())
     except PbdbError as problem:
         say(f"Names of cells were not looked up: {problem}")
         return None
@@ -188,13 +191,15 @@ def status(name: str | None, as_json: bool) -> None:
 
     NAME is a dataset, or a source and stands for all its datasets; without it everything is shown.
     """
-    from pbdb import database, ledger, server
+    from pbdb.loading import ledger
+    from pbdb.query import database
+    from pbdb.server import connect
 
     found = settings()
     database.ready(found)
-    rows = ledger.entries(server.engine(found), name)
+    rows = ledger.entries(connect.engine(found), name)
     if name is not None and not rows:
-        _require_known(name, ledger.entries(server.engine(found)))
+        _require_known(name, ledger.entries(connect.engine(found)))
     if as_json:
         show_json(rows)
         return
@@ -210,8 +215,8 @@ def status(name: str | None, as_json: bool) -> None:
 
 def _require_known(name: str, rows: list[dict[str, Any]]) -> None:
     """Refuse a name that is neither in the ledger nor that of a source or of a dataset a source fills."""
-    from pbdb import registry
-    from pbdb.errors import QueryError, meant
+    from pbdb.common.errors import QueryError, meant
+    from pbdb.sources import registry
 
     names = {row[column] for row in rows for column in ("source", "dataset")}
     for key in registry.known():

@@ -32,7 +32,7 @@ def choice_options(command: Command) -> Command:
 
 
 def _choice(**chosen: Any) -> Any:
-    from pbdb.export.selection import Choice
+    from pbdb.exports.selection import Choice
 
     return Choice(**chosen)
 
@@ -60,10 +60,10 @@ def anndata(out: Path, as_json: bool, **chosen: Any) -> None:
     Layers: logFC, t, P.Value, adj.P.Value.within_one_contrast, adj.P.Value.across_all_contrasts (over the whole fit,
     also where a few conditions are chosen), stdev.scaled, stdev.unscaled, CI.L, CI.R, AveExpr and B.
     """
-    from pbdb.export import anndata_export
+    from pbdb.exports import anndata_files
 
     with TerminalReporter(quiet=as_json) as reporter:
-        done = anndata_export.write(settings(), _choice(**chosen), out, reporter.progress)
+        done = anndata_files.write(settings(), _choice(**chosen), out, reporter.progress)
     n = sum(file["conditions"] for file in done["files"])
     _tell(done, f"{n:,} conditions in {len(done['files'])} files", as_json)
 
@@ -81,10 +81,10 @@ def gctx(out: Path, value: Any, as_json: bool, **chosen: Any) -> None:
 
     Genes that a signature's fit did not test are missing values in it.
     """
-    from pbdb.export import gctx_export
+    from pbdb.exports import gctx_file
 
     with TerminalReporter(quiet=as_json) as reporter:
-        done = gctx_export.write(settings(), _choice(**chosen), out, value, reporter.progress)
+        done = gctx_file.write(settings(), _choice(**chosen), out, value, reporter.progress)
     _tell(done, f"{done['signatures']:,} signatures x {done['genes']:,} genes", as_json)
 
 
@@ -110,7 +110,7 @@ def shards(out: Path, key: Any, split: str | None, as_json: bool, **chosen: Any)
     Rows are dataset, context, perturbation, readout (Ensembl id), log_dose (log10 uM), time (h), value (log2 fold
     change). Conditions without key, dose or fold are left out and counted.
     """
-    from pbdb.export import shards as library
+    from pbdb.exports import shards as library
 
     with TerminalReporter(quiet=as_json) as reporter:
         done = library.write(settings(), _choice(**chosen), out, key, split, reporter.progress)
@@ -131,7 +131,7 @@ def shards(out: Path, key: Any, split: str | None, as_json: bool, **chosen: Any)
 @json_option
 def fingerprints(out: Path, as_json: bool, **chosen: Any) -> None:
     """Write the Morgan fingerprints (radius 2, 2048 bits) of compounds, as .parquet or in the .fps text format."""
-    from pbdb.export import fingerprints as library
+    from pbdb.exports import fingerprints as library
 
     done = library.write(settings(), _choice(**chosen), out)
     _tell(done, f"{done['compounds']:,} fingerprints", as_json)

@@ -34,9 +34,9 @@ def snapshot(out: str, layouts: tuple[str, ...], catalog: str | None, as_json: b
     The snapshot appears at --out whole or not at all. Stopped, the same command goes on where it was. Datasets whose
     terms do not allow passing them on are left out.
     """
-    from pbdb import database
-    from pbdb.export import iceberg
-    from pbdb.export import snapshot as snapshots
+    from pbdb.exports.snapshots import build as snapshots
+    from pbdb.exports.snapshots import iceberg
+    from pbdb.query import database
 
     if catalog and "://" in out:
         raise click.UsageError("--catalog registers files of a folder: give a folder as --out.")

@@ -7,7 +7,7 @@ from dataclasses import asdict
 import click
 
 from pbdb.cli.common import examples, json_option, say, settings, show_json, show_table
-from pbdb.models import LEVELS
+from pbdb.database.models import LEVELS
 
 level_option = click.option(
     "--level",
@@ -36,11 +36,13 @@ def run(level: str, time_tolerance: float, as_json: bool) -> None:
 
     Matches of other rules stay. Every window of doses is in one table: filter matched_condition.from_window.
     """
-    from pbdb import database, matching, server
+    from pbdb.matches import match_table
+    from pbdb.query import database
+    from pbdb.server import connect
 
     chosen = settings()
     database.ready(chosen)
-    done = matching.refresh(server.engine(chosen), matching.Rule(level, time_tolerance))
+    done = match_table.refresh(connect.engine(chosen), match_table.Rule(level, time_tolerance))
     if as_json:
         show_json(asdict(done))
         return
@@ -53,7 +55,7 @@ def run(level: str, time_tolerance: float, as_json: bool) -> None:
 @json_option
 def status(as_json: bool) -> None:
     """Count the matches of each pair of data sets, by window of doses."""
-    from pbdb import database
+    from pbdb.query import database
 
     with database.connect(settings()).rows(_COUNTS) as (columns, rows):
         found = list(rows)

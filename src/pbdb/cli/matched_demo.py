@@ -7,7 +7,7 @@ import shlex
 from pathlib import Path
 
 from pbdb.cli.common import say
-from pbdb.config import Settings
+from pbdb.common.settings import Settings
 
 PAGE, RELEASE = "report.html", "release"
 SHOWN = ("vorinostat", "screen_one", "U-2 OS", 10.0)
@@ -17,8 +17,8 @@ PEERS = 128
 
 def run(own: Settings, compounds: int) -> None:
     """Simulate, load, match, measure agreement, write the page, and search, as a user would at a terminal."""
-    from pbdb import screens
     from pbdb.simulate import screens as simulated
+    from pbdb.simulate.declarations import screens
 
     release = own.home / RELEASE
     os.environ["PBDB_HOME"] = str(own.home)
@@ -50,7 +50,7 @@ def _simulate(release: Path, compounds: int) -> None:
 
 
 def _search(own: Settings) -> None:
-    from pbdb import database
+    from pbdb.query import database
 
     query = """SELECT effect_id FROM effect WHERE compound_name = %(compound)s AND dataset = %(dataset)s
         AND mode = 'pooled' AND dose_um = %(dose)s

@@ -31,7 +31,8 @@ def signature() -> None:
 @json_option
 def search(like: int | None, up: str, down: str, opposite: bool, as_json: bool, **chosen: Any) -> None:
     """Find the effects with the most similar signature: cosine of moderated t over the 978 landmarks."""
-    from pbdb import database, signature_search
+    from pbdb.query import database
+    from pbdb.query import signatures as signature_search
 
     if like is not None and (up or down):
         raise click.UsageError("Give --like EFFECT, or genes with --up and --down, not both.")
@@ -64,12 +65,14 @@ def _names(text: str) -> list[str]:
 @json_option
 def index(rebuild: bool, as_json: bool) -> None:
     """Index the signatures of every data set that was loaded since the last time, so that search takes milliseconds."""
-    from pbdb import database, server, signature_search
+    from pbdb.query import database
+    from pbdb.query import signatures as signature_search
+    from pbdb.server import connect
 
     found = settings()
     database.ready(found)
     with TerminalReporter(quiet=as_json) as reporter:
-        seconds = signature_search.build_indexes(server.engine(found), rebuild=rebuild, progress=reporter.progress)
+        seconds = signature_search.build_indexes(connect.engine(found), rebuild=rebuild, progress=reporter.progress)
         for dataset, took in seconds.items():
             reporter.stage("index", f"{dataset} in {took:.1f} s")
     if as_json:

@@ -16,7 +16,7 @@ def local_folder(context: click.Context, parameter: click.Parameter, value: str)
     Raises:
         SnapshotError: it is an address.
     """
-    from pbdb.errors import SnapshotError
+    from pbdb.common.errors import SnapshotError
 
     scheme, separator, _ = value.partition("://")
     if separator:
@@ -36,8 +36,8 @@ folder_argument = click.argument("folder", callback=local_folder)
 @json_option
 def verify(folder: Path, as_json: bool) -> None:
     """Read every byte of a snapshot; exit code 1 where a file is changed, missing or too much."""
-    from pbdb.export import manifest
-    from pbdb.export import verify as checks
+    from pbdb.exports.snapshots import manifest
+    from pbdb.exports.snapshots import verify as checks
 
     with TerminalReporter(quiet=as_json) as reporter:
         found = checks.verify(folder, reporter.progress)
@@ -57,7 +57,7 @@ def verify(folder: Path, as_json: bool) -> None:
 @folder_argument
 def reindex(folder: Path) -> None:
     """Make pbdb.duckdb anew from the Parquet files of a snapshot."""
-    from pbdb.export import verify as checks
+    from pbdb.exports.snapshots import verify as checks
 
     checks.reindex(folder)
     say(f"{folder} has a new pbdb.duckdb.")
@@ -69,7 +69,7 @@ def reindex(folder: Path) -> None:
 @json_option
 def load(folder: Path, as_json: bool) -> None:
     """Fill an empty database with everything a snapshot holds."""
-    from pbdb.export import restore
+    from pbdb.exports.snapshots import restore
 
     with TerminalReporter(quiet=as_json) as reporter:
         content = restore.load(settings(), folder, reporter)

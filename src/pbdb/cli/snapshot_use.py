@@ -34,7 +34,7 @@ def diff(before: Path, after: Path, as_json: bool) -> None:
     matches, splits, parameters of agreement, schema, and every table and file that is another, from both folders
     alone. That files are as their manifests say is not verified: run `pbdb snapshot verify` on both first.
     """
-    from pbdb.export import diff as library
+    from pbdb.exports.snapshots import diff as library
 
     found = library.compare(before, after)
     if as_json:
@@ -123,7 +123,7 @@ def catalog(folder: Path, uri: str, warehouse: Path | None, as_json: bool) -> No
     Every release becomes a new snapshot of each table, and a tag of its name: earlier releases stay readable as long
     as their folders stay.
     """
-    from pbdb.export import iceberg
+    from pbdb.exports.snapshots import iceberg
 
     with TerminalReporter(quiet=as_json) as reporter:
         done = iceberg.register(folder, uri, warehouse, reporter.progress)

@@ -7,8 +7,8 @@ from typing import Any
 import click
 
 from pbdb.cli.common import examples, json_option, say, settings, show_json, show_table
-from pbdb.models import LEVELS
-from pbdb.models.matches import SPLIT_KINDS
+from pbdb.database.models import LEVELS
+from pbdb.database.models.matches import SPLIT_KINDS
 
 PARENT = "parent"
 
@@ -50,7 +50,8 @@ def make(name: str | None, replace: bool, as_json: bool, **chosen: Any) -> None:
     and lines derived from one another, stay together. Kind scaffold holds out Murcko scaffolds, published pairs of
     compound and context as the published training runs do, attribute follows what the source says of each condition.
     """
-    from pbdb import database, splits
+    from pbdb.learn.splits import store as splits
+    from pbdb.query import database
 
     found = settings()
     database.ready(found)
@@ -63,8 +64,8 @@ def make(name: str | None, replace: bool, as_json: bool, **chosen: Any) -> None:
 
 
 def _rule(chosen: dict[str, Any]) -> Any:
-    from pbdb.split_rules import Shares
-    from pbdb.splits import Rule, usual_shares
+    from pbdb.learn.splits.rules import Shares
+    from pbdb.learn.splits.store import Rule, usual_shares
 
     usual = usual_shares(chosen["kind"])
     given = {fold: chosen.pop(fold) for fold in ("validation", "test")}
@@ -78,7 +79,8 @@ def _rule(chosen: dict[str, Any]) -> Any:
 @json_option
 def list_(as_json: bool) -> None:
     """List the splits and the conditions in each of their folds."""
-    from pbdb import database, splits
+    from pbdb.learn.splits import store as splits
+    from pbdb.query import database
 
     found = settings()
     database.ready(found)
@@ -101,7 +103,8 @@ def list_(as_json: bool) -> None:
 @json_option
 def show(name: str, as_json: bool) -> None:
     """Show how the split NAME was made, and what each fold holds of each data set."""
-    from pbdb import database, splits
+    from pbdb.learn.splits import store as splits
+    from pbdb.query import database
 
     found = settings()
     database.ready(found)
@@ -124,8 +127,9 @@ def check(name: str, as_json: bool) -> None:
 
     What the split promises must be in one fold; coarser levels than its own are counted, not promised.
     """
-    from pbdb import database, splits
-    from pbdb.errors import DataError
+    from pbdb.common.errors import DataError
+    from pbdb.learn.splits import store as splits
+    from pbdb.query import database
 
     found = settings()
     database.ready(found)
@@ -157,7 +161,8 @@ def _print_check(done: dict[str, Any]) -> None:
 @click.argument("name")
 def drop(name: str) -> None:
     """Remove the split NAME."""
-    from pbdb import database, splits
+    from pbdb.learn.splits import store as splits
+    from pbdb.query import database
 
     found = settings()
     database.ready(found)

@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from pbdb.cli.common import examples, say, settings, show_table
-from pbdb.errors import ConfigError
+from pbdb.common.errors import ConfigError
 
 ROWS_IN_TABLE = 1000
 
@@ -42,7 +42,7 @@ def sql(query: str | None, file: Path | None, shape: str, as_json: bool) -> None
     QUERY comes from the argument, --file, or standard input (-). JSON is an array of objects, in which NaN and
     infinity are null.
     """
-    from pbdb import database
+    from pbdb.query import database
 
     opened = database.connect(settings())
     with opened.rows(_text(query, file)) as (columns, rows):

@@ -39,9 +39,9 @@ def import_file(kind: str, paths: tuple[Path, ...], release: str | None, as_json
     compounds: repurposing_hub, moabox, tahoe_drugs, sciplex_drugs. The first release of a kind is used at once,
     another one after `pbdb vocab use`.
     """
-    from pbdb import vocabulary
+    from pbdb.identity.vocabulary import releases
 
-    _tell(vocabulary.import_files(_ready(), kind, paths, release), as_json)
+    _tell(releases.import_files(_ready(), kind, paths, release), as_json)
 
 
 @examples("pbdb vocab fetch genes", "pbdb vocab fetch genes --release 114", "pbdb vocab fetch cellosaurus")
@@ -55,7 +55,7 @@ def fetch(kind: str, release: str | None, mirror: str | None, as_json: bool) -> 
 
     KIND is genes, hgnc, landmarks, cellosaurus or cell_ontology. A fetch that was cut off goes on where it stopped.
     """
-    from pbdb import vocabulary_fetch
+    from pbdb.identity.vocabulary import fetch as vocabulary_fetch
 
     reporter = TerminalReporter(quiet=as_json)
     _tell(vocabulary_fetch.fetch(_ready(), kind, release, mirror, reporter.progress), as_json)
@@ -68,9 +68,9 @@ def fetch(kind: str, release: str | None, mirror: str | None, as_json: bool) -> 
 @json_option
 def use(kind: str, release: str, as_json: bool) -> None:
     """Use another imported release of a kind, and label what is loaded by it."""
-    from pbdb import vocabulary
+    from pbdb.identity.vocabulary import releases
 
-    _tell(vocabulary.use(_ready(), kind, release), as_json)
+    _tell(releases.use(_ready(), kind, release), as_json)
 
 
 @examples("pbdb vocab apply")
@@ -82,9 +82,9 @@ def apply(as_json: bool) -> None:
     Genes, contexts and compounds get their labels anew. Fits that hold a gene which the vocabulary retired, merged
     or dropped are marked as stale: counts must be summed before a fit, so a label cannot mend them.
     """
-    from pbdb import vocabulary
+    from pbdb.identity.vocabulary import releases
 
-    _tell(vocabulary.apply(_ready()), as_json)
+    _tell(releases.apply(_ready()), as_json)
 
 
 @examples("pbdb vocab status")
@@ -92,10 +92,11 @@ def apply(as_json: bool) -> None:
 @json_option
 def status(as_json: bool) -> None:
     """Show which releases are imported and which are in use."""
-    from pbdb import server, vocabulary
+    from pbdb.identity.vocabulary import releases
+    from pbdb.server import connect
 
-    with server.engine(_ready()).connect() as connection:
-        rows = vocabulary.status(connection)
+    with connect.engine(_ready()).connect() as connection:
+        rows = releases.status(connection)
     if as_json:
         show_json(rows)
     elif rows:
@@ -106,7 +107,7 @@ def status(as_json: bool) -> None:
 
 
 def _ready() -> Any:
-    from pbdb import database
+    from pbdb.query import database
 
     found = settings()
     database.ready(found)

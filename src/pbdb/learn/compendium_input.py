@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pbdb.errors import QueryError
+from pbdb.common.errors import QueryError
 from pbdb.learn.effects_of import EffectsOf
 from pbdb.learn.models.compendium import Block, Compendium
 
@@ -123,7 +123,7 @@ def _block(
     whole_rows = known[:, whole_genes].all(axis=1)
     left_out["genes"] += int((~whole_genes).sum())
     left_out["conditions"] += int((~whole_rows).sum())
-    ordered = ordered[whole_rows].reset_index(drop=True)
+    ordered = ordered.loc[np.flatnonzero(whole_rows)].reset_index(drop=True)
     if not (whole_genes.all() and whole_rows.all()):
         values = np.ascontiguousarray(values[whole_rows][:, whole_genes])
     numbers = {name: pd.to_numeric(ordered[name]).to_numpy(dtype=np.float64) for name in ("dose_um", "time_h")}
@@ -162,7 +162,8 @@ def _fingerprints(place: EffectsOf, compounds: pd.DataFrame) -> Any:
 
 _ROWS = """
 SELECT f.fit_id, f.dataset_id, d.dataset, coalesce(d.overlap_group, d.dataset) AS owner, x.context, x.context_name,
-    x.parent_context, e.effect_id, c.condition_id, k.inchikey, coalesce(k.parent_inchikey, k.inchikey) AS parent_inchikey,
+    x.parent_context, e.effect_id, c.condition_id, k.inchikey,
+    coalesce(k.parent_inchikey, k.inchikey) AS parent_inchikey,
     coalesce(k.skeleton, left(k.inchikey, 14)) AS skeleton, coalesce(k.pubchem_cid, s.given_pubchem_cid) AS pubchem_cid,
     lower(trim(s.name)) AS name, s.compound_name, k.parent_smiles, c.dose_um, c.time_h, c.stratum
 FROM {effects}

@@ -10,11 +10,12 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow.compute as pc
 
-from pbdb import copybinary
-from pbdb.config import Settings
-from pbdb.export import selection
-from pbdb.export.opened import Snapshot
+from pbdb.common.settings import Settings
+from pbdb.database import copy_binary
+from pbdb.exports import selection
+from pbdb.exports.snapshots.reader import Snapshot
 
 ROWS_AT_ONCE = 2048
 
@@ -67,7 +68,7 @@ class OfDatabase:
         for start in range(0, len(effect_ids), ROWS_AT_ONCE):
             key = [fit["dataset_id"], fit["fit_id"], list(effect_ids[start : start + ROWS_AT_ONCE])]
             with self._connection.cursor().copy(_ARRAYS.format(column=name), key) as copy:
-                rows = copybinary.decode(b"".join(bytes(piece) for piece in copy), layout)
+                rows = copy_binary.decode(b"".join(bytes(piece) for piece in copy), layout)
             parts.append(rows[name]["value"].astype(np.float32))
         return np.vstack(parts)
 
@@ -96,8 +97,9 @@ class OfSnapshot:
         """One statistic of some effects."""
         query = f"SELECT {name} FROM core.default_effect WHERE fit_id = $fit AND list_contains($ids, effect_id)"
         given = {"fit": int(fit["fit_id"]), "ids": list(effect_ids)}
-        rows = self._snapshot.connection.execute(f"{query} ORDER BY effect_id", given).to_arrow_table()
-        return np.asarray(rows[name].combine_chunks().flatten().to_numpy(), np.float32).reshape(-1, n_genes)
+        found = self._snapshot.connection.execute(f"{query} ORDER BY effect_id", given)
+        column = found.to_arrow_table().combine_chunks()[name]
+        return np.asarray(pc.list_flatten(column).to_numpy(), np.float32).reshape(-1, n_genes)
 
     def origin(self) -> dict[str, Any]:
         """What was read."""

@@ -8,12 +8,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pbdb import split_rules, split_transfer
-from pbdb.errors import ConfigError, QueryError
+from pbdb.common.errors import ConfigError, QueryError
 from pbdb.learn.compendium_input import Loaded
 from pbdb.learn.effects_of import EffectsOf
 from pbdb.learn.models.problem import TEST, TRAIN, UNUSED, VALIDATION, Folds
-from pbdb.split_rules import Shares
+from pbdb.learn.splits import rules, transfer
+from pbdb.learn.splits.rules import Shares
 
 CODES = {"train": TRAIN, "validation": VALIDATION, "test": TEST}
 TASKS = ("transfer", "compound", "scaffold")
@@ -49,16 +49,16 @@ def drawn(task: str, conditions: pd.DataFrame, seed: int, shares: Shares | None 
         raise ConfigError(f"'{task}' is no task: choose {', '.join(TASKS)}.")
     held = shares or Shares(0.1, 0.1)
     scaffolds = _scaffolds(conditions) if task == "scaffold" else None
-    groups = split_rules.compound_groups(conditions, LEVEL, scaffolds)
+    groups = rules.compound_groups(conditions, LEVEL, scaffolds)
     if task == "transfer":
-        return np.array(split_transfer.transfer(groups, conditions["owner"].tolist(), held, seed), dtype=np.str_)
-    units = split_rules.compound_groups(conditions, LEVEL)
-    return np.array(split_rules.by_group(groups, units, held, seed), dtype=np.str_)
+        return np.array(transfer.transfer(groups, conditions["owner"].tolist(), held, seed), dtype=np.str_)
+    units = rules.compound_groups(conditions, LEVEL)
+    return np.array(rules.by_group(groups, units, held, seed), dtype=np.str_)
 
 
 def _scaffolds(conditions: pd.DataFrame) -> dict[str, str]:
     parents = conditions[["parent_inchikey", "parent_smiles"]].dropna().drop_duplicates("parent_inchikey")
-    made = {key: split_rules.murcko(smiles) for key, smiles in parents.itertuples(index=False, name=None)}
+    made = {key: rules.murcko(smiles) for key, smiles in parents.itertuples(index=False, name=None)}
     return {key: scaffold for key, scaffold in made.items() if scaffold}
 
 

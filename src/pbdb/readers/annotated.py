@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 import scipy.sparse as sp
 
-from pbdb.errors import DataError, SourceError
+from pbdb.common.errors import DataError, SourceError
 from pbdb.readers.tables import damaged, missing
 
 ROWS = 1024

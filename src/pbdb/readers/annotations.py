@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pbdb.errors import DataError
+from pbdb.common.errors import DataError
 
 Values = npt.NDArray[Any]
 INDEX_FIELDS = ("index", "_index")

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pbdb.errors import DataError
+from pbdb.common.errors import DataError
 from pbdb.readers.tables import DAMAGED, damaged, missing
 
 ABSENT = frozenset({"", "-666", "-666.0", "na", "NA", "nan", "NaN"})

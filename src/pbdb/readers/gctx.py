@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pbdb.errors import DataError
+from pbdb.common.errors import DataError
 from pbdb.readers import chunks
 from pbdb.readers.gct import Profiles, known
 from pbdb.readers.tables import damaged, missing

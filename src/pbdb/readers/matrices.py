@@ -29,7 +29,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import scipy.sparse as sp
 
-from pbdb.errors import DataError
+from pbdb.common.errors import DataError
 from pbdb.readers.tables import missing
 
 TEXT = {".csv": ",", ".tsv": "\t", ".txt": "\t"}

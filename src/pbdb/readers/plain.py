@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.csv as arrow_csv
 
-from pbdb.errors import DataError
+from pbdb.common.errors import DataError
 from pbdb.readers.tables import damaged, missing
 
 

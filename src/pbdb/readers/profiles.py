@@ -12,11 +12,11 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from pbdb.errors import DataError
+from pbdb.common.errors import DataError
 from pbdb.readers import matrices
 from pbdb.readers.matrices import Profiles
+from pbdb.readers.profile_block import Block
 from pbdb.readers.tables import MISSING, damaged, missing
-from pbdb.source import Block
 
 TENX_MATRIX = ("matrix.mtx", "matrix.mtx.gz")
 

@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
-from pbdb.errors import DataError
+from pbdb.common.errors import DataError
 from pbdb.readers.ritems import Item, Items, Sparse, open_items
 from pbdb.readers.rstream import NA_INTEGER
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pbdb.errors import DataError
+from pbdb.common.errors import DataError
 from pbdb.readers.rstream import NA_INTEGER, Ascii, Feed, Xdr
 
 _HAS_ATTRIBUTES = 0x200

@@ -21,7 +21,7 @@ from typing import Any, BinaryIO, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from pbdb.errors import DataError, SourceError
+from pbdb.common.errors import DataError, SourceError
 
 NA_INTEGER = -(2**31)
 

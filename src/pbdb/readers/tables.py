@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from pbdb.errors import DataError, SourceError
+from pbdb.common.errors import DataError, SourceError
 
 DAMAGED = (
     EOFError,

@@ -11,7 +11,7 @@ from typing import IO, cast
 import pandas as pd
 import pyarrow as pa
 
-from pbdb.errors import VocabularyError
+from pbdb.common.errors import VocabularyError
 
 DAMAGED = (OSError, EOFError, zlib.error, UnicodeDecodeError, ValueError, LookupError, pa.ArrowException)
 """What reading a truncated or foreign file raises."""

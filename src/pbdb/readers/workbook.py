@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pbdb.errors import DataError, SourceError
+from pbdb.common.errors import DataError, SourceError
 from pbdb.readers.tables import damaged, missing
 
 STEP, ROWS = 8 << 20, 512

@@ -17,7 +17,7 @@ import pandas as pd
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from pbdb.errors import ConfigError
+from pbdb.common.errors import ConfigError
 from pbdb.simulate import rwrite, wells
 from pbdb.simulate.known import DRUGS, GENES, INERT
 from pbdb.simulate.planted import Floats, Planted, inchikey, plant

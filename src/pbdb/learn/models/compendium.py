@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pbdb.errors import DataError
+from pbdb.common.errors import DataError
 
 Floats = npt.NDArray[np.float64]
 Values = npt.NDArray[np.float32]

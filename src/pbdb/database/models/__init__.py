@@ -1,0 +1,61 @@
+"""The tables, their constraints and their words: the schema and its dictionary."""
+
+from pbdb.database.models.base import N_LANDMARKS, PARTITIONS, SCHEMA, Base
+from pbdb.database.models.effects import Effect, FeatureSet, Fit, FitSample, GeneEffect
+from pbdb.database.models.identity import (
+    Compound,
+    CompoundAnnotation,
+    Context,
+    Gene,
+    GeneReplacement,
+    GeneSynonym,
+    ReferenceAnnotation,
+    SourceCompound,
+    Vocabulary,
+)
+from pbdb.database.models.ledger import Artifact, EtlRun
+from pbdb.database.models.matches import (
+    LEVELS,
+    Agreement,
+    AgreementSummary,
+    Match,
+    ReplicateAgreement,
+    Split,
+    SplitMember,
+)
+from pbdb.database.models.samples import Assay, Condition, Dataset, Plate, Sample
+
+__all__ = [
+    "LEVELS",
+    "N_LANDMARKS",
+    "PARTITIONS",
+    "SCHEMA",
+    "Agreement",
+    "AgreementSummary",
+    "Artifact",
+    "Assay",
+    "Base",
+    "Compound",
+    "CompoundAnnotation",
+    "Condition",
+    "Context",
+    "Dataset",
+    "Effect",
+    "EtlRun",
+    "FeatureSet",
+    "Fit",
+    "FitSample",
+    "Gene",
+    "GeneEffect",
+    "GeneReplacement",
+    "GeneSynonym",
+    "Match",
+    "Plate",
+    "ReferenceAnnotation",
+    "ReplicateAgreement",
+    "Sample",
+    "SourceCompound",
+    "Split",
+    "SplitMember",
+    "Vocabulary",
+]

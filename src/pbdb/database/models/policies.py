@@ -1,0 +1,105 @@
+"""What the tables need beyond columns and constraints: storage, statistics, who may read which rows.
+
+The revisions say the same in words of their own; `pbdb db check` compares the two in a scratch schema.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pbdb.database.models.base import Base
+
+OWNER = "pbdb_owner"
+READER = "pbdb_reader"
+PUBLIC = "pbdb_public"
+
+PARTITIONED = ("sample", "effect", "gene_effect")
+
+# Arrays of results: never compressed (read whole, again and again), never sampled by ANALYZE (minutes, for nothing).
+VALUE_COLUMNS = {
+    "effect": ("log2_fc", "se", "neg_log10_p", "neg_log10_p_adj", "landmark"),
+    "gene_effect": ("log2_fc", "se", "neg_log10_p_adj"),
+    "fit": ("ave_expr", "sigma", "s2_post", "df_total"),
+}
+# Arrays of keys: not compressed either, but sampled, for the planner must know how long they are.
+KEY_COLUMNS = {"fit": ("effect_ids", "condition_ids"), "feature_set": ("gene_keys",)}
+
+# The subquery is run once and its result prunes partitions; the rows it sees are those dataset's own policy shows.
+_DATASET = "dataset_id = ANY (ARRAY(SELECT d.dataset_id FROM core.dataset d))"
+_BOTH = " AND ".join(_DATASET.replace("dataset_id = ANY", f"dataset_id_{side} = ANY") for side in "ab")
+_NAMED = "dataset = ANY (ARRAY(SELECT d.dataset FROM core.dataset d))"
+
+
+def _seen_in(parent: str, key: str, child: str) -> str:
+    return f"EXISTS (SELECT FROM core.{parent} p WHERE p.{key} = {child}.{key})"
+
+
+# Which rows pbdb_public sees, per table; pbdb_reader sees all. A table that is not named here holds vocabulary only.
+VISIBLE = {
+    "dataset": "is_redistributable",
+    "assay": _seen_in("dataset", "assay_id", "assay"),
+    "plate": _DATASET,
+    "source_compound": _DATASET,
+    "compound": _seen_in("source_compound", "compound_id", "compound"),
+    "compound_annotation": _seen_in("source_compound", "source_compound_id", "compound_annotation"),
+    "reference_annotation": "EXISTS (SELECT FROM core.vocabulary p"
+    " WHERE p.vocabulary_id = reference_annotation.vocabulary_id AND p.is_redistributable)",
+    "context": _seen_in("condition", "context_id", "context"),
+    "condition": _DATASET,
+    "sample": _DATASET,
+    "fit": _DATASET,
+    "fit_sample": _seen_in("fit", "fit_id", "fit_sample"),
+    "feature_set": _seen_in("fit", "feature_set_id", "feature_set"),
+    "effect": _DATASET,
+    "gene_effect": _DATASET,
+    "match": _BOTH,
+    "agreement": _seen_in("match", "match_id", "agreement"),
+    "replicate_agreement": _DATASET,
+    "agreement_summary": _BOTH,
+    "split": _seen_in("split_member", "split_id", "split"),
+    "split_member": _seen_in("condition", "condition_id", "split_member"),
+    "etl_run": _NAMED,
+    "artifact": _NAMED,
+}
+
+
+# source_compound.compound_name repeats compound.name, so that a view filtered by name reads an index; PostgreSQL
+# itself keeps the copy true, whoever writes.
+TRIGGERS = """
+CREATE FUNCTION {schema}.set_compound_name() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    NEW.compound_name := coalesce(
+        (SELECT c.name FROM core.compound c WHERE c.compound_id = NEW.compound_id), NEW.name);
+    RETURN NEW;
+END $$;
+COMMENT ON FUNCTION {schema}.set_compound_name() IS 'Fills source_compound.compound_name';
+CREATE FUNCTION {schema}.pass_compound_name() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE core.source_compound SET compound_name = NEW.name WHERE compound_id = NEW.compound_id;
+    RETURN NULL;
+END $$;
+COMMENT ON FUNCTION {schema}.pass_compound_name() IS 'Passes a new compound.name on to source_compound';
+CREATE TRIGGER set_compound_name BEFORE INSERT OR UPDATE OF compound_id, name, compound_name
+    ON {schema}.source_compound FOR EACH ROW EXECUTE FUNCTION {schema}.set_compound_name();
+CREATE TRIGGER pass_compound_name AFTER UPDATE OF name
+    ON {schema}.compound FOR EACH ROW WHEN (OLD.name IS DISTINCT FROM NEW.name)
+    EXECUTE FUNCTION {schema}.pass_compound_name();
+"""
+
+
+def statements(schema: str) -> Iterator[str]:
+    """SQL that gives the tables of a schema, just created from the models, everything else they need."""
+    for table, columns in (VALUE_COLUMNS | {"feature_set": ()}).items():
+        for column in (*columns, *KEY_COLUMNS.get(table, ())):
+            yield f"ALTER TABLE {schema}.{table} ALTER COLUMN {column} SET STORAGE EXTERNAL"
+        for column in columns:
+            yield f"ALTER TABLE {schema}.{table} ALTER COLUMN {column} SET STATISTICS 0"
+    # Said of a unique column, so that a filter on it takes a share of the fits, not one, in subqueries of the views.
+    yield f"ALTER TABLE {schema}.dataset ALTER COLUMN dataset SET (n_distinct = 12)"
+    for table in sorted(found.name for found in Base.metadata.tables.values()):
+        yield f"GRANT SELECT ON {schema}.{table} TO {READER}, {PUBLIC}"
+    for table, visible in VISIBLE.items():
+        yield f"ALTER TABLE {schema}.{table} ENABLE ROW LEVEL SECURITY"
+        yield f"CREATE POLICY reader ON {schema}.{table} FOR SELECT TO {READER} USING (true)"
+        yield f"CREATE POLICY public ON {schema}.{table} FOR SELECT TO {PUBLIC} USING ({visible})"
+    yield TRIGGERS.format(schema=schema)

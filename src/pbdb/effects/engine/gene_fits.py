@@ -1,0 +1,121 @@
+"""Turn genes of a matrix into responses, and fit them block by block."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from pbdb.effects.engine import unweighted, voom, weighted
+from pbdb.effects.engine.matrix import Matrix, gene_blocks, genes_per_block
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass
+class Reader:
+    """Turns genes of the matrix into responses and fits them."""
+
+    matrix: Matrix
+    shared: unweighted.Shared
+    method: Literal["voom", "trend"]
+    library: Floats | None
+    stdev: dict[bytes, Floats] = field(default_factory=dict)
+
+    def values(self, genes: Ints) -> Floats:
+        """Return the responses of genes, genes x samples in design order."""
+        block = self.matrix.genes(genes, self.shared.design.samples)
+        if self.library is None:
+            return block
+        log_cpm = voom.log_cpm if self.method == "voom" else voom.log_cpm_prior
+        return log_cpm(block, self.library)
+
+    def weights(self, y: Floats, curve: voom.Curve) -> Floats:
+        """Return the voom weights of responses."""
+        assert self.library is not None
+        return voom.weights(unweighted.fit(y, self.shared), self.shared.design, self.library, curve)
+
+    def fit(self, genes: Ints, effects: Ints, curve: voom.Curve | None) -> weighted.Fitted:
+        """Fit genes with weights when there is a curve, else without."""
+        y = self.values(genes)
+        if curve is not None:
+            return weighted.fit_weighted(y, self.weights(y, curve), self.shared.design, effects)
+        return self.fit_values(y, effects)
+
+    def fit_values(self, y: Floats, effects: Ints) -> weighted.Fitted:
+        """Fit responses without weights; genes with missing values one by one."""
+        design = self.shared.design
+        missing = np.asarray(np.isnan(y).any(axis=1))
+        if missing.all():
+            return weighted.fit_missing(y, design, effects)
+        whole = unweighted.fit(np.where(missing[:, None], 0.0, y) if missing.any() else y, self.shared)
+        out = weighted.Fitted(
+            whole.variance,
+            np.full(len(y), float(design.df_residual)),
+            whole.log2_fc(design, effects),
+            np.tile(self._stdev_unscaled(effects), (len(y), 1)),
+        )
+        if missing.any():
+            for all_genes, some in zip(out, weighted.fit_missing(y[missing], design, effects), strict=True):
+                all_genes[missing] = some
+        return out
+
+    def _stdev_unscaled(self, effects: Ints) -> Floats:
+        key = effects.tobytes()
+        if key not in self.stdev:
+            self.stdev[key] = self.shared.stdev_unscaled(effects)
+        return self.stdev[key]
+
+
+class FirstPass(NamedTuple):
+    """By gene: average expression, variance and df of the fit without weights; and the voom curve (or None)."""
+
+    ave_expr: Floats
+    variance: Floats
+    df_residual: Floats
+    curve: voom.Curve | None
+
+
+def first_pass(reader: Reader, genes: Ints, span: voom.Span) -> FirstPass:
+    """Fit genes without weights; for voom draw the curve of the weights, unless no df are left."""
+    n, design = len(genes), reader.shared.design
+    ave_expr, variance, df = np.empty(n), np.empty(n), np.empty(n)
+    detected = np.ones(n, dtype=bool)
+    for part in gene_blocks(genes, genes_per_block(design.n_samples)):
+        y = reader.values(genes[part])
+        fitted = reader.fit_values(y, np.empty(0, np.int64))
+        ave_expr[part] = _mean_of_known(y)
+        variance[part], df[part] = fitted.variance, fitted.df_residual
+        detected[part] = _has_counts(y, reader)
+    curve = None
+    if reader.method == "voom" and reader.library is not None and design.df_residual > 0:
+        curve = voom.trend(ave_expr, np.sqrt(variance), detected, reader.library, span)
+    return FirstPass(ave_expr, variance, df, curve)
+
+
+def _mean_of_known(y: Floats) -> Floats:
+    mean = np.asarray(y.mean(axis=1))
+    for gene in np.flatnonzero(np.isnan(mean)):
+        known = y[gene][~np.isnan(y[gene])]
+        mean[gene] = known.mean() if len(known) else np.nan
+    return mean
+
+
+def _has_counts(y: Floats, reader: Reader) -> npt.NDArray[np.bool_]:
+    """Whether any response lies above that of a zero count."""
+    if reader.method != "voom" or reader.library is None:
+        return np.ones(len(y), dtype=bool)
+    zero = voom.log_cpm(np.zeros((1, y.shape[1])), reader.library)
+    return np.asarray((y > zero).any(axis=1))
+
+
+def variances(reader: Reader, genes: Ints, curve: voom.Curve) -> tuple[Floats, Floats]:
+    """Fit genes with weights, for their variances and df only."""
+    variance, df = np.empty(len(genes)), np.empty(len(genes))
+    for part in gene_blocks(genes, genes_per_block(reader.shared.design.n_samples)):
+        fitted = reader.fit(genes[part], np.empty(0, np.int64), curve)
+        variance[part], df[part] = fitted.variance, fitted.df_residual
+    return variance, df

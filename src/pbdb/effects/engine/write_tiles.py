@@ -1,0 +1,135 @@
+"""Write a fit to arrays too large for memory, by effect and by gene, in float32."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from pbdb.common.errors import ConfigError
+from pbdb.effects.engine.adjust import FitWide, adjust_rows
+from pbdb.effects.engine.all_statistics import row_blocks
+from pbdb.effects.engine.fit import Block, Fit
+
+Floats32 = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int64]
+
+ADJUSTED = "neg_log10_p_adj"
+STATISTICS = ("log2_fc", "se", "t", "stdev_unscaled", "neg_log10_p", ADJUSTED)
+REQUIRED = ("log2_fc", "neg_log10_p", ADJUSTED)
+LEVEL = 0.05
+
+
+class Tile(Protocol):
+    """What is written to: a NumPy array, a memory map, an HDF5 data set, ... of two dimensions."""
+
+    def __getitem__(self, key: tuple[slice, slice]) -> Any: ...
+
+    def __setitem__(self, key: tuple[slice, slice], value: Any) -> None: ...
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Per effect (those of status ok): genes with a value, and how many respond at 5 % up and down.
+
+    n_up, n_down: by the adjustment within the effect; n_up_fit, n_down_fit: within the fit.
+    cutoff_fit: -log10 p of the 5 % over the fit, None when nothing reaches it.
+    """
+
+    n_genes: Ints
+    n_up: Ints
+    n_down: Ints
+    n_up_fit: Ints
+    n_down_fit: Ints
+    cutoff_fit: float | None
+    n_tests: int
+
+
+def fill(
+    fit: Fit,
+    by_effect: Mapping[str, Tile],
+    by_gene: Mapping[str, Tile] | None = None,
+    *,
+    size: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Summary:
+    """Write statistics of all ok effects to tiles and count the responding genes.
+
+    `by_effect` maps names of STATISTICS to tiles effects x genes (log2_fc, neg_log10_p and neg_log10_p_adj are
+    required), `by_gene` to tiles genes x effects. Gene blocks are written first; then blocks of effects are read
+    back for the adjustment within each effect. `progress(done, of)` is called after each gene block.
+
+    Raises:
+        ConfigError: a statistic that is unknown, or a required one without a tile.
+    """
+    genes_first = by_gene or {}
+    _check_names(by_effect, genes_first)
+    n_effects, n_genes = len(fit.effects), len(fit.genes)
+    fit_wide = FitWide(n_effects * n_genes, largest_p=LEVEL, dtype=np.float32)
+    for block in fit.blocks(size):
+        _write(block, by_effect, genes_first)
+        fit_wide.add(block.neg_log10_p.astype(np.float32))
+        if progress:
+            progress(block.genes.stop, n_genes)
+    return _adjust(by_effect, genes_first, fit_wide, n_effects, n_genes)
+
+
+def _check_names(by_effect: Mapping[str, Tile], by_gene: Mapping[str, Tile]) -> None:
+    unknown = sorted({*by_effect, *by_gene} - set(STATISTICS))
+    if unknown:
+        raise ConfigError(f"Statistic {unknown[0]!r} is unknown; use {', '.join(STATISTICS)}.")
+    missing = [name for name in REQUIRED if name not in by_effect]
+    if missing:
+        raise ConfigError(f"There is no tile for {', '.join(missing)} by effect; the adjustment needs it.")
+
+
+def _write(block: Block, by_effect: Mapping[str, Tile], by_gene: Mapping[str, Tile]) -> None:
+    everything = slice(None)
+    for name in {*by_effect, *by_gene} - {ADJUSTED}:
+        values = getattr(block, name).astype(np.float32)
+        if name in by_effect:
+            by_effect[name][everything, block.genes] = values.T
+        if name in by_gene:
+            by_gene[name][block.genes, everything] = values
+
+
+def _adjust(
+    by_effect: Mapping[str, Tile], by_gene: Mapping[str, Tile], fit_wide: FitWide, n_effects: int, n_genes: int
+) -> Summary:
+    """Adjust each effect and count; the second pass."""
+    cutoff = fit_wide.cutoff(LEVEL)
+    reached = np.inf if cutoff is None else cutoff
+    counted = np.zeros((5, n_effects), np.int64)
+    genes = slice(0, n_genes)
+    for rows in row_blocks(n_effects, n_genes):
+        p: Floats32 = np.asarray(by_effect["neg_log10_p"][rows, genes], dtype=np.float32)
+        up = np.asarray(by_effect["log2_fc"][rows, genes]) > 0
+        adjusted = adjust_rows(p).astype(np.float32)
+        by_effect[ADJUSTED][rows, genes] = adjusted
+        if ADJUSTED in by_gene:
+            by_gene[ADJUSTED][genes, rows] = adjusted.T
+        counted[:, rows] = count(p, up, adjusted, reached)
+    return summarise(counted, cutoff, fit_wide.n_tests)
+
+
+def summarise(counted: Ints, cutoff: float | None, n_tests: int) -> Summary:
+    """Name what `count` counted."""
+    n_genes, n_up, n_down, n_up_fit, n_down_fit = counted
+    return Summary(n_genes, n_up, n_down, n_up_fit, n_down_fit, cutoff, n_tests)
+
+
+def count(p: Floats32, up: npt.NDArray[np.bool_], adjusted: Floats32, cutoff: float) -> Ints:
+    """Count genes with a value, and those that respond up and down within the effect and over the fit, by row."""
+    within, over_fit = adjusted > -np.log10(LEVEL), p >= cutoff
+    return np.stack(
+        [
+            (~np.isnan(p)).sum(axis=1),
+            (within & up).sum(axis=1),
+            (within & ~up).sum(axis=1),
+            (over_fit & up).sum(axis=1),
+            (over_fit & ~up).sum(axis=1),
+        ]
+    )

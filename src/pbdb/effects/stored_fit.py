@@ -1,0 +1,96 @@
+"""A fit as the effects stage leaves it on disk: facts, tables, and tiles of float32 in two orientations."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import IO, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from pbdb.effects.engine import OK
+
+BY_EFFECT = ("log2_fc", "se", "neg_log10_p", "neg_log10_p_adj")
+BY_GENE = ("log2_fc", "se", "neg_log10_p_adj")
+GENE_FACTS = ("ave_expr", "sigma", "s2_post", "df_total")
+COUNTED = ("n_up", "n_down", "n_up_fit", "n_down_fit")
+
+
+@dataclass(frozen=True)
+class StoredFit:
+    """A fit on disk: facts, the table of its effects, facts of its genes, and tiles in two orientations (float32)."""
+
+    folder: Path
+
+    @cached_property
+    def facts(self) -> dict[str, Any]:
+        """The row of table `fit`, arrays excepted; with `dataset`, `context` and `stratum` as text."""
+        return dict(json.loads((self.folder / "fit.json").read_text(encoding="utf-8")))
+
+    @property
+    def label(self) -> str:
+        """Context, and stratum where there is one."""
+        return " ".join(filter(None, (self.facts["context"], self.facts["stratum"])))
+
+    @cached_property
+    def effects(self) -> pd.DataFrame:
+        """One row per effect, whatever its status; those with status ok come first, in the order of the tiles."""
+        return pd.read_parquet(self.folder / "effects.parquet")
+
+    @cached_property
+    def gene_keys(self) -> npt.NDArray[np.int32]:
+        """The tested genes, in array order."""
+        return np.asarray(np.load(self.folder / "gene_keys.npy"))
+
+    def gene_fact(self, name: str) -> npt.NDArray[np.float32]:
+        """One of GENE_FACTS, aligned with gene_keys."""
+        return np.asarray(np.load(self.folder / f"{name}.npy"))
+
+    @cached_property
+    def samples(self) -> pd.DataFrame:
+        """sample_id and role of the samples in the fit."""
+        return pd.read_parquet(self.folder / "samples.parquet")
+
+    @property
+    def n_ok(self) -> int:
+        """Effects that were estimated."""
+        return int((self.effects["status"] == OK).sum())
+
+    def by_effect(self, name: str) -> npt.NDArray[np.float32]:
+        """One of BY_EFFECT: estimated effects x genes, mapped from disk."""
+        return tile(self.folder / f"{name}.by_effect", (self.n_ok, len(self.gene_keys)), "r")
+
+    def by_gene(self, name: str) -> npt.NDArray[np.float32]:
+        """One of BY_GENE: genes x estimated effects, mapped from disk."""
+        return tile(self.folder / f"{name}.by_gene", (len(self.gene_keys), self.n_ok), "r")
+
+
+def tile(path: Path, shape: tuple[int, int], mode: Literal["r", "w+"]) -> npt.NDArray[np.float32]:
+    """Map a float32 matrix on disk; an empty one is no file.
+
+    Raises:
+        OSError: the disk has no room for a new one.
+    """
+    if 0 in shape:
+        return np.zeros(shape, dtype=np.float32)
+    if mode == "w+":
+        with path.open("wb") as file:
+            reserve(file, 4 * shape[0] * shape[1])
+    return np.memmap(path, dtype=np.float32, mode="r" if mode == "r" else "r+", shape=shape)
+
+
+def reserve(file: IO[bytes], n_bytes: int) -> None:
+    """Give an empty file zeros that have their room on disk: writing to a map of a sparse file on a full disk kills.
+
+    Raises:
+        OSError: the disk has no room.
+    """
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file.fileno(), 0, n_bytes)
+    else:
+        file.truncate(n_bytes)

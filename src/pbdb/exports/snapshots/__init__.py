@@ -1,0 +1,1 @@
+"""Releases as folders: built, opened, verified, compared, restored."""

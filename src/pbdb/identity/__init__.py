@@ -1,0 +1,1 @@
+"""Which thing a name means: compounds, genes, contexts, and the vocabularies behind them."""

@@ -1,0 +1,121 @@
+"""The compounds of a dataset: what the source wrote about each, resolved to identities."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from pbdb.common.errors import DataError
+from pbdb.identity.compounds import structure as chem
+from pbdb.identity.compounds.clean_text import text_or_none
+from pbdb.identity.compounds.pubchem_rest import Lookup
+from pbdb.identity.compounds.resolve import Record, Resolution, resolve
+from pbdb.sources.declaration import Compounds, Files, Source
+
+GIVEN = ("name", "smiles", "inchikey", "pubchem_cid", "cas")
+
+
+def source_compounds(
+    source: Source, files: Files, samples: pd.DataFrame, pubchem: Lookup | None = None, workers: int = 1
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Resolve the compounds that have samples.
+
+    Returns:
+        compounds: source_key, name, smiles, inchikey, pubchem_cid, cas as the source gives them, and `resolution`.
+        annotations: source_key, kind, value, origin.
+
+    Raises:
+        DataError: a compound stands twice in the source's compound table.
+    """
+    used = sorted(samples["compound"].dropna().unique())
+    if source.compounds is None:
+        given, annotations = _from_names(used), _no_annotations()
+    else:
+        table = _table(source, source.compounds, files).loc[used]
+        given, annotations = _given(source.compounds, table), _annotations(source.compounds, table)
+    records = [_record(row) for row in given.itertuples()]
+    found = resolve(records, aliases=source.aliases, pubchem=pubchem, workers=workers)
+    return given.assign(resolution=pd.Series(found, dtype=object)), annotations
+
+
+def _from_names(used: list[str]) -> pd.DataFrame:
+    given = pd.DataFrame({"source_key": used, "name": used})
+    for column in GIVEN[1:]:
+        given[column] = None
+    return given
+
+
+def _no_annotations() -> pd.DataFrame:
+    return pd.DataFrame(columns=["source_key", "kind", "value", "origin"])
+
+
+def _table(source: Source, declared: Compounds, files: Files) -> pd.DataFrame:
+    table: pd.DataFrame = files[declared.table] if isinstance(declared.table, str) else declared.table(files)
+    keys = table[declared.key].astype(str)
+    twice = keys[keys.duplicated()]
+    if len(twice):
+        raise DataError(f"Source '{source.key}': the compound '{twice.iloc[0]}' stands twice in the compound table.")
+    return table.set_index(keys.rename("source_key"))
+
+
+def unknown_compounds(source: Source, files: Files, samples: pd.DataFrame) -> list[str]:
+    """Compounds of samples that the source's compound table does not know."""
+    if source.compounds is None:
+        return []
+    known = _table(source, source.compounds, files).index
+    return sorted(set(samples["compound"].dropna()) - set(known))
+
+
+def _given(declared: Compounds, table: pd.DataFrame) -> pd.DataFrame:
+    given = pd.DataFrame({"source_key": table.index})
+    for column in GIVEN:
+        raw = getattr(declared, column)
+        values = table[raw].map(text_or_none) if raw is not None else pd.Series(None, index=table.index, dtype=object)
+        given[column] = values.to_numpy()
+    given["name"] = given["name"].where(given["name"].notna(), given["source_key"])
+    return given
+
+
+def _annotations(declared: Compounds, table: pd.DataFrame) -> pd.DataFrame:
+    origin = declared.table if isinstance(declared.table, str) else declared.table.__name__
+    rows = []
+    for raw, kind in declared.annotations.items():
+        for key, cell in table[raw].map(text_or_none).dropna().items():
+            parts = cell.split(declared.separator) if declared.separator else [cell]
+            rows += [(key, kind, part.strip(), f"{origin}.{raw}") for part in parts if text_or_none(part)]
+    return pd.DataFrame(rows, columns=["source_key", "kind", "value", "origin"]).drop_duplicates()
+
+
+def _record(row: Any) -> Record:
+    return Record(row.smiles, row.inchikey, row.pubchem_cid, row.cas, row.name, row.source_key)
+
+
+def compound_rows(compounds: pd.DataFrame) -> pd.DataFrame:
+    """One row per InChIKey among resolved compounds: the columns of table `compound` except its id and its name.
+
+    Of several source compounds with one key, each column has the first value that any of them tells.
+    """
+    rows = [_compound_row(found) for found in compounds["resolution"] if found.inchikey is not None]
+    if not rows:
+        return pd.DataFrame()
+    table = pd.DataFrame(rows, dtype=object).groupby("inchikey", sort=False, as_index=False).first()
+    return table.astype({"pubchem_cid": "Int64", "molecular_weight": float})
+
+
+def _compound_row(found: Resolution) -> dict[str, Any]:
+    structure = found.structure
+    return {
+        "inchikey": found.inchikey,
+        "parent_inchikey": found.parent_inchikey,
+        "skeleton": found.skeleton,
+        "pubchem_cid": found.pubchem_cid,
+        "pubchem_title": found.title,
+        "smiles": structure.smiles if structure else None,
+        "parent_smiles": structure.parent_smiles if structure else None,
+        "formula": structure.formula if structure else None,
+        "molecular_weight": structure.molecular_weight if structure else None,
+        "fingerprint": chem.bit_string(structure.fingerprint) if structure else None,
+        "screen": chem.bit_string(structure.screen) if structure else None,
+        "rule_version": found.rule_version,
+    }

@@ -1,0 +1,1 @@
+"""Reference tables: fetched, imported, stored, and brought into use."""

@@ -1,0 +1,1 @@
+"""Divisions of the conditions into folds for training, without leaks."""

@@ -1,0 +1,275 @@
+"""Splits for training that do not leak: made by a rule, stored with the conditions, and proved.
+
+Vehicle conditions belong to no fold.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+from sqlalchemy import Connection, text
+
+from pbdb import __version__
+from pbdb.common.errors import ConfigError, QueryError
+from pbdb.common.ids import stable_id
+from pbdb.common.settings import Settings
+from pbdb.database.copy_text import copy_frame
+from pbdb.database.models import LEVELS
+from pbdb.learn.splits import leak_check
+from pbdb.learn.splits import rules as split_rules
+from pbdb.learn.splits.rules import Shares
+from pbdb.server import connect
+
+
+def usual_shares(kind: str) -> Shares:
+    """What is held out unless somebody says otherwise."""
+    return Shares(0.15, 0.15) if kind == "published" else Shares(0.1, 0.1)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How a split is made.
+
+    kind: what is held out: compound, scaffold, context, dataset, published (pairs of compound and context), or
+    attribute (as the source says in an attribute of its conditions). level: at which two compounds are one. shares:
+    `usual_shares` unless given. datasets: all unless given.
+    """
+
+    kind: str
+    level: str = "parent_inchikey"
+    seed: int = 0
+    shares: Shares | None = None
+    datasets: Sequence[str] = ()
+    attribute: str = "split"
+
+    def __post_init__(self) -> None:
+        if self.kind not in _FOLDS_BY:
+            raise ConfigError(f"'{self.kind}' is no kind of split: choose {', '.join(_FOLDS_BY)}.")
+        if self.level not in LEVELS:
+            raise ConfigError(f"'{self.level}' is no level of identity: choose {', '.join(LEVELS)}.")
+
+    @property
+    def drawn(self) -> Shares:
+        """The shares that are held out."""
+        return self.shares or usual_shares(self.kind)
+
+    @property
+    def name(self) -> str:
+        """The name a split of this rule has unless it is given one."""
+        if self.kind == "attribute":
+            return "-".join((*self.datasets, self.attribute))
+        by_compound = self.kind in ("compound", "scaffold", "published")
+        return "-".join((self.kind, *([self.level] if by_compound else []), *self.datasets, str(self.seed)))
+
+    def as_dict(self) -> dict[str, Any]:
+        """Every choice, to be stored."""
+        if self.kind == "attribute":
+            return {"attribute": self.attribute, "level": self.level, "datasets": list(self.datasets)}
+        shares = {"validation": self.drawn.validation, "test": self.drawn.test}
+        return {"level": self.level, "seed": self.seed, "datasets": list(self.datasets), **shares}
+
+
+def make(settings: Settings, rule: Rule, name: str | None = None, *, replace: bool = False) -> dict[str, Any]:
+    """Divide the conditions by a rule and store the split; return its name and the counts of its folds.
+
+    Raises:
+        ConfigError: the name is taken (unless `replace`), or there are too few groups.
+        QueryError: a dataset is not there, or no condition can be divided.
+    """
+    chosen = name or rule.name
+    with connect.engine(settings).begin() as connection:
+        _require(connection, rule.datasets)
+        taken = connection.execute(
+            text("SELECT split_id FROM core.split WHERE split = :name"), {"name": chosen}
+        ).scalar()
+        if taken is not None and not replace:
+            raise ConfigError(f"There is a split '{chosen}' already: give another --name, or --replace it.")
+        table = _conditions(connection, rule)
+        if table.empty:
+            raise QueryError(
+                f"No condition can be divided by {rule.kind}: `SELECT * FROM coverage` shows what is loaded."
+            )
+        table["fold"] = _FOLDS_BY[rule.kind](table, rule)
+        _store(connection, chosen, rule, table)
+    return {"split": chosen, "kind": rule.kind, "parameters": rule.as_dict(), "folds": _counted(table)}
+
+
+def listed(settings: Settings) -> list[dict[str, Any]]:
+    """All splits, with how many conditions each fold has."""
+    with connect.engine(settings).connect() as connection:
+        return [dict(row) for row in connection.execute(text(_LIST)).mappings()]
+
+
+def show(settings: Settings, name: str) -> dict[str, Any]:
+    """A split: its rule, and conditions, compounds and contexts of each fold by dataset.
+
+    Raises:
+        QueryError: there is no such split.
+    """
+    with connect.engine(settings).connect() as connection:
+        facts = _facts(connection, name)
+        rows = connection.execute(text(_SHOW), {"name": name}).mappings()
+        return facts | {"folds": [dict(row) for row in rows]}
+
+
+def drop(settings: Settings, name: str) -> None:
+    """Remove a split.
+
+    Raises:
+        QueryError: there is no such split.
+    """
+    with connect.engine(settings).begin() as connection:
+        _facts(connection, name)
+        connection.execute(text("DELETE FROM core.split WHERE split = :name"), {"name": name})
+
+
+def check(settings: Settings, name: str) -> dict[str, Any]:
+    """Look for leaks in a stored split, as the conditions are now.
+
+    Returns `ok`, the `findings`, and how many conditions of its datasets the split does not divide (loaded since).
+
+    Raises:
+        QueryError: there is no such split.
+    """
+    with connect.engine(settings).connect() as connection:
+        facts = _facts(connection, name)
+        rule = _rule_of(facts)
+        table = _conditions(connection, rule)
+        folds = _frame(connection, _MEMBERS, {"name": name}).set_index("condition_id")["fold"]
+    members = table.assign(fold=table["condition_id"].map(folds)).dropna(subset=["fold"])
+    findings = leak_check.examine(members, facts["kind"], rule.level)
+    return {
+        "split": name,
+        "ok": not leak_check.leaks(findings),
+        "n_conditions": len(members),
+        "n_undivided": len(table) - len(members),
+        "findings": [finding.as_dict() for finding in findings],
+    }
+
+
+def _facts(connection: Connection, name: str) -> dict[str, Any]:
+    row = connection.execute(text(_FACTS), {"name": name}).mappings().first()
+    if row is None:
+        raise QueryError(f"There is no split '{name}': `pbdb split list` shows them, `pbdb split make` makes one.")
+    return dict(row)
+
+
+def _rule_of(facts: dict[str, Any]) -> Rule:
+    stored = facts["parameters"]
+    return Rule(
+        facts["kind"],
+        level=stored.get("level", "parent_inchikey"),
+        datasets=tuple(stored.get("datasets", ())),
+        attribute=stored.get("attribute", "split"),
+    )
+
+
+def _require(connection: Connection, datasets: Sequence[str]) -> None:
+    known = set(connection.execute(text("SELECT dataset FROM core.dataset")).scalars())
+    for name in datasets:
+        if name not in known:
+            raise QueryError(f"There is no dataset '{name}' in the database: `pbdb etl status` lists what is loaded.")
+
+
+def _frame(connection: Connection, query: str, values: dict[str, Any]) -> pd.DataFrame:
+    found = connection.execute(text(query), values)
+    return pd.DataFrame(found.fetchall(), columns=list(found.keys()))
+
+
+def _conditions(connection: Connection, rule: Rule) -> pd.DataFrame:
+    values = {"datasets": list(rule.datasets) or None, "attribute": rule.attribute, "all": rule.kind != "attribute"}
+    return _frame(connection, _CONDITIONS, values)
+
+
+def _counted(table: pd.DataFrame) -> dict[str, int]:
+    return dict(sorted(Counter(table["fold"]).items()))
+
+
+def _store(connection: Connection, name: str, rule: Rule, table: pd.DataFrame) -> None:
+    connection.execute(text("DELETE FROM core.split WHERE split = :name"), {"name": name})
+    split_id = stable_id("split", name)
+    row = {"split_id": split_id, "split": name, "kind": rule.kind, "code_version": __version__}
+    copy_frame(connection, "core.split", pd.DataFrame([row | {"parameters": rule.as_dict()}]))
+    copy_frame(connection, "core.split_member", table[["condition_id", "fold"]].assign(split_id=split_id))
+
+
+# --- kinds -----------------------------------------------------------------------------------------------------------
+
+
+def _by_compound(table: pd.DataFrame, rule: Rule) -> list[str]:
+    groups = split_rules.compound_groups(table, rule.level)
+    return split_rules.by_group(groups, groups, rule.drawn, rule.seed)
+
+
+def _by_scaffold(table: pd.DataFrame, rule: Rule) -> list[str]:
+    parents = table[["parent_inchikey", "parent_smiles"]].dropna().drop_duplicates("parent_inchikey")
+    scaffolds = {key: split_rules.murcko(smiles) for key, smiles in parents.itertuples(index=False, name=None)}
+    known = {key: scaffold for key, scaffold in scaffolds.items() if scaffold}
+    groups = split_rules.compound_groups(table, rule.level, known)
+    return split_rules.by_group(groups, split_rules.compound_groups(table, rule.level), rule.drawn, rule.seed)
+
+
+def _by_context(table: pd.DataFrame, rule: Rule) -> list[str]:
+    return split_rules.by_group(split_rules.context_groups(table), table["context"].tolist(), rule.drawn, rule.seed)
+
+
+def _by_dataset(table: pd.DataFrame, rule: Rule) -> list[str]:
+    owners = table["owner"].tolist()
+    return split_rules.by_group(owners, owners, rule.drawn, rule.seed)
+
+
+def _published(table: pd.DataFrame, rule: Rule) -> list[str]:
+    compounds = split_rules.compound_groups(table, rule.level)
+    return split_rules.published(compounds, table["context"].tolist(), table["owner"].tolist(), rule.drawn, rule.seed)
+
+
+def _by_attribute(table: pd.DataFrame, _: Rule) -> list[str]:
+    return [str(fold) for fold in table["stated"]]
+
+
+_FOLDS_BY = {
+    "compound": _by_compound,
+    "scaffold": _by_scaffold,
+    "context": _by_context,
+    "dataset": _by_dataset,
+    "published": _published,
+    "attribute": _by_attribute,
+}
+
+_CONDITIONS = """
+SELECT c.condition_id, d.dataset, coalesce(d.overlap_group, d.dataset) AS owner, x.context, x.parent_context,
+    k.inchikey, coalesce(k.parent_inchikey, k.inchikey) AS parent_inchikey,
+    coalesce(k.skeleton, left(k.inchikey, 14)) AS skeleton,
+    coalesce(k.pubchem_cid, s.given_pubchem_cid) AS pubchem_cid, lower(btrim(s.name)) AS name,
+    k.parent_smiles, c.dose_fm, c.time_h, c.stratum,
+    nullif(c.attributes->>CAST(:attribute AS text), '') AS stated
+FROM core.condition c
+JOIN core.dataset d USING (dataset_id)
+JOIN core.context x USING (context_id)
+JOIN core.source_compound s USING (source_compound_id)
+LEFT JOIN core.compound k USING (compound_id)
+WHERE NOT c.is_vehicle AND (CAST(:datasets AS text[]) IS NULL OR d.dataset = ANY(CAST(:datasets AS text[])))
+AND (:all OR nullif(c.attributes->>CAST(:attribute AS text), '') IS NOT NULL)
+ORDER BY c.condition_id"""
+
+_FACTS = "SELECT split, kind, parameters, code_version, created_at FROM core.split WHERE split = :name"
+
+_LIST = """
+SELECT s.split, s.kind, s.parameters, s.created_at, jsonb_object_agg(f.fold, f.n) FILTER (WHERE f.n > 0) AS folds
+FROM core.split s LEFT JOIN (
+    SELECT split_id, fold, count(*) AS n FROM core.split_member GROUP BY split_id, fold
+) f USING (split_id)
+GROUP BY s.split_id ORDER BY s.split"""
+
+_SHOW = """
+SELECT m.dataset, m.fold, count(*) AS conditions,
+    count(DISTINCT coalesce(m.parent_inchikey, m.inchikey, m.compound_name)) AS compounds,
+    count(DISTINCT m.context) AS contexts
+FROM pbdb.split_member m WHERE m.split = :name GROUP BY m.dataset, m.fold ORDER BY m.dataset, m.fold"""
+
+_MEMBERS = """
+SELECT m.condition_id, m.fold FROM core.split_member m JOIN core.split s USING (split_id) WHERE s.split = :name"""

@@ -1,0 +1,378 @@
+"""Write the declaration of anyone's plates: from a matrix and a sample sheet to a file that `pbdb etl load` takes.
+
+    written = write(Path("my_screen.py"), Path("counts.csv.gz"), Path("sheet.csv"))
+
+What the two files say by themselves stands in it; what they do not say is a blank, `FILL_IN`, with a comment that
+says what belongs there. The registry refuses a declaration with blanks.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import textwrap
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from pbdb import readers
+from pbdb.common.errors import ConfigError, DataError
+from pbdb.identity.contexts.resolve import ContextVocabulary, resolve_context
+from pbdb.loading.sheet_inference import (
+    ANNOTATIONS,
+    STRUCTURES,
+    Found,
+    columns_of,
+    compound,
+    context,
+    dose,
+    flags,
+    genes,
+    plate,
+    quoted,
+    readout,
+    sample_column,
+    time,
+    vehicle,
+    well,
+    zero_doses,
+)
+from pbdb.readers import matrices
+from pbdb.readers.matrices import Profiles
+from pbdb.readers.profile_block import Block
+from pbdb.readers.profiles import TENX_MATRIX
+from pbdb.sources import registry
+
+SHEETS = {"csv": readers.csv, "tsv": readers.tsv, "xlsx": readers.xlsx}
+KEY = re.compile(r"[a-z][a-z0-9_]*")
+WIDTH = 100
+WORDS = (
+    "FILL_IN", "Assay", "Block", "Cells", "Compounds", "Dataset", "Features", "File", "Files", "Flag", "Samples",
+    "Source", "col", "const",
+)  # fmt: skip
+BLANK_CELLS = "its Cellosaurus or Cell Ontology id ('CVCL:0023'), or '{key}:{name}' where it has none"
+
+
+@dataclass(frozen=True)
+class Written:
+    """What was written: the file, its blanks by line, and how the two files fit each other.
+
+    found: what each part became; samples: in both files; no_matrix_column, no_sheet_row: in one of them only.
+    """
+
+    path: Path
+    found: dict[str, str]
+    blanks: dict[int, str]
+    samples: int
+    no_matrix_column: int
+    no_sheet_row: int
+
+
+@dataclass(frozen=True)
+class _Given:
+    """The two files as read, and where they lie; `sheet` holds the rows of samples that the matrix has."""
+
+    declaration: Path
+    folder: Path
+    matrix: Path
+    samples: Path
+    profiles: Profiles
+    sheet: pd.DataFrame
+    sample: str
+    counted: Mapping[str, int]
+    all_have_counts: bool
+
+    @property
+    def key(self) -> str:
+        """Of the source, and of its one dataset."""
+        return self.declaration.stem
+
+
+def write(
+    path: Path,
+    matrix: Path,
+    samples: Path | None = None,
+    *,
+    technology: str | None = None,
+    cells: ContextVocabulary | None = None,
+    force: bool = False,
+) -> Written:
+    """Write the declaration `path`, whose name is the key of the source and of its one dataset.
+
+    matrix: text, Parquet or h5ad, a 10x folder or the matrix.mtx in it. samples: the sheet; without one, the samples
+    of an h5ad. technology: in words, a blank without. cells: known cells, by which names become ids. force: replace
+    a file that is there.
+
+    Raises:
+        ConfigError: the name is none of a source, or the file is there.
+        SourceError, DataError: a file is not there or cannot be read, or the two share no sample.
+    """
+    _check_name(path, force)
+    given = _read(path, matrix, samples)
+    parts = _parts(given, technology, cells)
+    lines = _declaration(given, parts)
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    blanks = {at: line.rpartition("# ")[2] for at, line in enumerate(lines, 1) if re.search(r"FILL_IN.*  # ", line)}
+    told = {name: "; ".join(found.code for found in some) for name, some in parts.items() if some}
+    left = {reason: given.counted.get(reason, 0) for reason in ("no_matrix_column", "no_sheet_row")}
+    return Written(path, told, blanks, len(given.sheet), **left)
+
+
+def _check_name(path: Path, force: bool) -> None:
+    key = path.name.removesuffix(".py")
+    if not KEY.fullmatch(key) or path.suffix != ".py":
+        raise ConfigError(f"'{key}' cannot be the name of a source: use lower case letters, digits and underscores.")
+    if key in registry.known():
+        raise ConfigError(f"'{key}' is a source that pbdb brings along: choose another name.")
+    if path.exists() and not force:
+        raise ConfigError(f"The file '{path}' is there already: choose another name, or replace it with --force.")
+    if not path.parent.is_dir():
+        raise ConfigError(f"There is no folder '{path.parent}' for '{path.name}': make it first.")
+
+
+def _read(path: Path, matrix: Path, samples: Path | None) -> _Given:
+    if samples is None and matrices.ending(matrix) != ".h5ad":
+        raise ConfigError(f"'{matrix.name}' does not describe its samples: give a sheet with --samples.")
+    profiles = matrices.read(matrix.parent if matrix.name in TENX_MATRIX else matrix, sparse=True)
+    sheet = readers.obs(matrix) if samples is None else read_sheet(samples)
+    found = sample_column(sheet, profiles.samples)
+    if found is None:
+        raise DataError(
+            f"No column of '{(samples or matrix).name}' holds sample names of '{matrix.name}', such as "
+            f"'{profiles.samples[0]}': add one that says which column of the matrix a row is."
+        )
+    block = readers.paired(profiles, sheet, found)
+    place = matrices.tenx_files(matrix)[0] if matrix.is_dir() else matrix
+    values, table = place.absolute(), (samples or matrix).absolute()
+    folder = Path(os.path.commonpath([values.parent, table.parent]))
+    return _Given(path, folder, values, table, profiles, block.samples, found, block.left_out, _no_zero(block))
+
+
+def _no_zero(block: Block) -> bool:
+    return bool((abs(block.matrix).sum(axis=1) != 0).all())
+
+
+def read_sheet(path: Path) -> pd.DataFrame:
+    """Read a sample sheet as text: .xlsx, .tsv and .txt with tabs, else commas.
+
+    Raises:
+        DataError: it has one column only.
+    """
+    sheet: pd.DataFrame = SHEETS[_sheet_reader(path)](path)
+    if len(sheet.columns) < 2 or sheet.empty:
+        raise DataError(
+            f"The sheet '{path.name}' has {len(sheet.columns)} columns and {len(sheet)} rows: give one row per sample, "
+            "separated by commas (.csv) or tabs (.tsv, .txt), or in a workbook (.xlsx)."
+        )
+    return sheet
+
+
+def _sheet_reader(path: Path) -> str:
+    """The function of pbdb.readers for a sheet."""
+    return {".xlsx": "xlsx", ".tsv": "tsv", ".txt": "tsv"}.get(matrices.ending(path), "csv")
+
+
+def _parts(given: _Given, technology: str | None, cells: ContextVocabulary | None) -> dict[str, list[Found]]:
+    """Every part of the declaration, in its order."""
+    sheet = given.sheet
+    compounds, where = compound(sheet), context(sheet)
+    doses, non_molar = dose(sheet)
+    wells, vehicles = well(sheet), vehicle(sheet, compounds)
+    features, pattern = genes(given.profiles.genes)
+    return {
+        "technology": [_technology(technology, pattern)],
+        "readout": [readout(given.profiles.values.data)],
+        "sample": [Found(f"col({quoted(given.sample)})", None, (given.sample,))],
+        "plate": [plate(sheet)],
+        "well": [wells] if wells else [],
+        "compound": [compounds],
+        "dose": [doses],
+        "non_molar_units": [Found(_tuple(non_molar))] if non_molar else [],
+        "time": [time(sheet)],
+        "context": [where],
+        "vehicle": [vehicles],
+        "contexts": _cells(given, where, cells),
+        "flags": [*_flags(given, compounds), *zero_doses(sheet, doses, compounds, vehicles)],
+        "features": [features],
+        "gene": [Found(f'r"{pattern}"')] if pattern else [],
+    }
+
+
+def _flags(given: _Given, compounds: Found) -> list[Found]:
+    found = [Found(code) for code in flags(given.sheet, compounds)]
+    return found if given.all_have_counts else [*found, Found('Flag("no_counts", "n_counts == 0")')]
+
+
+def _technology(given: str | None, pattern: str | None) -> Found:
+    if given is None and pattern == r"(.+)_\d+":
+        given = "TempO-Seq"
+    return Found(quoted(given)) if given else Found("FILL_IN", "how it was measured, such as 'DRUG-seq'")
+
+
+def _cells(given: _Given, where: Found, known: ContextVocabulary | None) -> list[Found]:
+    """An entry of `contexts` for each name of cells, with its id where the vocabulary has one."""
+    if not where.columns:
+        return [
+            Found(
+                "FILL_IN: Cells(FILL_IN, FILL_IN)", "their name here, id and name: 'MCF7': Cells('CVCL:0031', 'MCF-7')"
+            )
+        ]
+    names = sorted(given.sheet[where.columns[0]].dropna().str.strip().unique())
+    return [_one_cell(given.key, name, known) for name in names]
+
+
+def _one_cell(key: str, name: str, known: ContextVocabulary | None) -> Found:
+    found = resolve_context(name, known)
+    if found.context is None:
+        return Found(f"{quoted(name)}: Cells(FILL_IN, {quoted(name)})", BLANK_CELLS.format(key=key, name=name))
+    kind, label = (str(found.attributes.get(what)) for what in ("kind", "context_name"))
+    more = "" if kind == "cell_line" else f", kind={quoted(kind)}"
+    return Found(f"{quoted(name)}: Cells({quoted(found.context)}, {quoted(label)}{more})")
+
+
+# The text of the declaration
+
+
+def _declaration(given: _Given, parts: Mapping[str, list[Found]]) -> list[str]:
+    function, compounds = _compounds(given, parts)
+    body = [*_blocks(given, parts), "", "", *function]
+    body += ["SOURCE = Source(", *(f"    {line}" for line in [*_source(given, parts), *compounds]), ")"]
+    return [*_head(given), *_imports("\n".join(body)), "", "", *body]
+
+
+def _head(given: _Given) -> list[str]:
+    return [
+        f'"""{given.key}: the samples of {given.matrix.name} that {given.samples.name} describes.',
+        "",
+        "Written by `pbdb etl new`, and yours now. Correct what was inferred; where it says FILL_IN, write what the",
+        f"end of the line asks for. Then: pbdb etl load {given.declaration.name}",
+        '"""',
+        "",
+        "from __future__ import annotations",
+        "",
+        "from collections.abc import Iterator",
+        "from pathlib import Path",
+        "",
+    ]
+
+
+def _imports(body: str) -> list[str]:
+    used = [word for word in WORDS if re.search(rf"\b{word}\b", body)]
+    pandas = ["import pandas as pd", ""] if "pd." in body else []
+    return [
+        *pandas,
+        "from pbdb import readers",
+        "from pbdb.source import (",
+        *(f"    {word}," for word in used),
+        ")",
+    ]
+
+
+def _blocks(given: _Given, parts: Mapping[str, list[Found]]) -> list[str]:
+    gene = f", gene={parts['gene'][0].code}" if parts["gene"] else ""
+    return [
+        "def blocks(files: Files, dataset: str) -> Iterator[Block]:",
+        '    """One block: the samples that the matrix and the sheet share; the others are counted in the ledger."""',
+        f'    yield readers.paired(files["matrix"], files["samples"], {quoted(given.sample)}{gene})',
+    ]
+
+
+def _compounds(given: _Given, parts: Mapping[str, list[Found]]) -> tuple[list[str], list[str]]:
+    """The function that makes the compound table of the sheet and its declaration; nothing where it tells nothing."""
+    structures, annotations = columns_of(given.sheet, STRUCTURES), columns_of(given.sheet, ANNOTATIONS)
+    names = [*structures.values(), *annotations.values()]
+    if not names or not parts["compound"][0].columns:
+        return [], []
+    key = parts["compound"][0].columns[0]
+    function = [
+        "def compounds(files: Files) -> pd.DataFrame:",
+        '    """What the sheet says of each compound."""',
+        f'    return readers.compounds_of(files["samples"], {quoted(key)}, {_list(names)})',
+        "",
+        "",
+    ]
+    told = [f"{kind}={quoted(name)}" for kind, name in structures.items()]
+    said = ", ".join(f"{quoted(name)}: {quoted(kind)}" for kind, name in annotations.items())
+    told += [f"annotations={{{said}}}"] if said else []
+    return function, [f"compounds=Compounds(compounds, key={quoted(key)}, {', '.join(told)}),"]
+
+
+def _source(given: _Given, parts: Mapping[str, list[Found]]) -> list[str]:
+    return [
+        f'key="{given.key}",',
+        f'title="{given.key}",',
+        f"folder={_folder(given)},",
+        "assay=Assay(",
+        _line(parts["technology"][0]),
+        _line(parts["readout"][0]),
+        "),",
+        "datasets={",
+        f'    "{given.key}": Dataset(',
+        '        release="1",',
+        '        license="not stated",',
+        '        citation="unpublished",',
+        '        access="on_request",',
+        "        is_redistributable=False,",
+        "    )",
+        "},",
+        *_files(given, parts),
+        "blocks=blocks,",
+        "samples=Samples(",
+        *_samples(given, parts),
+        "),",
+        _line(parts["features"][0], "features=").strip(),
+        "contexts={",
+        *(_line(found) for found in parts["contexts"]),
+        "},",
+        *(["flags=(", *(_line(found) for found in parts["flags"]), "),"] if parts["flags"] else []),
+    ]
+
+
+def _line(found: Found, name: str = "") -> str:
+    blank = f"  # {' '.join(found.blank.split())}" if found.blank else ""
+    return f"    {name}{found.code},{blank}"
+
+
+def _list(values: Iterable[str]) -> str:
+    return f"[{', '.join(map(quoted, values))}]"
+
+
+def _tuple(values: Iterable[str]) -> str:
+    return f"({''.join(f'{quoted(value)}, ' for value in values).rstrip()})"
+
+
+def _folder(given: _Given) -> str:
+    """Where the files lie, seen from the declaration."""
+    way = os.path.relpath(given.folder, given.declaration.absolute().parent)
+    return "Path(__file__).parent" if way == "." else f"Path(__file__).parent / {quoted(way)}"
+
+
+def _files(given: _Given, parts: Mapping[str, list[Found]]) -> list[str]:
+    read = "intensities" if parts["readout"][0].code == '"log2_intensity"' else "counts"
+    table = "obs" if given.samples == given.matrix else _sheet_reader(given.samples)
+    files = {"matrix": (given.matrix, read), "samples": (given.samples, table)}
+    if given.matrix.name in TENX_MATRIX:
+        _, features, barcodes = matrices.tenx_files(given.matrix.parent)
+        files |= {"features": (features, "tsv"), "barcodes": (barcodes, "tsv")}
+    lines = [
+        f'    "{what}": File({quoted(os.path.relpath(path.absolute(), given.folder))}, readers.{reader}),'
+        for what, (path, reader) in files.items()
+    ]
+    return ["files={", *lines, "},"]
+
+
+def _samples(given: _Given, parts: Mapping[str, list[Found]]) -> list[str]:
+    names = ("sample", "plate", "well", "compound", "dose", "time", "context", "vehicle", "non_molar_units")
+    lines = [_line(found, f"{name}=") for name in names for found in parts[name]]
+    mapped = {column for name in names for found in parts[name] for column in found.columns}
+    others = [str(column) for column in given.sheet.columns if column and column not in mapped]
+    return [*lines, "    attributes=(", *_wrapped(others), "    ),"] if others else lines
+
+
+def _wrapped(values: Iterable[str]) -> list[str]:
+    words = [f"{quoted(value)}," for value in values]
+    return textwrap.wrap(
+        " ".join(words), WIDTH, initial_indent=" " * 8, subsequent_indent=" " * 8, break_long_words=False
+    )

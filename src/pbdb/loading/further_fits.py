@@ -1,0 +1,102 @@
+"""Further fits of a loaded dataset, beside its default ones: another method, filter, mode or cut into batches."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine, text
+
+from pbdb.common.errors import ConfigError, SourceError
+from pbdb.common.progress import Reporter, Silent
+from pbdb.common.settings import Settings
+from pbdb.effects import dataset_fits
+from pbdb.loading import load_report, stage_cache
+from pbdb.loading.publish import Load, append
+from pbdb.query import database
+from pbdb.samples import matrix_file
+from pbdb.server import connect, locks
+
+MATRIX = "SELECT path FROM core.artifact WHERE dataset = :dataset AND kind = 'samples_h5ad'"
+
+DEFAULTS = """SELECT DISTINCT parameters FROM core.fit JOIN core.dataset USING (dataset_id)
+    WHERE is_default AND dataset = :dataset"""
+
+
+def run_fits(
+    settings: Settings,
+    dataset: str,
+    choices: dataset_fits.FitOptions,
+    *,
+    compound: str | None = None,
+    reporter: Reporter | None = None,
+) -> dict[str, Any]:
+    """Fit the canonical samples of a dataset anew and store the fits; those with the same choices are replaced.
+
+    compound: store the effects of this source compound (its key or name) only; the fit is of all samples.
+
+    Raises:
+        SourceError: the dataset is not loaded, or its canonical matrix is not in this home.
+        ConfigError: the choices are those of the default fits, or there is no such compound.
+        ServerError: the dataset is being loaded.
+    """
+    told = reporter or Silent()
+    database.ready(settings)
+    engine = connect.engine(settings)
+    with locks.alone(engine, f"load {dataset}", f"Dataset '{dataset}' is being loaded by another process"):
+        matrix = _matrix(engine, settings, dataset)
+        tables = stage_cache.read_tables(matrix.parent)
+        context = stage_cache.read_samples(matrix.parent)["context"].to_numpy()
+        folder = matrix.parent / "further_fits"
+        shutil.rmtree(folder, ignore_errors=True)
+        samples = tables["sample"].assign(context=context)
+        wanted = _conditions(tables, compound) if compound is not None else None
+        _refuse_defaults(engine, dataset, choices)
+        try:
+            stored = dataset_fits.fit_dataset(dataset, matrix, samples, choices, folder, told.progress, wanted)
+            load = Load(dataset, tables, stored, "", None, matrix_file.read_annotations(matrix)[1])
+            append(engine, load, told.progress)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+    return {
+        "dataset": dataset,
+        "fits": [one.facts["fit_id"] for one in stored],
+        "effects": load_report.statuses(stored),
+    }
+
+
+def _matrix(engine: Engine, settings: Settings, dataset: str) -> Path:
+    with engine.connect() as connection:
+        found = connection.execute(text(MATRIX), {"dataset": dataset}).scalar_one_or_none()
+    if found is None:
+        raise SourceError(f"Dataset '{dataset}' is not loaded: run `pbdb etl load` of its source first.")
+    path = settings.home / str(found)
+    if not path.is_file():
+        raise SourceError(
+            f"The canonical samples of '{dataset}' are not in '{settings.home}': load it again with --force."
+        )
+    return path
+
+
+def _refuse_defaults(engine: Engine, dataset: str, choices: dataset_fits.FitOptions) -> None:
+    """Refuse choices that the default fits were made with: these would be replaced, and be the default no more."""
+    with engine.connect() as connection:
+        if choices.as_dict() in connection.execute(text(DEFAULTS), {"dataset": dataset}).scalars().all():
+            raise ConfigError(
+                f"The default fits of '{dataset}' were made with these very choices: give others, or make them anew "
+                "with `pbdb etl load --force`."
+            )
+
+
+def _conditions(tables: dict[str, Any], compound: str) -> frozenset[int]:
+    """Conditions of a source compound, named by its key or its name."""
+    known = tables["source_compound"]
+    hit = (known["source_key"] == compound) | (known["name"].str.lower() == compound.lower())
+    if not hit.any():
+        raise ConfigError(
+            f"There is no compound '{compound}' in this dataset: give its key or name as the source has it."
+        )
+    conditions = tables["condition"]
+    own = conditions["source_compound_id"].isin(known.loc[hit, "source_compound_id"])
+    return frozenset(conditions.loc[own, "condition_id"].astype(int))

@@ -1,0 +1,85 @@
+"""What a load did, in numbers and in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from pbdb.effects.stored_fit import StoredFit
+from pbdb.loading.table_rows import Tables
+from pbdb.samples.canonicalise import Report
+
+SHOWN = 10
+VEHICLE = "vehicle"
+
+
+def resolution(tables: Tables) -> dict[str, Any]:
+    """Count how the compounds of a dataset were resolved."""
+    compounds = tables["source_compound"]
+    is_vehicle = compounds["source_compound_id"].isin(_vehicles(tables["sample"]))
+    resolved_by = compounds["resolved_by"].mask(is_vehicle & (compounds["resolved_by"] == "unresolved"), VEHICLE)
+    routes = resolved_by.value_counts()
+    unresolved = compounds.loc[resolved_by == "unresolved", "name"]
+    return {
+        "compounds": len(compounds),
+        "resolved_by": {str(route): int(n) for route, n in routes.items()},
+        "conflicts": int(compounds["conflict"].notna().sum()),
+        "unresolved": sorted(set(unresolved)),
+        "conditions": len(tables["condition"]),
+    }
+
+
+def _vehicles(samples: pd.DataFrame) -> set[int]:
+    """Compounds that nothing but vehicle wells hold: their identity matters to no result."""
+    known = samples.dropna(subset=["source_compound_id"])
+    is_vehicle = known["is_vehicle"].astype(bool)
+    return set(known.loc[is_vehicle, "source_compound_id"]) - set(known.loc[~is_vehicle, "source_compound_id"])
+
+
+def in_words(report: dict[str, Any]) -> str:
+    """Say what `resolution` counted."""
+    routes = ", ".join(f"{n} {_route(route)}" for route, n in report["resolved_by"].items())
+    compounds = f"{report['compounds']:,} compounds: {routes}; {report['conflicts']} conflicts"
+    return f"{report['conditions']:,} conditions; {compounds}{_listed(report['unresolved'])}"
+
+
+def _listed(unresolved: Sequence[str]) -> str:
+    """The unresolved compounds by name, or the first of many; the ledger has them all."""
+    if not unresolved:
+        return ""
+    advice = "; to look names up in PubChem: --pubchem rest"
+    more = f" and {len(unresolved) - SHOWN} more (`pbdb etl status --json` lists them)"
+    return f"; unresolved: {', '.join(unresolved[:SHOWN])}{more if len(unresolved) > SHOWN else ''}{advice}"
+
+
+def _route(route: str) -> str:
+    return route if route in ("unresolved", VEHICLE) else f"by {route}"
+
+
+def summary(tables: Tables, stored: Sequence[StoredFit] | None) -> dict[str, Any]:
+    """Count samples, conditions, compounds, and effects by status."""
+    names = {"samples": "sample", "conditions": "condition", "compounds": "source_compound"}
+    counts: dict[str, Any] = {name: len(tables[table]) for name, table in names.items()}
+    if stored is not None:
+        counts["effects"] = statuses(stored)
+    return counts
+
+
+def statuses(stored: Sequence[StoredFit]) -> dict[str, int]:
+    """Count effects by status."""
+    found = pd.concat([one.effects["status"] for one in stored]).value_counts()
+    return {str(code): int(n) for code, n in found.items()}
+
+
+def transformed(n_samples: int, report: Report, unlisted: Mapping[str, list[str]]) -> Iterator[str]:
+    """What a transform made of its files, in sentences."""
+    for name, columns in unlisted.items():
+        yield f"'{name}' has columns that nothing reads: {', '.join(columns)}"
+    flagged = ", ".join(f"{n} {code}" for code, n in report.flags.items()) or "none"
+    left_out = ", ".join(f"{n:,} {code}" for code, n in report.dropped.items() if n) or "none"
+    cells = f"{report.n_cells:,} cells to " if report.n_cells else ""
+    yield f"{cells}{n_samples:,} samples x {report.n_genes:,} genes; flagged: {flagged}; left out: {left_out}"
+    if report.n_left_out:
+        yield f"{report.n_left_out:,} profiles of other kinds were left out"

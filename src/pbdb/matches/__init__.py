@@ -1,0 +1,1 @@
+"""Matched conditions of two datasets, and how far they agree."""

@@ -1,0 +1,1 @@
+"""Statistics of matches from database to database: inputs, runs, retrieval, summaries."""

@@ -1,0 +1,104 @@
+"""One match: its two signatures against each other, with the genes that move most named."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from xml.etree.ElementTree import Element
+
+from pbdb.matches.report.data import Match
+from pbdb.matches.report.figures import dots
+from pbdb.matches.report.svg import Scale, drawing, el, scale_over, shortened, text, x_axis, y_axis
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SIZE, LEFT, TOP = 400.0, 52.0, 70.0
+NAMED = 14
+ALPHA = 0.05
+MU = "\N{MICRO SIGN}M"
+GROUPS = {"few": "neither", "left": "the first only", "right": "the second only", "both": "both"}
+COLOURS = {"few": "peer", "left": "centroid", "right": "floor", "both": "score"}
+
+
+def groups(genes: pd.DataFrame) -> pd.Series[str]:
+    """Where each gene is significant: few (in neither), left, right or both."""
+    a, b = genes["p_adj_a"] < ALPHA, genes["p_adj_b"] < ALPHA
+    found = (a.astype(int) + 2 * b.astype(int)).map(dict(enumerate(GROUPS)))
+    return found
+
+
+def named(genes: pd.DataFrame) -> pd.DataFrame:
+    """Return the genes that move most, those significant on both sides first."""
+    size = genes[["log2_fc_a", "log2_fc_b"]].abs().min(axis=1) + genes[["log2_fc_a", "log2_fc_b"]].abs().max(axis=1)
+    order = genes.assign(both=groups(genes) == "both", size=size).sort_values(["both", "size"], ascending=False)
+    return genes.loc[order.index[:NAMED]]
+
+
+def scatter(match: Match, numbers: dict[str, int]) -> Element:
+    """Draw the genes of a match; numbers: of gene symbols, by which a dot can be told from its place in the path."""
+    genes, about = match.genes, match.about
+    values = genes[["log2_fc_a", "log2_fc_b"]].to_numpy().ravel().tolist()
+    scale = scale_over(values, LEFT, LEFT + SIZE, among=[-1, 1])
+    up = Scale(scale.low, scale.high, TOP + SIZE, TOP)
+    titles = [f"log2 fold change, {about[f'dataset_{side}']}, {about[f'dose_um_{side}']:g} {MU}" for side in "ab"]
+    parts: list[Element | None] = [
+        *_legend(groups(genes)),
+        *x_axis(scale, TOP, TOP + SIZE, titles[0]),
+        *y_axis(up, LEFT, LEFT + SIZE, titles[1]),
+        el("line", x1=LEFT, y1=TOP + SIZE, x2=LEFT + SIZE, y2=TOP, class_="guide"),
+    ]
+    for name, rows in genes.groupby(groups(genes), sort=False):
+        path = dots(rows["log2_fc_a"].tolist(), rows["log2_fc_b"].tolist(), (scale, up), str(name))
+        if path is not None:
+            path.set("data-genes", " ".join(str(numbers[symbol]) for symbol in rows["gene_symbol"]))
+        parts.append(path)
+    parts += _labels(named(genes), scale, up)
+    return drawing(LEFT + SIZE + 14, TOP + SIZE + 40, f"{title(match)}: genes of both signatures", *parts)
+
+
+def title(match: Match) -> str:
+    """Name a match: compound, cells, time and doses."""
+    about = match.about
+    doses = f"{about['dose_um_a']:g} and {about['dose_um_b']:g} {MU}"
+    return f"{about['compound_name']}, {about['context_name']}, {about['time_h']:g} h, {doses}"
+
+
+def _legend(found: pd.Series[str]) -> list[Element]:
+    parts = [text(LEFT, 14, "Genes with adjusted p < 0.05 in:", "note")]
+    counts = found.value_counts()
+    for place, (name, words) in enumerate(GROUPS.items()):
+        x, y = LEFT + 210 * (place % 2), 32 + 18 * (place // 2)
+        style = f"stroke: var(--{COLOURS[name]}); fill: var(--{COLOURS[name]})"
+        parts += [el("circle", cx=x + 5, cy=y - 4, r=4.0, style=style)]
+        parts += [text(x + 16, y, f"{words} ({int(counts.get(name, 0)):,} shown)")]
+    return parts
+
+
+@dataclass(frozen=True)
+class _Box:
+    x1: float
+    y1: float
+    x2: float
+    y2: float
+
+    def meets(self, other: _Box) -> bool:
+        return self.x1 < other.x2 and other.x1 < self.x2 and self.y1 < other.y2 and other.y1 < self.y2
+
+
+def _labels(genes: pd.DataFrame, across: Scale, up: Scale) -> list[Element]:
+    """Write names beside their dots, where there is room."""
+    taken: list[_Box] = []
+    parts = []
+    for symbol, a, b in genes[["gene_symbol", "log2_fc_a", "log2_fc_b"]].itertuples(index=False, name=None):
+        words = shortened(str(symbol), 16)
+        wide = 6.4 * len(words)
+        for dx, dy in ((6, 4), (-6 - wide, 4), (-wide / 2, -7), (-wide / 2, 15)):
+            x, y = across(a) + dx, up(b) + dy
+            box = _Box(x, y - 10, x + wide, y + 2)
+            inside = box.x1 > LEFT and box.x2 < LEFT + SIZE and box.y1 > TOP and box.y2 < TOP + SIZE
+            if inside and not any(box.meets(one) for one in taken):
+                taken.append(box)
+                parts.append(text(x, y, words, "gene"))
+                break
+    return parts

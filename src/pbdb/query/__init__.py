@@ -1,0 +1,1 @@
+"""What readers ask: SQL, signatures, searches, the page of a compound."""

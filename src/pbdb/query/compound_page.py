@@ -1,0 +1,108 @@
+"""Everything known of one compound: its levels of identity, names, contradictions, annotations, conditions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pbdb.common.errors import ConfigError, QueryError
+from pbdb.identity.compounds import structure
+from pbdb.query import compounds as compound_search
+from pbdb.query.compounds import Row, fetch
+from pbdb.query.database import Database
+
+
+def describe(database: Database, text: str) -> dict[str, Any]:
+    """Describe the compounds that a name, InChIKey or CID means, at every level of identity.
+
+    Returns:
+        name; compounds (with exactly this alias), related (same parent or skeleton), sources (what each dataset
+        wrote, how it was resolved), aliases, annotations, conditions (per dataset and context).
+
+    Raises:
+        QueryError: there is no such compound.
+    """
+    meant = compound_search.one_compound(database, text)
+    keys = {"keys": [row["inchikey"] for row in meant if row["inchikey"]]}
+    compounds = fetch(database, _COMPOUNDS, keys)
+    named = {**keys, "skeletons": [row["skeleton"] for row in compounds], "names": _unresolved(meant)}
+    members = fetch(database, _MEMBERS, named)
+    all_keys = {"keys": [row["inchikey"] for row in members], "names": named["names"]}
+    return {
+        "name": meant[0]["compound_name"],
+        "compounds": compounds,
+        "related": [row for row in members if row["inchikey"] not in keys["keys"]],
+        "sources": fetch(database, _SOURCES, all_keys),
+        "aliases": fetch(database, _ALIASES, all_keys),
+        "annotations": fetch(database, _ANNOTATIONS, all_keys),
+        "conditions": fetch(database, _CONDITIONS, all_keys),
+    }
+
+
+def draw(page: dict[str, Any], path: Path) -> None:
+    """Write a picture of the compound's structure; the ending of the file says SVG or PNG.
+
+    Raises:
+        ConfigError: the ending is neither svg nor png.
+        QueryError: the structure is not known.
+    """
+    smiles = next((row["smiles"] for row in page["compounds"] if row["smiles"]), None)
+    if smiles is None:
+        raise QueryError(f"The structure of '{page['name']}' is not known, so there is no picture of it.")
+    if not path.parent.is_dir():
+        raise ConfigError(f"There is no folder '{path.parent}' to write the picture to.")
+    path.write_bytes(structure.picture(smiles, path.suffix.removeprefix(".").lower()))
+
+
+def conflicts(database: Database, dataset: str | None = None) -> list[Row]:
+    """Source compounds whose statements contradict each other, with the contradiction in words."""
+    return fetch(database, _CONFLICTS, {"dataset": dataset})
+
+
+def _unresolved(meant: list[Row]) -> list[str]:
+    """Names of what is only known as a source wrote it."""
+    return [row["compound_name"] for row in meant if row["inchikey"] is None]
+
+
+_COMPOUNDS = """
+SELECT compound_name, inchikey, parent_inchikey, skeleton, pubchem_cid, pubchem_title, formula, molecular_weight, smiles
+FROM pbdb.compound WHERE inchikey = ANY(%(keys)s) ORDER BY inchikey <> parent_inchikey, inchikey"""
+_MEMBERS = """
+SELECT c.compound_name, c.inchikey, c.parent_inchikey, c.skeleton, c.pubchem_cid, c.formula,
+    CASE WHEN c.parent_inchikey = ANY(SELECT parent_inchikey FROM pbdb.compound WHERE inchikey = ANY(%(keys)s))
+        THEN 'parent_inchikey' ELSE 'skeleton' END AS level
+FROM pbdb.compound c
+WHERE c.inchikey = ANY(%(keys)s) OR c.skeleton = ANY(%(skeletons)s)
+ORDER BY c.inchikey <> c.parent_inchikey, c.compound_name, c.inchikey"""
+_OURS = "(k.inchikey = ANY(%(keys)s) OR k.inchikey IS NULL AND s.compound_name = ANY(%(names)s))"
+_FROM_SOURCES = """
+FROM core.source_compound s JOIN core.dataset d ON d.dataset_id = s.dataset_id
+LEFT JOIN core.compound k ON k.compound_id = s.compound_id"""
+_SOURCES = f"""
+SELECT d.dataset, s.source_key, s.name, k.inchikey, s.resolved_by, s.conflict, s.problem
+{_FROM_SOURCES} WHERE {_OURS} ORDER BY d.dataset, s.source_key"""
+_ALIASES = f"""
+SELECT k.alias, array_agg(DISTINCT k.kind) AS kinds,
+    array_agg(DISTINCT k.dataset) FILTER (WHERE k.dataset IS NOT NULL) AS datasets
+FROM pbdb.compound_alias k, LATERAL (SELECT k.compound_name) s WHERE {_OURS}
+GROUP BY k.alias ORDER BY k.alias"""
+_ANNOTATIONS = """
+SELECT a.kind, a.value, array_agg(DISTINCT coalesce(a.dataset, a.origin)) AS stated_by
+FROM pbdb.compound_annotation a
+WHERE a.parent_inchikey = ANY(SELECT parent_inchikey FROM pbdb.compound WHERE inchikey = ANY(%(keys)s))
+    OR a.parent_inchikey IS NULL AND a.compound_name = ANY(%(names)s)
+GROUP BY a.kind, a.value ORDER BY a.kind, a.value"""
+_CONDITIONS = f"""
+SELECT d.dataset, x.context, x.context_name, count(*) AS n_conditions, sum(c.n_samples)::bigint AS n_samples,
+    min(c.dose_um) AS min_dose_um, max(c.dose_um) AS max_dose_um, array_agg(DISTINCT c.time_h) AS times_h
+{_FROM_SOURCES}
+JOIN core.condition c ON c.source_compound_id = s.source_compound_id
+JOIN core.context x ON x.context_id = c.context_id
+WHERE {_OURS} GROUP BY d.dataset, x.context, x.context_name ORDER BY d.dataset, x.context_name"""
+_CONFLICTS = """
+SELECT d.dataset, s.source_key, s.name, s.compound_name, s.resolved_by, k.inchikey, s.given_inchikey,
+    s.given_pubchem_cid, s.conflict
+FROM core.source_compound s JOIN core.dataset d ON d.dataset_id = s.dataset_id
+LEFT JOIN core.compound k ON k.compound_id = s.compound_id
+WHERE s.conflict IS NOT NULL AND (CAST(%(dataset)s AS text) IS NULL OR d.dataset = %(dataset)s)
+ORDER BY d.dataset, s.conflict, s.source_key"""

@@ -1,0 +1,182 @@
+"""Search for effects with a similar, or an opposite, signature over the landmark genes; and the index for it.
+
+Each partition of `effect` has an index of its own, made after a load by `build_indexes`: not part of the load, for it
+takes minutes, and search is right without it, only slower.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, LiteralString
+
+import psycopg
+from sqlalchemy import Engine, text
+
+from pbdb.common.errors import ConfigError, QueryError, meant
+from pbdb.common.settings import Settings
+from pbdb.database.models import N_LANDMARKS
+from pbdb.server import connect, locks
+
+Connection = psycopg.Connection[Any]
+Progress = Callable[[str, int, int], None]
+BUILD_MEMORY = "2GB"
+
+
+@dataclass(frozen=True)
+class Where:
+    """What to search in: data sets and contexts (id or name), all by default; n results; exact: without the index."""
+
+    datasets: Sequence[str] = ()
+    contexts: Sequence[str] = ()
+    n: int = 20
+    exact: bool = False
+
+    def __post_init__(self) -> None:
+        if self.n < 1:
+            raise ConfigError(f"{self.n} results make no sense: give a number from 1.")
+
+
+def like_effect(settings: Settings, effect_id: int, where: Where | None = None, *, opposite: bool = False) -> list[Any]:
+    """Find the effects most like (or most opposite to) an effect, itself left out, as dictionaries.
+
+    Raises:
+        QueryError: there is no such effect, data set or context, or the effect has no landmarks.
+    """
+    with connect.connect_as_reader(settings) as connection:
+        row = connection.execute(_LANDMARK, {"effect_id": effect_id}).fetchone()
+        if row is None:
+            raise QueryError(f"There is no effect {effect_id}: take an effect_id of the view effect.")
+        if row[0] is None:
+            raise QueryError(
+                f"Effect {effect_id} has no landmark signature: it is of a single well, was not estimated, or its fit"
+                " tests fewer than 500 landmark genes."
+            )
+        return _search(connection, row[0], where or Where(), opposite, effect_id)
+
+
+def like_genes(
+    settings: Settings,
+    up: Sequence[str],
+    down: Sequence[str] = (),
+    where: Where | None = None,
+    *,
+    opposite: bool = False,
+) -> tuple[list[Any], list[str]]:
+    """Find the effects that move genes (symbols or Ensembl ids) up and down; also return the genes left out.
+
+    Genes that are not among the landmarks are left out.
+
+    Raises:
+        QueryError: no gene is a landmark, or one stands on both sides; there is no such data set or context.
+    """
+    with connect.connect_as_reader(settings) as connection:
+        places = dict(connection.execute(_GENES, {"names": [*up, *down]}).fetchall())
+        _refuse_both(up, down, places)
+        left_out = [name for name in (*up, *down) if name not in places]
+        if connection.execute("SELECT FROM pbdb.gene WHERE is_landmark LIMIT 1").fetchone() is None:
+            raise QueryError(
+                "No landmark genes are known: run `pbdb vocab fetch landmarks` (or `vocab import landmarks` with the "
+                "table gene_info of L1000), then load the data again."
+            )
+        if not places:
+            raise QueryError(
+                f"None of the {len(left_out)} genes is among the {N_LANDMARKS} landmarks: give symbols or Ensembl ids"
+                " of landmark genes (SELECT gene_symbol FROM gene WHERE is_landmark)."
+            )
+        values = [0.0] * N_LANDMARKS
+        for name, index in places.items():
+            values[index] = 1.0 if name in up else -1.0
+        return _search(connection, str(values), where or Where(), opposite, None), left_out
+
+
+def _refuse_both(up: Sequence[str], down: Sequence[str], places: dict[str, int]) -> None:
+    """Refuse a gene that is to go up and down, by one name or by two: places tells where each name stands."""
+    above = {places.get(name, name) for name in up}
+    for name in down:
+        if places.get(name, name) in above:
+            raise QueryError(f"Gene '{name}' is asked for up and down: give it once.")
+
+
+def build_indexes(
+    engine: Engine, *, rebuild: bool = False, progress: Progress = lambda what, done, total: None
+) -> dict[str, float]:
+    """Index the landmarks of every dataset that has none yet; return the seconds each took.
+
+    rebuild: make existing ones anew.
+    """
+    with engine.connect() as connection:
+        tables = [(str(name), str(dataset)) for name, dataset in connection.execute(text(_PARTITIONS))]
+        indexed = set(connection.execute(text(_INDEXED)).scalars())
+    seconds = {}
+    todo = [(name, dataset) for name, dataset in tables if rebuild or name not in indexed]
+    for done, (name, dataset) in enumerate(todo):
+        progress("index signatures", done, len(todo))
+        seconds[dataset] = _build(engine, name, dataset)
+    return seconds
+
+
+def _build(engine: Engine, table: str, dataset: str) -> float:
+    with engine.begin() as connection:
+        locks.take(connection, locks.key_of(f"signature index {dataset}"))
+        connection.exec_driver_sql(f"SET LOCAL maintenance_work_mem = '{BUILD_MEMORY}'")
+        start = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
+        for index in connection.execute(text(_INDEXES_OF), {"name": table}).scalars().all():
+            connection.exec_driver_sql(f"DROP INDEX {index}")
+        connection.exec_driver_sql(f"CREATE INDEX ON {table} USING hnsw (landmark public.halfvec_cosine_ops)")
+        end = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
+    return float((end - start).total_seconds())
+
+
+def _search(
+    connection: Connection, signature: str, where: Where, opposite: bool, except_effect: int | None
+) -> list[dict[str, Any]]:
+    _require(connection, "dataset", _DATASETS, where.datasets)
+    _require(connection, "context", _CONTEXTS, where.contexts)
+    given = {
+        "signature": signature,
+        "n": where.n,
+        "datasets": list(where.datasets) or None,
+        "contexts": list(where.contexts) or None,
+        "opposite": opposite,
+        "exact": where.exact,
+        "except_effect": except_effect,
+    }
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(_SEARCH, given)
+            columns = [column.name for column in cursor.description or ()]
+            return [dict(zip(columns, row, strict=True)) for row in cursor]
+    except psycopg.Error as problem:
+        raise QueryError(f"The search failed: {str(problem).splitlines()[0]}.") from problem
+
+
+def _require(connection: Connection, what: str, query: LiteralString, asked: Sequence[str]) -> None:
+    if not asked:
+        return
+    known = [str(name) for (name,) in connection.execute(query)]
+    for name in asked:
+        if name not in known:
+            raise QueryError(f"There is no {what} '{name}' in the database: {meant(name, known)}")
+
+
+_DATASETS = "SELECT dataset FROM pbdb.dataset ORDER BY 1"
+_CONTEXTS = "SELECT context FROM pbdb.context UNION SELECT context_name FROM pbdb.context ORDER BY 1"
+_LANDMARK = "SELECT e.landmark::text FROM core.effect e WHERE e.effect_id = %(effect_id)s"
+_GENES = """
+SELECT u.name, g.landmark_index FROM unnest(%(names)s::text[]) u (name)
+JOIN core.gene g ON g.gene_id = u.name OR g.symbol = u.name WHERE g.landmark_index IS NOT NULL"""
+_SEARCH = """
+SELECT * FROM pbdb.similar_signatures(%(signature)s::public.halfvec, %(n)s, %(datasets)s, %(contexts)s, %(opposite)s,
+    %(exact)s, %(except_effect)s)"""
+_PARTITIONS = """
+SELECT format('%I.%I', n.nspname, c.relname), d.dataset
+FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+JOIN core.dataset d ON pg_get_expr(c.relpartbound, c.oid) = format('FOR VALUES IN (''%s'')', d.dataset_id)
+WHERE i.inhparent = 'core.effect'::regclass ORDER BY d.dataset"""
+_OF_INDEXES = """
+FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid JOIN pg_am m ON m.oid = x.relam
+JOIN pg_class c ON c.oid = i.indrelid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE m.amname = 'hnsw'"""
+_INDEXED = f"SELECT format('%I.%I', n.nspname, c.relname) {_OF_INDEXES}"
+_INDEXES_OF = f"""
+SELECT format('%I.%I', n.nspname, x.relname) {_OF_INDEXES} AND format('%I.%I', n.nspname, c.relname) = :name"""

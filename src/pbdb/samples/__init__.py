@@ -1,0 +1,1 @@
+"""From raw profiles or cells to canonical, checked sample matrices."""

@@ -1,0 +1,1 @@
+"""From single cells to samples: filter, pool, write."""

@@ -1,0 +1,1 @@
+"""The PostgreSQL in use, embedded or yours: start it, connect to it, lock in it."""

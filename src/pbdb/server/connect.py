@@ -1,0 +1,298 @@
+"""The PostgreSQL server in use: the embedded one, or the one PBDB_DATABASE_URL names."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+from psycopg import pq, sql
+from sqlalchemy import URL, Engine, NullPool, create_engine
+
+from pbdb.common.errors import ServerError
+from pbdb.common.settings import Settings
+from pbdb.server import connection_parameters, locks, postgres_programs
+from pbdb.server.cluster_settings import DATABASE, LOOPBACK
+
+if TYPE_CHECKING:
+    from pbdb.server.cluster import Cluster
+
+READER = "pbdb_reader"
+OLDEST = 15
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server that answers: libpq's connection parameters, and whether it is the embedded one."""
+
+    parameters: dict[str, str]
+    embedded: bool
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether connections to it are encrypted."""
+        with connection_parameters.open_connection(self.parameters, "pbdb") as connection:
+            return bool(connection.pgconn.ssl_in_use)
+
+
+@dataclass(frozen=True)
+class Status:
+    """What `status` found, without starting anything; `url` never holds a password."""
+
+    running: bool
+    embedded: bool
+    url: str | None
+    version: str | None = None
+    pid: int | None = None
+    tcp_port: int | None = None
+    folder: Path | None = None
+    problem: str | None = None
+
+
+def _cluster(settings: Settings) -> Cluster:
+    if os.name != "posix":
+        raise ServerError("The embedded PostgreSQL runs on Linux and macOS: set PBDB_DATABASE_URL to a server.")
+    from pbdb.server.cluster import Cluster
+
+    return Cluster(settings.home)
+
+
+def ensure_running(settings: Settings) -> Server:
+    """Start the embedded server on need, or check the external one.
+
+    Raises:
+        ServerError: it cannot be started, reached or used; the sentence says why.
+        ConfigError: PBDB_DATABASE_URL is no address of a PostgreSQL.
+    """
+    if settings.database_url is None:
+        return Server(_cluster(settings).ensure_running(), embedded=True)
+    return Server(_checked(settings.database_url), embedded=False)
+
+
+def start(settings: Settings, port: int | None = None) -> Server:
+    """Start the embedded server; with a port also reachable over loopback TCP from now on (0: no longer).
+
+    Raises:
+        ServerError: as `ensure_running`; the port is taken; open sessions forbid the restart; the server is external.
+    """
+    if settings.database_url is not None:
+        raise ServerError("PBDB_DATABASE_URL names an external server, which pbdb neither starts nor stops: unset it.")
+    server = Server(_cluster(settings).start(port), embedded=True)
+    if port:
+        reader_password(settings)
+    return server
+
+
+def stop(settings: Settings, *, immediately: bool = False) -> bool:
+    """Shut the embedded server down; False if it was not running.
+
+    Raises:
+        ServerError: it belongs to another user, or is external.
+    """
+    if settings.database_url is not None:
+        raise ServerError("PBDB_DATABASE_URL names an external server, which pbdb neither starts nor stops: unset it.")
+    return _cluster(settings).stop(immediately=immediately)
+
+
+def status(settings: Settings) -> Status:
+    """Look at the server without starting it."""
+    if settings.database_url is not None:
+        return _external_status(settings.database_url)
+    cluster = _cluster(settings)
+    parameters = cluster.answering()
+    if parameters is None:
+        return Status(running=False, embedded=True, url=None, folder=cluster.folder)
+    found = cluster.postmaster()
+    with connection_parameters.open_connection(parameters, "pbdb") as connection:
+        version = connection.info.parameter_status("server_version")
+    return Status(
+        running=True,
+        embedded=True,
+        url=connection_parameters.url_of(parameters),
+        version=version,
+        pid=found.pid if found else None,
+        tcp_port=found.port if found and found.tcp else None,
+        folder=cluster.folder,
+    )
+
+
+def url(settings: Settings) -> str:
+    """The address for other programs: with a port the reader's over TCP, password included; else the socket's."""
+    server = ensure_running(settings)
+    if settings.database_url is not None:
+        return settings.database_url
+    found = _cluster(settings).postmaster()
+    if found is None or not found.tcp:
+        return connection_parameters.url_of(server.parameters)
+    where = {"host": LOOPBACK, "port": str(found.port), "dbname": DATABASE}
+    return connection_parameters.url_of(where | {"user": READER, "password": reader_password(settings)})
+
+
+def reader_password(settings: Settings) -> str:
+    """The embedded server's password of pbdb_reader, from its file of 0600; made where there is none.
+
+    The role is made too where it does not exist yet; its grants are the schema's affair.
+    """
+    file = _cluster(settings).folder / "reader.password"
+    with connect(settings, autocommit=True) as connection:
+        # Another process may make it at the same time; the lock goes with the connection.
+        connection.execute("SELECT pg_advisory_lock(%s)", [locks.key_of("reader.password")])
+        fresh = not file.exists()
+        if fresh:
+            _write_private(file, secrets.token_urlsafe(24))
+        password = file.read_text().strip()
+        query = "SELECT rolcanlogin AND rolpassword IS NOT NULL FROM pg_authid WHERE rolname = %s"
+        row = connection.execute(query, [READER]).fetchone()
+        if fresh or row != (True,):
+            _allow_login(connection, password, "ALTER" if row else "CREATE")
+    return password
+
+
+def _allow_login(connection: psycopg.Connection[tuple[Any, ...]], password: str, verb: str) -> None:
+    scrambled = connection.pgconn.encrypt_password(password.encode(), READER.encode(), b"scram-sha-256")
+    command = sql.SQL("{} ROLE {} LOGIN PASSWORD {}")
+    role = sql.Identifier(READER)
+    connection.execute(command.format(sql.SQL(verb), role, sql.Literal(scrambled.decode())))
+
+
+def connect(
+    settings: Settings,
+    *,
+    database: str | None = None,
+    role: str | None = None,
+    application_name: str = "pbdb",
+    autocommit: bool = False,
+) -> psycopg.Connection[tuple[Any, ...]]:
+    """Open a psycopg connection with pbdb's search_path and planner settings, started on need, as a role.
+
+    Raises:
+        ServerError: as `ensure_running`, or the login may not take that role.
+    """
+    parameters = ensure_running(settings).parameters
+    return connection_parameters.open_connection(
+        parameters | ({"dbname": database} if database else {}), application_name, role, autocommit
+    )
+
+
+def connect_as_reader(settings: Settings, application_name: str = "pbdb") -> psycopg.Connection[tuple[Any, ...]]:
+    """Open a connection that can only read: logged in as pbdb_reader where the server is ours, else in that role.
+
+    A role alone can be left again by the statement itself; a login cannot.
+
+    Raises:
+        ServerError: as `connect`.
+    """
+    server = ensure_running(settings)
+    if not server.embedded:
+        return connect(settings, role=READER, application_name=application_name)
+    reader_password(settings)
+    return connection_parameters.open_connection(server.parameters | {"user": READER}, application_name)
+
+
+def engine(
+    settings: Settings, *, database: str | None = None, role: str | None = None, application_name: str = "pbdb"
+) -> Engine:
+    """A SQLAlchemy engine whose every connection is as from `connect`; none is kept open.
+
+    Raises:
+        ServerError: as `connect`.
+    """
+    server = ensure_running(settings)
+    parameters = server.parameters | ({"dbname": database} if database else {})
+    address = URL.create("postgresql+psycopg", database=parameters.get("dbname"), host=parameters.get("host"))
+    return create_engine(
+        address,
+        creator=lambda: connection_parameters.open_connection(parameters, application_name, role),
+        poolclass=NullPool,
+    )
+
+
+def psql_command(
+    settings: Settings, args: Iterable[str] = (), *, database: str | None = None
+) -> tuple[list[str], dict[str, str]]:
+    """Arguments and environment of a psql session; the password stands in the environment alone."""
+    server = ensure_running(settings)
+    environment = client_environment(server)
+    return [client_program("psql", server), *args], environment | ({"PGDATABASE": database} if database else {})
+
+
+def client_program(name: str, server: Server, version: int = postgres_programs.MAJOR) -> str:
+    """Path of psql, pg_dump or pg_restore: the wheel's, or the machine's own where that cannot serve.
+
+    Raises:
+        ServerError: the wheel is missing, or cannot encrypt as the connection wants, and there is no other program.
+    """
+    if server.embedded or (postgres_programs.installed() and not server.encrypted):
+        return str(postgres_programs.programs(version) / name)
+    found = shutil.which(name)
+    if found is None:
+        raise ServerError(
+            f"The bundled {name} is missing or cannot reach the server "
+            f"{connection_parameters.place(server.parameters)}, which wants an encrypted connection: "
+            "install PostgreSQL's client programs (Debian: postgresql-client), "
+            f"so that {name} is in the PATH."
+        )
+    return found
+
+
+def client_environment(server: Server) -> dict[str, str]:
+    """Environment that makes psql, pg_dump and pg_restore connect to this server."""
+    names = {option.keyword.decode(): option.envvar for option in pq.Conninfo.get_defaults()}
+    own = {name.decode(): server.parameters[key] for key, name in names.items() if name and key in server.parameters}
+    kept = {name: value for name, value in os.environ.items() if not (server.embedded and name.startswith("PG"))}
+    return (
+        kept
+        | own
+        | {"PGOPTIONS": connection_parameters.session_options(server.parameters, None), "PGCLIENTENCODING": "UTF8"}
+    )
+
+
+@cache
+def _checked(address: str) -> dict[str, str]:
+    """Connection parameters of an external server that was looked at once in this process."""
+    parameters = connection_parameters.external_parameters(address)
+    with connection_parameters.open_connection(parameters, "pbdb") as connection:
+        _check(connection)
+    return parameters
+
+
+def _check(connection: psycopg.Connection[tuple[Any, ...]]) -> None:
+    version = connection.info.server_version
+    where = connection_parameters.place(connection.info.get_parameters())
+    if version < OLDEST * 10000:
+        raise ServerError(
+            f"The server {where} is PostgreSQL {version // 10000}: pbdb needs {OLDEST} or newer, with pgvector."
+        )
+    found = connection.execute("SELECT FROM pg_available_extensions WHERE name = 'vector'")
+    if not found.rowcount:
+        raise ServerError(
+            f"The server {where} has no extension 'vector': install pgvector on it "
+            "(Debian: postgresql-18-pgvector; containers: the image pgvector/pgvector)."
+        )
+
+
+def _external_status(address: str) -> Status:
+    parameters = connection_parameters.external_parameters(address)
+    shown = connection_parameters.url_of({key: value for key, value in parameters.items() if key != "password"})
+    try:
+        with connection_parameters.open_connection(parameters, "pbdb") as connection:
+            _check(connection)
+            version = connection.info.parameter_status("server_version")
+    except ServerError as error:
+        return Status(running=False, embedded=False, url=shown, problem=str(error))
+    return Status(running=True, embedded=False, url=shown, version=version)
+
+
+def _write_private(path: Path, text: str) -> None:
+    """Write a file for the folder's owner alone, who may be another than root."""
+    path.unlink(missing_ok=True)
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text + "\n")
+    if os.geteuid() == 0:
+        os.chown(path, path.parent.stat().st_uid, path.parent.stat().st_gid)

@@ -1,0 +1,1 @@
+"""Sources of simulated screens, which no published data set has."""

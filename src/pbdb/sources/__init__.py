@@ -1,0 +1,1 @@
+"""What a source may declare, how it is found, how its files are fetched, and its terms."""
