@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pgvector.sqlalchemy import VECTOR
 from sqlalchemy.dialects.postgresql import BIT, JSONB
 
 from pbdb.common.errors import SnapshotError, first_line
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 NAME = "pbdb.duckdb"
 DICTIONARY = "dictionary.parquet"
 MANIFEST_TABLE = "snapshot_file"
+CASTS = {JSONB: "JSON", BIT: "BIT", VECTOR: "FLOAT[]"}
 OF_VIEWS = re.compile(r"^CREATE VIEW .*?;$", re.M | re.S)
 
 
@@ -169,7 +171,7 @@ def _translated(view: str) -> str:
 
 
 def _cast(name: str, kind: object) -> str:
-    wanted = "JSON" if isinstance(kind, JSONB) else "BIT" if isinstance(kind, BIT) else None
+    wanted = next((name for model, name in CASTS.items() if isinstance(kind, model)), None)
     return f'"{name}"::{wanted} AS "{name}"' if wanted else f'"{name}"'
 
 
