@@ -9,7 +9,7 @@ import click
 
 from pbdb.cli.common import TerminalReporter, examples, json_option, say, settings, show_json, show_table
 from pbdb.cli.match import level_option, tolerance_option
-from pbdb.database.models import LEVELS
+from pbdb.database.choices import LEVELS
 
 
 @click.group()

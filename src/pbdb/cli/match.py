@@ -7,7 +7,7 @@ from dataclasses import asdict
 import click
 
 from pbdb.cli.common import examples, json_option, say, settings, show_json, show_table
-from pbdb.database.models import LEVELS
+from pbdb.database.choices import LEVELS
 
 level_option = click.option(
     "--level",

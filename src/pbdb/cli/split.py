@@ -7,8 +7,7 @@ from typing import Any
 import click
 
 from pbdb.cli.common import examples, json_option, say, settings, show_json, show_table
-from pbdb.database.models import LEVELS
-from pbdb.database.models.matches import SPLIT_KINDS
+from pbdb.database.choices import LEVELS, SPLIT_KINDS
 
 PARENT = "parent"
 

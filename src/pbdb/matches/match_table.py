@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, Engine, text
 
 from pbdb.common.errors import ConfigError
-from pbdb.database.models import LEVELS
+from pbdb.database.choices import LEVELS
 from pbdb.server import locks
 
 DEFAULT_WINDOW = 10.0

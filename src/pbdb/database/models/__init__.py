@@ -16,7 +16,6 @@ from pbdb.database.models.identity import (
 from pbdb.database.models.learning import CompoundEmbedding, EmbeddingModel, Evaluation
 from pbdb.database.models.ledger import Artifact, EtlRun
 from pbdb.database.models.matches import (
-    LEVELS,
     Agreement,
     AgreementSummary,
     Match,
@@ -27,7 +26,6 @@ from pbdb.database.models.matches import (
 from pbdb.database.models.samples import Assay, Condition, Dataset, Plate, Sample
 
 __all__ = [
-    "LEVELS",
     "N_LANDMARKS",
     "PARTITIONS",
     "SCHEMA",

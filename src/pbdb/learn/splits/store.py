@@ -17,8 +17,8 @@ from pbdb import __version__
 from pbdb.common.errors import ConfigError, QueryError
 from pbdb.common.ids import stable_id
 from pbdb.common.settings import Settings
+from pbdb.database.choices import LEVELS
 from pbdb.database.copy_text import copy_frame
-from pbdb.database.models import LEVELS
 from pbdb.learn.splits import leak_check, transfer
 from pbdb.learn.splits import rules as split_rules
 from pbdb.learn.splits.rules import Shares
