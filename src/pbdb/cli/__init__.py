@@ -18,6 +18,7 @@ COMMANDS = {
     "demo": "pbdb.cli.demo:demo",
     "dictionary": "pbdb.cli.dictionary:dictionary",
     "effects": "pbdb.cli.effects:effects",
+    "embed": "pbdb.cli.embed:embed",
     "etl": "pbdb.cli.etl:etl",
     "export": "pbdb.cli.export:export",
     "match": "pbdb.cli.match:match",

@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pbdb.learn.models import lowrank_start, lowrank_steps, ridge
-from pbdb.learn.models.compendium import Compendium, Floats, Ints, Mask, Rows, Values
+from pbdb.learn.models.compendium import Bits, Compendium, Floats, Ints, Mask, Rows, Values
 from pbdb.learn.models.lowrank_state import State, Work, cell_keys, work
-from pbdb.learn.models.structure import structure_map
+from pbdb.learn.models.structure import StructureMap, structure_map
 
 FIRST_WITH_STRUCTURE = 2
 STRUCTURE_EVERY = 4
@@ -49,7 +49,8 @@ class LowRank:
     block, variance of each gene; grams: per block, K x K; gain: of (dataset, dose, time), see `cell_keys`.
     embedding: compounds x K; information: compounds x blocks, sums of squared gains; precision: K x K, of the prior;
     reliability: compounds, share of the prior variance the data (or the structure) took away; from_structure: those
-    without effects; structure_share: K, of each factor's variance what structure tells (leave-one-out).
+    without effects; structure_share: K, of each factor's variance what structure tells (leave-one-out). structure,
+    coefficients: features of fingerprints, and features x K, to guess the vector of a compound that was never seen.
     """
 
     keys: tuple[tuple[str, str], ...]
@@ -64,6 +65,8 @@ class LowRank:
     reliability: Floats
     from_structure: Mask
     structure_share: Floats
+    structure: StructureMap
+    coefficients: Floats
 
     def predict(self, rows: Rows) -> Values:
         """Expected effects around the mean of the context: rows x the block's genes; zero for an unknown block."""
@@ -88,6 +91,12 @@ class LowRank:
         """Posterior covariance of a compound's vector."""
         information = np.tensordot(self.information[compound].astype(np.float64), self.grams, axes=1)
         return np.asarray(np.linalg.inv(information + self.precision))
+
+    def guess(self, fingerprint: Bits) -> tuple[Floats, Floats]:
+        """Vector (K) and covariance of a compound of which only the structure is known."""
+        features = self.structure.features(fingerprint[None]).astype(np.float64)
+        vector = (features @ self.coefficients)[0] if self.coefficients.size else np.zeros(len(self.precision))
+        return vector, np.asarray(np.linalg.inv(self.precision))
 
     def gains(self, rows: Rows) -> Floats:
         """Gain of each row; 1 where its dose and time are new to the dataset."""
@@ -155,16 +164,17 @@ class _Structure:
 
     features: Floats
     known: Mask
+    mapped: StructureMap
 
     @classmethod
     def of(cls, centred: Compendium, arranged: Work, options: Options) -> _Structure:
         known = centred.has_structure
         enough = options.structure and (known & arranged.seen).sum() >= FEWEST_STRUCTURES
         if not enough:
-            return cls(np.empty((len(known), 0)), np.zeros_like(known))
+            return cls(np.empty((len(known), 0)), np.zeros_like(known), structure_map(centred.fingerprints[:0]))
         mapped = structure_map(centred.fingerprints[known & arranged.seen], options.seed)
         features = mapped.features(centred.fingerprints).astype(np.float64)
-        return cls(features, known)
+        return cls(features, known, mapped)
 
     def inform(self, state: State) -> None:
         """Set each compound's prior to what the structures of the others say of it.
@@ -183,6 +193,7 @@ class _Structure:
         state.prior = np.where(self.known[:, None], self.features @ fitted.coefficients, 0.0)
         state.prior[used] = fitted.left_out
         state.structure_share = fitted.r_squared
+        state.coefficients = fitted.coefficients
 
 
 def _finished(
@@ -211,6 +222,8 @@ def _finished(
         reliability=np.zeros(len(state.mean)),
         from_structure=~arranged.seen & structure.known & state.prior.any(axis=1),
         structure_share=state.structure_share,
+        structure=structure.mapped,
+        coefficients=state.coefficients,
     )
     return replace(model, reliability=_reliability(model, state.prior, arranged.seen))
 

@@ -32,6 +32,7 @@ def start(work: Work, rank: int, n_cells: int, seed: int) -> State:
         moments=moments,
         data_only=np.zeros_like(mean),
         structure_share=np.zeros(rank),
+        coefficients=np.zeros((0, rank)),
     )
 
 

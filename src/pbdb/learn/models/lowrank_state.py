@@ -76,7 +76,8 @@ class State:
     prior; shared: K x genes; loadings: per block, K x its genes; loading_spread: per block, K x K, the sum over genes
     of noise precision x posterior covariance; noise: datasets x genes, precisions; tightness: per dataset, precision
     of its loadings around the shared ones; gain: per cell. moments: per block, K x K, the sum over rows of
-    gain^2 E[u u']. structure_share: K, what structure tells of each factor. steps: iterations done; noise_size: mean
+    gain^2 E[u u']. structure_share: K, what structure tells of each factor; coefficients: features
+    of structure x K. steps: iterations done; noise_size: mean
     variance of the noise after the last.
     """
 
@@ -93,6 +94,7 @@ class State:
     moments: Floats
     data_only: Floats
     structure_share: Floats
+    coefficients: Floats
     steps: int = 0
     noise_size: float = np.inf
 

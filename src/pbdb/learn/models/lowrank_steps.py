@@ -266,6 +266,7 @@ def turn(state: State, spread: Floats) -> Floats:
     sign = np.sign(np.take_along_axis(back @ state.shared, _largest(back @ state.shared), axis=1))[:, 0]
     into, back = into * sign, back * sign[:, None]
     state.mean, state.prior, state.data_only = state.mean @ into, state.prior @ into, state.data_only @ into
+    state.coefficients = state.coefficients @ into
     state.spread = state.spread @ into**2
     state.shared = back @ state.shared
     state.loadings = [back @ loading for loading in state.loadings]
