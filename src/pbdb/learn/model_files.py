@@ -1,4 +1,4 @@
-"""A trained model as a folder: vectors as Parquet, what predicts as arrays, and a manifest that says how it was made."""
+"""A trained model as a folder: vectors as Parquet, what predicts as arrays, a manifest that says how it was made."""
 
 from __future__ import annotations
 
@@ -77,12 +77,12 @@ def read_vectors(folder: Path) -> pd.DataFrame:
     Raises:
         DataError: they are missing or damaged.
     """
+    path = folder / EMBEDDING
     try:
-        return pq.read_table(folder / EMBEDDING).to_pandas()
+        table: pd.DataFrame = pq.read_table(path).to_pandas()
     except (OSError, pa.ArrowInvalid) as problem:
-        raise DataError(
-            f"'{folder / EMBEDDING}' cannot be read ({first_line(problem)}): train the model again."
-        ) from None
+        raise DataError(f"'{path}' cannot be read ({first_line(problem)}): train the model again.") from None
+    return table
 
 
 def write_predictor(folder: Path, made: Predictor) -> None:
@@ -101,12 +101,14 @@ def write_predictor(folder: Path, made: Predictor) -> None:
         "compounds": made.compounds,
         "n_rows": made.n_rows,
     }
-    np.savez(folder / MODEL, names=np.array(json.dumps(names)), **arrays, **lists)
+    everything: dict[str, Any] = {"names": np.array(json.dumps(names)), **arrays, **lists}
+    np.savez(folder / MODEL, **everything)
 
 
 def _parts(value: Any) -> tuple[Arrays, Arrays]:
     """Arrays of a dataclass by name, and those in tuples by name and number."""
-    arrays, lists = {}, {}
+    arrays: Arrays = {}
+    lists: Arrays = {}
     for field in fields(value):
         part = getattr(value, field.name)
         if isinstance(part, np.ndarray):
@@ -136,12 +138,13 @@ def read_predictor(folder: Path) -> Predictor:
 def _predictor(arrays: Arrays) -> Predictor:
     names = json.loads(str(arrays["names"]))
     plain = ("grams", "embedding", "information", "precision", "reliability", "from_structure")
+    parts: dict[str, Any] = {name: arrays[name] for name in (*plain, "structure_share", "coefficients")}
+    parts |= {name: _several(arrays, name) for name in ("genes", "loadings", "noise")}
     model = LowRank(
         keys=tuple((dataset, context) for dataset, context in names["keys"]),
         gain={(dataset, int(dose), float(time)): value for dataset, dose, time, value in names["gain"]},
-        **{name: _several(arrays, name) for name in ("genes", "loadings", "noise")},
-        **{name: arrays[name] for name in (*plain, "structure_share", "coefficients")},
         structure=StructureMap(arrays["structure_landmarks"], arrays["structure_projection"]),
+        **parts,
     )
     means = ContextMeans(*(_several(arrays, f"means_{name}") for name in ("overall", "dose_um", "by_dose")))
     texts = {name: tuple(names[name]) for name in ("genes", "compounds", "n_rows")}

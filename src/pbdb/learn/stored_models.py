@@ -53,8 +53,8 @@ def _require_datasets(connection: Connection, datasets: list[str]) -> None:
     missing = sorted(set(datasets) - known)
     if missing:
         raise QueryError(
-            f"The model learned from '{missing[0]}', which this database does not hold: who may see the model is decided"
-            " by its data sets, so load them first."
+            f"The model learned from '{missing[0]}', which this database does not hold: its data sets"
+            " decide who may see it, so load them first."
         )
 
 

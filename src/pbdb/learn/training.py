@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from pbdb import __version__
 from pbdb.common.errors import ConfigError
@@ -25,7 +25,7 @@ from pbdb.learn import compendium_input, effects_of, folds, model_files
 from pbdb.learn.compendium_input import Loaded, Wanted
 from pbdb.learn.model_files import Predictor
 from pbdb.learn.models import context_means, lowrank, lpm, problem, similarity, tuning
-from pbdb.learn.models.compendium import Floats
+from pbdb.learn.models.compendium import Floats, Mask
 from pbdb.learn.models.lowrank_state import State
 from pbdb.learn.models.problem import TRAIN, UNUSED, Folds, Visible
 
@@ -107,7 +107,7 @@ def _work_folder(out: Path) -> Path:
     return work
 
 
-Vectors = tuple[Floats, Floats | None, Floats]
+Vectors = tuple[Floats, Floats | None, Mask]
 
 
 def _fitted(
@@ -199,7 +199,8 @@ def _final(
     def keep(state: State) -> None:
         if state.steps % KEPT_EVERY == 0:
             part = kept.with_suffix(".part.npz")
-            np.savez(part, key=np.array(key), **state.pack())
+            packed: dict[str, Any] = {"key": np.array(key), **state.pack()}
+            np.savez(part, **packed)
             os.replace(part, kept)
 
     options = _options(choices, rank=rank)
@@ -250,7 +251,9 @@ def _table(
     table = table.join(counts).fillna({name: 0 for name in counts.columns})
     table[counts.columns] = table[counts.columns].astype(np.int32)
     known = table["parent_inchikey"].notna() & (vectors != 0).any(axis=1)
-    return table.loc[known, model_files.SCHEMA.names].sort_values("parent_inchikey", ignore_index=True)
+    columns = list(model_files.SCHEMA.names)
+    found: pd.DataFrame = table[known][columns].sort_values("parent_inchikey", ignore_index=True)
+    return found
 
 
 def _held_out(loaded: Loaded, names: folds.FoldNames | None) -> pd.DataFrame:
@@ -267,9 +270,9 @@ def _manifest(
     facts: dict[str, Any],
     seconds: float,
 ) -> dict[str, Any]:
-    vectors = np.stack(table["vector"].to_numpy()) if len(table) else np.zeros((0, 0))
+    vectors = np.array(table["vector"].tolist(), dtype=np.float64).reshape(len(table), -1)
     reliability = np.nan_to_num(table["reliability"].to_numpy(dtype=np.float64))
-    calibrated = similarity.calibrate(vectors.astype(np.float64), reliability, choices.seed)
+    calibrated = similarity.calibrate(vectors, reliability, choices.seed)
     owners = loaded.conditions.drop_duplicates("dataset")
     return {
         "kind": choices.kind,
