@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -12,9 +12,9 @@ from pbdb.learn.models.compendium import Bits, Compendium, Floats, Ints, Rows, V
 from pbdb.learn.models.lpm_network import Adam, Array, Batch, Parameters, Shape
 from pbdb.learn.models.problem import Method, Predictions, Visible
 
-PUBLISHED_BITS = 128
 LOG_DOSE_RANGE = (-5.0, 5.0)
 HOURS_OF_A_DAY = 24.0
+STEPS_OF_AN_EPOCH, SMALLEST_BATCH = 40, 64
 
 EpochDone = Callable[[int, int], None]
 
@@ -171,7 +171,9 @@ def network(options: Options) -> Method:
     """Make a method of the network."""
 
     def method(visible: Visible) -> Predictions:
-        model = fit(visible, options)
+        # With few conditions, smaller batches: an epoch needs some steps to learn anything.
+        batch = int(np.clip(visible.train.n_rows // STEPS_OF_AN_EPOCH, SMALLEST_BATCH, options.batch))
+        model = fit(visible, replace(options, batch=batch))
         return Predictions(differences(model, visible, visible.validation), differences(model, visible, visible.test))
 
     return method
