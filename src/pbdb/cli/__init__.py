@@ -20,6 +20,7 @@ COMMANDS = {
     "effects": "pbdb.cli.effects:effects",
     "embed": "pbdb.cli.embed:embed",
     "etl": "pbdb.cli.etl:etl",
+    "evaluate": "pbdb.cli.evaluate:evaluate",
     "export": "pbdb.cli.export:export",
     "match": "pbdb.cli.match:match",
     "signature": "pbdb.cli.signature:signature",

@@ -161,8 +161,8 @@ def _fingerprints(place: EffectsOf, compounds: pd.DataFrame) -> Any:
 
 
 _ROWS = """
-SELECT f.fit_id, f.dataset_id, d.dataset, coalesce(d.overlap_group, d.dataset) AS owner, x.context, x.context_name,
-    x.parent_context, e.effect_id, c.condition_id, k.inchikey,
+SELECT f.fit_id, f.dataset_id, d.dataset, d.is_simulated, coalesce(d.overlap_group, d.dataset) AS owner,
+    x.context, x.context_name, x.parent_context, e.effect_id, c.condition_id, k.inchikey,
     coalesce(k.parent_inchikey, k.inchikey) AS parent_inchikey,
     coalesce(k.skeleton, left(k.inchikey, 14)) AS skeleton, coalesce(k.pubchem_cid, s.given_pubchem_cid) AS pubchem_cid,
     lower(trim(s.name)) AS name, s.compound_name, k.parent_smiles, c.dose_um, c.time_h, c.stratum

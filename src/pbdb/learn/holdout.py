@@ -81,8 +81,8 @@ def run(
     with threadpool_limits(1, "blas"):
         parts = [_repeat(loaded, names, choices, handed_in, repeat, told) for repeat, names in enumerate(divisions)]
     rows = pd.concat(parts, ignore_index=True)
-    summary = results.summarise(rows, STATISTICS)
-    return Evaluation(summary, rows, _facts(loaded, choices, handed_in, rows))
+    summary = results.with_best_simple(rows, results.summarise(rows, STATISTICS))
+    return Evaluation(summary, rows, _facts(loaded, choices, handed_in, rows, results.best_simple(summary)))
 
 
 def _divisions(place: EffectsOf, loaded: Loaded, choices: Choices) -> list[folds.FoldNames]:
@@ -114,10 +114,10 @@ def _repeat(
     parts = []
     for i, named in enumerate(runs):
         told.progress(f"repeat {repeat + 1}", i, len(runs))
-        parts.append(_scored(task, named.name, _predicted(task.visible, named), ids, common))
+        parts.append(_scored(task, named.name, *_predicted(task.visible, named), ids, common))
     for given in choices.predictions:
         name, values, _ = foreign.predictions(given, loaded, task.visible.test, ids)
-        parts.append(_scored(task, name, _differences(task.visible, values), ids, common))
+        parts.append(_scored(task, name, _differences(task.visible, values), None, ids, common))
     told.stage("repeat", f"{repeat + 1}: {sum(map(len, task.visible.test)):,} held-out conditions")
     return pd.concat(parts, ignore_index=True).assign(repeat=repeat)
 
@@ -135,13 +135,13 @@ def _ids_and_codes(loaded: Loaded, names: folds.FoldNames) -> list[tuple[Any, An
     return list(zip(ids, folds.coded(loaded, names), strict=True))
 
 
-def _predicted(visible: Visible, named: Named) -> list[Any]:
-    """Test predictions of a method, with its slopes."""
+def _predicted(visible: Visible, named: Named) -> tuple[list[Any], Any]:
+    """Test predictions of a method, with its slopes, and the reliability it states."""
     predicted: Predictions = named.method(visible)
     if not named.has_slope:
-        return predicted.test
+        return predicted.test, predicted.reliability
     slope = calibration.slopes(visible.validation, visible.validation_truth, predicted.validation)
-    return calibration.scaled(visible.test, predicted.test, slope)
+    return calibration.scaled(visible.test, predicted.test, slope), predicted.reliability
 
 
 def _differences(visible: Visible, values: list[Any]) -> list[Any]:
@@ -150,7 +150,9 @@ def _differences(visible: Visible, values: list[Any]) -> list[Any]:
     return [np.nan_to_num(part - visible.means.of(i, rows)).astype(np.float32) for i, (rows, part) in pairs]
 
 
-def _scored(task: Problem, name: str, predicted: list[Any], ids: list[Any], common: Any) -> pd.DataFrame:
+def _scored(
+    task: Problem, name: str, predicted: list[Any], reliability: Any, ids: list[Any], common: Any
+) -> pd.DataFrame:
     found = scores.score(task.visible.test, task.test_truth, predicted)
     # A constant prediction says nothing of which genes differ: its correlation counts as 0, as no prediction does.
     values = found.values | {"delta_correlation": np.nan_to_num(found.values["delta_correlation"])}
@@ -161,21 +163,26 @@ def _scored(task: Problem, name: str, predicted: list[Any], ids: list[Any], comm
             "compound": found.compound,
             "condition_id": np.concatenate(ids),
             "is_common": True if common is None else common[found.compound],
+            "reliability": np.nan if reliability is None else np.concatenate(reliability),
             **values,
         }
     )
 
 
-def _facts(loaded: Loaded, choices: Choices, handed_in: list[Embedding], rows: pd.DataFrame) -> dict[str, Any]:
+def _facts(
+    loaded: Loaded, choices: Choices, handed_in: list[Embedding], rows: pd.DataFrame, best: str
+) -> dict[str, Any]:
     return {
         "task": choices.split or choices.task,
         "choices": asdict(choices),
         "datasets": loaded.compendium.datasets,
+        "simulated": sorted(loaded.conditions.loc[loaded.conditions["is_simulated"], "dataset"].unique()),
         "origin": loaded.origin,
         "left_out": loaded.left_out,
         "undeclared": [one.name for one in handed_in if not one.is_declared],
         "coverage": {one.name: int(one.known.sum()) for one in handed_in},
         "n_compounds": int(rows["compound"].nunique()),
         "reference": methods.MEAN,
+        "best_simple": best,
         "control": methods.CONTROL,
     }

@@ -12,9 +12,9 @@ from pbdb.learn.models.methods import MEAN
 from pbdb.matches.statistics import intervals
 
 ALL = "all"
+SIMPLE = (MEAN, "zero", "same compound elsewhere", "nearest structures", "structure ridge", "consensus and PCA")
 # A positive difference is better: where smaller is better the sign is turned.
 SMALLER_IS_BETTER = ("rmse", "mrrmse", "mae")
-KEY = ["learner", "repeat", "condition_id"]
 
 
 def summarise(
@@ -75,6 +75,23 @@ def _number(own: pd.DataFrame, values: Any, name: dict[str, Any], resamples: int
         "interval_high": found.high,
         "interval_status": found.status,
     }
+
+
+def best_simple(summary: pd.DataFrame) -> str:
+    """The method without a model whose mean skill over the data sets is highest."""
+    rows = summary[(summary["statistic"] == "skill") & (summary["quantity"] == "score")]
+    means = rows[(rows["evaluated_on"] == ALL) & rows["learner"].isin(SIMPLE)].set_index("learner")["estimate"]
+    return str(means.idxmax())
+
+
+def with_best_simple(rows: pd.DataFrame, summary: pd.DataFrame) -> pd.DataFrame:
+    """Add the models' paired differences in skill to the best method without a model."""
+    best = best_simple(summary)
+    if best == MEAN:
+        return summary
+    others = rows[~rows["learner"].isin(set(SIMPLE) - {best})]
+    against = summarise(others, ["skill"], best)
+    return pd.concat([summary, against[against["quantity"].str.startswith("delta_")]], ignore_index=True)
 
 
 def headline(summary: pd.DataFrame, statistic: str = "skill", quantity: str = "score") -> pd.DataFrame:

@@ -17,8 +17,8 @@ from pbdb.learn.holdout import Evaluation
 from pbdb.server import connect
 
 COLUMNS = (
-    "evaluated_on", "learner", "statistic", "quantity", "n_test_conditions", "n_test_compounds", "n_repeats", "estimate",
-    "interval_low", "interval_high", "interval_status",
+    "evaluated_on", "learner", "statistic", "quantity", "n_test_conditions", "n_test_compounds", "n_repeats",
+    "estimate", "interval_low", "interval_high", "interval_status",
 )  # fmt: skip
 
 

@@ -43,10 +43,10 @@ def always(seed: int = 0, threads: int = 1, epochs: int = 30) -> list[Named]:
 
 def zero(visible: Visible) -> Predictions:
     """Predict no effect at all: as a difference, minus the mean of the context."""
-    parts = [
+    validation, test = (
         [-visible.means.of(i, rows) for i, rows in enumerate(several)] for several in (visible.validation, visible.test)
-    ]
-    return Predictions(*parts)
+    )
+    return Predictions(validation, test)
 
 
 def of_vectors(vectors: Floats, known: Mask) -> Method:

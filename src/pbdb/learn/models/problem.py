@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pbdb.learn.models import context_means
-from pbdb.learn.models.compendium import Compendium, Rows, Values
+from pbdb.learn.models.compendium import Compendium, Floats, Rows, Values
 from pbdb.learn.models.context_means import ContextMeans
 
 TRAIN, VALIDATION, TEST, UNUSED = 0, 1, 2, 3
@@ -42,10 +42,14 @@ class Problem:
 
 @dataclass(frozen=True)
 class Predictions:
-    """Predicted differences from the contexts' means, per block, for the validation and the test rows."""
+    """Predicted differences from the contexts' means, per block, for the validation and the test rows.
+
+    reliability: of each test row, what the method says of its compound; None where it says nothing.
+    """
 
     validation: list[Values]
     test: list[Values]
+    reliability: list[Floats] | None = None
 
 
 Method = Callable[[Visible], Predictions]

@@ -71,7 +71,8 @@ def low_rank(options: Options, ranks: Sequence[int] = RANKS) -> Method:
 
     def method(visible: Visible) -> Predictions:
         model = tune(visible, options, ranks).model
-        return Predictions(_all(model, visible.validation), _all(model, visible.test))
+        reliability = [model.reliability[rows.compound] for rows in visible.test]
+        return Predictions(_all(model, visible.validation), _all(model, visible.test), reliability)
 
     return method
 
