@@ -64,10 +64,14 @@ def _body(done: Evaluation, drawn: list[Figure]) -> list[Element]:
         section("What is not shown", el("ul", *(el("li", words) for words in not_shown(done)))),
         section("Over all data sets", grid([f for f in drawn if f.key.startswith("all-")])),
         section("Data set by data set", grid([f for f in drawn if f.key.startswith("of-")])),
-        section("Does reliability mean anything?", paragraph(_RELIABILITY), grid([f for f in drawn if f.key == "rel"])),
+        *(_of_reliability(figure) for figure in drawn if figure.key == "rel"),
         section("All numbers", numbers(done.summary), paragraph(_METHOD)),
     )
     return [head, main, el("footer", el("p", "Made by pbdb; works without a network."))]
+
+
+def _of_reliability(figure: Figure) -> Element:
+    return section("Does reliability mean anything?", paragraph(_RELIABILITY), grid([figure]))
 
 
 def _task(facts: dict[str, Any]) -> str:
@@ -75,6 +79,7 @@ def _task(facts: dict[str, Any]) -> str:
         "transfer": "Compounds are held out of one data set and known from others.",
         "compound": "Compounds are held out of every data set.",
         "scaffold": "Whole scaffolds are held out of every data set.",
+        "op3": "Compounds of the OP3 benchmark are held out; parts are its cell types.",
     }
     return words.get(facts["task"], f"Held out as split '{facts['task']}' says.")
 
@@ -151,7 +156,7 @@ def not_shown(done: Evaluation) -> Iterator[str]:
         names = ", ".join(f"{row.evaluated_on} ({row.n_test_compounds})" for row in few.itertuples())
         yield f"Much about data sets with few held-out compounds, whose intervals are no evidence: {names}."
     for name in facts["undeclared"]:
-        yield f"That '{name}' is fair: it does not say what it learned from; if it saw held-out effects, it copies them."
+        yield f"That '{name}' is fair: it does not say what it learned from; what it saw of held-out effects it copies."
     if int(done.rows["repeat"].nunique()) == 1:
         yield "How much another split would change: there was one only, and splits differ as much as methods do."
 
@@ -163,10 +168,9 @@ def _figures(done: Evaluation) -> Iterator[Figure]:
     for statistic in ("skill", "delta_correlation"):
         yield _figure(done, statistic, "score", ALL, f"all-{statistic}")
     yield _figure(done, "skill", "win_rate", ALL, "all-win_rate")
-    for dataset in done.facts["datasets"]:
-        if dataset in set(done.rows["dataset"]):
-            for statistic in ("skill", "delta_correlation"):
-                yield _figure(done, statistic, "score", dataset, f"of-{dataset}-{statistic}")
+    for place, dataset in enumerate(sorted(done.rows["dataset"].unique())):
+        for statistic in ("skill", "delta_correlation"):
+            yield _figure(done, statistic, "score", dataset, f"of-{place}-{statistic}")
     bins = reliability_bins(done.rows)
     if len(bins):
         yield _reliability(bins)
