@@ -36,10 +36,10 @@ L1000 = "low-rank, L1000 alone"
 # The compounds that the published compound holdout tests, as the benchmark names them.
 PUBLISHED = (
     "Tamatinib", "Ixabepilone", "Linagliptin", "I-BET151", "GW843682X", "BMS-387032", "BMS-777607",
-    "Porcn Inhibitor III", "BMS-265246", "Navitoclax", "FK 866", "Perhexiline", "Desloratadine", "Amiodarone", "Penfluridol", "Quizartinib",
-    "PD-0325901", "HMN-214", "Crizotinib", "PRT-062607", "AZD-8330", "Nefazodone", "MGCD-265", "Clemastine", "YK 4-279",
-    "Buspirone", "Midostaurin", "GSK256066", "SCH-58261", "Colforsin", "Doxorubicin", "Tacalcitol", "Selumetinib",
-    "SB525334", "Dabrafenib",
+    "Porcn Inhibitor III", "BMS-265246", "Navitoclax", "FK 866", "Perhexiline", "Desloratadine", "Amiodarone",
+    "Penfluridol", "Quizartinib", "PD-0325901", "HMN-214", "Crizotinib", "PRT-062607", "AZD-8330", "Nefazodone",
+    "MGCD-265", "Clemastine", "YK 4-279", "Buspirone", "Midostaurin", "GSK256066", "SCH-58261", "Colforsin",
+    "Doxorubicin", "Tacalcitol", "Selumetinib", "SB525334", "Dabrafenib",
 )  # fmt: skip
 
 
