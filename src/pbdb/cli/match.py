@@ -58,11 +58,11 @@ def status(as_json: bool) -> None:
     from pbdb.query import database
 
     with database.connect(settings()).rows(_COUNTS) as (columns, rows):
-        found = list(rows)
+        counts = list(rows)
     if as_json:
-        show_json([dict(zip(columns, row, strict=True)) for row in found])
-    elif found:
-        show_table(found, columns)
+        show_json([dict(zip(columns, row, strict=True)) for row in counts])
+    elif counts:
+        show_table(counts, columns)
     else:
         say("No conditions match: matches need two data sets that share compounds, cells and times.")
 

@@ -1,13 +1,12 @@
-"""Anyone's plates: a matrix and a sample sheet, checked against each other and cut into what is fitted together."""
+"""Anyone's plates: a matrix and a sample sheet, read and checked against each other."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +14,6 @@ import pandas as pd
 import scipy.sparse as sp
 
 from pbdb.common.errors import DataError, DesignError
-from pbdb.effects.engine.batching import published_batches
 from pbdb.effects.engine.checks import LARGEST_LOG2, check_counts, check_intensities
 from pbdb.readers import matrices, tables
 
@@ -24,8 +22,6 @@ OPTIONAL = ("context", "well", "stratum", "n_cells")
 TRUE = frozenset({"true", "t", "yes", "y", "1", "1.0"})
 FALSE = frozenset({"false", "f", "no", "n", "0", "0.0"})
 
-Batching = Literal["none", "published"]
-Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
 
@@ -42,26 +38,6 @@ class Plates:
     genes: npt.NDArray[np.object_]
     values: Any
     ignored: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Group:
-    """The samples of one fit: rows of the sheet, and which of them belong to another batch (`padded`).
-
-    batch: its number from 1 where a context was cut, else None.
-    """
-
-    context: str | None
-    stratum: str | None
-    rows: Ints
-    padded: Mask
-    batch: int | None = None
-
-    @property
-    def label(self) -> str:
-        """Context, stratum and batch in words."""
-        parts = (self.context, self.stratum, f"batch {self.batch}" if self.batch else None)
-        return ", ".join(part for part in parts if part) or "all samples"
 
 
 def read(matrix: Path, sheet: Path, readout: str) -> Plates:
@@ -189,22 +165,3 @@ def _where(profiles: matrices.Profiles, is_wrong: Any) -> str:
         return ""
     first = np.lexsort((samples, genes))[0]
     return f" (gene {profiles.genes[genes[first]]} in sample {profiles.samples[samples[first]]})"
-
-
-def groups(plates: Plates, batching: Batching = "none") -> Iterator[Group]:
-    """Cut the samples by context and stratum, in order of their names, and into published batches if asked."""
-    for (context, stratum), rows in plates.sheet.groupby(["context", "stratum"], dropna=False, sort=True):
-        whole = Group(_text(context), _text(stratum), rows.index.to_numpy(np.int64), np.zeros(len(rows), dtype=bool))
-        yield from _batches(plates, whole) if batching == "published" else [whole]
-
-
-def _text(name: object) -> str | None:
-    return name if isinstance(name, str) else None
-
-
-def _batches(plates: Plates, group: Group) -> Iterator[Group]:
-    sheet = plates.sheet.iloc[group.rows]
-    batches = published_batches(sheet["compound"].to_numpy(), sheet["is_control"].to_numpy())
-    for number, batch in enumerate(batches, start=1):
-        rows = group.rows[batch.samples]
-        yield Group(group.context, group.stratum, rows, batch.padded, number if len(batches) > 1 else None)

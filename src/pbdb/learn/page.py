@@ -147,8 +147,8 @@ def not_shown(done: Evaluation) -> Iterator[str]:
         yield "New chemistry: every held-out compound was measured in another data set."
     yield "New cells, doses far from those measured, or combinations: none was held out."
     yield (
-        "How much could be predicted at best: skill is of what the context's mean leaves, noise included, so its ceiling"
-        " is far below 1 and differs between data sets; compare methods within a data set, not data sets."
+        "How much could be predicted at best: skill is of what the context's mean leaves, noise included, so its"
+        " ceiling is far below 1 and differs between data sets; compare methods within a data set, not data sets."
     )
     few = _of(done.summary, "skill", "score").drop_duplicates("evaluated_on")
     few = few[(few["n_test_compounds"] < FEW_COMPOUNDS) & (few["evaluated_on"] != ALL)]

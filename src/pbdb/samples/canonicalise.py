@@ -23,7 +23,6 @@ from pbdb.samples.matrix_file import Writer
 from pbdb.samples.standard_obs import standard_obs
 from pbdb.sources.declaration import FEW_CELLS, Column, Constant, Files, Mapped, Samples, Source
 
-VERSION = 2
 COUNTS_LOOKED_AT = 1 << 20
 
 

@@ -176,8 +176,8 @@ def _require(connection: Connection, datasets: Sequence[str]) -> None:
 
 
 def _frame(connection: Connection, query: str, values: dict[str, Any]) -> pd.DataFrame:
-    found = connection.execute(text(query), values)
-    return pd.DataFrame(found.fetchall(), columns=list(found.keys()))
+    answer = connection.execute(text(query), values)
+    return pd.DataFrame(answer.fetchall(), columns=list(answer.keys()))
 
 
 def _conditions(connection: Connection, rule: Rule) -> pd.DataFrame:
