@@ -292,21 +292,23 @@ class _Run:
                 matrix_file.read_annotations(self.matrix)[1],
                 lambda connection: ledger.register(connection, self.settings, self.dataset, self.matrix, sha256),
             )
-            publish(self.engine, load, self.reporter.progress)
+            matched = publish(self.engine, load, self.reporter.progress)
         self.reporter.stage(
             "load", f"{len(tables['sample']):,} samples, {len(tables['condition']):,} conditions in the database"
         )
         self._tidy()
-        self._match()
+        self._match(matched)
 
-    def _match(self) -> None:
-        """Find what the dataset's conditions match in other datasets."""
+    def _match(self, matched: match_table.Matched | None = None) -> None:
+        """Say what the dataset's conditions match in other datasets; found with the publish, or else now."""
         with self._stage("match") as entry:
-            done = match_table.refresh_dataset(self.engine, self.dataset)
-            entry.rows_out = sum(one.matches for one in done)
-            entry.report = {f"{one.rule.level} within {one.rule.time_tolerance_h:g} h": one.matches for one in done}
-        found = "; ".join(f"{n:,} by {rule}" for rule, n in entry.report.items())
-        self.reporter.stage("match", f"matches with other datasets: {found}")
+            done = matched or match_table.match_dataset(self.engine, self.dataset)
+            entry.rows_out = sum(each.matches for each in done.refreshed)
+            entry.report = {
+                f"{each.rule.level} within {each.rule.time_tolerance_h:g} h": each.matches for each in done.refreshed
+            } | ({"forgotten": done.forgotten} if done.forgotten else {})
+        for words in done.in_words:
+            self.reporter.stage("match", words)
 
     # What surrounds the stages
 
