@@ -206,8 +206,9 @@ SELECT * FROM pbdb.similar_signatures(%(signature)s::public.halfvec, %(n)s, %(da
 _PARTITIONS = """
 SELECT format('%I.%I', n.nspname, c.relname), d.dataset
 FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-JOIN core.dataset d ON pg_get_expr(c.relpartbound, c.oid) = format('FOR VALUES IN (''%s'')', d.dataset_id)
-WHERE i.inhparent = 'core.effect'::regclass ORDER BY d.dataset"""
+JOIN core.generation g ON c.relname = 'effect_' || g.generation AND g.is_current
+JOIN core.dataset d ON d.dataset_id = g.dataset_id
+WHERE i.inhparent = 'part.effect'::regclass ORDER BY d.dataset"""
 _OF_INDEXES = """
 FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid JOIN pg_am m ON m.oid = x.relam
 JOIN pg_class c ON c.oid = i.indrelid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE m.amname = 'hnsw'"""
