@@ -70,14 +70,22 @@ def read(folder: Path) -> dict[str, Any]:
     """
     path = Path(folder) / NAME
     if not path.is_file():
-        raise SnapshotError(f"'{folder}' is no snapshot: it has no {NAME}, which is the last file that is written.")
+        raise SnapshotError(
+            f"'{folder}' is no snapshot: it has no {NAME}, which is the last file that is written.", file=str(folder)
+        )
     try:
         found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         version = int(found["format"])
     except (ValueError, KeyError, TypeError):
-        raise SnapshotError(f"'{path}' is damaged: take the snapshot anew from where it came.") from None
+        raise SnapshotError(
+            f"'{path}' is damaged: take the snapshot anew from where it came.", file=str(path)
+        ) from None
     if version > FORMAT:
-        raise SnapshotError(f"'{folder}' has format {version}, this version of pbdb reads {FORMAT}: use a newer pbdb.")
+        raise SnapshotError(
+            f"'{folder}' has format {version}, this version of pbdb reads {FORMAT}: use a newer pbdb.",
+            file=str(folder),
+            value=version,
+        )
     return found
 
 
