@@ -21,6 +21,7 @@ COMMANDS = {
     "etl": "pbdb.cli.etl:etl",
     "export": "pbdb.cli.exports.export:export",
     "match": "pbdb.cli.match:match",
+    "serve": "pbdb.cli.serve:serve",
     "signature": "pbdb.cli.signature:signature",
     "simulate": "pbdb.cli.simulate:simulate",
     "snapshot": "pbdb.cli.exports.snapshot:snapshot",
