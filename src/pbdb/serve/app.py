@@ -40,7 +40,14 @@ log = logging.getLogger(__name__)
 
 
 def serve(
-    folder: Path | None, settings: Settings, *, host: str, port: int, public: bool, root_path: str, hosts: tuple[str, ...]
+    folder: Path | None,
+    settings: Settings,
+    *,
+    host: str,
+    port: int,
+    public: bool,
+    root_path: str,
+    hosts: tuple[str, ...],
 ) -> None:
     """Serve a place until stopped.
 
@@ -52,7 +59,15 @@ def serve(
     place = open_place(folder, settings, public)
     try:
         made = create(place, settings.cache, public=public, root_path=root_path, hosts=(*LOOPBACK, host, *hosts))
-        uvicorn.run(made, host=host, port=port, log_level="warning", server_header=False, h11_max_incomplete_event_size=LONGEST_ADDRESS, limit_concurrency=100)
+        uvicorn.run(
+            made,
+            host=host,
+            port=port,
+            log_level="warning",
+            server_header=False,
+            h11_max_incomplete_event_size=LONGEST_ADDRESS,
+            limit_concurrency=100,
+        )
     finally:
         place.close()
 
@@ -61,7 +76,9 @@ def create(
     place: Place, cache: Path, *, public: bool = False, root_path: str = "", hosts: tuple[str, ...] = LOOPBACK
 ) -> FastAPI:
     """Make the application over a place; hosts: names under which it may be reached."""
-    made = FastAPI(title="pbdb", version=__version__, docs_url=None, redoc_url=None, openapi_url=None, root_path=root_path)
+    made = FastAPI(
+        title="pbdb", version=__version__, docs_url=None, redoc_url=None, openapi_url=None, root_path=root_path
+    )
     made.state.site = Site(place, public, assets.read(cache), root_path)
     made.include_router(api.router)
     made.include_router(openapi.router)
@@ -69,7 +86,9 @@ def create(
     for kind in (PbdbError, HTTPException, RequestValidationError, Exception):
         made.add_exception_handler(kind, _refuse)
     made.add_middleware(Guard, public=public)
-    made.add_middleware(TrustedHostMiddleware, allowed_hosts=sorted({*hosts, "testserver"} if "testserver" in hosts else set(hosts)))
+    made.add_middleware(
+        TrustedHostMiddleware, allowed_hosts=sorted({*hosts, "testserver"} if "testserver" in hosts else set(hosts))
+    )
     threading.Thread(target=_warm_up, args=(made.state.site,), daemon=True).start()
     return made
 

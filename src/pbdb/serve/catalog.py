@@ -121,7 +121,9 @@ def _column(row: Row) -> Column:
 def function(name: str, words: dict[str, str]) -> View:
     """A function as its file in sql/ declares it; its columns have the words of the views'."""
     text = _text(name)
-    inside, outside = re.findall(rf"^CREATE FUNCTION pbdb\.{name}\((.*?)\)\s*RETURNS TABLE \((.*?)\)", text, re.M | re.S)[0]
+    inside, outside = re.findall(
+        rf"^CREATE FUNCTION pbdb\.{name}\((.*?)\)\s*RETURNS TABLE \((.*?)\)", text, re.M | re.S
+    )[0]
     comment = " ".join(re.findall(r"'([^']*)'", text[text.index("COMMENT ON FUNCTION") :]))
     arguments = {column.name: column for column in _declared(inside, {})}
     required = tuple(re.split(r"\s", part.strip())[0] for part in inside.split(",") if "DEFAULT" not in part)

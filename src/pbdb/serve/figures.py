@@ -143,7 +143,12 @@ def statistics(rows: list[Row]) -> Spec:
         "x": _axis("value", "statistic", scale={"zero": True}),
         "y": {"field": "metric", "type": "nominal", "title": None, "sort": None},
         "color": colour | {"scale": scale | {"range": ["@score", "@centroid", "@peer"]}},
-        "shape": {"field": "what", "type": "nominal", "legend": None, "scale": scale | {"range": ["circle", "stroke", "stroke"]}},
+        "shape": {
+            "field": "what",
+            "type": "nominal",
+            "legend": None,
+            "scale": scale | {"range": ["circle", "stroke", "stroke"]},
+        },
         "tooltip": _tips(metric="statistic", what="of", value="value"),
     }
     mark = {"type": "point", "filled": True, "size": 120, "angle": 90, "strokeWidth": 3}
@@ -163,11 +168,26 @@ def doses(rows: list[Row], compounds: Sequence[str]) -> Spec:
     parts = {
         "color": {"field": "dataset", "type": "nominal", "title": "data set"},
         "strokeDash": {"field": "context", "type": "nominal", "title": "cells"},
-        "tooltip": _tips(compound="compound", dataset="data set", context="cells", dose="µM", time="h", fold="log2 fold change"),
+        "tooltip": _tips(
+            compound="compound", dataset="data set", context="cells", dose="µM", time="h", fold="log2 fold change"
+        ),
     }
-    bars = {"mark": "rule", "encoding": {"y": {"field": "low", "type": "quantitative", "title": FOLD}, "y2": {"field": "high"}, "strokeDash": {"value": [1, 0]}}}
+    bars = {
+        "mark": "rule",
+        "encoding": {
+            "y": {"field": "low", "type": "quantitative", "title": FOLD},
+            "y2": {"field": "high"},
+            "strokeDash": {"value": [1, 0]},
+        },
+    }
     zero = {"mark": {"type": "rule", "color": "@soft"}, "encoding": {"y": {"datum": 0}}}
-    layers = [zero, {"layer": [bars, {"mark": {"type": "line", "point": True}, "encoding": {"y": y}}], "encoding": {"x": x, **parts}}]
+    layers = [
+        zero,
+        {
+            "layer": [bars, {"mark": {"type": "line", "point": True}, "encoding": {"y": y}}],
+            "encoding": {"x": x, **parts},
+        },
+    ]
     return {
         "data": {"values": values},
         "facet": {"field": "compound", "type": "nominal", "title": None, "sort": list(compounds)},
@@ -190,7 +210,13 @@ def strip(rows: list[Row], compounds: Sequence[str]) -> Spec:
     tips = _tips(compound="compound", dataset="data set", context="cells", dose="µM", time="h", fold="log2 fold change")
     encoding = {
         "x": _axis("fold", FOLD),
-        "y": {"field": "compound", "type": "nominal", "sort": list(compounds), "title": None, "axis": {"grid": True, "labelLimit": 150}},
+        "y": {
+            "field": "compound",
+            "type": "nominal",
+            "sort": list(compounds),
+            "title": None,
+            "axis": {"grid": True, "labelLimit": 150},
+        },
         "color": {"field": "way", "type": "nominal", "scale": WAYS, "legend": None},
         "shape": {"field": "dataset", "type": "nominal", "title": "data set", "legend": {"orient": "top"}},
         "href": {"field": "href"},
@@ -205,7 +231,13 @@ def heat_map(rows: list[Row], columns: Sequence[str], genes: Sequence[str]) -> S
     most = max((abs(row["fold"]) for row in rows), default=1.0)
     scale = {"domain": [-most, 0, most], "range": ["@down", "@paper", "@up"], "interpolate": "rgb"}
     encoding = {
-        "x": {"field": "column", "type": "nominal", "sort": list(columns), "title": None, "axis": {"labelAngle": -45, "labelLimit": 220}},
+        "x": {
+            "field": "column",
+            "type": "nominal",
+            "sort": list(columns),
+            "title": None,
+            "axis": {"labelAngle": -45, "labelLimit": 220},
+        },
         "y": {"field": "gene", "type": "nominal", "sort": list(genes), "title": None},
         "color": {"field": "fold", "type": "quantitative", "scale": scale, "title": FOLD},
         "href": {"field": "href"},

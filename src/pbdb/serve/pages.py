@@ -164,7 +164,9 @@ def search(request: Request, q: str = Query("", max_length=5000), go: bool = Fal
 
 
 def _found(site: Site, text: str) -> Row:
-    groups = {kind: site.names.search(text, 24, kind) for kind in ("compound", "gene", "mechanism", "context", "dataset")}
+    groups = {
+        kind: site.names.search(text, 24, kind) for kind in ("compound", "gene", "mechanism", "context", "dataset")
+    }
     is_structure = len(text) > 3 and not any(groups.values()) and not any(mark in text for mark in " \0")
     return {"q": text, "groups": groups, "is_structure": is_structure}
 
@@ -190,7 +192,13 @@ def _compound(site: Site, reading: Reading, key: str, effect: int | None) -> Row
     chosen = next((row for row in shown if row["effect_id"] == effect), None) if effect is not None else None
     if effect is not None and chosen is None:
         raise NotFoundError(f"{known['name']} has no effect {effect}: choose one of its page.")
-    found = {"known": known, "key": key, "effects": effects, "shown": shown[:MOST_SHOWN], "chosen": chosen or (shown or [None])[0]}
+    found = {
+        "known": known,
+        "key": key,
+        "effects": effects,
+        "shown": shown[:MOST_SHOWN],
+        "chosen": chosen or (shown or [None])[0],
+    }
     found["looks_alike"] = table(site, reading, "similar_compounds", most=8, query=keys[0], k=8) if keys else None
     return found | (_effect(site, reading, found["chosen"]) if found["chosen"] else {})
 
@@ -198,12 +206,22 @@ def _compound(site: Site, reading: Reading, key: str, effect: int | None) -> Row
 def _effect(site: Site, reading: Reading, chosen: Row) -> Row:
     effect = chosen["effect_id"]
     columns = "gene_id,gene_symbol,log2_fc,se,t,p_value,p_adj"
-    genes = table(site, reading, "condition_effect", most=MOST_GENES_SHOWN, effect_id=effect, _columns=columns, _sort_desc="t")
+    genes = table(
+        site, reading, "condition_effect", most=MOST_GENES_SHOWN, effect_id=effect, _columns=columns, _sort_desc="t"
+    )
     alike = signatures.like_effect(reading, effect, False)
     opposite = signatures.like_effect(reading, effect, True, 50)
-    kin = {row["parent_inchikey"] or row["compound_name"] for row in alike if row["compound_name"] == chosen["compound_name"]}
+    kin = {
+        row["parent_inchikey"] or row["compound_name"]
+        for row in alike
+        if row["compound_name"] == chosen["compound_name"]
+    }
     floor = site.floor
-    others = [row for row in alike if (row["parent_inchikey"] or row["compound_name"]) not in kin and row["similarity"] >= floor]
+    others = [
+        row
+        for row in alike
+        if (row["parent_inchikey"] or row["compound_name"]) not in kin and row["similarity"] >= floor
+    ]
     significant = [row for row in genes.rows if row["p_adj"] is not None and row["p_adj"] <= figures.SIGNIFICANT]
     return {
         "genes": genes,
@@ -229,16 +247,25 @@ def gene(request: Request, key: str, dataset: str = "", context: str = "") -> Re
 def _gene(site: Site, reading: Reading, key: str, dataset: str, context: str) -> Row:
     names = site.names.exact(key, "gene")
     near = ", ".join(name.label for name in site.names.search(key, 5, "gene"))
-    gene_id = _one([{"id": name.key} for name in names], f"No gene is called '{key[:80]}'" + (f"; there are {near}." if near else "."))["id"]
+    gene_id = _one(
+        [{"id": name.key} for name in names],
+        f"No gene is called '{key[:80]}'" + (f"; there are {near}." if near else "."),
+    )["id"]
     about = reading.ask("SELECT * FROM gene WHERE gene_id = %(id)s", {"id": gene_id})[0]
     where = {"gene": gene_id, "of_datasets": dataset, "of_contexts": context}
-    ways = {way: table(site, reading, "strongest_conditions", most=MOST_SHOWN, n=MOST_SHOWN, direction=way, **where) for way in ("up", "down")}
+    ways = {
+        way: table(site, reading, "strongest_conditions", most=MOST_SHOWN, n=MOST_SHOWN, direction=way, **where)
+        for way in ("up", "down")
+    }
     strongest = table(site, reading, "strongest_conditions", most=400, n=400, **where).rows
     ranked = sorted(strongest, key=lambda row: (_p(row) > figures.SIGNIFICANT, -abs(row["log2_fc"])))
     compounds = list(dict.fromkeys(row["compound_name"] for row in ranked))[:MOST_STRIPS]
     points = reading.ask(_POINTS, _points_of(gene_id, dataset, context, compounds)) if compounds else []
     for row in points:
-        row["compound"], row["href"] = row["compound_name"], f"{site.root}/compound/{quote(row['inchikey'] or row['compound_name'], safe='')}?effect={row['effect_id']}"
+        row["compound"], row["href"] = (
+            row["compound_name"],
+            f"{site.root}/compound/{quote(row['inchikey'] or row['compound_name'], safe='')}?effect={row['effect_id']}",
+        )
     counts = table(site, reading, "gene_counts", most=1000, gene=gene_id)
     return {
         "gene": about,
@@ -246,7 +273,14 @@ def _gene(site: Site, reading: Reading, key: str, dataset: str, context: str) ->
         "counts": counts,
         "dataset": dataset,
         "context": context,
-        "total": {name: sum(row[name] for row in counts.rows if dataset in ("", row["dataset"]) and context in ("", row["context"], row["context_name"])) for name in ("n_conditions", "n_up", "n_down")},
+        "total": {
+            name: sum(
+                row[name]
+                for row in counts.rows
+                if dataset in ("", row["dataset"]) and context in ("", row["context"], row["context_name"])
+            )
+            for name in ("n_conditions", "n_up", "n_down")
+        },
         "ways": ways,
         "compounds": _by_dataset(points, compounds),
         "datasets": sorted({row["dataset"] for row in points}),
@@ -261,7 +295,12 @@ def _p(row: Row) -> float:
 
 
 def _points_of(gene: str, dataset: str, context: str, compounds: list[str]) -> Row:
-    return {"gene": gene, "datasets": [dataset] if dataset else None, "contexts": [context] if context else None, "compounds": compounds}
+    return {
+        "gene": gene,
+        "datasets": [dataset] if dataset else None,
+        "contexts": [context] if context else None,
+        "compounds": compounds,
+    }
 
 
 def _by_dataset(points: list[Row], compounds: list[str]) -> list[Row]:
@@ -273,7 +312,14 @@ def _by_dataset(points: list[Row], compounds: list[str]) -> list[Row]:
         for row in sorted(own, key=lambda row: (_p(row) > figures.SIGNIFICANT, -abs(row["log2_fc"]))):
             best.setdefault(row["dataset"], row)
         ways = {figures.way(row["log2_fc"], row["p_adj"]) for row in best.values()}
-        rows.append({"compound_name": name, "inchikey": own[0]["inchikey"] if own else None, "best": best, "agree": len(best) > 1 and len(ways) == 1 and "none" not in ways})
+        rows.append(
+            {
+                "compound_name": name,
+                "inchikey": own[0]["inchikey"] if own else None,
+                "best": best,
+                "agree": len(best) > 1 and len(ways) == 1 and "none" not in ways,
+            }
+        )
     return rows
 
 
@@ -334,8 +380,21 @@ def _agreement(site: Site, reading: Reading, metric: str, a: str, b: str) -> Row
     if metrics and metric not in metrics:
         raise QueryError(f"There is no agreement by '{metric[:60]}': there is {', '.join(metrics)}.")
     pairs = {(row["dataset_a"], row["dataset_b"]): row for row in summary.rows}
-    scores = table(site, reading, "agreement", most=60, dataset_a=a, dataset_b=b, metric=metric, _sort_desc="score") if a and b else None
-    return {"metric": metric, "metrics": metrics, "summary": summary, "a": a, "b": b, "scores": scores, "pairs": pairs | {(y, x): row for (x, y), row in pairs.items()}, "datasets": sorted({name for pair in pairs for name in pair})}
+    scores = (
+        table(site, reading, "agreement", most=60, dataset_a=a, dataset_b=b, metric=metric, _sort_desc="score")
+        if a and b
+        else None
+    )
+    return {
+        "metric": metric,
+        "metrics": metrics,
+        "summary": summary,
+        "a": a,
+        "b": b,
+        "scores": scores,
+        "pairs": pairs | {(y, x): row for (x, y), row in pairs.items()},
+        "datasets": sorted({name for pair in pairs for name in pair}),
+    }
 
 
 @router.get("/signature")
@@ -357,25 +416,47 @@ def signature(
         found = api.signature_of(site, up, down, effect, where) if is_asked else None
         named = reading.ask(_EFFECT, {"effect": in_range(effect)}) if effect is not None else []
         example = reading.ask(_EXAMPLE_SIGNATURE)
-        return {"asked": asked, "found": found, "named": named[0] if named else None, "example": example, "query": request.url.query,
-                "datasets": [row["dataset"] for row in facts(site)["datasets"]]}
+        return {
+            "asked": asked,
+            "found": found,
+            "named": named[0] if named else None,
+            "example": example,
+            "query": request.url.query,
+            "datasets": [row["dataset"] for row in facts(site)["datasets"]],
+        }
 
     return _page(request, "signature", gather)
 
 
 @router.get("/structure")
-def structure(request: Request, smiles: str = Query("", max_length=2000), how: str = Query("similar", pattern="^(similar|contains)$"), n: int = Query(24, ge=1, le=200)) -> Response:
+def structure(
+    request: Request,
+    smiles: str = Query("", max_length=2000),
+    how: str = Query("similar", pattern="^(similar|contains)$"),
+    n: int = Query(24, ge=1, le=200),
+) -> Response:
     """Search by structure."""
 
     def gather(site: Site, _: Reading) -> Row:
         text = smiles.strip()
-        return {"smiles": text, "how": how, "n": n, "query": request.url.query, "found": api.by_structure(site, text, how, n) if text else None}
+        return {
+            "smiles": text,
+            "how": how,
+            "n": n,
+            "query": request.url.query,
+            "found": api.by_structure(site, text, how, n) if text else None,
+        }
 
     return _page(request, "structure", gather)
 
 
 @router.get("/heatmap")
-def heat_map(request: Request, compounds: str = Query("", max_length=20_000), genes: str = Query("", max_length=20_000), dataset: str = "") -> Response:
+def heat_map(
+    request: Request,
+    compounds: str = Query("", max_length=20_000),
+    genes: str = Query("", max_length=20_000),
+    dataset: str = "",
+) -> Response:
     """Some genes in the strongest condition of some compounds."""
     return _page(request, "heatmap", lambda site, reading: _heat_map(site, reading, compounds, genes, dataset))
 
@@ -384,23 +465,45 @@ def _heat_map(site: Site, reading: Reading, compounds: str, genes: str, dataset:
     names = [line.strip() for line in compounds.replace(";", "\n").splitlines() if line.strip()]
     symbols = signatures.split(genes)
     if len(names) > MOST_COLUMNS or len(symbols) > MOST_ROWS:
-        raise QueryError(f"A heat map has at most {MOST_COLUMNS} compounds and {MOST_ROWS} genes: ask the API for more.")
+        raise QueryError(
+            f"A heat map has at most {MOST_COLUMNS} compounds and {MOST_ROWS} genes: ask the API for more."
+        )
     found = [name.label for text in names for name in site.names.exact(text, "compound")[:1]]
     ids = [name.key for text in symbols for name in site.names.exact(text, "gene")[:1]]
-    unknown = [t for t in names if not site.names.exact(t, "compound")] + [t for t in symbols if not site.names.exact(t, "gene")]
+    unknown = [t for t in names if not site.names.exact(t, "compound")] + [
+        t for t in symbols if not site.names.exact(t, "gene")
+    ]
     effects = reading.ask(_STRONGEST, {"names": found, "dataset": dataset or None})
     asked = {"effect_id__in": ",".join(str(row["effect_id"]) for row in effects), "gene_id__in": ",".join(ids)}
-    values = table(site, reading, "condition_effect", most=MOST_COLUMNS * MOST_ROWS, **asked) if effects and ids else None
+    values = (
+        table(site, reading, "condition_effect", most=MOST_COLUMNS * MOST_ROWS, **asked) if effects and ids else None
+    )
     labels = {row["effect_id"]: f"{row['compound_name']}, {condition(row)}" for row in effects}
     cells = [
-        {"column": labels[row["effect_id"]], "gene": row["gene_symbol"] or row["gene_id"], "fold": row["log2_fc"], "p": _number(row["p_adj"], 2), "href": f"{site.root}/gene/{row['gene_id']}"}
+        {
+            "column": labels[row["effect_id"]],
+            "gene": row["gene_symbol"] or row["gene_id"],
+            "fold": row["log2_fc"],
+            "p": _number(row["p_adj"], 2),
+            "href": f"{site.root}/gene/{row['gene_id']}",
+        }
         for row in (values.rows if values else [])
     ]
     order = sorted(range(len(effects)), key=lambda place: found.index(effects[place]["compound_name"]))
     columns = [labels[effects[place]["effect_id"]] for place in order]
     rows = list(dict.fromkeys(cell["gene"] for cell in cells))
-    return {"compounds": compounds, "genes": genes, "dataset": dataset, "values": values, "unknown": unknown, "datasets": [row["dataset"] for row in facts(site)["datasets"]],
-            "figure": figures.heat_map(cells, columns, rows), "n": (len(columns), len(rows)), "examples": [row["compound_name"] for row in reading.ask(_EXAMPLES)], "example_genes": [row["gene_symbol"] for row in reading.ask(_EXAMPLE_GENES)]}
+    return {
+        "compounds": compounds,
+        "genes": genes,
+        "dataset": dataset,
+        "values": values,
+        "unknown": unknown,
+        "datasets": [row["dataset"] for row in facts(site)["datasets"]],
+        "figure": figures.heat_map(cells, columns, rows),
+        "n": (len(columns), len(rows)),
+        "examples": [row["compound_name"] for row in reading.ask(_EXAMPLES)],
+        "example_genes": [row["gene_symbol"] for row in reading.ask(_EXAMPLE_GENES)],
+    }
 
 
 @router.get("/dataset/{key}")
@@ -410,7 +513,11 @@ def dataset(request: Request, key: str) -> Response:
     def gather(site: Site, reading: Reading) -> Row:
         rows = table(site, reading, "dataset", dataset=api.plain_text(key)).rows
         strongest = reading.ask(_STRONGEST_OF, {"dataset": key, "context": None})
-        return {"dataset": _one(rows, f"There is no data set '{key[:80]}'."), "coverage": table(site, reading, "coverage", most=1000, dataset=key), "strongest": strongest}
+        return {
+            "dataset": _one(rows, f"There is no data set '{key[:80]}'."),
+            "coverage": table(site, reading, "coverage", most=1000, dataset=key),
+            "strongest": strongest,
+        }
 
     return _page(request, "dataset", gather)
 
@@ -424,7 +531,11 @@ def context(request: Request, key: str) -> Response:
         found = names[0].key if names else key
         rows = table(site, reading, "context", context=api.plain_text(found)).rows
         strongest = reading.ask(_STRONGEST_OF, {"dataset": None, "context": found})
-        return {"context": _one(rows, f"There are no cells '{key[:80]}'."), "coverage": table(site, reading, "coverage", most=1000, context=found), "strongest": strongest}
+        return {
+            "context": _one(rows, f"There are no cells '{key[:80]}'."),
+            "coverage": table(site, reading, "coverage", most=1000, context=found),
+            "strongest": strongest,
+        }
 
     return _page(request, "context", gather)
 
@@ -445,14 +556,28 @@ def mechanism(request: Request, key: str) -> Response:
 @router.get("/api")
 def api_page(request: Request) -> Response:
     """The API: every view with its columns and an example that runs."""
-    return _page(request, "api", lambda site, reading: {"views": [(view, example) for view, example in examples(site, reading)], "prefix": api.PREFIX})
+    return _page(
+        request,
+        "api",
+        lambda site, reading: {
+            "views": [(view, example) for view, example in examples(site, reading)],
+            "prefix": api.PREFIX,
+        },
+    )
 
 
 def examples(site: Site, reading: Reading) -> list[tuple[Any, str]]:
     """Every view or function with the address of an example."""
     effect = (reading.ask(_EXAMPLE_EFFECT) or [{"effect_id": 0, "condition_id": 0, "inchikey": "", "gene": "HMOX1"}])[0]
     match = (reading.ask("SELECT match_id FROM matched_condition ORDER BY match_id LIMIT 1") or [{"match_id": 0}])[0]
-    values = {**effect, **match, "gene_symbol": effect["gene"], "fit_id": effect.get("fit_id", 0), "query": effect["inchikey"], "effect": effect["effect_id"]}
+    values = {
+        **effect,
+        **match,
+        "gene_symbol": effect["gene"],
+        "fit_id": effect.get("fit_id", 0),
+        "query": effect["inchikey"],
+        "effect": effect["effect_id"],
+    }
     found = []
     for view in site.views.values():
         needed = list(view.required) or [name for name in view.needs if name in values][:1]
