@@ -71,11 +71,14 @@ def _matrix(engine: Engine, settings: Settings, dataset: str) -> Path:
     with engine.connect() as connection:
         found = connection.execute(text(MATRIX), {"dataset": dataset}).scalar_one_or_none()
     if found is None:
-        raise SourceError(f"Dataset '{dataset}' is not loaded: run `pbdb etl load` of its source first.")
+        raise SourceError(
+            f"Dataset '{dataset}' is not loaded: run `pbdb etl load` of its source first.", dataset=dataset
+        )
     path = settings.home / str(found)
     if not path.is_file():
         raise SourceError(
-            f"The canonical samples of '{dataset}' are not in '{settings.home}': load it again with --force."
+            f"The canonical samples of '{dataset}' are not in '{settings.home}': load it again with --force.",
+            dataset=dataset,
         )
     return path
 
@@ -87,7 +90,8 @@ def _refuse_defaults(engine: Engine, dataset: str, choices: FitOptions) -> None:
     if dataset_fits.fit_parameters(choices) in defaults:
         raise ConfigError(
             f"The default fits of '{dataset}' were made with these very choices: give others, or make them anew "
-            "with `pbdb etl load --force`."
+            "with `pbdb etl load --force`.",
+            dataset=dataset,
         )
 
 
@@ -97,7 +101,8 @@ def _conditions(tables: dict[str, Any], compound: str) -> frozenset[int]:
     hit = (known["source_key"] == compound) | (known["name"].str.lower() == compound.lower())
     if not hit.any():
         raise ConfigError(
-            f"There is no compound '{compound}' in this dataset: give its key or name as the source has it."
+            f"There is no compound '{compound}' in this dataset: give its key or name as the source has it.",
+            value=compound,
         )
     conditions = tables["condition"]
     own = conditions["source_compound_id"].isin(known.loc[hit, "source_compound_id"])

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import text
 
-from pbdb.common.errors import PbdbError
+from pbdb.common.errors import ConfigError
 from pbdb.common.progress import Reporter, Silent
 from pbdb.common.settings import Settings
 from pbdb.database.error_messages import require_loader, told
@@ -40,7 +40,10 @@ def load_source(
     chosen = [dataset] if dataset else list(source.datasets)
     unknown = [key for key in chosen if key not in source.datasets]
     if unknown:
-        raise PbdbError(f"Source '{source.key}' has no dataset '{unknown[0]}'; it has {', '.join(source.datasets)}.")
+        raise ConfigError(
+            f"Source '{source.key}' has no dataset '{unknown[0]}'; it has {', '.join(source.datasets)}.",
+            dataset=unknown[0],
+        )
     with told(f"The load of source '{source.key}'"):
         database.ready(settings)
         engine = connect.engine(settings)

@@ -29,9 +29,12 @@ class Rule:
 
     def __post_init__(self) -> None:
         if self.level not in LEVELS:
-            raise ConfigError(f"'{self.level}' is no level of identity: choose {', '.join(LEVELS)}.")
+            raise ConfigError(f"'{self.level}' is no level of identity: choose {', '.join(LEVELS)}.", value=self.level)
         if not 0 <= self.time_tolerance_h < float("inf"):
-            raise ConfigError(f"A time tolerance of {self.time_tolerance_h} h makes no sense: give hours from 0.")
+            raise ConfigError(
+                f"A time tolerance of {self.time_tolerance_h} h makes no sense: give hours from 0.",
+                value=self.time_tolerance_h,
+            )
 
     @property
     def parameters(self) -> dict[str, object]:

@@ -162,7 +162,8 @@ class _Export:
             if source is None or not source.is_file():
                 raise SnapshotError(
                     f"The samples of '{dataset}' are not in '{self.settings.cache}': load it again with `pbdb etl"
-                    " load`, or leave --samples out."
+                    " load`, or leave --samples out.",
+                    dataset=dataset,
                 )
             path = f"samples/{dataset}.h5ad"
             file = self.finished.get(path, found[dataset]["sha256"])
@@ -175,7 +176,9 @@ class _Export:
         shutil.copyfile(source, target)
         file = Written(path, target.stat().st_size, sha256(target))
         if file.sha256 != expected:
-            raise SnapshotError(f"'{source}' is not as its load left it: load the dataset again with `pbdb etl load`.")
+            raise SnapshotError(
+                f"'{source}' is not as its load left it: load the dataset again with `pbdb etl load`.", file=str(source)
+            )
         self.finished.add(expected, file)
         return file
 

@@ -41,7 +41,10 @@ def load(settings: Settings, folder: Path, reporter: Reporter | None = None) -> 
     _require_fit(engine, folder, content)
     damage = next(verify.files(folder, content, (reporter or Silent()).progress, HELD), None)
     if damage:
-        raise SnapshotError(f"'{folder / damage.path}' is damaged ({damage.problem}): take it anew from where it came.")
+        raise SnapshotError(
+            f"'{folder / damage.path}' is damaged ({damage.problem}): take it anew from where it came.",
+            file=damage.path,
+        )
     settings.home.mkdir(parents=True, exist_ok=True)
     with told(f"'{settings.home}'"), _plain_content(folder):
         _fill(engine, folder, content, settings.home, reporter or Silent())
