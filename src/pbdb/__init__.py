@@ -6,16 +6,16 @@ The same with a snapshot: db = pbdb.connect("path/to/snapshot").
 
 from __future__ import annotations
 
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, overload
+
+from pbdb.common.version import __version__
 
 if TYPE_CHECKING:
     from pbdb.common.settings import Settings
     from pbdb.exports.snapshots.reader import Snapshot
     from pbdb.query.database import Database
 
-__version__ = version("pbdb")
 __all__ = ["__version__", "connect"]
 
 

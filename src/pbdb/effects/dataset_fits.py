@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from pbdb.common import output_files
 from pbdb.common.errors import DesignError
 from pbdb.common.ids import stable_id, stable_ids
 from pbdb.common.progress import Progress, silent
@@ -232,7 +232,5 @@ def _write_unestimated(job: _Job, stored: StoredFit, plan: Plan) -> StoredFit:
 
 def _finish(stored: StoredFit, facts: dict[str, Any]) -> StoredFit:
     """Write the facts last and under their name at once: a folder that has them is complete."""
-    part = stored.folder / "fit.json.part"
-    part.write_text(json.dumps(facts), encoding="utf-8")
-    os.replace(part, stored.folder / "fit.json")
+    output_files.write_text(stored.folder / "fit.json", json.dumps(facts))
     return StoredFit(stored.folder)

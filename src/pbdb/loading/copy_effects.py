@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 from sqlalchemy import Connection, text
 
+from pbdb.common.progress import Progress
 from pbdb.database import copy_binary
 from pbdb.database.copy_text import copy_frame, cursor
 from pbdb.database.models import N_LANDMARKS
@@ -19,7 +20,6 @@ BYTES_PER_BLOCK = 64 << 20
 MIN_TESTED_FOR_LANDMARK = 500
 LARGEST_T = 50.0
 COUNTS = ("n_treated", "n_control", "n_plates", "n_control_same_plates")
-Progress = Callable[[str, int, int], None]
 
 
 def copy_effects(

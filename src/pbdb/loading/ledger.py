@@ -13,8 +13,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, delete, insert, or_, select
 
-from pbdb import __version__
 from pbdb.common.settings import Settings
+from pbdb.common.version import __version__
 from pbdb.database.copy_text import as_json
 from pbdb.database.models import Artifact, EtlRun
 from pbdb.database.stage_names import Stage

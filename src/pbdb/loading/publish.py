@@ -12,15 +12,16 @@ import pandas as pd
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from pbdb import __version__
 from pbdb.common.errors import PbdbError
 from pbdb.common.ids import stable_id
+from pbdb.common.progress import Progress, silent
+from pbdb.common.version import __version__
 from pbdb.database import partitions
 from pbdb.database.copy_text import copy_frame, insert_new, upsert
 from pbdb.effects.stored_fit import GENE_FACTS, StoredFit
 from pbdb.identity.compounds import in_database, names_in_database
 from pbdb.identity.vocabulary import genes as vocabulary_genes
-from pbdb.loading.copy_effects import Progress, copy_effects, copy_gene_effects
+from pbdb.loading.copy_effects import copy_effects, copy_gene_effects
 from pbdb.loading.table_rows import Tables, dataset_id
 from pbdb.server import locks
 
@@ -62,7 +63,7 @@ class Load:
         return dataset_id(self.dataset)
 
 
-def publish(engine: Engine, load: Load, progress: Progress = lambda what, done, total: None) -> None:
+def publish(engine: Engine, load: Load, progress: Progress = silent) -> None:
     """Replace a dataset in the database; until the last moment the old one stands.
 
     The caller holds the dataset's lock. Killed anywhere, the old data stay and leftovers go with the next load.
@@ -94,7 +95,7 @@ def _clear(engine: Engine, load: Load) -> None:
         partitions.drop_leftovers(connection, load.dataset)
 
 
-def append(engine: Engine, load: Load, progress: Progress = lambda what, done, total: None) -> None:
+def append(engine: Engine, load: Load, progress: Progress = silent) -> None:
     """Store further fits of a loaded dataset beside its default ones; a fit that is there is replaced.
 
     Of `load` its fits and genes are read; the samples stay as they are.

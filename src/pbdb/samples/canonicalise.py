@@ -15,6 +15,7 @@ import pandas as pd
 import scipy.sparse as sp
 
 from pbdb.common import units
+from pbdb.common.arrays import are_whole
 from pbdb.common.errors import DataError
 from pbdb.identity.genes.mapper import GeneMapper
 from pbdb.identity.genes.resolve import GeneMap, gene_id_of
@@ -22,8 +23,6 @@ from pbdb.readers.profile_block import Block
 from pbdb.samples.matrix_file import Writer
 from pbdb.samples.standard_obs import standard_obs
 from pbdb.sources.declaration import FEW_CELLS, Column, Constant, Files, Mapped, Samples, Source
-
-COUNTS_LOOKED_AT = 1 << 20
 
 
 @dataclass
@@ -179,17 +178,9 @@ def _with_counts(source: Source, block: Block) -> pd.DataFrame:
     if source.assay.readout == "log2_intensity":
         return block.samples.assign(n_counts=pd.array([pd.NA] * len(block.samples), dtype="Int64"))
     values: npt.NDArray[Any] = np.asarray(block.matrix.data if sp.issparse(block.matrix) else block.matrix)
-    if values.size and (values.min() < 0 or _fractional(values)):
+    if not are_whole(values):
         raise DataError(f"Source '{source.key}': the counts are negative or fractional; raw counts are needed.")
     return block.samples.assign(n_counts=np.asarray(block.matrix.sum(axis=1)).ravel().astype(np.int64))
-
-
-def _fractional(values: npt.NDArray[Any]) -> bool:
-    if values.dtype.kind in "iu":
-        return False
-    flat = values.ravel()
-    chunks = (flat[at : at + COUNTS_LOOKED_AT] for at in range(0, len(flat), COUNTS_LOOKED_AT))
-    return any(bool((~np.isfinite(chunk) | (chunk != np.floor(chunk))).any()) for chunk in chunks)
 
 
 def canonical_samples(source: Source, raw: pd.DataFrame) -> pd.DataFrame:

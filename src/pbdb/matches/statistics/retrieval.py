@@ -9,10 +9,10 @@ import numpy.typing as npt
 from numba import njit, prange
 from scipy.special import gammaln
 
+from pbdb.common.arrays import Mask
 from pbdb.matches.statistics.ranks import Floats, unit_rows
 
 TIE = 1e-12
-Mask = npt.NDArray[np.bool_]
 Numbers = npt.ArrayLike
 
 

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pbdb.samples.pseudobulk.sums import Codes, Measures
+from pbdb.common.arrays import Codes
+from pbdb.samples.pseudobulk.sums import Measures
 from pbdb.sources.pseudobulk_declaration import CellFilter
 
 COUNT_SCALE = 10_000

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from pbdb.common.arrays import Codes
 from pbdb.common.errors import DataError
 from pbdb.readers.csr import CellMatrix, told
 from pbdb.samples.pseudobulk.cell_filter import Floats
@@ -18,7 +19,6 @@ from pbdb.sources.pseudobulk_declaration import Pseudobulk
 
 NULLS = ("", "nan", "NaN", "None", "<NA>", "-666")
 INDEX_NAMES = ("__index_level_0__", "index")
-Codes = npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +22,15 @@ import numpy.typing as npt
 import pandas as pd
 import scipy.sparse as sp
 
+from pbdb.common import output_files
+from pbdb.common.arrays import Codes, Ints, Values
 from pbdb.samples.pseudobulk.cell_table import varies
-from pbdb.samples.pseudobulk.sums import SUM_BITS, SUM_MASK, Codes, Ints, added, refuse_overflow
+from pbdb.samples.pseudobulk.sums import SUM_BITS, SUM_MASK, added, refuse_overflow
 
 ARRAYS = ("indices", "sums", "expressing")
 VALUES_PER_CHUNK = 1 << 18
 VALUES_PER_BLOCK = 1 << 23
 BATCH_BYTES = 1 << 28
-
-Values = npt.NDArray[Any]
 
 
 class Part:
@@ -80,17 +80,11 @@ def write(
     facts: dict[str, Any],
 ) -> None:
     """Write a part, whole or not at all; rows: totals of samples in order, in compressed sparse rows."""
-    unfinished = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        with h5py.File(unfinished, "w") as file:
-            _write_rows(file, rows, _kinds(samples, n_columns))
-            content = np.frombuffer(samples.to_parquet(index=False), dtype=np.uint8)
-            file.create_dataset("samples", data=content)
-            file.attrs.update({"n_columns": n_columns, "facts": json.dumps(facts)})
-        os.replace(unfinished, path)
-    finally:
-        with suppress(OSError):
-            unfinished.unlink(missing_ok=True)
+    with output_files.replacing(path, shared=True) as unfinished, h5py.File(unfinished, "w") as file:
+        _write_rows(file, rows, _kinds(samples, n_columns))
+        content = np.frombuffer(samples.to_parquet(index=False), dtype=np.uint8)
+        file.create_dataset("samples", data=content)
+        file.attrs.update({"n_columns": n_columns, "facts": json.dumps(facts)})
 
 
 def _kinds(samples: pd.DataFrame, n_columns: int) -> list[np.dtype[Any]]:

@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pbdb.common.arrays import Codes
 from pbdb.common.errors import DataError
 from pbdb.readers.csr import Rows, cell_matrix
 from pbdb.samples.pseudobulk import parts as cell_parts
 from pbdb.samples.pseudobulk.cell_filter import reasons, words
 from pbdb.samples.pseudobulk.cell_table import CellTable, cell_table, constant_values
-from pbdb.samples.pseudobulk.sums import IS_MALAT1, PROBLEMS, Codes, Totals, measure
+from pbdb.samples.pseudobulk.sums import IS_MALAT1, PROBLEMS, Totals, measure
 from pbdb.sources.pseudobulk_declaration import Pseudobulk
 
 TOTALS_BYTES = 5 << 29

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from pbdb.common.arrays import Codes, Ints, Values
 from pbdb.common.errors import DataError
 
 SUM_BITS = 36
@@ -30,10 +31,6 @@ PROBLEMS = {
     2: "names a gene beyond the last one: its indices are damaged",
     3: "names a gene twice: sum such counts first (sum_duplicates)",
 }
-
-Ints = npt.NDArray[np.int64]
-Codes = npt.NDArray[np.int32]
-Values = npt.NDArray[Any]
 
 
 class Measures:
