@@ -89,14 +89,16 @@ def run(matrix: Path, samples: Path, out: Path, report: Path | None, as_json: bo
 
     report_to = report or out.with_suffix(".report.json")
     with TerminalReporter(quiet=as_json) as reporter:
-        found = plate_run.run(matrix, samples, out, _choices(**chosen), report_to=report_to, progress=reporter.progress)
-    if found["ignored_columns"]:
-        say(f"Columns of the sheet that were not read: {', '.join(found['ignored_columns'])}.")
+        written = plate_run.run(
+            matrix, samples, out, _choices(**chosen), report_to=report_to, progress=reporter.progress
+        )
+    if written["ignored_columns"]:
+        say(f"Columns of the sheet that were not read: {', '.join(written['ignored_columns'])}.")
     if as_json:
-        show_json(found)
+        show_json(written)
         return
-    say(f"Wrote {found['rows']:,} rows to {out}, the report to {report_to}.")
-    show_table([_row(fit) for fit in found["fits"]], ["context", "stratum", "batch", "samples", "genes", "effects"])
+    say(f"Wrote {written['rows']:,} rows to {out}, the report to {report_to}.")
+    show_table([_row(fit) for fit in written["fits"]], ["context", "stratum", "batch", "samples", "genes", "effects"])
 
 
 def _choices(*, method: str | None, threads: int | None, no_filter: bool, no_norm: bool, **chosen: Any) -> Any:

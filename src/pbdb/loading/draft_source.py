@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import re
-import textwrap
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -244,7 +243,7 @@ def _declaration(given: _Given, parts: Mapping[str, list[Found]]) -> list[str]:
 
 def _head(given: _Given) -> list[str]:
     return [
-        f'"""{given.key}: the samples of {given.matrix.name} that {given.samples.name} describes.',
+        f'"""{given.key}: the samples of {quoted(given.matrix.name)} that {quoted(given.samples.name)} describes.',
         "",
         "Written by `pbdb etl new`, and yours now. Correct what was inferred; where it says FILL_IN, write what the",
         f"end of the line asks for. Then: pbdb etl load {given.declaration.name}",
@@ -331,8 +330,13 @@ def _source(given: _Given, parts: Mapping[str, list[Found]]) -> list[str]:
 
 
 def _line(found: Found, name: str = "") -> str:
-    blank = f"  # {' '.join(found.blank.split())}" if found.blank else ""
+    blank = f"  # {_on_one_line(found.blank)}" if found.blank else ""
     return f"    {name}{found.code},{blank}"
+
+
+def _on_one_line(words: str) -> str:
+    """Words as a comment can hold them: a line, without what cannot be seen."""
+    return "".join(character for character in " ".join(words.split()) if character.isprintable())
 
 
 def _list(values: Iterable[str]) -> str:
@@ -372,7 +376,10 @@ def _samples(given: _Given, parts: Mapping[str, list[Found]]) -> list[str]:
 
 
 def _wrapped(values: Iterable[str]) -> list[str]:
-    words = [f"{quoted(value)}," for value in values]
-    return textwrap.wrap(
-        " ".join(words), WIDTH, initial_indent=" " * 8, subsequent_indent=" " * 8, break_long_words=False
-    )
+    """Quoted values in lines of at most WIDTH, broken between values and never within one."""
+    lines = [" " * 7]
+    for word in (f" {quoted(value)}," for value in values):
+        if lines[-1].strip() and len(lines[-1] + word) > WIDTH:
+            lines.append(" " * 7)
+        lines[-1] += word
+    return lines
