@@ -30,7 +30,7 @@ class Entry:
     rows_in: int | None = None
     rows_out: int | None = None
     dropped: dict[str, int] = field(default_factory=dict)
-    report: dict[str, Any] = field(default_factory=dict)
+    report: Mapping[str, object] = field(default_factory=dict)
     seconds: float = 0.0
     peak_mb: float = 0.0
     status: str = "done"

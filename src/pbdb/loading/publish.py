@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import pandas as pd
@@ -140,11 +140,11 @@ def _other_fits(connection: Connection, load: Load) -> list[int]:
 
 
 def _brings_default(load: Load) -> bool:
-    return any(stored.facts["is_default"] for stored in load.fits or ())
+    return any(stored.facts.is_default for stored in load.fits or ())
 
 
 def _fit_ids(load: Load) -> list[int]:
-    return [int(stored.facts["fit_id"]) for stored in load.fits or ()]
+    return [stored.facts.fit_id for stored in load.fits or ()]
 
 
 def _build(engine: Engine, load: Load, others: list[int], progress: Progress) -> Iterator[tuple[str, str]]:
@@ -282,11 +282,11 @@ def _feature_set_id(stored: StoredFit) -> int:
 
 
 def _fit_row(load: Load, stored: StoredFit) -> dict[str, Any]:
-    facts = {name: value for name, value in stored.facts.items() if name not in ("dataset", "context")}
+    facts = {name: value for name, value in asdict(stored.facts).items() if name not in ("dataset", "context")}
     return {
         **facts,
         "dataset_id": load.dataset_id,
-        "context_id": stable_id("context", stored.facts["context"]),
+        "context_id": stable_id("context", stored.facts.context),
         "feature_set_id": _feature_set_id(stored),
         "is_stale": False,
         "effect_ids": stored.effects["effect_id"].iloc[: stored.n_ok].tolist(),
@@ -299,7 +299,7 @@ def _fit_row(load: Load, stored: StoredFit) -> dict[str, Any]:
 def _replace_fit_samples(connection: Connection, load: Load) -> None:
     connection.execute(text("DELETE FROM core.fit_sample WHERE fit_id = ANY(:new)"), {"new": _fit_ids(load)})
     for stored in load.fits or ():
-        samples = stored.samples.assign(fit_id=int(stored.facts["fit_id"]))
+        samples = stored.samples.assign(fit_id=stored.facts.fit_id)
         copy_frame(connection, "core.fit_sample", samples)
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -14,7 +14,7 @@ from pbdb.database.copy_text import as_json
 from pbdb.loading.table_rows import Tables
 
 
-def mark(path: Path, report: dict[str, Any]) -> None:
+def mark(path: Path, report: Mapping[str, object]) -> None:
     """Write a manifest whole or not at all: a stage is done when its manifest is there."""
     output_files.write_text(path, json.dumps(report))
 

@@ -11,8 +11,9 @@ import io
 import json
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,13 +34,30 @@ VALUES_PER_BLOCK = 1 << 23
 BATCH_BYTES = 1 << 28
 
 
+@dataclass(frozen=True)
+class CellCounts:
+    """Numbers of cells: read, not in the curated table, and in no sample by reason."""
+
+    cells: int = 0
+    unnamed: int = 0
+    left_out: Mapping[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def sum_of(cls, counts: Sequence[CellCounts]) -> CellCounts:
+        """Those of several parts together."""
+        left_out: Counter[str] = Counter()
+        for part in counts:
+            left_out.update(part.left_out)
+        return cls(sum(part.cells for part in counts), sum(part.unnamed for part in counts), dict(left_out))
+
+
 class Part:
     """An open part: `samples` (keys, constants, n_cells, n_counts), `facts`, and totals by rows."""
 
     def __init__(self, file: h5py.File):
         self._file = file
         self.samples = pd.read_parquet(io.BytesIO(file["samples"][:].tobytes()))
-        self.facts: dict[str, Any] = json.loads(file.attrs["facts"])
+        self.facts = CellCounts(**json.loads(file.attrs["facts"]))
         self.n_columns = int(file.attrs["n_columns"])
         self.indptr: Ints = file["indptr"][:]
 
@@ -77,14 +95,14 @@ def write(
     rows: Iterable[tuple[Ints, Codes, Ints]],
     samples: pd.DataFrame,
     n_columns: int,
-    facts: dict[str, Any],
+    facts: CellCounts,
 ) -> None:
     """Write a part, whole or not at all; rows: totals of samples in order, in compressed sparse rows."""
     with output_files.replacing(path, shared=True) as unfinished, h5py.File(unfinished, "w") as file:
         _write_rows(file, rows, _kinds(samples, n_columns))
         content = np.frombuffer(samples.to_parquet(index=False), dtype=np.uint8)
         file.create_dataset("samples", data=content)
-        file.attrs.update({"n_columns": n_columns, "facts": json.dumps(facts)})
+        file.attrs.update({"n_columns": n_columns, "facts": json.dumps(asdict(facts))})
 
 
 def _kinds(samples: pd.DataFrame, n_columns: int) -> list[np.dtype[Any]]:
@@ -122,16 +140,7 @@ def merge(paths: Sequence[Path], path: Path, keys: Sequence[str], what: str) -> 
         step = max(1, BATCH_BYTES // (8 * max(1, n_columns)))
         batches = ((start, min(start + step, len(samples))) for start in range(0, len(samples), step))
         rows = (_sum(parts, places, batch, n_columns) for batch in batches)
-        write(path, rows, samples, n_columns, _facts(parts))
-
-
-def _facts(parts: Sequence[Part]) -> dict[str, Any]:
-    """Numbers of cells: read, not in the curated table, in no sample by reason."""
-    left_out: Counter[str] = Counter()
-    for part in parts:
-        left_out.update(part.facts["left_out"])
-    summed = {name: sum(part.facts[name] for part in parts) for name in ("cells", "unnamed")}
-    return {**summed, "left_out": dict(left_out)}
+        write(path, rows, samples, n_columns, CellCounts.sum_of([part.facts for part in parts]))
 
 
 def _union(parts: Sequence[Part], keys: list[str], what: str) -> tuple[pd.DataFrame, list[npt.NDArray[np.intp]]]:

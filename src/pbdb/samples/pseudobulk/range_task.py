@@ -18,6 +18,7 @@ from pbdb.readers.csr import Rows, cell_matrix
 from pbdb.samples.pseudobulk import parts as cell_parts
 from pbdb.samples.pseudobulk.cell_filter import reasons, words
 from pbdb.samples.pseudobulk.cell_table import CellTable, cell_table, constant_values
+from pbdb.samples.pseudobulk.parts import CellCounts
 from pbdb.samples.pseudobulk.sums import IS_MALAT1, PROBLEMS, Totals, measure
 from pbdb.sources.pseudobulk_declaration import Pseudobulk
 
@@ -115,16 +116,16 @@ class _Pooling:
                 cells, codes = cells[n:], codes[n:]
             else:
                 if len(self.totals.present):
-                    self._put_aside({"cells": 0, "unnamed": 0, "left_out": {}})
+                    self._put_aside(CellCounts())
                 self.totals.clear()
 
-    def _put_aside(self, facts: dict[str, Any]) -> None:
+    def _put_aside(self, facts: CellCounts) -> None:
         folder = self.path.with_name(self.path.name + ".aside")
         folder.mkdir(exist_ok=True)
         self.aside.append(folder / f"{len(self.aside)}.h5")
         self._write(self.aside[-1], facts)
 
-    def _write(self, path: Path, facts: dict[str, Any]) -> None:
+    def _write(self, path: Path, facts: CellCounts) -> None:
         present = self.totals.present
         values = constant_values(self.task.address, self.table, self.kept)
         samples = self.table.samples.assign(**values).iloc[present]
@@ -133,7 +134,7 @@ class _Pooling:
 
     def finish(self) -> None:
         """Write the part, from all that was put aside and what is left."""
-        facts = {"cells": len(self.kept), "unnamed": self.table.n_unnamed, "left_out": dict(self.left_out)}
+        facts = CellCounts(len(self.kept), self.table.n_unnamed, dict(self.left_out))
         if not self.aside:
             self._write(self.path, facts)
         else:
