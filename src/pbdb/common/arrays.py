@@ -20,10 +20,10 @@ AT_ONCE = 1 << 20  # values looked at together, so that temporary arrays stay sm
 
 def is_whole(values: Values, largest: float = np.inf) -> Mask:
     """Mark the whole numbers from 0 to `largest`; a missing or infinite value is none."""
-    whole = (values >= 0) & (values <= largest)
+    marks = (values >= 0) & (values <= largest)
     if values.dtype.kind == "f":
-        whole &= (values == np.rint(values)) & np.isfinite(values)
-    return np.asarray(whole)
+        marks &= (values == np.rint(values)) & np.isfinite(values)
+    return np.asarray(marks)
 
 
 def are_whole(values: Values) -> bool:

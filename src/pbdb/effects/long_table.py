@@ -115,8 +115,8 @@ def _numbers(effects: pd.DataFrame, values: Values, genes: slice, wanted: pa.Sch
     )
     ok = np.zeros(len(names) * len(effects), dtype=np.int32)
     columns["status"] = pa.DictionaryArray.from_arrays(ok, pa.array([OK]))
-    for name, one in values.by_gene.items():
-        columns[name] = _floats(np.repeat(one[genes], len(effects)))
+    for name, statistic in values.by_gene.items():
+        columns[name] = _floats(np.repeat(statistic[genes], len(effects)))
     for name, many in values.by_value.items():
         columns[name] = _floats(np.ascontiguousarray(many[genes]).ravel())
     return columns

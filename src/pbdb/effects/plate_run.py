@@ -209,7 +209,7 @@ def _write_deseq2(job: _Job, design: Design) -> tuple[Plan, dict[str, Any]]:
 def _deseq2_values(fitted: list[deseq2.Wald], genes: npt.NDArray[np.object_]) -> Values:
     """Put the results of DESeq2 side by side: `t` is Wald's, `ave_expr` log2 of the mean of normalised counts."""
     column = {
-        name: np.column_stack([getattr(one, name) for one in fitted])
+        name: np.column_stack([getattr(effect, name) for effect in fitted])
         for name in ("log2_fc", "se", "statistic", "p_value", "p_adj", "neg_log10_p", "base_mean")
     }
     column["t"] = column.pop("statistic")

@@ -52,7 +52,7 @@ def run_fits(
         ConfigError: the choices are those of the default fits, or there is no such compound.
         ServerError: the dataset is being loaded.
     """
-    told, choices = reporter or Silent(), choices.settled()
+    hears, choices = reporter or Silent(), choices.settled()
     database.ready(settings)
     engine = connect.engine(settings)
     with locks.alone(engine, f"load {dataset}", f"Dataset '{dataset}' is being loaded by another process"):
@@ -65,9 +65,9 @@ def run_fits(
         wanted = _conditions(tables, compound) if compound is not None else None
         _refuse_defaults(engine, dataset, choices)
         try:
-            stored = dataset_fits.fit_dataset(dataset, matrix, samples, choices, folder, told.progress, wanted)
+            stored = dataset_fits.fit_dataset(dataset, matrix, samples, choices, folder, hears.progress, wanted)
             load = Load(dataset, tables, stored, "", None, matrix_file.read_annotations(matrix)[1])
-            append(engine, load, told.progress)
+            append(engine, load, hears.progress)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
     return FurtherFits(dataset, [fit.facts.fit_id for fit in stored], load_report.statuses(stored))
@@ -75,10 +75,10 @@ def run_fits(
 
 def _matrix(engine: Engine, settings: Settings, dataset: str) -> Path:
     with engine.connect() as connection:
-        found = connection.execute(text(MATRIX), {"dataset": dataset}).scalar_one_or_none()
-    if found is None:
+        registered = connection.execute(text(MATRIX), {"dataset": dataset}).scalar_one_or_none()
+    if registered is None:
         raise SourceError(f"Dataset '{dataset}' is not loaded: run `pbdb etl load` of its source first.")
-    path = settings.home / str(found)
+    path = settings.home / str(registered)
     if not path.is_file():
         raise SourceError(
             f"The canonical samples of '{dataset}' are not in '{settings.home}': load it again with --force."
@@ -106,5 +106,5 @@ def _conditions(tables: Tables, compound: str) -> frozenset[int]:
             f"There is no compound '{compound}' in this dataset: give its key or name as the source has it."
         )
     conditions = tables["condition"]
-    own = conditions["source_compound_id"].isin(known.loc[hit, "source_compound_id"])
-    return frozenset(conditions.loc[own, "condition_id"].astype(int))
+    of_compound = conditions["source_compound_id"].isin(known.loc[hit, "source_compound_id"])
+    return frozenset(conditions.loc[of_compound, "condition_id"].astype(int))

@@ -115,20 +115,20 @@ def _count(report: Report, source: Source, block: Block, table: pd.DataFrame) ->
     doseless = table["has_condition"] & ~table["is_vehicle"] & table["dose_fm"].isna()
     if doseless.any():
         column = getattr(source.samples.dose, "unit_column", None)
-        found = _text(source, block.samples, Column(column) if column else None)
-        report.no_dose.update(found[doseless].fillna("none").tolist())
+        spelled = _text(source, block.samples, Column(column) if column else None)
+        report.no_dose.update(spelled[doseless].fillna("none").tolist())
 
 
 def _fractions(block: Block, genes: GeneMap) -> sp.csr_matrix | None:
     """Fraction of a sample's cells expressing a gene; NaN where genes were summed, as their cells are not known."""
     if block.expressing is None:
         return None
-    found = genes.apply(block.expressing).astype(np.float32)
+    fractions = genes.apply(block.expressing).astype(np.float32)
     n_cells = block.samples["n_cells"].to_numpy(dtype=np.float32)
-    found.data /= np.repeat(n_cells, np.diff(found.indptr))
+    fractions.data /= np.repeat(n_cells, np.diff(fractions.indptr))
     summed = np.bincount(genes.target_index, minlength=len(genes.gene_keys)) > 1
-    found.data[summed[found.indices]] = np.nan
-    return found
+    fractions.data[summed[fractions.indices]] = np.nan
+    return fractions
 
 
 class _Maps:
@@ -148,19 +148,19 @@ class _Maps:
             self._count(names, self._known[names])
         return self._known[names]
 
-    def _count(self, names: Sequence[str], found: GeneMap) -> None:
+    def _count(self, names: Sequence[str], gene_map: GeneMap) -> None:
         """Count each feature once, on whichever plate it stands first."""
-        sources = np.bincount(found.target_index, minlength=len(found.gene_keys))
-        self.merged.update(found.gene_keys[sources > 1].tolist())
+        sources = np.bincount(gene_map.target_index, minlength=len(gene_map.gene_keys))
+        self.merged.update(gene_map.gene_keys[sources > 1].tolist())
         if not self._seen:
-            self._add(found)
+            self._add(gene_map)
         elif new := [name for name in names if name not in self._seen]:
             self._add(self._mapper.resolve(new))
         self._seen.update(names)
 
-    def _add(self, found: GeneMap) -> None:
-        self._report.genes.update(found.counts)
-        self._report.dropped.update(f"gene {reason}" for reason in found.dropped["reason"])
+    def _add(self, gene_map: GeneMap) -> None:
+        self._report.genes.update(gene_map.counts)
+        self._report.dropped.update(f"gene {reason}" for reason in gene_map.dropped["reason"])
 
 
 def _read(source: Source, dataset: str, files: Files) -> Iterator[Block]:
@@ -219,10 +219,10 @@ def canonical_samples(source: Source, raw: pd.DataFrame) -> pd.DataFrame:
 
 def _rule(source: Source, raw: pd.DataFrame, rule: str, what: str) -> pd.Series[bool]:
     try:
-        found = pd.Series(raw.eval(rule, engine="python"), index=raw.index).astype("boolean")
+        marks = pd.Series(raw.eval(rule, engine="python"), index=raw.index).astype("boolean")
     except Exception as problem:
         raise DataError(f"Source '{source.key}': the rule of '{what}' ({rule}) fails: {problem}.") from problem
-    return found.fillna(False).astype(bool)
+    return marks.fillna(False).astype(bool)
 
 
 def _codes(flags: Mapping[str, pd.Series[bool]], index: pd.Index[Any]) -> pd.Series[Any]:
@@ -243,9 +243,9 @@ def _text(source: Source, raw: pd.DataFrame, mapped: Mapped | None) -> pd.Series
         return pd.Series(None, index=raw.index, dtype=object)
     if isinstance(mapped, Constant):
         return pd.Series(str(mapped.value), index=raw.index, dtype=object)
-    found = _column(source, raw, mapped.name)
-    text = found.astype(str).str.strip().astype(object)
-    text = text.where(found.notna() & (text != ""), None)
+    column = _column(source, raw, mapped.name)
+    text = column.astype(str).str.strip().astype(object)
+    text = text.where(column.notna() & (text != ""), None)
     return text if mapped.values is None else _translated(source, text, mapped.name, mapped.values)
 
 
@@ -285,8 +285,8 @@ def _quantities(
     for pair in dict.fromkeys(zip(values, spelled, strict=True)):
         if pair[0] is not None:
             known[pair] = _converted(source, mapped.name, pair, convert)
-    found = [known.get(pair) for pair in zip(values, spelled, strict=True)]
-    return pd.Series(found, index=raw.index, dtype=object)
+    converted = [known.get(pair) for pair in zip(values, spelled, strict=True)]
+    return pd.Series(converted, index=raw.index, dtype=object)
 
 
 def _converted(source: Source, name: str, pair: tuple[str, str | None], convert: Callable[[str, str], Any]) -> Any:

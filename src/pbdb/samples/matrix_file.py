@@ -211,11 +211,11 @@ def count_chunks(path: Path, rows: npt.NDArray[np.intp]) -> Iterator[sp.csr_matr
 
 
 def _dense_rows(matrix: h5py.Dataset, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.float32]:
-    found = np.empty((len(rows), matrix.shape[1]), dtype=np.float32)
+    dense = np.empty((len(rows), matrix.shape[1]), dtype=np.float32)
     for some in _stretches(rows):
         wanted = rows[some]
-        found[some] = matrix[wanted[0] : wanted[-1] + 1][wanted - wanted[0]]
-    return found
+        dense[some] = matrix[wanted[0] : wanted[-1] + 1][wanted - wanted[0]]
+    return dense
 
 
 def _stretches(rows: npt.NDArray[np.intp]) -> Iterator[slice]:

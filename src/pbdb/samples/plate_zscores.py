@@ -33,10 +33,10 @@ def _median(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Median of each column; NaN where no well has a value."""
     if not np.isnan(values).any():
         return np.asarray(np.median(values, axis=0))
-    found = np.full(values.shape[1], np.nan, dtype=values.dtype)
+    medians = np.full(values.shape[1], np.nan, dtype=values.dtype)
     some = ~np.isnan(values).all(axis=0)
-    found[some] = np.nanmedian(values[:, some], axis=0)
-    return found
+    medians[some] = np.nanmedian(values[:, some], axis=0)
+    return medians
 
 
 def has_layer(path: Path) -> bool:

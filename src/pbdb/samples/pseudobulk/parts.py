@@ -108,7 +108,7 @@ def write(
 def _kinds(samples: pd.DataFrame, n_columns: int) -> list[np.dtype[Any]]:
     """Smallest types for column numbers, sums and numbers of cells."""
     most = (n_columns, samples["n_counts"].max(), samples["n_cells"].max())
-    return [np.min_scalar_type(0 if pd.isna(one) else int(one)) for one in most]
+    return [np.min_scalar_type(0 if pd.isna(largest) else int(largest)) for largest in most]
 
 
 def _write_rows(file: h5py.File, rows: Iterable[tuple[Ints, Codes, Ints]], kinds: list[np.dtype[Any]]) -> None:
@@ -131,7 +131,7 @@ def merge(paths: Sequence[Path], path: Path, keys: Sequence[str], what: str) -> 
         DataError: a sample's constants differ between parts, or its totals do not fit.
     """
     with ExitStack() as keep:
-        parts = [opened(one, keep) for one in paths]
+        parts = [opened(part_path, keep) for part_path in paths]
         if len(parts) == 1:
             os.replace(paths[0], path)
             return
@@ -171,18 +171,18 @@ def _sum(
     parts: Sequence[Part], places: Sequence[npt.NDArray[np.intp]], batch: tuple[int, int], n_columns: int
 ) -> tuple[Ints, Codes, Ints]:
     """Totals of some samples over all parts; those of a part lie together, as both are in the order of keys."""
-    found = []
+    pieces = []
     for part, place in zip(parts, places, strict=True):
         start, stop = np.searchsorted(place, batch)
         if stop > start:
             indptr, indices, sums, expressing = part.rows(int(start), int(stop))
             totals = sums.astype(np.int64) + (expressing.astype(np.int64) << SUM_BITS)
-            found.append((place[start:stop] - batch[0], indptr, indices, totals))
-    return added(found, batch[1] - batch[0], n_columns)
+            pieces.append((place[start:stop] - batch[0], indptr, indices, totals))
+    return added(pieces, batch[1] - batch[0], n_columns)
 
 
 def fractions(expressing: sp.csr_matrix, n_cells: npt.NDArray[Any]) -> sp.csr_matrix:
     """Fraction of cells of each sample in which a gene was counted at all."""
-    found = expressing.astype(np.float32)
-    found.data /= np.repeat(n_cells.astype(np.float32), np.diff(found.indptr))
-    return found
+    shares = expressing.astype(np.float32)
+    shares.data /= np.repeat(n_cells.astype(np.float32), np.diff(shares.indptr))
+    return shares

@@ -91,17 +91,17 @@ class _Pooling:
         """Filter and add a block of cells."""
         where = slice(rows.start - self.task.start, rows.start - self.task.start + len(rows))
         block = (rows.indptr, rows.indices, rows.data)
-        found, cell, problem = measure(*block, self.task.genes.marks, self.threads, self.task.threads)
+        measures, cell, problem = measure(*block, self.task.genes.marks, self.threads, self.task.threads)
         if problem:
             raise DataError(f"Cell {rows.start + cell:,} of '{self.task.address}' {PROBLEMS[problem]}.")
-        given = {name: values[where] for name, values in self.table.given.items()}
+        stated = {name: values[where] for name, values in self.table.stated.items()}
         declared, codes = self.task.declared, self.table.codes[where]
-        why = reasons(declared.filter, codes, declared.keys, given, found, self.has_malat1)
+        why = reasons(declared.filter, codes, declared.keys, stated, measures, self.has_malat1)
         self.kept[where] = why < 0
         self._count(why[why >= 0])
         cells = np.flatnonzero(why < 0)
         cells = cells[np.argsort(codes[cells], kind="stable")]
-        self._put(cells, codes[cells], block, found.n_counts)
+        self._put(cells, codes[cells], block, measures.n_counts)
 
     def _count(self, why: npt.NDArray[np.int8]) -> None:
         names = words(self.task.declared.keys)

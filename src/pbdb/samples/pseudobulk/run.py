@@ -262,10 +262,10 @@ def pseudobulk(
             if not np.array_equal(file.features, files[0].features):
                 raise DataError(f"'{file.address}' has other genes than '{files[0].address}': pool them one by one.")
         parts = pool_files(files, place, workers or Workers(), progress)
-        whole = parts[0]
+        merged = parts[0]
         if len(parts) > 1:
-            whole = place / "all.h5"
-            cell_parts.merge(parts, whole, declared.keys, " and ".join(map(str, addresses[:2])))
-        part = cell_parts.opened(whole, keep)
+            merged = place / "all.h5"
+            cell_parts.merge(parts, merged, declared.keys, " and ".join(map(str, addresses[:2])))
+        part = cell_parts.opened(merged, keep)
         write_h5ad(part, files[0].features, declared.keys, Path(out))
         return part.facts
