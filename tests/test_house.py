@@ -29,6 +29,7 @@ LAYERS = (
     "query samples simulate",
     "effects matches learn",
     "loading exports",
+    "serve",
     "cli",
 )
 RANK = {name: rank for rank, line in enumerate(LAYERS) for name in line.split()}

@@ -50,7 +50,9 @@ def arrow_type(column: Column) -> pa.DataType:
 
 def table(reading: Reading, selection: Selection) -> tuple[list[Row], str | None]:
     """Rows of a selection as JSON has them, and the token of the next page where there is one."""
-    found = pa.Table.from_batches(_typed(reading, selection), _schema(selection, selection.columns + _hidden(selection)))
+    found = pa.Table.from_batches(
+        _typed(reading, selection), _schema(selection, selection.columns + _hidden(selection))
+    )
     shown = plain_rows(found.slice(0, selection.size), selection)
     if found.num_rows <= selection.size:
         return _without(shown, _hidden(selection)), None

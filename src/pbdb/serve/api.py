@@ -1,4 +1,4 @@
-"""The API, version 1: every view by name, as JSON or a file; what needs more than a filter has an address of its own."""
+"""The API, version 1: every view by name, as JSON or a file; what is no filter has an address of its own."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pbdb.common.errors import QueryError
 from pbdb.query import compound_page
 from pbdb.serve import answers, signatures, structures
 from pbdb.serve.catalog import View
-from pbdb.serve.filters import MOST_ROWS, MOST_ROWS_OF_FILES, select
+from pbdb.serve.filters import MOST_ROWS_OF_FILES, select
 from pbdb.serve.place import Row, plain_name
 from pbdb.serve.site import NotFoundError, Site
 
@@ -48,9 +48,7 @@ def views(request: Request) -> Response:
 def described(view: View) -> Row:
     """A view as the API describes it."""
     shown = [{"name": c.name, "type": c.kind, "comment": c.comment} for c in view.columns.values()]
-    given = [
-        {"name": c.name, "type": c.kind, "is_required": c.name in view.required} for c in view.arguments.values()
-    ]
+    given = [{"name": c.name, "type": c.kind, "is_required": c.name in view.required} for c in view.arguments.values()]
     return {"name": view.name, "comment": view.comment, "columns": shown, "needs": view.needs, "arguments": given}
 
 
@@ -77,7 +75,9 @@ async def healthz() -> Row:
 
 
 @router.get(f"{PREFIX}/suggest")
-def suggest(request: Request, q: Annotated[str, Query(max_length=2000)], limit: Annotated[int, Query(ge=1, le=50)] = 10) -> Response:
+def suggest(
+    request: Request, q: Annotated[str, Query(max_length=2000)], limit: Annotated[int, Query(ge=1, le=50)] = 10
+) -> Response:
     """Names that contain a text, best first."""
     return _reply(request, lambda: {"names": [name.shown() for name in site_of(request).names.search(q, limit)]})
 
@@ -136,7 +136,10 @@ def meant(site: Site, key: str) -> list[Row]:
 
 @router.get(f"{PREFIX}/structure")
 def structure(
-    request: Request, smiles: str, how: Annotated[str, Query(pattern="^(similar|contains)$")] = "similar", n: Annotated[int, Query(ge=1, le=200)] = 20
+    request: Request,
+    smiles: str,
+    how: Annotated[str, Query(pattern="^(similar|contains)$")] = "similar",
+    n: Annotated[int, Query(ge=1, le=200)] = 20,
 ) -> Response:
     """Compounds similar to a structure (SMILES, InChI), or that contain it (SMILES, SMARTS)."""
     return _reply(request, lambda: {"compounds": by_structure(site_of(request), smiles, how, n)})
@@ -165,11 +168,18 @@ def signature(
 
 
 @router.post(f"{PREFIX}/signature")
-def long_signature(request: Request, up: Annotated[str, Body()] = "", down: Annotated[str, Body()] = "", opposite: Annotated[bool, Body()] = False) -> Response:
+def long_signature(
+    request: Request,
+    up: Annotated[str, Body()] = "",
+    down: Annotated[str, Body()] = "",
+    opposite: Annotated[bool, Body()] = False,
+) -> Response:
     """The same for lists that are too long for an address."""
     site = site_of(request)
     with site.slot():
-        return Response(_json(signature_of(site, up, down, None, {"opposite": opposite, "n": 50})), media_type="application/json")
+        return Response(
+            _json(signature_of(site, up, down, None, {"opposite": opposite, "n": 50})), media_type="application/json"
+        )
 
 
 def signature_of(site: Site, up: str, down: str, effect: int | None, where: Row) -> Row:
@@ -192,7 +202,7 @@ def signature_of(site: Site, up: str, down: str, effect: int | None, where: Row)
         "hits": hits,
         "floor": site.floor,
         "by_compound": signatures.by_compound(hits),
-        "by_mechanism": signatures.by_mechanism(hits, moas),
+        "by_mechanism": signatures.by_mechanism([hit for hit in hits if abs(hit["similarity"]) >= site.floor], moas),
         "landmarks": sorted(lists.places),
         "left_out": {"other_genes": lists.others, "unknown": lists.unknown},
     }
@@ -249,7 +259,7 @@ def _page(request: Request, site: Site, view: View) -> Response:
         with site.place.reading() as reading:
             found, token = answers.table(reading, selection)
         rest = [(name, text) for name, text in asked if name != "_next"]
-        link = f'<{request.url.path}?{urlencode([*rest, ("_next", token)])}>; rel="next"'
+        link = f'<{site.root}{PREFIX}/{view.name}.json?{urlencode([*rest, ("_next", token)])}>; rel="next"'
         body = _json({"rows": found, "next": token, "release": site.place.release})
         return body, {"Link": link} if token else {}
 
@@ -281,7 +291,11 @@ def _file_name(site: Site, view: View, asked: list[tuple[str, str]]) -> str:
 
 def _metadata(site: Site) -> dict[str, str]:
     known = facts(site)
-    return {"release": known["release"], "version": known["version"], "terms": json.dumps(known["datasets"], default=str)}
+    return {
+        "release": known["release"],
+        "version": known["version"],
+        "terms": json.dumps(known["datasets"], default=str),
+    }
 
 
 _DATASETS = """

@@ -17,7 +17,9 @@ HERE = Path(__file__).parent
 VEGA_LITE = "6.4"
 THEME = HERE.parent / "matches" / "report" / "theme.css"
 # V8 needs much memory and can end its process: it has one of its own.
-_MAKE = f"import sys, vl_convert; sys.stdout.buffer.write(vl_convert.javascript_bundle(vl_version='{VEGA_LITE}').encode())"
+_MAKE = (
+    f"import sys, vl_convert; sys.stdout.buffer.write(vl_convert.javascript_bundle(vl_version='{VEGA_LITE}').encode())"
+)
 
 
 class Asset(NamedTuple):

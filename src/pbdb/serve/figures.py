@@ -95,7 +95,7 @@ def apart(candidates: list[Row], dots: list[Row], most: int = NAMED_GENES) -> li
     chosen: list[tuple[float, float, Row]] = []
     for dot in candidates:
         x, y = (dot["x"] - left) / (right - left) * WIDTH, (dot["y"] - low) / (high - low) * HEIGHT
-        if all(abs(x - a) > 56 or abs(y - b) > 13 for a, b, _ in chosen):
+        if all(abs(x - a) > 64 or abs(y - b) > 15 for a, b, _ in chosen):
             chosen.append((x, y, dot))
     return [dot for *_, dot in chosen[:most]]
 
@@ -137,17 +137,20 @@ def statistics(rows: list[Row]) -> Spec:
         for name, words in kinds.items()
         if row[name] is not None
     ]
-    scale = {"domain": ["this match", "mean effect", "other compounds"]}
-    colour = {"field": "what", "type": "nominal", "title": None, "legend": {"orient": "top"}}
+    scale = {"domain": ["this match", "mean effect", "other compounds"], "range": ["@score", "@centroid", "@peer"]}
     encoding = {
-        "x": _axis("value", "statistic", scale={"zero": True}),
+        "x": _axis("value", "statistic"),
         "y": {"field": "metric", "type": "nominal", "title": None, "sort": None},
-        "color": colour | {"scale": scale | {"range": ["@score", "@centroid", "@peer"]}},
-        "shape": {"field": "what", "type": "nominal", "legend": None, "scale": scale | {"range": ["circle", "stroke", "stroke"]}},
+        "color": {"field": "what", "type": "nominal", "title": None, "legend": {"orient": "top"}, "scale": scale},
         "tooltip": _tips(metric="statistic", what="of", value="value"),
     }
-    mark = {"type": "point", "filled": True, "size": 120, "angle": 90, "strokeWidth": 3}
-    return {"data": {"values": values}, "mark": mark, "encoding": encoding, "width": WIDTH, "height": {"step": 44}}
+    dots = _only("this match", {"type": "circle", "size": 150, "opacity": 1})
+    strokes = _only("this match", {"type": "tick", "thickness": 3, "size": 26, "opacity": 1}, "!=")
+    return _of(values, strokes, dots, encoding=encoding) | {"height": {"step": 44}}
+
+
+def _only(what: str, mark: Spec, sign: str = "==") -> Spec:
+    return {"transform": [{"filter": f"datum.what {sign} '{what}'"}], "mark": mark}
 
 
 def doses(rows: list[Row], compounds: Sequence[str]) -> Spec:
@@ -158,16 +161,31 @@ def doses(rows: list[Row], compounds: Sequence[str]) -> Spec:
         if row["compound"] in compounds and row["se"] and row["dose_um"]
     ]
     x = {"field": "dose", "type": "quantitative", "scale": {"type": "log"}, "title": "dose, µM",
-         "axis": {"tickCount": 3, "format": "~g"}}  # fmt: skip
+         "axis": {"tickCount": 3, "format": "~g", "grid": False}}  # fmt: skip
     y = {"field": "fold", "type": "quantitative", "title": FOLD, "axis": {"tickCount": 5}}
     parts = {
         "color": {"field": "dataset", "type": "nominal", "title": "data set"},
-        "strokeDash": {"field": "context", "type": "nominal", "title": "cells"},
-        "tooltip": _tips(compound="compound", dataset="data set", context="cells", dose="µM", time="h", fold="log2 fold change"),
+        "strokeDash": {"field": "context", "type": "nominal", "title": "cells", "legend": {"symbolType": "stroke"}},
+        "tooltip": _tips(
+            compound="compound", dataset="data set", context="cells", dose="µM", time="h", fold="log2 fold change"
+        ),
     }
-    bars = {"mark": "rule", "encoding": {"y": {"field": "low", "type": "quantitative", "title": FOLD}, "y2": {"field": "high"}, "strokeDash": {"value": [1, 0]}}}
+    bars = {
+        "mark": "rule",
+        "encoding": {
+            "y": {"field": "low", "type": "quantitative", "title": FOLD},
+            "y2": {"field": "high"},
+            "strokeDash": {"value": [1, 0]},
+        },
+    }
     zero = {"mark": {"type": "rule", "color": "@soft"}, "encoding": {"y": {"datum": 0}}}
-    layers = [zero, {"layer": [bars, {"mark": {"type": "line", "point": True}, "encoding": {"y": y}}], "encoding": {"x": x, **parts}}]
+    layers = [
+        zero,
+        {
+            "layer": [bars, {"mark": {"type": "line", "point": True}, "encoding": {"y": y}}],
+            "encoding": {"x": x, **parts},
+        },
+    ]
     return {
         "data": {"values": values},
         "facet": {"field": "compound", "type": "nominal", "title": None, "sort": list(compounds)},
@@ -190,7 +208,13 @@ def strip(rows: list[Row], compounds: Sequence[str]) -> Spec:
     tips = _tips(compound="compound", dataset="data set", context="cells", dose="µM", time="h", fold="log2 fold change")
     encoding = {
         "x": _axis("fold", FOLD),
-        "y": {"field": "compound", "type": "nominal", "sort": list(compounds), "title": None, "axis": {"grid": True, "labelLimit": 150}},
+        "y": {
+            "field": "compound",
+            "type": "nominal",
+            "sort": list(compounds),
+            "title": None,
+            "axis": {"grid": True, "labelLimit": 150},
+        },
         "color": {"field": "way", "type": "nominal", "scale": WAYS, "legend": None},
         "shape": {"field": "dataset", "type": "nominal", "title": "data set", "legend": {"orient": "top"}},
         "href": {"field": "href"},
@@ -205,7 +229,13 @@ def heat_map(rows: list[Row], columns: Sequence[str], genes: Sequence[str]) -> S
     most = max((abs(row["fold"]) for row in rows), default=1.0)
     scale = {"domain": [-most, 0, most], "range": ["@down", "@paper", "@up"], "interpolate": "rgb"}
     encoding = {
-        "x": {"field": "column", "type": "nominal", "sort": list(columns), "title": None, "axis": {"labelAngle": -45, "labelLimit": 220}},
+        "x": {
+            "field": "column",
+            "type": "nominal",
+            "sort": list(columns),
+            "title": None,
+            "axis": {"labelAngle": -45, "labelLimit": 220},
+        },
         "y": {"field": "gene", "type": "nominal", "sort": list(genes), "title": None},
         "color": {"field": "fold", "type": "quantitative", "scale": scale, "title": FOLD},
         "href": {"field": "href"},

@@ -45,7 +45,9 @@ class Selection:
     def to_copy(self) -> str:
         """The query as a person would write it, values in place."""
         columns = ["*"] if self.columns == list(self.view.columns) else self.columns
-        return re.sub(r"%\((\w+)\)s(?:::[\w ]+(?:\[\])?)?", self._literal, self._written(columns, self.where, self.size))
+        return re.sub(
+            r"%\((\w+)\)s(?:::[\w ]+(?:\[\])?)?", self._literal, self._written(columns, self.where, self.size)
+        )
 
     def _literal(self, found: re.Match[str]) -> str:
         value = self.given[found[1]]
@@ -80,8 +82,11 @@ class Selection:
         except (ValueError, TypeError):
             order, values = None, []
         if order != self._order or len(values) != len(self.sort):
-            raise QueryError("_next does not belong to this question: take it from the answer before, all else the same.")
-        alternatives, equal = [], []
+            raise QueryError(
+                "_next does not belong to this question: take it from the answer before, all else the same."
+            )
+        alternatives: list[str] = []
+        equal: list[str] = []
         for place, (name, value) in enumerate(zip(self.sort, values, strict=True)):
             if value is not None:
                 bound = self.bound(self.view.columns[name], str(value))

@@ -80,7 +80,9 @@ def read(reading: Reading) -> Names:
         found.append(Name("compound", row["alias"], note, key, row["compound_name"]))
     for row in reading.ask(_GENES):
         symbol = row["gene_symbol"] or row["gene_id"]
-        found += [Name("gene", text, row["gene_name"] or "", row["gene_id"], symbol) for text in {symbol, row["gene_id"]}]
+        found += [
+            Name("gene", text, row["gene_name"] or "", row["gene_id"], symbol) for text in {symbol, row["gene_id"]}
+        ]
     for row in reading.ask(_SYNONYMS):
         found.append(Name("gene", row["synonym"], f"now {row['gene_symbol']}", row["gene_id"], row["gene_symbol"]))
     for row in reading.ask("SELECT dataset, title FROM dataset ORDER BY dataset"):

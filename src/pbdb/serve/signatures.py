@@ -106,7 +106,9 @@ def _group(group: list[Row]) -> Row:
 
 
 _OF_COMPOUND = ("compound_name", "inchikey", "parent_inchikey")
-_LANDMARKS = "SELECT gene_id, landmark_index FROM gene WHERE gene_id = ANY(%(ids)s::text[]) AND landmark_index IS NOT NULL"
+_LANDMARKS = (
+    "SELECT gene_id, landmark_index FROM gene WHERE gene_id = ANY(%(ids)s::text[]) AND landmark_index IS NOT NULL"
+)
 _NAMED = """
 SELECT s.*, e.inchikey, coalesce(k.parent_inchikey, e.inchikey) AS parent_inchikey, e.n_up, e.n_down
 FROM {} s JOIN effect e ON e.effect_id = s.effect_id LEFT JOIN compound k ON k.inchikey = e.inchikey

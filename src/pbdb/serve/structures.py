@@ -78,7 +78,9 @@ def limited(function: Callable[..., Any], *arguments: Any, seconds: float = SECO
     process.start()
     send.close()
     try:
-        value = receive.recv() if receive.poll(seconds) else BusyError("The structure takes too long: give a smaller one.")
+        value = (
+            receive.recv() if receive.poll(seconds) else BusyError("The structure takes too long: give a smaller one.")
+        )
     except EOFError:
         value = QueryError("RDKit gave up on the structure.")
     finally:
