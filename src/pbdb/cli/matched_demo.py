@@ -37,7 +37,7 @@ def run(own: Settings, compounds: int) -> None:
     _command("agreement", "report", "--out", str(own.home / PAGE))
     _search(own)
     say("\nTo go on, open the page in a browser, and use the demo's database:")
-    say(f"  {own.home / PAGE}\n  export PBDB_HOME={shlex.quote(str(own.home))}")
+    say(f"  {own.home / PAGE}\n  export PBDB_HOME={shlex.quote(str(own.home))}\n  pbdb serve --open")
 
 
 def _simulate(release: Path, compounds: int) -> None:
