@@ -29,8 +29,7 @@ LAYERS = (
     "identity",
     "query samples simulate",
     "effects matches",
-    "loading exports",
-    "learn",
+    "loading exports learn",
     "serve cli",
 )
 RANK = {name: rank for rank, line in enumerate(LAYERS) for name in line.split()}
