@@ -158,7 +158,13 @@ def backup(file: Path, force: bool) -> None:
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--replace", is_flag=True, help="Drop what is in the database first.")
 def restore(file: Path, replace: bool) -> None:
-    """Fill an empty database from the backup in FILE."""
+    """Fill an empty database from the backup in FILE, which has to be your own.
+
+    A backup is SQL: what stands in it is run with the rights of the login, in the embedded server as its superuser.
+    Roles and settings are taken only in the forms that pbdb writes, nothing of it reaches this machine's shell, and
+    where you are root psql runs as the server's user; but whoever wrote the backup owns the database after it. From
+    others take a snapshot (`pbdb snapshot load`), which is data.
+    """
     from pbdb.database import backup as backups
 
     backups.restore(settings(), file, replace=replace)

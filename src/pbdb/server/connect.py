@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
@@ -19,6 +20,7 @@ from pbdb.common.errors import ServerError
 from pbdb.common.settings import Settings
 from pbdb.server import connection_parameters, locks, postgres_programs
 from pbdb.server.cluster_settings import DATABASE, LOOPBACK
+from pbdb.server.postgres_programs import Account
 
 if TYPE_CHECKING:
     from pbdb.server.cluster import Cluster
@@ -239,6 +241,34 @@ def client_program(name: str, server: Server, version: int = postgres_programs.M
             f"so that {name} is in the PATH."
         )
     return found
+
+
+@dataclass(frozen=True)
+class Program:
+    """A program of PostgreSQL and the user it runs as."""
+
+    path: str
+    user: Account
+
+    def start(self, words: Iterable[str], **options: Any) -> subprocess.Popen[bytes]:
+        """Run it; options are those of subprocess."""
+        return subprocess.Popen([self.path, *words], cwd="/", **options, **self.user.popen())
+
+
+def restoring_program(settings: Settings, name: str, server: Server, version: int = postgres_programs.MAJOR) -> Program:
+    """Psql or pg_restore for a file that may be anybody's: as the server's user where that is ours and we are root.
+
+    Raises:
+        ServerError: as `client_program`; or it would take psql's own commands from the file (CVE-2025-8714).
+    """
+    if server.embedded:
+        cluster = _cluster(settings)
+        user = postgres_programs.account(cluster.data)
+        folder = postgres_programs.programs_for(user, cluster.folder / "programs", version)
+        return Program(str(folder / name), user)
+    path = client_program(name, server, version)
+    postgres_programs.require_restricting(path)
+    return Program(path, postgres_programs.ourselves())
 
 
 def client_environment(server: Server) -> dict[str, str]:
