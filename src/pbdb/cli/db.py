@@ -20,13 +20,19 @@ def db() -> None:
 @db.command()
 @click.option("--port", type=click.IntRange(0, 65535), help="Also listen here on 127.0.0.1; 0: no longer.")
 def start(port: int | None) -> None:
-    """Start the embedded server; with a port, BI tools can log in as pbdb_reader over loopback TCP."""
+    """Start the embedded server; with a port, BI tools can log in as pbdb_reader over loopback TCP.
+
+    Readers get their password and settings again, whatever they made of them.
+    """
+    from pbdb.database import schema
     from pbdb.query import database
     from pbdb.server import connect
 
     found = settings()
     connect.start(found, port)
     database.ready(found)
+    schema.settle(connect.engine(found))
+    connect.reader_password(found)
     say("The server runs.")
     if port:
         click.echo(connect.url(found))
@@ -66,9 +72,14 @@ def status(as_json: bool) -> None:
 @db.command()
 def url() -> None:
     """Print the address of the database for other programs."""
+    from pbdb.database import schema
     from pbdb.server import connect
 
-    click.echo(connect.url(settings()))
+    found = settings()
+    address = connect.url(found)
+    if found.database_url is None:
+        schema.settle(connect.engine(found))
+    click.echo(address)
 
 
 @examples("pbdb db psql", "pbdb db psql -- -c '\\d+ effect'")
@@ -111,11 +122,17 @@ def downgrade(revision: str) -> None:
 @db.command()
 @json_option
 def check(as_json: bool) -> None:
-    """Compare the database with what this version would build; exit code 1 where they differ."""
+    """Compare the database with what this version would build; exit code 1 where they differ.
+
+    Rights, settings and the password of readers are looked at too.
+    """
     from pbdb.database import schema
     from pbdb.server import connect
 
-    differences = schema.check(connect.engine(settings()))
+    found = settings()
+    differences = schema.check(connect.engine(found))
+    if connect.has_changed_password(found):
+        differences.append(f"{connect.READER} gave itself another password: run `pbdb db start`.")
     if as_json:
         show_json(differences)
     else:
@@ -166,6 +183,10 @@ def restore(file: Path, replace: bool) -> None:
     others take a snapshot (`pbdb snapshot load`), which is data.
     """
     from pbdb.database import backup as backups
+    from pbdb.database import schema
+    from pbdb.server import connect
 
-    backups.restore(settings(), file, replace=replace)
+    found = settings()
+    backups.restore(found, file, replace=replace)
+    schema.settle(connect.engine(found))
     say(f"The database is as '{file}' has it.")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -153,11 +154,14 @@ def _run_restore(settings: Settings, target: Server, archive: zipfile.ZipFile, m
 
 
 def _unpack(pg_restore: Program, archive: zipfile.ZipFile, script: IO[bytes]) -> None:
-    """Write the dump's SQL to `script`, without comments on extensions: those are for their owners to write."""
+    """Write the dump's SQL to `script`, without what owners of extensions and of the server alone may write.
+
+    These are comments on extensions, and rights of the server's own functions (`reader_limits` gives them again).
+    """
     with tempfile.TemporaryFile() as contents, tempfile.NamedTemporaryFile() as wanted:
         _feed(pg_restore, ["--list"], archive, contents)
         contents.seek(0)
-        wanted.writelines(line for line in contents if b" COMMENT - EXTENSION " not in line)
+        wanted.writelines(line for line in contents if not re.search(rb" COMMENT - EXTENSION | ACL pg_catalog ", line))
         wanted.flush()
         pg_restore.user.own(Path(wanted.name))
         _feed(pg_restore, [f"--use-list={wanted.name}"], archive, script)
