@@ -17,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from pbdb.common import redaction
 from pbdb.common.errors import ConfigError, PbdbError
+from pbdb.common.private_files import private_files
 from pbdb.common.progress import Reporter, Silent
 from pbdb.common.settings import Settings
 from pbdb.common.tasks import Workers
@@ -91,7 +92,8 @@ def load_source(
             require_loader(connection)
         asked = pubchem or lookup(settings, choices.pubchem)
         told_to = reporter or Silent()
-        return [_Run(source.of(key), key, settings, choices, engine, told_to, asked).load() for key in chosen]
+        with private_files(settings):
+            return [_Run(source.of(key), key, settings, choices, engine, told_to, asked).load() for key in chosen]
 
 
 @dataclass

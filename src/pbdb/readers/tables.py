@@ -17,6 +17,7 @@ import pandas as pd
 import scipy.sparse as sp
 
 from pbdb.common.errors import DataError, SourceError
+from pbdb.readers.bombs import bounded, require_plausible, require_rows
 
 DAMAGED = (
     EOFError,
@@ -26,6 +27,7 @@ DAMAGED = (
     pd.errors.ParserError,
     pd.errors.ParserWarning,
     csv_module.Error,
+    MemoryError,
 )
 MISSING = ("", "NA")
 MAX_COUNT = np.iinfo(np.int32).max
@@ -128,6 +130,7 @@ def damaged(path: Path, problem: BaseException) -> DataError:
 def _open(path: Path) -> IO[str]:
     if not path.is_file():
         raise missing(path)
+    require_plausible(path)
     with path.open("rb") as raw:
         zipped = raw.read(2) == b"\x1f\x8b"
     if zipped:
@@ -135,8 +138,8 @@ def _open(path: Path) -> IO[str]:
     return path.open(encoding="utf-8-sig", newline="")
 
 
-def _lines(text: IO[str]) -> Iterator[str]:
-    for line in text:
+def _lines(text: IO[str], name: str) -> Iterator[str]:
+    for line in bounded(text, name):
         if "\0" in line:
             raise csv_module.Error("it holds bytes that are no text")
         yield line
@@ -145,7 +148,7 @@ def _lines(text: IO[str]) -> Iterator[str]:
 def _header(path: Path, sep: str) -> list[str]:
     try:
         with _open(path) as text:
-            names = next(csv_module.reader(_lines(text), delimiter=sep), [])
+            names = next(csv_module.reader(_lines(text, path.name), delimiter=sep), [])
     except DAMAGED as problem:
         raise damaged(path, problem) from None
     if not names:
@@ -161,11 +164,12 @@ def _table(path: Path, sep: str) -> pd.DataFrame:
     rows = []
     try:
         with _open(path) as text:
-            reader = csv_module.reader(_lines(text), delimiter=sep)
+            reader = csv_module.reader(_lines(text, path.name), delimiter=sep)
             for row in reader:
                 if row and len(row) != len(names):
                     raise csv_module.Error(f"line {reader.line_num} has {len(row)} fields, not {len(names)}")
                 rows.append(row)
+                require_rows(len(rows), path.name)
     except DAMAGED as problem:
         raise damaged(path, problem) from None
     table = pd.DataFrame(filter(None, rows[1:]), columns=pd.Index(names), dtype=object)

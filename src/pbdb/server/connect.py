@@ -245,9 +245,9 @@ def _refuse_superuser(connection: psycopg.Connection[tuple[Any, ...]]) -> None:
     connection.rollback()
     if row is not None:
         raise ServerError(
-            f"'{row[0]}' may run programs on the server, which no query should be able to: set PBDB_READER_URL to a login"
-            f" that is a member of {READER} alone (CREATE ROLE me LOGIN PASSWORD '...' IN ROLE {READER}), or say that"
-            " you trust every query with PBDB_READ_AS_SUPERUSER=1."
+            f"'{row[0]}' may run programs on the server, which no query should be able to: set PBDB_READER_URL to a"
+            f" login that is a member of {READER} alone (CREATE ROLE me LOGIN PASSWORD '...' IN ROLE {READER}), or say"
+            " that you trust every query with PBDB_READ_AS_SUPERUSER=1."
         )
 
 
