@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy import text
 
 from pbdb.common.errors import ConfigError
+from pbdb.common.private_files import private_files
 from pbdb.common.progress import Reporter, Silent
 from pbdb.common.settings import Settings
 from pbdb.database.error_messages import require_loader, told
@@ -50,9 +51,11 @@ def load_source(
             require_loader(connection)
         compounds = pubchem or lookup(settings, choices.pubchem)
         hears = reporter or Silent()
-        return [
-            _load_alone(DatasetLoad(source.of(key), key, settings, choices, engine, hears, compounds)) for key in chosen
-        ]
+        with private_files(settings):
+            return [
+                _load_alone(DatasetLoad(source.of(key), key, settings, choices, engine, hears, compounds))
+                for key in chosen
+            ]
 
 
 def _load_alone(load: DatasetLoad) -> Outcome:
