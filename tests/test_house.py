@@ -28,14 +28,16 @@ LAYERS = (
     "database sources source",
     "identity",
     "query samples simulate",
-    "effects matches learn",
+    "effects matches",
     "loading exports",
+    "learn",
     "serve cli",
 )
 RANK = {name: rank for rank, line in enumerate(LAYERS) for name in line.split()}
 FORBIDDEN = {
     "effects.engine": {"sqlalchemy", "psycopg", "pathlib", "os", "pyarrow", "anndata", "h5py"},
     "matches.statistics": {"sqlalchemy", "psycopg", "pathlib", "os", "pyarrow", "h5py"},
+    "learn.models": {"sqlalchemy", "psycopg", "pathlib", "os", "pandas", "pyarrow", "h5py"},
     "database.models": {"pandas", "numpy"},
     "sources.declaration": {"sqlalchemy", "psycopg"},
 }

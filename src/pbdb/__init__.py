@@ -80,9 +80,11 @@ def __dir__() -> list[str]:
 @overload
 def connect(place: Settings | None = None) -> Database: ...
 @overload
-def connect(place: str | Path) -> Snapshot: ...
-def connect(place: Settings | str | Path | None = None) -> Database | Snapshot:
+def connect(place: str | Path, *, trusted: bool = False) -> Snapshot: ...
+def connect(place: Settings | str | Path | None = None, *, trusted: bool = False) -> Database | Snapshot:
     """Open for reading: the database of the settings (by default that of PBDB_*), or the snapshot in a folder.
+
+    trusted: take the views and macros of a snapshot as they are, though this version of pbdb would make others.
 
     Raises:
         ServerError: the server cannot be used.
@@ -92,7 +94,7 @@ def connect(place: Settings | str | Path | None = None) -> Database | Snapshot:
     if isinstance(place, (str, Path)):
         from pbdb.exports.snapshots.reader import Snapshot
 
-        return Snapshot(Path(place))
+        return Snapshot(Path(place), trusted=trusted)
     from pbdb.query import database
 
     return database.connect(place)

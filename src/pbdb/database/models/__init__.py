@@ -13,6 +13,7 @@ from pbdb.database.models.identity import (
     SourceCompound,
     Vocabulary,
 )
+from pbdb.database.models.learning import CompoundEmbedding, EmbeddingModel, Evaluation
 from pbdb.database.models.ledger import Artifact, EtlRun
 from pbdb.database.models.matches import (
     Agreement,
@@ -35,11 +36,14 @@ __all__ = [
     "Base",
     "Compound",
     "CompoundAnnotation",
+    "CompoundEmbedding",
     "Condition",
     "Context",
     "Dataset",
     "Effect",
+    "EmbeddingModel",
     "EtlRun",
+    "Evaluation",
     "FeatureSet",
     "Fit",
     "FitSample",

@@ -45,11 +45,6 @@ def similarity(x: Floats, y: Floats, kind: str) -> npt.NDArray[np.float64]:
     return np.asarray(-np.sqrt(np.maximum(squares, 0)))
 
 
-def scores(queries: Floats, candidates: Floats, kind: str) -> npt.NDArray[np.float64]:
-    """Similarity of every query with every candidate: cosine, spearman, or negative euclidean distance."""
-    return similarity(prepared(queries, kind), prepared(candidates, kind), kind)
-
-
 def paired_similarity(x: Floats, y: Floats, kind: str) -> npt.NDArray[np.float64]:
     """Similarity of prepared row i with prepared row i; NaN where either has a missing value."""
     if kind in ("cosine", "spearman"):
