@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         ConfigError,
         DataError,
         DesignError,
+        DiskError,
         InvalidDataError,
         PbdbError,
         QueryError,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
         SourceError,
         Violation,
         VocabularyError,
+        WorkerError,
     )
     from pbdb.common.settings import Settings
     from pbdb.effects.engine import Options
@@ -39,6 +41,7 @@ __all__ = [
     "DataError",
     "Database",
     "DesignError",
+    "DiskError",
     "FitOptions",
     "InvalidDataError",
     "Options",
@@ -52,6 +55,7 @@ __all__ = [
     "SourceError",
     "Violation",
     "VocabularyError",
+    "WorkerError",
     "__version__",
     "connect",
     "run_de",

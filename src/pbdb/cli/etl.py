@@ -221,7 +221,9 @@ def _confirmed(dataset: str) -> bool:
     from pbdb.common.errors import ConfigError
 
     if not _has_terminal():
-        raise ConfigError(f"Removing '{dataset}' needs a yes: add --yes, or --dry-run to see what would go.")
+        raise ConfigError(
+            f"Removing '{dataset}' needs a yes: add --yes, or --dry-run to see what would go.", dataset=dataset
+        )
     return click.confirm(f"Remove dataset '{dataset}' from the database?", err=True)
 
 
@@ -269,4 +271,4 @@ def _require_known(name: str, rows: list[dict[str, Any]]) -> None:
     for key in registry.known():
         names |= {key, *registry.get(key).datasets}
     if name not in names:
-        raise QueryError(f"There is no dataset or source '{name}': {meant(name, sorted(names))}")
+        raise QueryError(f"There is no dataset or source '{name}': {meant(name, sorted(names))}", value=name)

@@ -8,6 +8,7 @@ the fit: adjusting over all contrasts needs them all, also where a few effects a
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -69,19 +70,39 @@ def _all(connection: Connection, chosen: Iterator[FitChoice], out: Path, progres
 
 
 def _write_fit(connection: Connection, chosen: FitChoice, path: Path, progress: Progress) -> dict[str, Any]:
+    facts, genes = chosen.facts, chosen.genes
+    with closing(output_files.PatientFile(path)) as target:
+        try:
+            _write_file(target, connection, chosen, progress)
+        finally:
+            target.require_written()
+    counts = {"conditions": len(chosen.effects), "genes": len(genes)}
+    return {"dataset": facts["dataset"], "context": facts["context"], "stratum": facts["stratum"]} | counts
+
+
+def _write_file(
+    target: output_files.PatientFile, connection: Connection, chosen: FitChoice, progress: Progress
+) -> None:
     from anndata.io import write_elem
 
-    facts, genes = chosen.facts, chosen.genes
-    with h5py.File(path, "w") as file:
+    with h5py.File(target, "w") as file:
         file.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
         write_elem(file, "obs", labels.obs(connection, chosen))
         write_elem(file, "var", _var(chosen))
-        write_elem(file, "uns", _uns(facts))
+        write_elem(file, "uns", _uns(chosen.facts))
         for name in ("obsm", "varm", "obsp", "varp", "layers"):
             write_elem(file, name, {})
-        _write_layers(file["layers"], connection, chosen, progress)
-    counts = {"conditions": len(chosen.effects), "genes": len(genes)}
-    return {"dataset": facts["dataset"], "context": facts["context"], "stratum": facts["stratum"]} | counts
+        _write_layers(file["layers"], connection, chosen, _watched(target, progress))
+
+
+def _watched(target: output_files.PatientFile, progress: Progress) -> Progress:
+    """Progress that stops where the disk is full."""
+
+    def watch(what: str, done: int, total: int | None) -> None:
+        target.require_written()
+        progress(what, done, total)
+
+    return watch
 
 
 def _var(chosen: FitChoice) -> Any:

@@ -9,6 +9,7 @@ from pathlib import Path
 from sqlalchemy import Engine, text
 
 from pbdb.common.errors import ConfigError, SourceError
+from pbdb.common.private_files import private_files
 from pbdb.common.progress import Reporter, Silent
 from pbdb.common.settings import Settings
 from pbdb.effects import dataset_fits
@@ -55,7 +56,8 @@ def run_fits(
     hears, choices = reporter or Silent(), choices.settled()
     database.ready(settings)
     engine = connect.engine(settings)
-    with locks.alone(engine, f"load {dataset}", f"Dataset '{dataset}' is being loaded by another process"):
+    busy = f"Dataset '{dataset}' is being loaded by another process"
+    with locks.alone(engine, f"load {dataset}", busy), private_files(settings):
         matrix = _matrix(engine, settings, dataset)
         tables = stage_cache.read_tables(matrix.parent)
         context = stage_cache.read_samples(matrix.parent)["context"].to_numpy()
@@ -77,11 +79,14 @@ def _matrix(engine: Engine, settings: Settings, dataset: str) -> Path:
     with engine.connect() as connection:
         registered = connection.execute(text(MATRIX), {"dataset": dataset}).scalar_one_or_none()
     if registered is None:
-        raise SourceError(f"Dataset '{dataset}' is not loaded: run `pbdb etl load` of its source first.")
+        raise SourceError(
+            f"Dataset '{dataset}' is not loaded: run `pbdb etl load` of its source first.", dataset=dataset
+        )
     path = settings.home / str(registered)
     if not path.is_file():
         raise SourceError(
-            f"The canonical samples of '{dataset}' are not in '{settings.home}': load it again with --force."
+            f"The canonical samples of '{dataset}' are not in '{settings.home}': load it again with --force.",
+            dataset=dataset,
         )
     return path
 
@@ -93,7 +98,8 @@ def _refuse_defaults(engine: Engine, dataset: str, choices: FitOptions) -> None:
     if dataset_fits.fit_parameters(choices) in defaults:
         raise ConfigError(
             f"The default fits of '{dataset}' were made with these very choices: give others, or make them anew "
-            "with `pbdb etl load --force`."
+            "with `pbdb etl load --force`.",
+            dataset=dataset,
         )
 
 
@@ -103,7 +109,8 @@ def _conditions(tables: Tables, compound: str) -> frozenset[int]:
     hit = (known["source_key"] == compound) | (known["name"].str.lower() == compound.lower())
     if not hit.any():
         raise ConfigError(
-            f"There is no compound '{compound}' in this dataset: give its key or name as the source has it."
+            f"There is no compound '{compound}' in this dataset: give its key or name as the source has it.",
+            value=compound,
         )
     conditions = tables["condition"]
     of_compound = conditions["source_compound_id"].isin(known.loc[hit, "source_compound_id"])

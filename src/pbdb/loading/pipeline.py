@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from sqlalchemy import text
 
-from pbdb.common.errors import PbdbError
+from pbdb.common.errors import ConfigError
+from pbdb.common.private_files import private_files
 from pbdb.common.progress import Reporter, Silent
 from pbdb.common.settings import Settings
 from pbdb.database.error_messages import require_loader, told
@@ -39,7 +40,10 @@ def load_source(
     chosen = [dataset] if dataset else list(source.datasets)
     unknown = [key for key in chosen if key not in source.datasets]
     if unknown:
-        raise PbdbError(f"Source '{source.key}' has no dataset '{unknown[0]}'; it has {', '.join(source.datasets)}.")
+        raise ConfigError(
+            f"Source '{source.key}' has no dataset '{unknown[0]}'; it has {', '.join(source.datasets)}.",
+            dataset=unknown[0],
+        )
     with told(f"The load of source '{source.key}'"):
         database.ready(settings)
         engine = connect.engine(settings)
@@ -47,9 +51,11 @@ def load_source(
             require_loader(connection)
         compounds = pubchem or lookup(settings, choices.pubchem)
         hears = reporter or Silent()
-        return [
-            _load_alone(DatasetLoad(source.of(key), key, settings, choices, engine, hears, compounds)) for key in chosen
-        ]
+        with private_files(settings):
+            return [
+                _load_alone(DatasetLoad(source.of(key), key, settings, choices, engine, hears, compounds))
+                for key in chosen
+            ]
 
 
 def _load_alone(load: DatasetLoad) -> Outcome:

@@ -163,7 +163,7 @@ def change_database(load: DatasetLoad) -> None:
             matrix_file.read_annotations(load.matrix)[1],
             lambda connection: ledger.register(connection, load.settings, load.dataset, load.matrix, sha256),
         )
-        publish(load.engine, content, load.reporter.progress)
+        load.matched = publish(load.engine, content, load.reporter.progress)
     load.is_published = True
     load.reporter.stage(
         "publish", f"{len(tables['sample']):,} samples, {len(tables['condition']):,} conditions in the database"
@@ -172,15 +172,16 @@ def change_database(load: DatasetLoad) -> None:
 
 
 def find_matches(load: DatasetLoad) -> None:
-    """match: find what the dataset's conditions match in other datasets."""
+    """match: tell what the dataset's conditions match in other datasets; found with the publish, or else now."""
     with load.stage("match") as entry:
-        refreshed = match_table.refresh_dataset(load.engine, load.dataset)
-        entry.rows_out = sum(result.matches for result in refreshed)
+        matched = load.matched or match_table.match_dataset(load.engine, load.dataset)
+        entry.rows_out = sum(result.matches for result in matched.refreshed)
         entry.report = {
-            f"{result.rule.level} within {result.rule.time_tolerance_h:g} h": result.matches for result in refreshed
-        }
-    by_rule = "; ".join(f"{n:,} by {rule}" for rule, n in entry.report.items())
-    load.reporter.stage("match", f"matches with other datasets: {by_rule}")
+            f"{result.rule.level} within {result.rule.time_tolerance_h:g} h": result.matches
+            for result in matched.refreshed
+        } | ({"forgotten": matched.forgotten} if matched.forgotten else {})
+    for sentence in matched.in_words:
+        load.reporter.stage("match", sentence)
 
 
 RUN: dict[Stage, Callable[[DatasetLoad], None]] = dict(

@@ -68,7 +68,7 @@ def locate(
         wanted = _complete_sets(source, declared, folder)
         located = {key: _in_folder(source, file, folder, hashed) for key, file in wanted.items()}
     else:
-        raise SourceError(f"There is no folder '{folder}' to load from.")
+        raise SourceError(f"There is no folder '{folder}' to load from.", file=str(folder))
     place = settings.downloads / source.key / "unpacked"
     return {key: _readable(declared[key], file, place, progress) for key, file in located.items()}
 
@@ -96,7 +96,7 @@ def _complete_sets(source: Source, declared: Mapping[str, File], folder: Path) -
         members = [key for key in declared if declared[key].set == name]
         if any(there[key] for key in members) and not all(there[key] for key in members):
             lacking = next(declared[key].name for key in members if not there[key])
-            raise SourceError(f"'{folder}' has only part of the set {name}: '{lacking}' is missing.")
+            raise SourceError(f"'{folder}' has only part of the set {name}: '{lacking}' is missing.", file=lacking)
     needed = [key for key in declared if declared[key].set is not None and not declared[key].optional]
     if needed and not any(there[key] for key in needed):
         raise SourceError(f"'{folder}' lacks files of source '{source.key}': it needs {_alternatives(declared)}.")
@@ -127,7 +127,9 @@ def _lying(folder: Path, file: File) -> Path:
 def _in_folder(source: Source, file: File, folder: Path, hashed: Callable[[Path], str]) -> Located:
     path = _lying(folder, file)
     if not path.is_file():
-        raise SourceError(f"There is no file '{file.name}' in '{folder}', which source '{source.key}' needs.")
+        raise SourceError(
+            f"There is no file '{file.name}' in '{folder}', which source '{source.key}' needs.", file=file.name
+        )
     digest = hashed(path)
     listed = _listed(folder).get(path.relative_to(folder).as_posix())
     published = file.sha256 if path == folder / file.name else None
@@ -194,7 +196,8 @@ def _unpack(packed: Path, target: Path, progress: Progress) -> None:
                 progress(f"unpack {packed.name}", local.tell(), None)
     except (OSError, EOFError, zlib.error) as problem:
         raise SourceError(
-            f"'{packed.name}' in '{packed.parent}' could not be unpacked to '{target.parent}' ({first_line(problem)})."
+            f"'{packed.name}' in '{packed.parent}' could not be unpacked to '{target.parent}' ({first_line(problem)}).",
+            file=packed.name,
         ) from None
 
 
@@ -202,7 +205,9 @@ def _check(path: Path, digest: str, expected: str | None, by: str, advice: str) 
     if expected is not None and digest != expected:
         raise SourceError(
             f"The SHA-256 of '{path.name}' in '{path.parent}' is {digest[:12]}..., but {by} says {expected[:12]}...: "
-            f"the file is damaged or of another release; {advice}."
+            f"the file is damaged or of another release; {advice}.",
+            file=path.name,
+            value=digest,
         )
 
 
@@ -214,7 +219,11 @@ def _listed(folder: Path) -> dict[str, str]:
     for line in filter(str.strip, sums.read_text(encoding="utf-8").splitlines()):
         match = SUM.fullmatch(line.strip())
         if match is None:
-            raise SourceError(f"'{sums}' has the line '{line}', which is no SHA-256 and name of a file: correct it.")
+            raise SourceError(
+                f"'{sums}' has the line '{line}', which is no SHA-256 and name of a file: correct it.",
+                file=str(sums),
+                value=line,
+            )
         listed[match["name"]] = match["digest"].lower()
     return listed
 
@@ -224,7 +233,9 @@ def _fetch(source: Source, dataset: str, file: File, path: Path, progress: Progr
     if file.url is None:
         raise SourceError(
             f"'{file.name}' of source '{source.key}' cannot be fetched: "
-            f"{how_to_get(source, source.datasets[dataset])}; then load with --from and the folder you put it in."
+            f"{how_to_get(source, source.datasets[dataset])}; then load with --from and the folder you put it in.",
+            file=file.name,
+            dataset=dataset,
         )
     _get(file.url, path, "get the file yourself and use --from", progress, _headers(source, source.datasets[dataset]))
 
@@ -250,7 +261,8 @@ def _get(url: str, path: Path, advice: str, progress: Progress, headers: Mapping
         kept = sum(part.stat().st_size for part in _parts(path))
         raise SourceError(
             f"'{path.name}' could not be fetched from {url} ({first_line(problem)}); {kept:,} bytes are kept: "
-            f"run the command again to go on, or {advice}."
+            f"run the command again to go on, or {advice}.",
+            file=path.name,
         ) from problem
     os.replace(part, path)
 

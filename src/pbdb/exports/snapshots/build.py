@@ -6,6 +6,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from sqlalchemy import Text
 
 from pbdb.common.errors import ConfigError, SnapshotError
 from pbdb.common.hashing import sha256_of_file
+from pbdb.common.private_files import private_files
 from pbdb.common.progress import Reporter, Silent
 from pbdb.common.settings import Settings
 from pbdb.database import dictionary
@@ -60,7 +62,8 @@ class Choices:
 def export(settings: Settings, out: str, choices: Choices, reporter: Reporter | None = None) -> dict[str, Any]:
     """Write a snapshot; return its manifest.
 
-    Stopped anywhere, nothing stands at `out`, and the next call goes on where this one stopped.
+    Stopped anywhere, nothing stands at `out`, and the next call goes on where this one stopped. With data sets that
+    may not be passed on, its files are for their user alone.
 
     Raises:
         SnapshotError: it cannot be written there, or the database does not hold what was asked for.
@@ -73,7 +76,8 @@ def export(settings: Settings, out: str, choices: Choices, reporter: Reporter | 
         duckdb_file.require_plain(place.work / duckdb_file.NAME)
         require_datasets(settings, choices.include)
         place.require_free()
-        with told(f"'{place.work}'"):
+        is_private = bool(choices.include) or place.folder is None
+        with told(f"'{place.work}'"), private_files(settings) if is_private else nullcontext():
             content = _Export(settings, choices, place, reporter or Silent()).run()
             place.publish([*(file["path"] for file in content["files"]), *LAST, duckdb_file.NAME])
     return content
@@ -163,7 +167,8 @@ class _Export:
             if source is None or not source.is_file():
                 raise SnapshotError(
                     f"The samples of '{dataset}' are not in '{self.settings.cache}': load it again with `pbdb etl"
-                    " load`, or leave --samples out."
+                    " load`, or leave --samples out.",
+                    dataset=dataset,
                 )
             path = f"samples/{dataset}.h5ad"
             file = self.finished.get(path, found[dataset]["sha256"])
@@ -176,7 +181,9 @@ class _Export:
         shutil.copyfile(source, target)
         file = Written(path, target.stat().st_size, sha256_of_file(target))
         if file.sha256 != expected:
-            raise SnapshotError(f"'{source}' is not as its load left it: load the dataset again with `pbdb etl load`.")
+            raise SnapshotError(
+                f"'{source}' is not as its load left it: load the dataset again with `pbdb etl load`.", file=str(source)
+            )
         self.finished.add(expected, file)
         return file
 

@@ -60,7 +60,8 @@ def connect(path: Path, *, read_only: bool = True, limits: Limits | None = None)
         if read_only:
             raise _unreadable(path, problem) from None
         raise SnapshotError(
-            f"'{path}' cannot be written ({first_line(problem)}): see that its folder may be written to."
+            f"'{path}' cannot be written ({first_line(problem)}): see that its folder may be written to.",
+            file=str(path),
         ) from None
     folder = path.parent.absolute()
     for setting in (
@@ -109,7 +110,9 @@ def opened(path: Path, *, read_only: bool = True) -> Iterator[duckdb.DuckDBPyCon
 
 
 def _unreadable(path: Path, problem: Exception) -> SnapshotError:
-    return SnapshotError(f"'{path}' cannot be read ({first_line(problem)}): make it anew with `pbdb snapshot reindex`.")
+    return SnapshotError(
+        f"'{path}' cannot be read ({first_line(problem)}): make it anew with `pbdb snapshot reindex`.", file=str(path)
+    )
 
 
 def build(root: Path, files: Sequence[dict[str, Any]] = (), expected: str | None = None) -> None:

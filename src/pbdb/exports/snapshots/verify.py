@@ -145,6 +145,9 @@ def reindex(folder: Path) -> None:
     content = manifest.read(folder)
     damage = next(files(folder, content, below=("core/", "dictionary.parquet")), None)
     if damage:
-        raise SnapshotError(f"'{folder / damage.path}' is damaged ({damage.problem}): take it anew from where it came.")
+        raise SnapshotError(
+            f"'{folder / damage.path}' is damaged ({damage.problem}): take it anew from where it came.",
+            file=damage.path,
+        )
     with told(f"'{folder}'"):
         duckdb_file.build(folder, content["files"], content["duckdb"]["schema"])

@@ -50,7 +50,7 @@ def verify(settings: Settings, dataset: str | None = None, progress: Progress = 
         connection.read_only = True
         known = tables.datasets(connection)
         if dataset is not None and dataset not in known:
-            raise QueryError(f"There is no dataset '{dataset}': {meant(dataset, list(known))}")
+            raise QueryError(f"There is no dataset '{dataset}': {meant(dataset, list(known))}", dataset=dataset)
         chosen = known if dataset is None else {dataset: known[dataset]}
         return [_verify(tables.Loaded(connection, name, key), settings, progress) for name, key in chosen.items()]
 

@@ -57,7 +57,8 @@ def _dataset(connection: Connection, dataset: str, fits: list[int], peers: int, 
     if pairs.empty:
         raise DataError(
             f"Dataset '{dataset}' has no condition with two replicate effects: run"
-            f" `pbdb effects run {dataset} --mode replicate`."
+            f" `pbdb effects run {dataset} --mode replicate`.",
+            dataset=dataset,
         )
     number = int(effects["dataset_id"].iloc[0])
     prints = agreement_inputs.read_prints(connection, [number])

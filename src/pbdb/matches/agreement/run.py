@@ -58,9 +58,13 @@ class Choices:
 
     def __post_init__(self) -> None:
         if not self.window >= 1:
-            raise ConfigError(f"A window of {self.window} makes no sense: give a fold of dose from 1.")
+            raise ConfigError(
+                f"A window of {self.window} makes no sense: give a fold of dose from 1.", value=self.window
+            )
         if self.peers < 0:
-            raise ConfigError(f"{self.peers} peers make no sense: give a number from 1, or 0 for all.")
+            raise ConfigError(
+                f"{self.peers} peers make no sense: give a number from 1, or 0 for all.", value=self.peers
+            )
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -104,7 +108,9 @@ def _matches(connection: Connection, chosen: Choices) -> pd.DataFrame:
     if lacking and chosen.fit_rule != "default":
         raise DataError(
             f"Dataset '{lacking[0]}' has no effects by the fit rule {chosen.fit_rule}: run"
-            f" `pbdb effects run {lacking[0]} {HOW_TO_FIT[chosen.fit_rule]}`."
+            f" `pbdb effects run {lacking[0]} {HOW_TO_FIT[chosen.fit_rule]}`.",
+            dataset=lacking[0],
+            value=chosen.fit_rule,
         )
     matches = agreement_inputs.read_matches(connection, chosen.rule, chosen.window, chosen.fit_rule)
     if matches.empty:
