@@ -48,7 +48,7 @@ def simulate(source: str, out: Path, seed: int | None) -> None:
     """Write a small release of SOURCE in its published file layout, with effects planted and listed in truth.csv."""
     known = writers()
     if source not in known:
-        raise ConfigError(f"There is no simulator of '{source}': {meant(source, list(known))}")
+        raise ConfigError(f"There is no simulator of '{source}': {meant(source, list(known))}", value=source)
     output_targets.make_folder(out, empty=True)
     known[source](out, **({} if seed is None else {"seed": seed}))
     files = [path for path in out.rglob("*") if path.is_file()]

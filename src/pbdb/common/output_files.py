@@ -38,7 +38,7 @@ def folder(target: Path) -> Iterator[Path]:
 @contextmanager
 def _part(target: Path) -> Iterator[Path]:
     if target.exists():
-        raise ConfigError(f"'{target}' exists already: name another --out, or remove it first.")
+        raise ConfigError(f"'{target}' exists already: name another --out, or remove it first.", file=str(target))
     if not target.parent.is_dir():
         raise ConfigError(f"There is no folder '{target.parent}' to write '{target.name}' to: make it first.")
     part = target.with_name(f".{target.name}.{os.getpid()}.part")
@@ -60,7 +60,7 @@ def _told(target: Path) -> Iterator[None]:
         yield
     except OSError as problem:
         why = os.strerror(problem.errno) if problem.errno else "the system gives no reason"
-        raise ConfigError(f"'{target}' cannot be written ({why}); nothing is left of it.") from None
+        raise ConfigError(f"'{target}' cannot be written ({why}); nothing is left of it.", file=str(target)) from None
 
 
 def size(path: Path) -> int:

@@ -14,7 +14,7 @@ def require_file(path: Path) -> None:
         ConfigError: it is a folder, or its own folder is not there.
     """
     if path.is_dir():
-        raise ConfigError(f"'{path}' is a folder: give the name of a file.")
+        raise ConfigError(f"'{path}' is a folder: give the name of a file.", file=str(path))
     if not path.parent.is_dir():
         raise ConfigError(f"There is no folder '{path.parent}' for '{path.name}': make it first.")
 
@@ -29,7 +29,7 @@ def make_folder(path: Path, *, empty: bool = False) -> None:
         path.mkdir(parents=True, exist_ok=True)
         is_empty = next(path.iterdir(), None) is None
     except FileExistsError:
-        raise ConfigError(f"'{path}' is a file: give the name of a folder.") from None
+        raise ConfigError(f"'{path}' is a file: give the name of a folder.", file=str(path)) from None
     except OSError as problem:
         raise ConfigError(f"The folder '{path}' cannot be made: {problem.strerror}.") from None
     if empty and not is_empty:

@@ -40,7 +40,7 @@ def write(
         ConfigError: `out` exists, cannot be written, or does not end with .gctx.
     """
     if out.suffix != ".gctx":
-        raise ConfigError(f"'{out}' does not end with .gctx: readers know the format by it.")
+        raise ConfigError(f"'{out}' does not end with .gctx: readers know the format by it.", file=str(out))
     with selection.snapshot(settings) as connection:
         chosen = list(selection.fits(connection, choice))
         rows = _rows(chosen)

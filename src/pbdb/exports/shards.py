@@ -108,7 +108,9 @@ def _require_rows(n_rows: int, left_out: dict[str, int], key: Key, split: str | 
 def _folds(connection: Connection, split: str) -> pd.Series[Any]:
     table = selection.frame(connection, _FOLDS, {"split": split})
     if table.empty:
-        raise QueryError(f"There is no split '{split}': `pbdb split list` shows them, `pbdb split make` makes one.")
+        raise QueryError(
+            f"There is no split '{split}': `pbdb split list` shows them, `pbdb split make` makes one.", value=split
+        )
     return table.set_index("condition_id")["fold"]
 
 

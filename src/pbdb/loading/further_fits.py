@@ -12,6 +12,7 @@ from pbdb.common.errors import ConfigError, SourceError
 from pbdb.common.progress import Reporter, Silent
 from pbdb.common.settings import Settings
 from pbdb.effects import dataset_fits
+from pbdb.effects.groups import FitOptions
 from pbdb.loading import load_report, stage_cache
 from pbdb.loading.publish import Load, append
 from pbdb.query import database
@@ -27,7 +28,7 @@ DEFAULTS = """SELECT DISTINCT parameters FROM core.fit JOIN core.dataset USING (
 def run_fits(
     settings: Settings,
     dataset: str,
-    choices: dataset_fits.FitOptions,
+    choices: FitOptions,
     *,
     compound: str | None = None,
     reporter: Reporter | None = None,
@@ -41,7 +42,7 @@ def run_fits(
         ConfigError: the choices are those of the default fits, or there is no such compound.
         ServerError: the dataset is being loaded.
     """
-    told = reporter or Silent()
+    told, choices = reporter or Silent(), choices.settled()
     database.ready(settings)
     engine = connect.engine(settings)
     with locks.alone(engine, f"load {dataset}", f"Dataset '{dataset}' is being loaded by another process"):
@@ -70,23 +71,28 @@ def _matrix(engine: Engine, settings: Settings, dataset: str) -> Path:
     with engine.connect() as connection:
         found = connection.execute(text(MATRIX), {"dataset": dataset}).scalar_one_or_none()
     if found is None:
-        raise SourceError(f"Dataset '{dataset}' is not loaded: run `pbdb etl load` of its source first.")
+        raise SourceError(
+            f"Dataset '{dataset}' is not loaded: run `pbdb etl load` of its source first.", dataset=dataset
+        )
     path = settings.home / str(found)
     if not path.is_file():
         raise SourceError(
-            f"The canonical samples of '{dataset}' are not in '{settings.home}': load it again with --force."
+            f"The canonical samples of '{dataset}' are not in '{settings.home}': load it again with --force.",
+            dataset=dataset,
         )
     return path
 
 
-def _refuse_defaults(engine: Engine, dataset: str, choices: dataset_fits.FitOptions) -> None:
+def _refuse_defaults(engine: Engine, dataset: str, choices: FitOptions) -> None:
     """Refuse choices that the default fits were made with: these would be replaced, and be the default no more."""
     with engine.connect() as connection:
-        if choices.as_dict() in connection.execute(text(DEFAULTS), {"dataset": dataset}).scalars().all():
-            raise ConfigError(
-                f"The default fits of '{dataset}' were made with these very choices: give others, or make them anew "
-                "with `pbdb etl load --force`."
-            )
+        defaults = connection.execute(text(DEFAULTS), {"dataset": dataset}).scalars().all()
+    if dataset_fits.fit_parameters(choices) in defaults:
+        raise ConfigError(
+            f"The default fits of '{dataset}' were made with these very choices: give others, or make them anew "
+            "with `pbdb etl load --force`.",
+            dataset=dataset,
+        )
 
 
 def _conditions(tables: dict[str, Any], compound: str) -> frozenset[int]:
@@ -95,7 +101,8 @@ def _conditions(tables: dict[str, Any], compound: str) -> frozenset[int]:
     hit = (known["source_key"] == compound) | (known["name"].str.lower() == compound.lower())
     if not hit.any():
         raise ConfigError(
-            f"There is no compound '{compound}' in this dataset: give its key or name as the source has it."
+            f"There is no compound '{compound}' in this dataset: give its key or name as the source has it.",
+            value=compound,
         )
     conditions = tables["condition"]
     own = conditions["source_compound_id"].isin(known.loc[hit, "source_compound_id"])

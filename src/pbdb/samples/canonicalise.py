@@ -23,7 +23,6 @@ from pbdb.samples.matrix_file import Writer
 from pbdb.samples.standard_obs import standard_obs
 from pbdb.sources.declaration import FEW_CELLS, Column, Constant, Files, Mapped, Samples, Source
 
-VERSION = 2
 COUNTS_LOOKED_AT = 1 << 20
 
 
@@ -244,7 +243,9 @@ def _codes(flags: Mapping[str, pd.Series[bool]], index: pd.Index[Any]) -> pd.Ser
 
 def _column(source: Source, raw: pd.DataFrame, name: str) -> pd.Series[Any]:
     if name not in raw.columns:
-        raise DataError(f"Source '{source.key}': the samples have no column '{name}'; they have {list(raw.columns)}.")
+        raise DataError(
+            f"Source '{source.key}': the samples have no column '{name}'; they have {list(raw.columns)}.", column=name
+        )
     return raw[name]
 
 
@@ -262,7 +263,11 @@ def _text(source: Source, raw: pd.DataFrame, mapped: Mapped | None) -> pd.Series
 def _translated(source: Source, text: pd.Series[Any], name: str, values: Mapping[str, str]) -> pd.Series[Any]:
     unknown = sorted({value for value in text.dropna() if value not in values})
     if unknown:
-        raise DataError(f"Source '{source.key}': column '{name}' has the unknown value '{unknown[0]}'.")
+        raise DataError(
+            f"Source '{source.key}': column '{name}' has the unknown value '{unknown[0]}'.",
+            column=name,
+            value=unknown[0],
+        )
     return text.map(lambda value: values.get(value) if value is not None else None)
 
 
@@ -301,11 +306,15 @@ def _quantities(
 
 def _converted(source: Source, name: str, pair: tuple[str, str | None], convert: Callable[[str, str], Any]) -> Any:
     if pair[1] is None:
-        raise DataError(f"Source '{source.key}': column '{name}' has the value '{pair[0]}' without a unit.")
+        raise DataError(
+            f"Source '{source.key}': column '{name}' has the value '{pair[0]}' without a unit.",
+            column=name,
+            value=pair[0],
+        )
     try:
         return convert(pair[0], pair[1])
     except DataError as problem:
-        raise DataError(f"Source '{source.key}', column '{name}': {problem}") from None
+        raise DataError(f"Source '{source.key}', column '{name}': {problem}", column=name) from None
 
 
 def _contexts(source: Source, raw: pd.DataFrame, rules: Samples) -> pd.Series[Any]:
@@ -314,7 +323,8 @@ def _contexts(source: Source, raw: pd.DataFrame, rules: Samples) -> pd.Series[An
     if unknown:
         raise DataError(
             f"Source '{source.key}': the cells '{unknown[0]}' are not declared ({len(unknown)} such names); "
-            "add them to `contexts` in the source's file."
+            "add them to `contexts` in the source's file.",
+            value=unknown[0],
         )
     return names.map({name: cells.context for name, cells in source.contexts.items()})
 

@@ -71,7 +71,7 @@ def locate(
         wanted = _complete_sets(source, declared, folder)
         found = {key: _in_folder(source, file, folder, hashed) for key, file in wanted.items()}
     else:
-        raise SourceError(f"There is no folder '{folder}' to load from.")
+        raise SourceError(f"There is no folder '{folder}' to load from.", file=str(folder))
     place = settings.downloads / source.key / "unpacked"
     return {key: _readable(declared[key], one, place, progress) for key, one in found.items()}
 
@@ -99,7 +99,7 @@ def _complete_sets(source: Source, declared: Mapping[str, File], folder: Path) -
         members = [key for key in declared if declared[key].set == name]
         if any(there[key] for key in members) and not all(there[key] for key in members):
             lacking = next(declared[key].name for key in members if not there[key])
-            raise SourceError(f"'{folder}' has only part of the set {name}: '{lacking}' is missing.")
+            raise SourceError(f"'{folder}' has only part of the set {name}: '{lacking}' is missing.", file=lacking)
     needed = [key for key in declared if declared[key].set is not None and not declared[key].optional]
     if needed and not any(there[key] for key in needed):
         raise SourceError(f"'{folder}' lacks files of source '{source.key}': it needs {_alternatives(declared)}.")
@@ -130,7 +130,9 @@ def _lying(folder: Path, file: File) -> Path:
 def _in_folder(source: Source, file: File, folder: Path, hashed: Callable[[Path], str]) -> Located:
     path = _lying(folder, file)
     if not path.is_file():
-        raise SourceError(f"There is no file '{file.name}' in '{folder}', which source '{source.key}' needs.")
+        raise SourceError(
+            f"There is no file '{file.name}' in '{folder}', which source '{source.key}' needs.", file=file.name
+        )
     found = hashed(path)
     listed = _listed(folder).get(path.relative_to(folder).as_posix())
     published = file.sha256 if path == folder / file.name else None
@@ -199,7 +201,8 @@ def _unpack(packed: Path, target: Path, progress: Progress) -> None:
     except (OSError, EOFError, zlib.error) as problem:
         part.unlink(missing_ok=True)
         raise SourceError(
-            f"'{packed.name}' in '{packed.parent}' could not be unpacked to '{target.parent}' ({first_line(problem)})."
+            f"'{packed.name}' in '{packed.parent}' could not be unpacked to '{target.parent}' ({first_line(problem)}).",
+            file=packed.name,
         ) from None
     os.replace(part, target)
 
@@ -208,7 +211,9 @@ def _check(path: Path, found: str, expected: str | None, by: str, advice: str) -
     if expected is not None and found != expected:
         raise SourceError(
             f"The SHA-256 of '{path.name}' in '{path.parent}' is {found[:12]}..., but {by} says {expected[:12]}...: "
-            f"the file is damaged or of another release; {advice}."
+            f"the file is damaged or of another release; {advice}.",
+            file=path.name,
+            value=found,
         )
 
 
@@ -220,7 +225,11 @@ def _listed(folder: Path) -> dict[str, str]:
     for line in filter(str.strip, sums.read_text(encoding="utf-8").splitlines()):
         found = SUM.fullmatch(line.strip())
         if found is None:
-            raise SourceError(f"'{sums}' has the line '{line}', which is no SHA-256 and name of a file: correct it.")
+            raise SourceError(
+                f"'{sums}' has the line '{line}', which is no SHA-256 and name of a file: correct it.",
+                file=str(sums),
+                value=line,
+            )
         listed[found["name"]] = found["digest"].lower()
     return listed
 
@@ -230,7 +239,9 @@ def _fetch(source: Source, dataset: str, file: File, path: Path, progress: Progr
     if file.url is None:
         raise SourceError(
             f"'{file.name}' of source '{source.key}' cannot be fetched: "
-            f"{how_to_get(source, source.datasets[dataset])}; then load with --from and the folder you put it in."
+            f"{how_to_get(source, source.datasets[dataset])}; then load with --from and the folder you put it in.",
+            file=file.name,
+            dataset=dataset,
         )
     _get(file.url, path, "get the file yourself and use --from", progress, _headers(source, source.datasets[dataset]))
 
@@ -256,7 +267,8 @@ def _get(url: str, path: Path, advice: str, progress: Progress, headers: Mapping
         kept = sum(part.stat().st_size for part in _parts(path))
         raise SourceError(
             f"'{path.name}' could not be fetched from {url} ({first_line(problem)}); {kept:,} bytes are kept: "
-            f"run the command again to go on, or {advice}."
+            f"run the command again to go on, or {advice}.",
+            file=path.name,
         ) from problem
     os.replace(part, path)
 

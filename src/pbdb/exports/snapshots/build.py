@@ -35,7 +35,6 @@ from pbdb.exports.snapshots.workspace import Finished, Place, place_of, sha256
 from pbdb.server import connect, locks
 
 ARRAY, LONG = "array", "long"
-LAYOUTS = (ARRAY, LONG)
 # Long views, and views of many rows that a join gives at once: they are read in pbdb.duckdb.
 LEFT_TO_DUCKDB = frozenset(
     {"condition_effect", "gene_response", "replicate_effect", "matched_effect", "matched_gene", "fit_gene"}
@@ -115,8 +114,10 @@ class _Export:
             query = f"SELECT {', '.join(map(arrow_schemas.selected, table.columns))} FROM pg_temp.{table.name}"
             with state.batches(f"{query} ORDER BY {', '.join(order)}") as batches:
                 self.files.append(parquet.write(self.root, f"core/{table.name}.parquet", schema, batches))
-        found = pa.Table.from_pylist([entry._asdict() for entry in entries], schema=OF_DICTIONARY)
-        self.files.append(parquet.write(self.root, duckdb_file.DICTIONARY, OF_DICTIONARY, found.to_batches()))
+        found = pa.Table.from_pylist([entry._asdict() for entry in entries], schema=duckdb_file.OF_DICTIONARY)
+        self.files.append(
+            parquet.write(self.root, duckdb_file.DICTIONARY, duckdb_file.OF_DICTIONARY, found.to_batches())
+        )
         tables = [file for file in self.files if file.rows is not None]
         self.reporter.stage("tables", f"{len(tables)} files, {sum(file.rows or 0 for file in tables):,} rows")
 
@@ -161,7 +162,8 @@ class _Export:
             if source is None or not source.is_file():
                 raise SnapshotError(
                     f"The samples of '{dataset}' are not in '{self.settings.cache}': load it again with `pbdb etl"
-                    " load`, or leave --samples out."
+                    " load`, or leave --samples out.",
+                    dataset=dataset,
                 )
             path = f"samples/{dataset}.h5ad"
             file = self.finished.get(path, found[dataset]["sha256"])
@@ -174,7 +176,9 @@ class _Export:
         shutil.copyfile(source, target)
         file = Written(path, target.stat().st_size, sha256(target))
         if file.sha256 != expected:
-            raise SnapshotError(f"'{source}' is not as its load left it: load the dataset again with `pbdb etl load`.")
+            raise SnapshotError(
+                f"'{source}' is not as its load left it: load the dataset again with `pbdb etl load`.", file=str(source)
+            )
         self.finished.add(expected, file)
         return file
 
@@ -231,7 +235,9 @@ class _Export:
 
 def _view(root: Path, connection: Any, name: str, words: Words) -> Written:
     """A view of pbdb.duckdb as Parquet, sorted by all its columns."""
-    reader = connection.sql(f'SELECT * FROM "{name}" ORDER BY ALL').to_arrow_reader(parquet.ROWS_PER_GROUP)
+    reader = connection.sql(f"SELECT * FROM {duckdb_file.quoted(name)} ORDER BY ALL").to_arrow_reader(
+        parquet.ROWS_PER_GROUP
+    )
     plain = pa.schema([(field.name, _plain(field.type)) for field in reader.schema])
     batches = (batch.cast(plain) for batch in reader)
     return parquet.write(root, f"view/{name}.parquet", arrow_schemas.described(plain, name, words), batches)
@@ -249,7 +255,6 @@ def _digest(*parts: object) -> str:
     return hashlib.sha256("\n".join(texts).encode()).hexdigest()
 
 
-OF_DICTIONARY = pa.schema([(name, pa.string()) for name in dictionary.Entry._fields])
 _GENES = """
 SELECT g.gene_id, g.symbol AS gene_symbol FROM core.fit f
 JOIN core.feature_set s ON s.feature_set_id = f.feature_set_id

@@ -13,8 +13,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pbdb.common.errors import SnapshotError
+
 ROWS_PER_GROUP = 131_072
 GATHERED = 8 << 20
+MOST_ROWS_PER_BYTE = 16  # a table of keys takes a byte for each row and more
+MOST_UNPACKED = 1000
 LEVEL = 1  # of zstd; higher ones take twice the time for 2 %, for the low bytes of floats are noise
 
 
@@ -156,6 +160,21 @@ def regrouped(batches: Iterable[pa.RecordBatch], n_rows: int) -> Iterator[pa.Tab
             n_held += batch.num_rows - start
     if held:
         yield pa.Table.from_batches(held).combine_chunks()
+
+
+def require_plausible(path: Path) -> None:
+    """Refuse a small file that says it holds more than any machine's memory.
+
+    Raises:
+        SnapshotError: it has more rows, or unpacks to more, than what we write ever does for its size.
+    """
+    size, facts = path.stat().st_size, pq.read_metadata(path)
+    n_unpacked = sum(facts.row_group(group).total_byte_size for group in range(facts.num_row_groups))
+    if facts.num_rows > ROWS_PER_GROUP + MOST_ROWS_PER_BYTE * size or n_unpacked > GATHERED + MOST_UNPACKED * size:
+        raise SnapshotError(
+            f"'{path}' has {size:,} bytes and claims {facts.num_rows:,} rows of {n_unpacked:,} bytes: it is damaged, or"
+            " made to fill the memory."
+        )
 
 
 def schema_hash(schema: pa.Schema) -> str:

@@ -84,7 +84,9 @@ def fetch(
     """
     provided = PROVIDED.get(kind)
     if provided is None:
-        raise VocabularyError(f"{kind} cannot be fetched: give one of {', '.join(PROVIDED)}, or import a file.")
+        raise VocabularyError(
+            f"{kind} cannot be fetched: give one of {', '.join(PROVIDED)}, or import a file.", value=kind
+        )
     wanted = release or provided.release
     folder = settings.downloads / "vocab" / kind / provided.folder.replace(RELEASE, wanted)
     base = (mirror or provided.base.replace(RELEASE, wanted)).rstrip("/")

@@ -34,7 +34,7 @@ def write(
     """
     output_targets.require_file(out)
     if n_matches < 1:
-        raise ConfigError(f"{n_matches} matches make no page: give a number from 1.")
+        raise ConfigError(f"{n_matches} matches make no page: give a number from 1.", value=n_matches)
     if svg is not None:
         output_targets.make_folder(svg)
     contents = data.read(settings, rule or Rule(), n_matches)

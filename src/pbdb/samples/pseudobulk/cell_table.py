@@ -50,7 +50,11 @@ def cell_table(matrix: CellMatrix, declared: Pseudobulk, curated: str | None, st
     lacking = [name for name in wanted if name not in found.columns]
     if lacking:
         there = ", ".join(map(str, matrix.obs.columns))
-        raise DataError(f"'{matrix.name}' has no column '{lacking[0]}' of its cells; it has {there}.")
+        raise DataError(
+            f"'{matrix.name}' has no column '{lacking[0]}' of its cells; it has {there}.",
+            file=matrix.name,
+            column=lacking[0],
+        )
     codes, samples = _samples(pd.DataFrame({key: categories(found[key]) for key in declared.keys}))
     constants = pd.DataFrame({name: categories(found[name], as_text=False) for name in declared.constants})
     given = {name: _numbers(matrix.name, found[name]) for name in declared.filter.columns}
@@ -83,7 +87,7 @@ def _curated(address: str, wanted: Sequence[str], names: npt.NDArray[Any]) -> pd
     index, columns = _parquet(address, wanted)
     rows = pc.index_in(pa.array(names, type=index.type), value_set=index)
     if pc.count_distinct(index).as_py() < len(index):
-        raise DataError(f"The cell table '{address}' has a cell twice: every cell must be there once.")
+        raise DataError(f"The cell table '{address}' has a cell twice: every cell must be there once.", file=address)
     found: pd.DataFrame = columns.take(rows).to_pandas()
     return found.assign(unnamed=rows.is_null().to_numpy(zero_copy_only=False))
 
@@ -154,7 +158,11 @@ def _numbers(what: str, column: pd.Series[Any]) -> Floats:
     try:
         return pd.to_numeric(column.astype(object)).to_numpy(dtype=np.float64, na_value=np.nan)
     except (ValueError, TypeError) as problem:
-        raise DataError(f"The column '{column.name}' of the cells of '{what}' holds no numbers ({problem}).") from None
+        raise DataError(
+            f"The column '{column.name}' of the cells of '{what}' holds no numbers ({problem}).",
+            file=what,
+            column=str(column.name),
+        ) from None
 
 
 def constant_values(name: str, table: CellTable, kept: npt.NDArray[np.bool_]) -> dict[str, list[Any]]:
@@ -186,5 +194,7 @@ def varies(name: str, constant: str, sample: pd.Series[Any]) -> DataError:
     """The error of a constant that is none."""
     return DataError(
         f"'{constant}' differs between cells of the sample {'_'.join(sample)} of '{name}': "
-        "a sample has one value of it; make it a key, or leave it out of `constants`."
+        "a sample has one value of it; make it a key, or leave it out of `constants`.",
+        file=name,
+        column=constant,
     )
