@@ -17,7 +17,7 @@ from pbdb.common.ids import stable_id, stable_ids
 from pbdb.common.progress import Progress, silent
 from pbdb.effects.engine import Design, Summary, deseq2, fill, gather, prepare, tested_genes
 from pbdb.effects.groups import NUMBERS, FitOptions, Group, Plan, fit_groups, make_plan, run_deseq2
-from pbdb.effects.stored_fit import BY_EFFECT, BY_GENE, COUNTED, GENE_FACTS, StoredFit, tile
+from pbdb.effects.stored_fit import BY_EFFECT, BY_GENE, COUNTED, GENE_FACTS, OF_LIMMA, StoredFit, tile
 from pbdb.samples import matrix_file
 from pbdb.sources.declaration import FEW_CELLS
 
@@ -125,10 +125,13 @@ def _write(job: _Job, stored: StoredFit, plan: Plan, design: Design, values: Any
     fit = prepare(values, design, job.choices.options)
     _write_genes(job, stored, fit.genes, {name: getattr(fit, name) for name in GENE_FACTS})
     _write_fit_samples(stored, plan)
-    tiles = _tiles(stored, len(fit.effects), len(fit.genes))
+    names = (*BY_EFFECT, *OF_LIMMA) if fit.p_values == "counts" else BY_EFFECT
+    tiles = _tiles(stored, len(fit.effects), len(fit.genes), names)
     summary = fill(fit, *tiles, progress=job.told)
+    if summary.dispersion is not None:
+        np.save(stored.folder / "dispersion.npy", summary.dispersion)
     _write_effects(job, stored, plan, summary)
-    return _finish(stored, _facts(job, design, fit.report()) | {"neg_log10_p_cutoff": summary.cutoff_fit})
+    return _finish(stored, _facts(job, design, fit.report()) | _of_summary(summary))
 
 
 def _write_deseq2(job: _Job, stored: StoredFit, plan: Plan, design: Design, values: Any) -> StoredFit:
@@ -141,12 +144,27 @@ def _write_deseq2(job: _Job, stored: StoredFit, plan: Plan, design: Design, valu
     summary = deseq2.fill(fitted, *_tiles(stored, len(fitted), len(genes)))
     _write_effects(job, stored, plan, summary)
     report = {"genes_in": values.shape[1], "n_control": int(design.is_control.sum()), "filter": options.filter}
-    return _finish(stored, _facts(job, design, report) | {"neg_log10_p_cutoff": summary.cutoff_fit})
+    return _finish(stored, _facts(job, design, report) | _of_summary(summary))
 
 
-def _tiles(stored: StoredFit, n_ok: int, n_genes: int) -> tuple[dict[str, Any], dict[str, Any]]:
+def _of_summary(summary: Summary | None) -> dict[str, Any]:
+    """Facts of a fit that come with its effects: its cutoff, and whether its p values hold on its vehicle wells."""
+    check = summary.null_check if summary else None
+    return {
+        "neg_log10_p_cutoff": summary.cutoff_fit if summary else None,
+        "n_null_wells": check.n_wells if check else None,
+        "null_any_share": check.any_share if check else None,
+        "null_any_share_low": check.any_share_low if check else None,
+        "null_any_share_high": check.any_share_high if check else None,
+        "null_tail_ratio": check.tail_ratio if check else None,
+    }
+
+
+def _tiles(
+    stored: StoredFit, n_ok: int, n_genes: int, names: tuple[str, ...] = BY_EFFECT
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """Empty tiles by effect and by gene, on disk."""
-    by_effect = {name: tile(stored.folder / f"{name}.by_effect", (n_ok, n_genes), "w+") for name in BY_EFFECT}
+    by_effect = {name: tile(stored.folder / f"{name}.by_effect", (n_ok, n_genes), "w+") for name in names}
     by_gene = {name: tile(stored.folder / f"{name}.by_gene", (n_genes, n_ok), "w+") for name in BY_GENE}
     return by_effect, by_gene
 
@@ -191,7 +209,10 @@ def _with_counts(effects: pd.DataFrame, summary: Summary | None) -> pd.DataFrame
             values = getattr(summary, name)
             column[: len(values)] = values
         counts[name] = column
-    return effects.assign(**counts)
+    spread = np.full(len(effects), np.nan, dtype=np.float32)
+    if summary is not None and summary.null_spread is not None:
+        spread[: len(summary.null_spread)] = summary.null_spread
+    return effects.assign(**counts, null_spread=spread)
 
 
 def _facts(job: _Job, design: Design | None, report: dict[str, Any]) -> dict[str, Any]:
@@ -204,6 +225,7 @@ def _facts(job: _Job, design: Design | None, report: dict[str, Any]) -> dict[str
         "stratum": group.stratum,
         "method": choices.method,
         "mode": choices.mode,
+        "p_values": choices.p_values,
         "is_default": choices.is_default,
         "n_samples": design.n_samples if design else 0,
         "n_control": report.get("n_control", 0),
@@ -227,7 +249,7 @@ def _write_unestimated(job: _Job, stored: StoredFit, plan: Plan) -> StoredFit:
     _write_effects(job, stored, plan, None)
     _write_genes(job, stored, none, {name: none for name in GENE_FACTS})
     pd.DataFrame({"sample_id": none, "role": none.astype(str)}).to_parquet(stored.folder / "samples.parquet")
-    return _finish(stored, _facts(job, None, {"genes_in": len(job.gene_keys)}) | {"neg_log10_p_cutoff": None})
+    return _finish(stored, _facts(job, None, {"genes_in": len(job.gene_keys)}) | _of_summary(None))
 
 
 def _finish(stored: StoredFit, facts: dict[str, Any]) -> StoredFit:

@@ -12,6 +12,7 @@ from pbdb.loading.table_rows import Tables
 from pbdb.samples.canonicalise import Report
 
 SHOWN = 10
+DOUBTFUL = 0.1
 VEHICLE = "vehicle"
 
 
@@ -65,6 +66,24 @@ def summary(tables: Tables, stored: Sequence[StoredFit] | None) -> dict[str, Any
     if stored is not None:
         counts["effects"] = statuses(stored)
     return counts
+
+
+def doubts(stored: Sequence[StoredFit]) -> Iterator[str]:
+    """Say of which fits the p values do not hold on their own vehicle wells."""
+    for fit in stored:
+        low, share = fit.facts["null_any_share_low"], fit.facts["null_any_share"]
+        if low is not None and low > DOUBTFUL:
+            yield (
+                f"{fit.label}: of {fit.facts['n_null_wells']} vehicle wells tested against the others, {share:.0%} have a"
+                f" gene at p_adj 0.05 (at least {low:.0%}; 5 % is right): its p values are too small, wells differ by"
+                " more than their counts say; look at plates and wells before you filter by p_adj"
+            )
+
+
+def null_check(fit: StoredFit) -> dict[str, Any]:
+    """What the ledger keeps of a fit's check on its own vehicle wells."""
+    names = ("p_values", "n_null_wells", "null_any_share", "null_any_share_low", "null_any_share_high")
+    return {name: fit.facts[name] for name in (*names, "null_tail_ratio")}
 
 
 def statuses(stored: Sequence[StoredFit]) -> dict[str, int]:
