@@ -29,7 +29,7 @@ def load(settings: Settings, folder: Path | None, key: str = "driad", **choices:
     (outcome,) = pipeline.load_source(
         registry.get(key), settings, pipeline.Choices(folder=folder, **choices), dataset=dataset
     )
-    return outcome
+    return dict(outcome.as_dict())
 
 
 def query(settings: Settings, statement: str, **values: Any) -> list[tuple[Any, ...]]:

@@ -6,9 +6,9 @@ import sys
 
 import click
 
-from pbdb import __version__
 from pbdb.cli.common import LazyGroup
 from pbdb.common.errors import PbdbError
+from pbdb.common.version import __version__
 
 COMMANDS = {
     "agreement": "pbdb.cli.agreement:agreement",

@@ -35,6 +35,7 @@ from pbdb.sources.declaration import Files, Source
 
 # Packages and modules whose code decides what a stage makes: a changed line in them makes it anew.
 ROOMS_OF_SAMPLES = (
+    "common/arrays.py",
     "common/ids.py",
     "common/units.py",
     "identity/compounds",

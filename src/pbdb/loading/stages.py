@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import asdict
 
 from pbdb.common.errors import ConfigError
 from pbdb.database.stage_names import STAGES, Stage
@@ -109,11 +110,12 @@ def make_rows(load: DatasetLoad) -> None:
         tables = table_rows.dataset_tables(load.source, load.dataset, samples, compounds, annotations, _cells(load))
         tables["dataset"]["is_simulated"] = _is_simulated(load)
         entry.rows_in, entry.rows_out = len(samples), len(tables["sample"])
-        entry.report = load_report.resolution(tables)
+        resolved = load_report.resolution(tables)
+        entry.report = asdict(resolved)
         stage_cache.write_tables(load.folder, tables)
         stage_cache.mark(marker, entry.report)
     load.tables = tables
-    load.reporter.stage("validate", load_report.in_words(entry.report))
+    load.reporter.stage("validate", resolved.sentence())
 
 
 def _cells(load: DatasetLoad) -> ContextVocabulary | None:
@@ -140,7 +142,7 @@ def fit_effects(load: DatasetLoad) -> None:
         statuses = load_report.statuses(fits)
         entry.rows_in, entry.rows_out = sum(statuses.values()), statuses.pop("ok", 0)
         entry.dropped = statuses
-        entry.report = {fit.label: fit.facts["report"] | load_report.null_check(fit) for fit in fits}
+        entry.report = {fit.label: {**fit.facts.report, **load_report.null_check(fit)} for fit in fits}
     load.fits = fits
     left = ", ".join(f"{n} {code}" for code, n in entry.dropped.items()) or "none"
     load.reporter.stage("effects", f"{len(fits)} fits, {entry.rows_out:,} effects; without estimate: {left}")

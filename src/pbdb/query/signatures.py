@@ -6,7 +6,7 @@ takes minutes, and search is right without it, only slower.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, LiteralString
 
@@ -15,12 +15,12 @@ from psycopg.rows import dict_row
 from sqlalchemy import Engine, text
 
 from pbdb.common.errors import ConfigError, QueryError, meant
+from pbdb.common.progress import Progress, silent
 from pbdb.common.settings import Settings
 from pbdb.database.models import N_LANDMARKS
 from pbdb.server import connect, locks
 
 Connection = psycopg.Connection[Any]
-Progress = Callable[[str, int, int], None]
 BUILD_MEMORY = "2GB"
 
 
@@ -123,9 +123,7 @@ def _refuse_both(up: Sequence[str], down: Sequence[str], places: dict[str, int])
             raise QueryError(f"Gene '{name}' is asked for up and down: give it once.", value=name)
 
 
-def build_indexes(
-    engine: Engine, *, rebuild: bool = False, progress: Progress = lambda what, done, total: None
-) -> dict[str, float]:
+def build_indexes(engine: Engine, *, rebuild: bool = False, progress: Progress = silent) -> dict[str, float]:
     """Index the landmarks of every dataset that has none yet; return the seconds each took.
 
     rebuild: make existing ones anew.

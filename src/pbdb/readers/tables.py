@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
+from pbdb.common.arrays import is_whole
 from pbdb.common.errors import DataError, SourceError
 
 DAMAGED = (
@@ -203,9 +204,7 @@ def _values(path: Path, sep: str, header: list[str]) -> tuple[np.ndarray[Any, An
 
 
 def _counts(path: Path, values: np.ndarray[Any, Any], genes: np.ndarray[Any, Any], samples: list[str]) -> sp.csr_matrix:
-    wrong = ~((values >= 0) & (values <= MAX_COUNT))
-    if values.dtype.kind == "f":
-        wrong |= values != np.floor(values)
+    wrong = ~is_whole(values, MAX_COUNT)
     if wrong.any():
         gene, sample = np.argwhere(wrong)[0]
         raise _not_a_count(path, values[gene, sample], genes[gene], samples[sample])
