@@ -16,7 +16,7 @@ from pbdb.common.ids import stable_id, stable_ids
 from pbdb.common.progress import Progress, silent
 from pbdb.effects.engine import Design, Fit, Summary, deseq2, fill, gather, prepare, tested_genes
 from pbdb.effects.groups import NUMBERS, FitOptions, Group, Plan, fit_groups, make_plan, run_deseq2
-from pbdb.effects.stored_fit import BY_EFFECT, BY_GENE, COUNTED, GENE_FACTS, FitFacts, StoredFit, tile
+from pbdb.effects.stored_fit import BY_EFFECT, BY_GENE, COUNTED, GENE_FACTS, OF_LIMMA, FitFacts, StoredFit, tile
 from pbdb.samples import matrix_file
 from pbdb.sources.declaration import FEW_CELLS
 

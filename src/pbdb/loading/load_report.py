@@ -103,13 +103,13 @@ def doubts(stored: Sequence[StoredFit]) -> Iterator[str]:
         if facts.null_any_share_low is not None and facts.null_any_share_low > DOUBTFUL:
             yield (
                 f"{fit.label}: of {facts.n_null_wells} vehicle wells tested against the others,"
-                f" {facts.null_any_share:.0%} have a gene at p_adj 0.05 (at least {facts.null_any_share_low:.0%}; 5 % is"
-                " right): its p values are too small, as wells differ by more than their counts say; look at plates and"
+                f" {facts.null_any_share:.0%} have a gene at p_adj 0.05 (at least {facts.null_any_share_low:.0%};"
+                " 5 % is right): its p values are too small, as wells differ by more than their counts say; look at plates and"
                 " wells before you filter by p_adj"
             )
 
 
-def null_check(fit: StoredFit) -> dict[str, Any]:
+def null_check(fit: StoredFit) -> dict[str, str | float | None]:
     """What the ledger keeps of a fit's check on its own vehicle wells."""
     names = ("p_values", "n_null_wells", "null_any_share", "null_any_share_low", "null_any_share_high")
     return {name: getattr(fit.facts, name) for name in (*names, "null_tail_ratio")}
