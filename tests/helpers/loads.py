@@ -29,7 +29,7 @@ def load(settings: Settings, folder: Path | None, key: str = "driad", **choices:
     (outcome,) = pipeline.load_source(
         registry.get(key), settings, pipeline.Choices(folder=folder, **choices), dataset=dataset
     )
-    return outcome
+    return dict(outcome.as_dict())
 
 
 def query(settings: Settings, statement: str, **values: Any) -> list[tuple[Any, ...]]:
@@ -132,5 +132,10 @@ def loaded(database_server: Settings, with_driad: str, tmp_path: Path) -> Iterat
 
 def environment(settings: Settings) -> dict[str, str]:
     """Environment in which the command line uses these settings."""
-    own = {"PBDB_HOME": str(settings.home), "PBDB_DATABASE_URL": str(settings.database_url), "PBDB_WORKERS": "1"}
+    own = {
+        "PBDB_HOME": str(settings.home),
+        "PBDB_DATABASE_URL": str(settings.database_url),
+        "PBDB_WORKERS": "1",
+        "PBDB_READ_AS_SUPERUSER": "1",
+    }
     return {key: text for key, text in os.environ.items() if not key.startswith("PBDB_")} | own

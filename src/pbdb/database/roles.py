@@ -13,8 +13,9 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import ProgrammingError
 
 from pbdb.common.errors import SchemaError
+from pbdb.database import reader_limits
 from pbdb.database.models import PARTITIONS, SCHEMA
-from pbdb.database.models.policies import OWNER, PUBLIC, READER
+from pbdb.database.models.policies import OWNER, PUBLIC, READER, WEB
 
 VIEWS = "pbdb"
 ROLES = (OWNER, READER, PUBLIC)
@@ -23,12 +24,6 @@ DATABASE_SETTINGS = {
     "join_collapse_limit": "16",
     "from_collapse_limit": "16",
     "geqo_threshold": "20",
-}
-# What a reader may use up; pg_roles keeps a role's own value, so an administrator's choice is never overwritten.
-READER_SETTINGS = {
-    "statement_timeout": "5min",
-    "idle_in_transaction_session_timeout": "10min",
-    "temp_file_limit": "10GB",
 }
 SCHEMA_COMMENTS = {
     SCHEMA: "Tables of pbdb: use the views of schema pbdb, which stay as they are while tables change",
@@ -50,15 +45,25 @@ def prepare(connection: Connection) -> None:
 
 
 def settle(connection: Connection) -> None:
-    """Give roles and database their settings; say what the login is not permitted to set."""
-    for role in (READER, PUBLIC):
-        for name, value in READER_SETTINGS.items():
-            if not _has_setting(connection, role, name):
-                _where_permitted(connection, f"ALTER ROLE {role} SET {name} = '{value}'")
+    """Give roles and database their settings, take from readers what is not reading; say what is not permitted."""
+    _web(connection)
+    for statement in list(reader_limits.statements(connection)):
+        _where_permitted(connection, statement)
     database = connection.execute(text("SELECT quote_ident(current_database())")).scalar_one()
     for name, value in DATABASE_SETTINGS.items():
-        if not _has_setting(connection, None, name):
+        if not _has_setting(connection, name):
             _where_permitted(connection, f"ALTER DATABASE {database} SET {name} = {value}")
+
+
+def _web(connection: Connection) -> None:
+    """Make the login of the web server, a member of pbdb_public only; it has no password until it is given one."""
+    there = connection.execute(text("SELECT count(*) FROM pg_roles WHERE rolname = :role"), {"role": WEB}).scalar()
+    if not there:
+        _where_permitted(
+            connection,
+            f"DO $$ BEGIN CREATE ROLE {WEB} LOGIN CONNECTION LIMIT 10 IN ROLE {PUBLIC};"
+            " EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$",
+        )
 
 
 def _extension(connection: Connection) -> None:
@@ -122,9 +127,8 @@ def _schemas(connection: Connection) -> None:
             )
 
 
-def _has_setting(connection: Connection, role: str | None, name: str) -> bool:
-    parameters = {"role": role, "prefix": f"{name}="}
-    return connection.execute(_SETTING, parameters).scalar_one_or_none() is not None
+def _has_setting(connection: Connection, name: str) -> bool:
+    return connection.execute(_SETTING, {"prefix": f"{name}="}).scalar_one_or_none() is not None
 
 
 def _must(connection: Connection, statement: str, sentence: str) -> None:
@@ -156,10 +160,7 @@ _MAY_BE = text("""
 _EXTENSION_SCHEMA = text("SELECT extnamespace::regnamespace::text FROM pg_extension WHERE extname = 'vector'")
 _SCHEMA_OWNER = text("SELECT pg_get_userbyid(nspowner) FROM pg_namespace WHERE nspname = :schema")
 _SETTING = text("""
-    SELECT setting FROM pg_db_role_setting s
-    LEFT JOIN pg_roles r ON r.oid = s.setrole LEFT JOIN pg_database d ON d.oid = s.setdatabase
+    SELECT setting FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase
     CROSS JOIN unnest(s.setconfig) AS setting
-    WHERE starts_with(setting, :prefix)
-      AND CASE WHEN CAST(:role AS name) IS NULL THEN s.setrole = 0 AND d.datname = current_database()
-               ELSE r.rolname = CAST(:role AS name) AND s.setdatabase = 0 END
+    WHERE starts_with(setting, :prefix) AND s.setrole = 0 AND d.datname = current_database()
 """)

@@ -20,7 +20,7 @@ from sqlalchemy.exc import InternalError
 
 from pbdb.common import packaged_files
 from pbdb.common.errors import SchemaError
-from pbdb.database import catalog, roles, views
+from pbdb.database import catalog, reader_limits, roles, views
 from pbdb.database.models import SCHEMA, Base
 from pbdb.database.models.policies import OWNER, PARTITIONED
 from pbdb.server import locks
@@ -65,15 +65,23 @@ def require_head(connection: Connection) -> None:
 def check(engine: Engine) -> list[str]:
     """What is wrong with the schema, one sentence each; empty where all is as this version made it.
 
-    Tables are compared with the models, views by their fingerprint; what has no comment is listed too.
+    Tables are compared with the models, views by their fingerprint; what has no comment is listed too, and what readers
+    may do that is more than reading.
     """
     with engine.connect() as connection, connection.begin() as transaction:
         if (behind := _behind(connection)) is not None:
             return [behind]
         views_behind = _views_behind(connection)
-        found = catalog.differences(connection)
+        found = [*catalog.differences(connection), *reader_limits.faults(connection)]
         transaction.rollback()
     return found if views_behind is None else [views_behind, *found]
+
+
+def settle(engine: Engine) -> None:
+    """Give roles and database their settings again, where there is a schema, whatever a reader changed of its own."""
+    with engine.begin() as connection:
+        if current(connection) is not None:
+            locks.patiently(connection, lambda: roles.settle(connection), "The settings of readers")
 
 
 def current(connection: Connection) -> str | None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import re
-import textwrap
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -123,11 +122,15 @@ def write(
 def _check_name(path: Path, force: bool) -> None:
     key = path.name.removesuffix(".py")
     if not KEY.fullmatch(key) or path.suffix != ".py":
-        raise ConfigError(f"'{key}' cannot be the name of a source: use lower case letters, digits and underscores.")
+        raise ConfigError(
+            f"'{key}' cannot be the name of a source: use lower case letters, digits and underscores.", value=key
+        )
     if key in registry.known():
-        raise ConfigError(f"'{key}' is a source that pbdb brings along: choose another name.")
+        raise ConfigError(f"'{key}' is a source that pbdb brings along: choose another name.", value=key)
     if path.exists() and not force:
-        raise ConfigError(f"The file '{path}' is there already: choose another name, or replace it with --force.")
+        raise ConfigError(
+            f"The file '{path}' is there already: choose another name, or replace it with --force.", file=str(path)
+        )
     if not path.parent.is_dir():
         raise ConfigError(f"There is no folder '{path.parent}' for '{path.name}': make it first.")
 
@@ -244,7 +247,7 @@ def _declaration(given: _Given, parts: Mapping[str, list[Found]]) -> list[str]:
 
 def _head(given: _Given) -> list[str]:
     return [
-        f'"""{given.key}: the samples of {given.matrix.name} that {given.samples.name} describes.',
+        f'"""{given.key}: the samples of {quoted(given.matrix.name)} that {quoted(given.samples.name)} describes.',
         "",
         "Written by `pbdb etl new`, and yours now. Correct what was inferred; where it says FILL_IN, write what the",
         f"end of the line asks for. Then: pbdb etl load {given.declaration.name}",
@@ -331,8 +334,13 @@ def _source(given: _Given, parts: Mapping[str, list[Found]]) -> list[str]:
 
 
 def _line(found: Found, name: str = "") -> str:
-    blank = f"  # {' '.join(found.blank.split())}" if found.blank else ""
+    blank = f"  # {_on_one_line(found.blank)}" if found.blank else ""
     return f"    {name}{found.code},{blank}"
+
+
+def _on_one_line(words: str) -> str:
+    """Words as a comment can hold them: a line, without what cannot be seen."""
+    return "".join(character for character in " ".join(words.split()) if character.isprintable())
 
 
 def _list(values: Iterable[str]) -> str:
@@ -372,7 +380,10 @@ def _samples(given: _Given, parts: Mapping[str, list[Found]]) -> list[str]:
 
 
 def _wrapped(values: Iterable[str]) -> list[str]:
-    words = [f"{quoted(value)}," for value in values]
-    return textwrap.wrap(
-        " ".join(words), WIDTH, initial_indent=" " * 8, subsequent_indent=" " * 8, break_long_words=False
-    )
+    """Quoted values in lines of at most WIDTH, broken between values and never within one."""
+    lines = [" " * 7]
+    for word in (f" {quoted(value)}," for value in values):
+        if lines[-1].strip() and len(lines[-1] + word) > WIDTH:
+            lines.append(" " * 7)
+        lines[-1] += word
+    return lines

@@ -6,21 +6,22 @@ Readers see the state before or the one after, whole, by their snapshot; none of
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import pandas as pd
 from sqlalchemy import Connection, Engine, text
 
-from pbdb import __version__
 from pbdb.common.errors import DataError
 from pbdb.common.ids import stable_id
+from pbdb.common.progress import Progress, silent
+from pbdb.common.version import __version__
 from pbdb.database import partitions, tidy
 from pbdb.database.copy_text import copy_frame, insert_new, upsert
 from pbdb.effects.stored_fit import GENE_FACTS, StoredFit
 from pbdb.identity.compounds import in_database, names_in_database
 from pbdb.identity.vocabulary import genes as vocabulary_genes
-from pbdb.loading.copy_effects import Progress, copy_effects, copy_gene_effects
+from pbdb.loading.copy_effects import copy_effects, copy_gene_effects
 from pbdb.loading.table_rows import Tables, dataset_id
 from pbdb.matches import match_table
 from pbdb.server import locks
@@ -64,7 +65,7 @@ class Load:
         return dataset_id(self.dataset)
 
 
-def publish(engine: Engine, load: Load, progress: Progress = lambda what, done, total: None) -> match_table.Matched:
+def publish(engine: Engine, load: Load, progress: Progress = silent) -> match_table.Matched:
     """Replace a dataset in the database, its matches with it; until the last moment the old one stands.
 
     The caller holds the dataset's lock. Killed anywhere, the old data stay and leftovers go with the next load.
@@ -101,7 +102,7 @@ def _make(engine: Engine, load: Load, generation: int, others: list[int], progre
         )
 
 
-def append(engine: Engine, load: Load, progress: Progress = lambda what, done, total: None) -> None:
+def append(engine: Engine, load: Load, progress: Progress = silent) -> None:
     """Store further fits of a loaded dataset beside its default ones; a fit that is there is replaced.
 
     Of `load` its fits and genes are read; the samples stay as they are.
@@ -150,11 +151,11 @@ def _other_fits(connection: Connection, load: Load) -> list[int]:
 
 
 def _brings_default(load: Load) -> bool:
-    return any(stored.facts["is_default"] for stored in load.fits or ())
+    return any(stored.facts.is_default for stored in load.fits or ())
 
 
 def _fit_ids(load: Load) -> list[int]:
-    return [int(stored.facts["fit_id"]) for stored in load.fits or ()]
+    return [stored.facts.fit_id for stored in load.fits or ()]
 
 
 def _build(
@@ -295,11 +296,11 @@ def _feature_set_id(stored: StoredFit) -> int:
 
 
 def _fit_row(load: Load, stored: StoredFit) -> dict[str, Any]:
-    facts = {name: value for name, value in stored.facts.items() if name not in ("dataset", "context")}
+    facts = {name: value for name, value in asdict(stored.facts).items() if name not in ("dataset", "context")}
     return {
         **facts,
         "dataset_id": load.dataset_id,
-        "context_id": stable_id("context", stored.facts["context"]),
+        "context_id": stable_id("context", stored.facts.context),
         "feature_set_id": _feature_set_id(stored),
         "is_stale": False,
         "effect_ids": stored.effects["effect_id"].iloc[: stored.n_ok].tolist(),
@@ -312,7 +313,7 @@ def _fit_row(load: Load, stored: StoredFit) -> dict[str, Any]:
 def _replace_fit_samples(connection: Connection, load: Load) -> None:
     connection.execute(text("DELETE FROM core.fit_sample WHERE fit_id = ANY(:new)"), {"new": _fit_ids(load)})
     for stored in load.fits or ():
-        samples = stored.samples.assign(fit_id=int(stored.facts["fit_id"]))
+        samples = stored.samples.assign(fit_id=stored.facts.fit_id)
         copy_frame(connection, "core.fit_sample", samples)
 
 

@@ -6,7 +6,7 @@ guessed where two columns would do.
 
 from __future__ import annotations
 
-import json
+import ast
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -73,8 +73,17 @@ class Found:
 
 
 def quoted(value: str) -> str:
-    """Write text as Python does, in double quotes."""
-    return json.dumps(value, ensure_ascii=False)
+    """Write text as Python does, in double quotes and on one line, whatever is in it: what cannot be seen, as escape.
+
+    It may stand in a docstring too.
+    """
+    return f'"{"".join(map(_in_quotes, value))}"'
+
+
+def _in_quotes(character: str) -> str:
+    if character in '"\\':
+        return f"\\{character}"
+    return character if character.isprintable() else character.encode("unicode_escape").decode()
 
 
 def plain(name: object) -> str:
@@ -220,14 +229,14 @@ def _marked(
     for column in filter(_can_be_in_a_rule, columns):
         spelled = [value for value in sheet[column].dropna().unique() if plain(value) in words]
         mask = sheet[column].isin(spelled).to_numpy()
-        if spelled and not mask.all():
+        if spelled and not mask.all() and all(map(_can_be_in_a_rule, spelled)):
             found[str(column)] = (is_one_of(str(column), spelled), mask)
     return found
 
 
-def _can_be_in_a_rule(column: object) -> bool:
-    """Whether an expression may name the column; pandas takes these signs for its own, even in backticks."""
-    return bool(column) and not set("`'#") & set(str(column))
+def _can_be_in_a_rule(name: object) -> bool:
+    """Whether an expression may name the column or value; pandas takes these signs for its own, even in backticks."""
+    return bool(name) and not set("`'#") & set(str(name)) and str(name).isprintable()
 
 
 def is_one_of(column: str, values: list[str]) -> str:
@@ -240,7 +249,7 @@ def flags(sheet: pd.DataFrame, compounds: Found) -> list[str]:
     found = []
     for column in filter(_can_be_in_a_rule, compounds.columns):
         spelled = [value for value in sheet[column].dropna().unique() if plain(value) in UNTREATED]
-        if spelled:
+        if spelled and all(map(_can_be_in_a_rule, spelled)):
             found.append(f'Flag("untreated", {quoted(is_one_of(column, spelled))}, has_condition=False)')
         if sheet[column].isna().any():
             found.append(f'Flag("no_compound", {quoted(f"`{column}`.isnull()")}, has_condition=False)')
@@ -252,7 +261,7 @@ def zero_doses(sheet: pd.DataFrame, doses: Found, compounds: Found, vehicles: Fo
     if not doses.columns or not compounds.columns or vehicles.blank:
         return []
     names = sheet[compounds.columns[0]]
-    is_vehicle = pd.Series(sheet.eval(json.loads(vehicles.code), engine="python"), dtype=bool)
+    is_vehicle = pd.Series(sheet.eval(ast.literal_eval(vehicles.code), engine="python"), dtype=bool)
     treated = ~is_vehicle & names.notna() & ~names.map(plain).isin(UNTREATED)
     treated &= pd.to_numeric(sheet[doses.columns[0]]) == 0
     if not treated.any():

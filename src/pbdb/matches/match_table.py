@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, Engine, text
 
 from pbdb.common.errors import ConfigError
-from pbdb.database.models import LEVELS
+from pbdb.database.choices import LEVELS
 from pbdb.server import locks
 
 DEFAULT_WINDOW = 10.0
@@ -29,9 +29,12 @@ class Rule:
 
     def __post_init__(self) -> None:
         if self.level not in LEVELS:
-            raise ConfigError(f"'{self.level}' is no level of identity: choose {', '.join(LEVELS)}.")
+            raise ConfigError(f"'{self.level}' is no level of identity: choose {', '.join(LEVELS)}.", value=self.level)
         if not 0 <= self.time_tolerance_h < float("inf"):
-            raise ConfigError(f"A time tolerance of {self.time_tolerance_h} h makes no sense: give hours from 0.")
+            raise ConfigError(
+                f"A time tolerance of {self.time_tolerance_h} h makes no sense: give hours from 0.",
+                value=self.time_tolerance_h,
+            )
 
     @property
     def parameters(self) -> dict[str, object]:
@@ -152,13 +155,13 @@ def _rules(connection: Connection) -> list[Rule]:
 
 
 def _refresh(connection: Connection, rule: Rule, dataset: str | None) -> Refreshed:
-    given = rule.parameters | {"dataset": dataset, "window": DEFAULT_WINDOW, "least": MIN_SHARED_COMPOUNDS}
+    parameters = rule.parameters | {"dataset": dataset, "window": DEFAULT_WINDOW, "least": MIN_SHARED_COMPOUNDS}
     connection.execute(text("DROP TABLE IF EXISTS pg_temp.found_match"))
-    connection.execute(text(_FIND), given)
+    connection.execute(text(_FIND), parameters)
     connection.execute(text("ANALYZE pg_temp.found_match"))
-    removed = connection.execute(text(_REMOVE), given).rowcount
-    added = connection.execute(text(_ADD), given).rowcount
-    matches, in_window = connection.execute(text(_COUNT), given).one()
+    removed = connection.execute(text(_REMOVE), parameters).rowcount
+    added = connection.execute(text(_ADD), parameters).rowcount
+    matches, in_window = connection.execute(text(_COUNT), parameters).one()
     return Refreshed(rule, removed, added, matches, in_window)
 
 

@@ -14,9 +14,9 @@ from pbdb.database.models.identity import (
     SourceCompound,
     Vocabulary,
 )
+from pbdb.database.models.learning import CompoundEmbedding, EmbeddingModel, Evaluation
 from pbdb.database.models.ledger import Artifact, EtlRun
 from pbdb.database.models.matches import (
-    LEVELS,
     Agreement,
     AgreementSummary,
     Match,
@@ -27,7 +27,6 @@ from pbdb.database.models.matches import (
 from pbdb.database.models.samples import Assay, Condition, Dataset, Plate, Sample
 
 __all__ = [
-    "LEVELS",
     "N_LANDMARKS",
     "PARTITIONS",
     "SCHEMA",
@@ -39,11 +38,14 @@ __all__ = [
     "Base",
     "Compound",
     "CompoundAnnotation",
+    "CompoundEmbedding",
     "Condition",
     "Context",
     "Dataset",
     "Effect",
+    "EmbeddingModel",
     "EtlRun",
+    "Evaluation",
     "FeatureSet",
     "Fit",
     "FitSample",

@@ -12,6 +12,7 @@ from pbdb.database.models.base import PARTITIONS, SCHEMA, Base
 OWNER = "pbdb_owner"
 READER = "pbdb_reader"
 PUBLIC = "pbdb_public"
+WEB = "pbdb_web"  # the login of a web server: sees what PUBLIC sees, and can become nobody else
 
 # Tables of schema part whose rows core shows in views of the same names: those of current generations.
 PARTITIONED = ("sample", "effect", "gene_effect")
@@ -28,6 +29,7 @@ KEY_COLUMNS = {"fit": ("effect_ids", "condition_ids"), "feature_set": ("gene_key
 # The subquery is run once and its result prunes partitions; the rows it sees are those dataset's own policy shows.
 _DATASET = "dataset_id = ANY (ARRAY(SELECT d.dataset_id FROM core.dataset d))"
 _BOTH = " AND ".join(_DATASET.replace("dataset_id = ANY", f"dataset_id_{side} = ANY") for side in "ab")
+_ALL_NAMED = "datasets <@ ARRAY(SELECT d.dataset FROM core.dataset d)"
 _NAMED = "dataset = ANY (ARRAY(SELECT d.dataset FROM core.dataset d))"
 
 
@@ -62,6 +64,9 @@ VISIBLE = {
     "split_member": _seen_in("condition", "condition_id", "split_member"),
     "etl_run": _NAMED,
     "artifact": _NAMED,
+    "embedding_model": _ALL_NAMED,
+    "compound_embedding": _seen_in("embedding_model", "model_id", "compound_embedding"),
+    "evaluation": _ALL_NAMED,
 }
 
 

@@ -105,7 +105,9 @@ def _choose(
     found = dict(main.execute('SELECT dataset, is_redistributable FROM core.dataset ORDER BY dataset COLLATE "C"'))
     unknown = sorted(set(include) - set(found))
     if unknown:
-        raise SnapshotError(f"Dataset '{unknown[0]}' is not loaded: `pbdb etl status` lists what can be included.")
+        raise SnapshotError(
+            f"Dataset '{unknown[0]}' is not loaded: `pbdb etl status` lists what can be included.", dataset=unknown[0]
+        )
     chosen = tuple(name for name, is_open in found.items() if is_open or name in include)
     if not chosen:
         raise SnapshotError(

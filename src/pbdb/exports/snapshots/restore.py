@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,14 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 from sqlalchemy import Connection, Engine, Table, text
 
-from pbdb.common.errors import SnapshotError
+from pbdb.common.errors import SnapshotError, first_line
 from pbdb.common.progress import Reporter, Silent
 from pbdb.common.settings import Settings
 from pbdb.database import partitions, schema
 from pbdb.database.export_errors import told
 from pbdb.database.models import SCHEMA
 from pbdb.database.models.policies import PARTITIONED
-from pbdb.exports.snapshots import arrow_schemas, copy_csv, effects_parquet, manifest, restore_effects, verify
+from pbdb.exports.snapshots import arrow_schemas, copy_csv, effects_parquet, manifest, parquet, restore_effects, verify
 from pbdb.server import connect
 
 ROWS_AT_ONCE = 65_536
@@ -40,11 +41,26 @@ def load(settings: Settings, folder: Path, reporter: Reporter | None = None) -> 
     _require_fit(engine, folder, content)
     damage = next(verify.files(folder, content, (reporter or Silent()).progress, HELD), None)
     if damage:
-        raise SnapshotError(f"'{folder / damage.path}' is damaged ({damage.problem}): take it anew from where it came.")
+        raise SnapshotError(
+            f"'{folder / damage.path}' is damaged ({damage.problem}): take it anew from where it came.",
+            file=damage.path,
+        )
     settings.home.mkdir(parents=True, exist_ok=True)
-    with told(f"'{settings.home}'"):
+    with told(f"'{settings.home}'"), _plain_content(folder):
         _fill(engine, folder, content, settings.home, reporter or Silent())
     return content
+
+
+@contextmanager
+def _plain_content(folder: Path) -> Iterator[None]:
+    """Say in a sentence that files are whole, but hold something else than tables of this schema."""
+    try:
+        yield
+    except (pa.ArrowException, ValueError, LookupError, TypeError, OverflowError, MemoryError) as problem:
+        raise SnapshotError(
+            f"'{folder}' does not hold what a snapshot of its schema holds ({first_line(problem)}): take it anew from"
+            " where it came."
+        ) from problem
 
 
 def _fill(engine: Engine, folder: Path, content: dict[str, Any], home: Path, reporter: Reporter) -> None:
@@ -110,6 +126,7 @@ def _load_dataset(
 
 
 def _batches(path: Path) -> Iterator[pa.RecordBatch]:
+    parquet.require_plausible(path)
     with pq.ParquetFile(path) as file:
         yield from file.iter_batches(ROWS_AT_ONCE)
 
