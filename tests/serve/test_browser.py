@@ -159,8 +159,19 @@ def test_a_download_holds_what_is_shown(chromium: Any, client: httpx.Client, tmp
         assert "<svg" in (tmp_path / "figure.svg").read_text()[:200]
 
 
-EVERY = ["/", "/search?q=in", "/compound/bortezomib", "/gene/HMOX1", "/agreement", "/signature", "/structure?smiles=CCO",
-         "/heatmap?compounds=bortezomib%0Avorinostat&genes=HMOX1,MYC", "/dataset/screen_one", "/context/A549", "/api"]  # fmt: skip
+EVERY = [
+    "/",
+    "/search?q=in",
+    "/compound/bortezomib",
+    "/gene/HMOX1",
+    "/agreement",
+    "/signature",
+    "/structure?smiles=CCO",
+    "/heatmap?compounds=bortezomib%0Avorinostat&genes=HMOX1,MYC",
+    "/dataset/screen_one",
+    "/context/A549",
+    "/api",
+]
 
 
 @pytest.mark.parametrize("options", [{"color_scheme": "dark"}, {"viewport": {"width": 390, "height": 800}}], ids=str)

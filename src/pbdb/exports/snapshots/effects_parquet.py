@@ -24,17 +24,17 @@ import pyarrow.parquet as pq
 from pbdb.common.errors import SnapshotError
 from pbdb.database import copy_binary
 from pbdb.database.models import N_LANDMARKS
-from pbdb.effects.stored_fit import BY_EFFECT
 from pbdb.exports.snapshots import parquet
 from pbdb.exports.snapshots.arrow_schemas import Words, described
 from pbdb.exports.snapshots.database_state import Frozen
 from pbdb.exports.snapshots.parquet import Written
+from pbdb.query.database import LAYERS
 
 BYTES_PER_GROUP = 64 << 20
 T = TypeVar("T")
 DEFAULT, FURTHER = "effect", "further_effect"
 LANDMARK = "landmark"
-FLOATS = (*BY_EFFECT, LANDMARK)
+FLOATS = (*LAYERS, LANDMARK)
 
 _LISTS = [(name, pa.list_(pa.float32())) for name in FLOATS]
 SCHEMA = pa.schema(
@@ -145,7 +145,7 @@ def ahead(source: Generator[T]) -> Generator[T]:
 def _n_full(facts: pa.Table, fit: Fit) -> int:
     """Effects that have numbers; they come first."""
     n_arrays = facts["n_arrays"].to_numpy()
-    n_full = int((n_arrays == len(BY_EFFECT)).sum())
+    n_full = int((n_arrays == len(LAYERS)).sum())
     if (n_full and fit.n_genes == 0) or np.any(n_arrays[n_full:] != 0):
         raise SnapshotError(f"Fit {fit.fit_id} of '{fit.dataset}' has an effect with part of its statistics: refit it.")
     return n_full
@@ -156,11 +156,11 @@ def _blocks(frozen: Frozen, fit: Fit, facts: pa.Table, decoder: copy_binary.Deco
     n_rows = _n_full(facts, fit)
     if n_rows == 0:
         return
-    empty: dict[str, npt.NDArray[Any]] = {name: np.empty((0, fit.n_genes), np.float32) for name in BY_EFFECT}
+    empty: dict[str, npt.NDArray[Any]] = {name: np.empty((0, fit.n_genes), np.float32) for name in LAYERS}
     if pc.any(facts["has_landmark"]).as_py():
         empty[LANDMARK] = np.empty((0, N_LANDMARKS), np.float16)
     columns = ", ".join(_AS_SENT.get(name, f"e.{name}") for name in empty)
-    rows_at_once = max(1, BYTES_PER_GROUP // (4 * fit.n_genes * len(BY_EFFECT)))
+    rows_at_once = max(1, BYTES_PER_GROUP // (4 * fit.n_genes * len(LAYERS)))
     command = _NUMBERS.format(columns=columns, fit=fit.fit_id, dataset=fit.dataset_id)
     with frozen.main.cursor() as cursor, cursor.copy(command) as copy:
         yield from decoder.blocks(copy, empty, min(n_rows, rows_at_once))
