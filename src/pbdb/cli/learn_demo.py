@@ -30,9 +30,7 @@ def run(demo_settings: Settings) -> None:
     _command("embed", "train", "--out", str(model))
     _command("embed", "load", str(model), "--replace")
     _command("embed", "similar", ASKED, "--top", "6")
-    say(
-        "\nPlanted: the compounds of one mechanism act alike; carfilzomib, ixazomib and MG-132 block the proteasome too."
-    )
+    say("\nPlanted: compounds of one mechanism act alike; carfilzomib, ixazomib and MG-132 block the proteasome too.")
     place = ("--context", "CVCL:0023", "--dose", "2", "--time", "24")
     _command("embed", "predict", ASKED, *place, "--top", "5")
     page = home / PAGE
