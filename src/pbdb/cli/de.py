@@ -90,6 +90,8 @@ def run(matrix: Path, samples: Path, out: Path, report: Path | None, as_json: bo
     report_to = report or out.with_suffix(".report.json")
     with TerminalReporter(quiet=as_json) as reporter:
         found = plate_run.run(matrix, samples, out, _choices(**chosen), report_to=report_to, progress=reporter.progress)
+    for note in found["notes"]:
+        say(f"{note[0].upper()}{note[1:]}.")
     if found["ignored_columns"]:
         say(f"Columns of the sheet that were not read: {', '.join(found['ignored_columns'])}.")
     if as_json:

@@ -95,6 +95,7 @@ def show(source: str, as_json: bool) -> None:
 )
 @click.option("--workers", type=click.IntRange(1), help="Pool single cells in N processes, each of about 4 GiB.")
 @click.option("--cluster", metavar="ADDRESS", help="Pool single cells on the Dask scheduler at ADDRESS (tcp://...).")
+@click.option("--allow-gene-loss", is_flag=True, help="Load although most features are no gene of the vocabulary.")
 @click.option("--dry-run", is_flag=True, help="Check everything, change nothing, and print what would change.")
 @json_option
 def load(source: str, folder: Path | None, as_json: bool, **chosen: Any) -> None:
@@ -155,6 +156,8 @@ def new(name: str, matrix: Path, samples: Path | None, technology: str | None, f
     if as_json:
         show_json(asdict(written))
         return
+    for note in written.notes:
+        say(f"{note[0].upper()}{note[1:]}.")
     show_table(list(written.found.items()), ["part", "found"])
     say(f"'{path}' is written: {written.samples:,} samples are in both files.")
     if written.no_matrix_column or written.no_sheet_row:

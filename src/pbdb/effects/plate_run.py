@@ -133,6 +133,7 @@ def _report(experiment: Plates, choices: Choices) -> dict[str, Any]:
         "n_samples": len(experiment.sheet),
         "n_genes": len(experiment.genes),
         "ignored_columns": list(experiment.ignored),
+        "notes": list(experiment.notes),
     }
 
 

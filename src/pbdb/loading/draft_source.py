@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import re
 import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +22,6 @@ from pbdb.common.errors import ConfigError, DataError
 from pbdb.identity.contexts.resolve import ContextVocabulary, resolve_context
 from pbdb.loading.sheet_inference import (
     ANNOTATIONS,
-    STRUCTURES,
     Found,
     columns_of,
     compound,
@@ -35,17 +34,21 @@ from pbdb.loading.sheet_inference import (
     readout,
     sample_column,
     time,
+    unnamed_vehicles,
     vehicle,
     well,
     zero_doses,
 )
-from pbdb.readers import matrices
+from pbdb.readers import matrices, mtx_folders, sheets
+from pbdb.readers.cells import one_spelling, told_as_one
+from pbdb.readers.headings import STRUCTURES
 from pbdb.readers.matrices import Profiles
+from pbdb.readers.opening import ending
+from pbdb.readers.pairing import of_matrix
 from pbdb.readers.profile_block import Block
 from pbdb.readers.profiles import TENX_MATRIX
 from pbdb.sources import registry
 
-SHEETS = {"csv": readers.csv, "tsv": readers.tsv, "xlsx": readers.xlsx}
 KEY = re.compile(r"[a-z][a-z0-9_]*")
 WIDTH = 100
 WORDS = (
@@ -59,7 +62,8 @@ BLANK_CELLS = "its Cellosaurus or Cell Ontology id ('CVCL:0023'), or '{key}:{nam
 class Written:
     """What was written: the file, its blanks by line, and how the two files fit each other.
 
-    found: what each part became; samples: in both files; no_matrix_column, no_sheet_row: in one of them only.
+    found: what each part became; samples: in both files; no_matrix_column, no_sheet_row: in one of them only. notes:
+    what of the files was not taken as it stands, in sentences.
     """
 
     path: Path
@@ -68,6 +72,7 @@ class Written:
     samples: int
     no_matrix_column: int
     no_sheet_row: int
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -83,6 +88,8 @@ class _Given:
     sample: str
     counted: Mapping[str, int]
     all_have_counts: bool
+    reader: str
+    notes: tuple[str, ...]
 
     @property
     def key(self) -> str:
@@ -117,7 +124,7 @@ def write(
     blanks = {at: line.rpartition("# ")[2] for at, line in enumerate(lines, 1) if re.search(r"FILL_IN.*  # ", line)}
     told = {name: "; ".join(found.code for found in some) for name, some in parts.items() if some}
     left = {reason: given.counted.get(reason, 0) for reason in ("no_matrix_column", "no_sheet_row")}
-    return Written(path, told, blanks, len(given.sheet), **left)
+    return Written(path, told, blanks, len(given.sheet), **left, notes=given.notes)
 
 
 def _check_name(path: Path, force: bool) -> None:
@@ -133,45 +140,62 @@ def _check_name(path: Path, force: bool) -> None:
 
 
 def _read(path: Path, matrix: Path, samples: Path | None) -> _Given:
-    if samples is None and matrices.ending(matrix) != ".h5ad":
+    if samples is None and ending(matrix) != ".h5ad":
         raise ConfigError(f"'{matrix.name}' does not describe its samples: give a sheet with --samples.")
     profiles = matrices.read(matrix.parent if matrix.name in TENX_MATRIX else matrix, sparse=True)
-    sheet = readers.obs(matrix) if samples is None else read_sheet(samples)
-    found = sample_column(sheet, profiles.samples)
-    if found is None:
+    written = _sheet(matrix, samples, profiles)
+    key = sample_column(written.table, profiles.samples)
+    if key is None:
         raise DataError(
             f"No column of '{(samples or matrix).name}' holds sample names of '{matrix.name}', such as "
             f"'{profiles.samples[0]}': add one that says which column of the matrix a row is."
         )
-    block = readers.paired(profiles, sheet, found)
-    place = matrices.tenx_files(matrix)[0] if matrix.is_dir() else matrix
+    block = readers.paired(profiles, written.table, key)
+    place = mtx_folders.tenx_files(matrix)[0] if matrix.is_dir() else matrix
     values, table = place.absolute(), (samples or matrix).absolute()
     folder = Path(os.path.commonpath([values.parent, table.parent]))
-    return _Given(path, folder, values, table, profiles, block.samples, found, block.left_out, _no_zero(block))
+    reader = "obs" if samples is None else f"worksheet({quoted(written.worksheet)})" if written.worksheet else "sheet"
+    notes = (*written.notes, *_notes(profiles, block.samples, written.table[key].dropna(), matrix))
+    counted, has_counts = block.left_out, _no_zero(block)
+    return _Given(path, folder, values, table, profiles, block.samples, key, counted, has_counts, reader, notes)
+
+
+def _sheet(matrix: Path, samples: Path | None, profiles: Profiles) -> sheets.Sheet:
+    if samples is None:
+        table = readers.obs(matrix)
+        return sheets.Sheet(table, tuple(range(len(table))))
+    return read_sheet(samples, lambda table: sample_column(table, profiles.samples) is not None)
+
+
+def _notes(profiles: Profiles, rows: pd.DataFrame, names: pd.Series[str], matrix: Path) -> Iterator[str]:
+    """What of the matrix is not taken as it stands, and compounds written in two ways."""
+    _, how = of_matrix(names.tolist(), profiles.samples.tolist())
+    if how:
+        yield f"names of the sheet and of '{matrix.name}' are the same {how}"
+    if profiles.left_out:
+        yield f"left out of '{matrix.name}', as no gene or sample: {', '.join(profiles.left_out)}"
+    for column in compound(rows).columns:
+        if respelled := one_spelling(rows[column].dropna()):
+            yield told_as_one(respelled)
 
 
 def _no_zero(block: Block) -> bool:
     return bool((abs(block.matrix).sum(axis=1) != 0).all())
 
 
-def read_sheet(path: Path) -> pd.DataFrame:
-    """Read a sample sheet as text: .xlsx, .tsv and .txt with tabs, else commas.
+def read_sheet(path: Path, fits: Callable[[pd.DataFrame], bool] | None = None) -> sheets.Sheet:
+    """Read a sample sheet in any form that people give tables; see `sheets.read`.
 
     Raises:
         DataError: it has one column only.
     """
-    sheet: pd.DataFrame = SHEETS[_sheet_reader(path)](path)
-    if len(sheet.columns) < 2 or sheet.empty:
+    sheet = sheets.read(path, fits)
+    if len(sheet.table.columns) < 2 or sheet.table.empty:
         raise DataError(
-            f"The sheet '{path.name}' has {len(sheet.columns)} columns and {len(sheet)} rows: give one row per sample, "
-            "separated by commas (.csv) or tabs (.tsv, .txt), or in a workbook (.xlsx)."
+            f"The sheet '{path.name}' has {len(sheet.table.columns)} columns and {len(sheet.table)} rows: give one row "
+            "per sample, its cells separated by commas, semicolons or tabs, or in a workbook (.xlsx)."
         )
     return sheet
-
-
-def _sheet_reader(path: Path) -> str:
-    """The function of pbdb.readers for a sheet."""
-    return {".xlsx": "xlsx", ".tsv": "tsv", ".txt": "tsv"}.get(matrices.ending(path), "csv")
 
 
 def _parts(given: _Given, technology: str | None, cells: ContextVocabulary | None) -> dict[str, list[Found]]:
@@ -179,7 +203,7 @@ def _parts(given: _Given, technology: str | None, cells: ContextVocabulary | Non
     sheet = given.sheet
     compounds, where = compound(sheet), context(sheet)
     doses, non_molar = dose(sheet)
-    wells, vehicles = well(sheet), vehicle(sheet, compounds)
+    wells, vehicles = well(sheet), vehicle(sheet, compounds, doses)
     features, pattern = genes(given.profiles.genes)
     return {
         "technology": [_technology(technology, pattern)],
@@ -194,15 +218,18 @@ def _parts(given: _Given, technology: str | None, cells: ContextVocabulary | Non
         "context": [where],
         "vehicle": [vehicles],
         "contexts": _cells(given, where, cells),
-        "flags": [*_flags(given, compounds), *zero_doses(sheet, doses, compounds, vehicles)],
+        "flags": [*_flags(given, compounds, vehicles), *zero_doses(sheet, doses, compounds, vehicles)],
         "features": [features],
         "gene": [Found(f'r"{pattern}"')] if pattern else [],
     }
 
 
-def _flags(given: _Given, compounds: Found) -> list[Found]:
-    found = [Found(code) for code in flags(given.sheet, compounds)]
-    return found if given.all_have_counts else [*found, Found('Flag("no_counts", "n_counts == 0")')]
+def _flags(given: _Given, compounds: Found, vehicles: Found) -> list[Found]:
+    marks = [
+        *(Found(code) for code in flags(given.sheet, compounds)),
+        *unnamed_vehicles(given.sheet, compounds, vehicles),
+    ]
+    return marks if given.all_have_counts else [*marks, Found('Flag("no_counts", "n_counts == 0")')]
 
 
 def _technology(given: str | None, pattern: str | None) -> Found:
@@ -351,10 +378,9 @@ def _folder(given: _Given) -> str:
 
 def _files(given: _Given, parts: Mapping[str, list[Found]]) -> list[str]:
     read = "intensities" if parts["readout"][0].code == '"log2_intensity"' else "counts"
-    table = "obs" if given.samples == given.matrix else _sheet_reader(given.samples)
-    files = {"matrix": (given.matrix, read), "samples": (given.samples, table)}
+    files = {"matrix": (given.matrix, read), "samples": (given.samples, given.reader)}
     if given.matrix.name in TENX_MATRIX:
-        _, features, barcodes = matrices.tenx_files(given.matrix.parent)
+        _, features, barcodes = mtx_folders.tenx_files(given.matrix.parent)
         files |= {"features": (features, "tsv"), "barcodes": (barcodes, "tsv")}
     lines = [
         f'    "{what}": File({quoted(os.path.relpath(path.absolute(), given.folder))}, readers.{reader}),'

@@ -52,7 +52,8 @@ class Choices:
     verify: hash files again. dry_run: stop before the database is touched, and say what would change.
     plate_z: robust scores within plates as a layer of the canonical matrix. pubchem: ask its service (rest), or only
     what is on this machine (local); rest resolves the compounds anew. workers, cluster: processes of this machine, or
-    address of a Dask scheduler, that pool single cells; None: this process.
+    address of a Dask scheduler, that pool single cells; None: this process. allow_gene_loss: load what is left where
+    most features are no gene of the vocabulary in use.
     """
 
     folder: Path | None = None
@@ -64,6 +65,7 @@ class Choices:
     pubchem: Way = "local"
     workers: int | None = None
     cluster: str | None = None
+    allow_gene_loss: bool = False
 
 
 def load_source(
@@ -218,6 +220,7 @@ class _Run:
                 self._mapper(opened),
                 self.matrix,
                 lambda n: self.reporter.progress("transform samples", n, None),
+                most_unknown=1 if self.choices.allow_gene_loss else canonicalise.MOST_UNKNOWN,
             )
             entry.rows_in, entry.rows_out = report.rows_in, len(samples)
             entry.report = report.as_dict() | {"unlisted_columns": opened.unlisted}

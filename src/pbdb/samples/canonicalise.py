@@ -16,8 +16,10 @@ import scipy.sparse as sp
 
 from pbdb.common import units
 from pbdb.common.errors import DataError
+from pbdb.identity.compounds.source_compounds import compound_keys
 from pbdb.identity.genes.mapper import GeneMapper
 from pbdb.identity.genes.resolve import GeneMap, gene_id_of
+from pbdb.readers.cells import is_missing, one_spelling
 from pbdb.readers.profile_block import Block
 from pbdb.samples.matrix_file import Writer
 from pbdb.samples.standard_obs import standard_obs
@@ -25,6 +27,9 @@ from pbdb.sources.declaration import FEW_CELLS, Column, Constant, Files, Mapped,
 
 VERSION = 2
 COUNTS_LOOKED_AT = 1 << 20
+SHOWN = 5
+MANY_UNKNOWN, MOST_UNKNOWN = 0.05, 0.5
+"""Shares of features that are no known gene: beyond the first a load warns, beyond the second it stops."""
 
 
 @dataclass
@@ -33,7 +38,8 @@ class Report:
 
     n_left_out: profiles that were passed over; dropped: they and genes, by reason. no_dose: treated samples of a
     condition without a molar dose, by the unit they have. facts: what the source decided by all that is loaded.
-    n_cells: single cells that were read, where samples are pooled from them.
+    n_cells: single cells that were read, where samples are pooled from them. respelled: names of compounds and plates
+    that count as another, alike but for case and blanks. unknown_genes: some of the features that are no known gene.
     """
 
     n_samples: int = 0
@@ -46,6 +52,13 @@ class Report:
     dropped: Counter[str] = field(default_factory=Counter)
     no_dose: Counter[str] = field(default_factory=Counter)
     facts: dict[str, Any] = field(default_factory=dict)
+    respelled: dict[str, str] = field(default_factory=dict)
+    unknown_genes: list[str] = field(default_factory=list)
+
+    @property
+    def gene_loss(self) -> float:
+        """Share of the features that are no gene of the vocabulary."""
+        return self.genes["unknown"] / max(1, sum(self.genes.values()))
 
     def as_dict(self) -> dict[str, Any]:
         """The report as plain values."""
@@ -58,6 +71,7 @@ class Report:
             "no_dose": dict(self.no_dose),
             "facts": self.facts,
             **({"n_cells": self.n_cells} if self.n_cells else {}),
+            **({"respelled": self.respelled} if self.respelled else {}),
         }
 
     @property
@@ -73,10 +87,13 @@ def transform(
     mapper: GeneMapper,
     path: Path,
     progress: Callable[[int], None] = lambda n_samples: None,
+    *,
+    most_unknown: float = MOST_UNKNOWN,
 ) -> tuple[pd.DataFrame, Report]:
     """Write the canonical matrix of a dataset and return its samples.
 
-    mapper: how feature names become genes. Memory is bounded by one block and the sample table.
+    mapper: how feature names become genes. most_unknown: share of features that may be no known gene.
+    Memory is bounded by one block and the sample table.
     The table has the columns of `canonical_samples`; its rows stand in the order of the matrix.
 
     Raises:
@@ -93,8 +110,10 @@ def transform(
             writer.add(genes.apply(block.matrix), genes.gene_keys, _fractions(block, genes))
             tables.append(table)
             progress(writer.n_rows)
-        samples = _with_few_cells(_all(tables, source), source.datasets[dataset].min_cells)
+        samples = _with_one_spelling(_all(tables, source), compound_keys(source, files), report)
+        samples = _with_few_cells(samples, source.datasets[dataset].min_cells)
         _need_genes(source, writer)
+        _check_gene_loss(source, report, most_unknown)
         _fill(report, samples, writer)
         writer.finish(
             standard_obs(source, dataset, samples), _var(writer, maps), {"pbdb": json.dumps(report.as_dict())}
@@ -163,6 +182,8 @@ class _Maps:
     def _add(self, found: GeneMap) -> None:
         self._report.genes.update(found.counts)
         self._report.dropped.update(f"gene {reason}" for reason in found.dropped["reason"])
+        unknown = found.dropped["source"][found.dropped["reason"] == "unknown"]
+        self._report.unknown_genes += [str(name) for name in unknown[:SHOWN]]
 
 
 def _read(source: Source, dataset: str, files: Files) -> Iterator[Block]:
@@ -212,7 +233,8 @@ def canonical_samples(source: Source, raw: pd.DataFrame) -> pd.DataFrame:
     table["source_sample"] = _text(source, raw, rules.sample)
     table["plate"] = _text(source, raw, rules.plate)
     table["well"] = _text(source, raw, rules.well)
-    table["compound"] = _text(source, raw, rules.compound)
+    compounds = _text(source, raw, rules.compound)
+    table["compound"] = compounds.where(~compounds.map(lambda name: name is None or is_missing(name)), None)
     table["dose_fm"] = _doses(source, raw, rules).mask(vehicle, 0)
     table["time_h"] = _times(source, raw, rules)
     table["context"] = _contexts(source, raw, rules)
@@ -338,6 +360,46 @@ def _all(tables: list[pd.DataFrame], source: Source) -> pd.DataFrame:
     if not any(map(len, tables)):
         raise DataError(f"Source '{source.key}': its files hold no samples.")
     return pd.concat(tables, ignore_index=True)
+
+
+def _with_one_spelling(samples: pd.DataFrame, keys: set[str], report: Report) -> pd.DataFrame:
+    """Give compounds and plates one spelling each, where two differ in case, blanks or Unicode form only.
+
+    keys: compounds of the source's own table, which stay as they are. What was written of a compound stays as the
+    attribute `compound_written`.
+    """
+    compounds, plates = samples["compound"], samples["plate"]
+    of_compounds = one_spelling(compounds.dropna(), keys)
+    report.respelled = {**of_compounds, **one_spelling(plates.dropna())}
+    if not report.respelled:
+        return samples
+    written = [
+        {**attributes, "compound_written": name} if name in of_compounds else attributes
+        for attributes, name in zip(samples["attributes"], compounds, strict=True)
+    ]
+    return samples.assign(
+        compound=compounds.replace(of_compounds),
+        plate=plates.replace(one_spelling(plates.dropna())),
+        attributes=pd.Series(written, index=samples.index, dtype=object),
+    )
+
+
+def _check_gene_loss(source: Source, report: Report, most: float) -> None:
+    """Refuse a vocabulary that knows few of the features: it is of another species, or of other ids."""
+    if report.gene_loss > most:
+        raise DataError(
+            f"Source '{source.key}': {told_of_genes(report)}. Import the vocabulary these names are of "
+            "(`pbdb vocab status` shows which is in use), or load what is left with --allow-gene-loss."
+        )
+
+
+def told_of_genes(report: Report) -> str:
+    """Say how many features are no known gene, and what they look like."""
+    names = ", ".join(f"'{name}'" for name in report.unknown_genes[:SHOWN])
+    n_features = sum(report.genes.values())
+    return (
+        f"{report.genes['unknown']:,} of {n_features:,} features are no gene of the vocabulary in use, such as {names}"
+    )
 
 
 def _with_few_cells(samples: pd.DataFrame, min_cells: int) -> pd.DataFrame:

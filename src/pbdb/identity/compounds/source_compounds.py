@@ -59,6 +59,11 @@ def _table(source: Source, declared: Compounds, files: Files) -> pd.DataFrame:
     return table.set_index(keys.rename("source_key"))
 
 
+def compound_keys(source: Source, files: Files) -> set[str]:
+    """Compounds of the source's own table, where it has one."""
+    return set() if source.compounds is None else set(_table(source, source.compounds, files).index)
+
+
 def unknown_compounds(source: Source, files: Files, samples: pd.DataFrame) -> list[str]:
     """Compounds of samples that the source's compound table does not know."""
     if source.compounds is None:
