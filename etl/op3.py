@@ -126,11 +126,11 @@ def _cleaned(names: pd.Series) -> pd.Series:
 
 def compounds(files: Files) -> pd.DataFrame:
     """Name, structure and LINCS id of each compound; a structure missing in one row is taken from another."""
-    told = _rows(files)[["sm_name", "SMILES", "sm_lincs_id"]]
-    several = told.groupby("sm_name")["SMILES"].nunique()
+    structures = _rows(files)[["sm_name", "SMILES", "sm_lincs_id"]]
+    several = structures.groupby("sm_name")["SMILES"].nunique()
     if (several > 1).any():
         raise DataError(f"'{NAME}' has several SMILES for '{several.idxmax()}': a compound has one structure.")
-    return told.groupby("sm_name", as_index=False).first()
+    return structures.groupby("sm_name", as_index=False).first()
 
 
 SOURCE = Source(

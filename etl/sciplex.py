@@ -115,8 +115,8 @@ def compounds(files: Files) -> pd.DataFrame:
     """Compounds by the names the cells have; with structure and CAS number where the supplement tells them."""
     table = _named(files)
     table["first_word"] = table["compound"].map(_plain)
-    told = _supplement(files)
-    return table.merge(told, how="left", left_on="first_word", right_index=True)
+    structures = _supplement(files)
+    return table.merge(structures, how="left", left_on="first_word", right_index=True)
 
 
 def _named(files: Files) -> pd.DataFrame:
@@ -141,10 +141,10 @@ def _supplement(files: Files) -> pd.DataFrame:
     vehicle = pd.DataFrame({"smiles": "CS(C)=O", "cas": "67-68-5"}, index=[_plain(VEHICLE)])
     if "supplement" not in files:
         return vehicle
-    told = files["supplement"].dropna(subset="name").drop_duplicates("name")
-    told = told.set_index(told["name"].map(_plain))[["SMILES", "CAS.Number"]]
-    told = told[~told.index.duplicated(keep=False)].set_axis(["smiles", "cas"], axis=1)
-    both: pd.DataFrame = pd.concat([told.assign(smiles=told["smiles"].str.split(" ").str[0]), vehicle])
+    structures = files["supplement"].dropna(subset="name").drop_duplicates("name")
+    structures = structures.set_index(structures["name"].map(_plain))[["SMILES", "CAS.Number"]]
+    structures = structures[~structures.index.duplicated(keep=False)].set_axis(["smiles", "cas"], axis=1)
+    both: pd.DataFrame = pd.concat([structures.assign(smiles=structures["smiles"].str.split(" ").str[0]), vehicle])
     return both
 
 

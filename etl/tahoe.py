@@ -111,11 +111,11 @@ def amounts(texts: pd.Series) -> pd.DataFrame:
     """
     distinct = pd.Series(texts.astype(object).unique()).dropna().astype(str)
     plain = distinct.map(_amount).astype("string")
-    found = plain.str.extract(AMOUNT).astype(object).set_axis(distinct, axis=0)
-    wrong = found.index[found["value"].isna()]
+    parts = plain.str.extract(AMOUNT).astype(object).set_axis(distinct, axis=0)
+    wrong = parts.index[parts["value"].isna()]
     if len(wrong):
         raise DataError(f"Source 'tahoe': '{wrong[0]}' is neither a number with a unit nor [(name, number, unit)].")
-    return found.reindex(texts.astype(object).map(str, na_action="ignore")).set_axis(texts.index, axis=0)
+    return parts.reindex(texts.astype(object).map(str, na_action="ignore")).set_axis(texts.index, axis=0)
 
 
 def _amount(text: str) -> str:
@@ -144,8 +144,8 @@ def placed(cells: pd.DataFrame) -> pd.DataFrame:
         raise DataError(f"The cell '{cells.index[unknown][0]}' has no number of a well, 01 to 96, before its first _.")
     if "pert_compound" in cells:
         return cells.assign(well=starts.map(WELLS))
-    own = {name: cells[other] for name, other in OWN_COLUMNS.items() if other in cells}
-    return cells.assign(well=starts.map(WELLS), pert_time=HOURS, **own)
+    renamed = {name: cells[other] for name, other in OWN_COLUMNS.items() if other in cells}
+    return cells.assign(well=starts.map(WELLS), pert_time=HOURS, **renamed)
 
 
 def hub_genes(files: Any, genes: pd.DataFrame) -> pd.DataFrame:
@@ -182,11 +182,11 @@ def compounds(files: Files) -> pd.DataFrame:
 
 def _lines() -> dict[str, Cells]:
     """Lines by the accession the cell tables have."""
-    found = {}
+    contexts = {}
     for line in _LINES.split(";"):
         accession, *name, tissue = line.split()
-        found[f"CVCL_{accession}"] = Cells(f"CVCL:{accession}", " ".join(name), tissue=tissue.replace("_", " "))
-    return found
+        contexts[f"CVCL_{accession}"] = Cells(f"CVCL:{accession}", " ".join(name), tissue=tissue.replace("_", " "))
+    return contexts
 
 
 def _files() -> dict[str, File]:

@@ -58,7 +58,14 @@ def add_world(connection: Connection, base: int, dataset: str, **terms: object) 
     _add_reference(connection, base, bool(terms.get("is_redistributable")))
     _add_samples(connection, base)
     _add_effects(connection, base)
-    run = {"source": "made", "dataset": dataset, "release": "1", "stage": "load", "status": "done", "fingerprint": "f"}
+    run = {
+        "source": "made",
+        "dataset": dataset,
+        "release": "1",
+        "stage": "publish",
+        "status": "done",
+        "fingerprint": "f",
+    }
     rest = {"inputs": {}, "dropped": {}, "report": {}, "seconds": 1, "peak_mb": 1, "code_version": "0"}
     insert(connection, "etl_run", run | rest)
     insert(connection, "artifact", {"dataset": dataset, "kind": "x", "path": dataset, "n_bytes": 1, "sha256": "0"})

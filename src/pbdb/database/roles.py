@@ -14,7 +14,7 @@ from sqlalchemy.exc import ProgrammingError
 
 from pbdb.common.errors import SchemaError
 from pbdb.database.models import PARTITIONS, SCHEMA
-from pbdb.database.models.policies import OWNER, PUBLIC, READER
+from pbdb.database.models.policies import OWNER, PUBLIC, READER, WEB
 
 VIEWS = "pbdb"
 ROLES = (OWNER, READER, PUBLIC)
@@ -29,6 +29,14 @@ READER_SETTINGS = {
     "statement_timeout": "5min",
     "idle_in_transaction_session_timeout": "10min",
     "temp_file_limit": "10GB",
+}
+# Every request of `pbdb serve` sets a shorter limit; a query whose reader has gone is ended.
+WEB_SETTINGS = READER_SETTINGS | {
+    "statement_timeout": "1min",
+    "idle_in_transaction_session_timeout": "2min",
+    "temp_file_limit": "1GB",
+    "client_connection_check_interval": "2s",
+    "default_transaction_read_only": "on",
 }
 SCHEMA_COMMENTS = {
     SCHEMA: "Tables of pbdb: use the views of schema pbdb, which stay as they are while tables change",
@@ -51,14 +59,26 @@ def prepare(connection: Connection) -> None:
 
 def settle(connection: Connection) -> None:
     """Give roles and database their settings; say what the login is not permitted to set."""
-    for role in (READER, PUBLIC):
-        for name, value in READER_SETTINGS.items():
+    _web(connection)
+    for role, wanted in ((READER, READER_SETTINGS), (PUBLIC, READER_SETTINGS), (WEB, WEB_SETTINGS)):
+        for name, value in wanted.items():
             if not _has_setting(connection, role, name):
                 _where_permitted(connection, f"ALTER ROLE {role} SET {name} = '{value}'")
     database = connection.execute(text("SELECT quote_ident(current_database())")).scalar_one()
     for name, value in DATABASE_SETTINGS.items():
         if not _has_setting(connection, None, name):
             _where_permitted(connection, f"ALTER DATABASE {database} SET {name} = {value}")
+
+
+def _web(connection: Connection) -> None:
+    """Make the login of the web server, a member of pbdb_public only; it has no password until it is given one."""
+    there = connection.execute(text("SELECT count(*) FROM pg_roles WHERE rolname = :role"), {"role": WEB}).scalar()
+    if not there:
+        _where_permitted(
+            connection,
+            f"DO $$ BEGIN CREATE ROLE {WEB} LOGIN CONNECTION LIMIT 10 IN ROLE {PUBLIC};"
+            " EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$",
+        )
 
 
 def _extension(connection: Connection) -> None:

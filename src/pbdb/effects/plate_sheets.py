@@ -1,14 +1,14 @@
-"""Anyone's plates: a matrix and a sample sheet, checked against each other and cut into what is fitted together."""
+"""Anyone's plates: a matrix and a sample sheet, read and checked against each other."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,6 @@ import pandas as pd
 import scipy.sparse as sp
 
 from pbdb.common.errors import DataError, DesignError
-from pbdb.effects.engine.batching import published_batches
 from pbdb.effects.engine.checks import LARGEST_LOG2, check_counts, check_intensities
 from pbdb.readers import matrices, sheets
 from pbdb.readers.cells import one_spelling, told_as_one
@@ -30,8 +29,6 @@ TRUE = frozenset({"true", "t", "yes", "y", "1", "1.0", "ja", "wahr", "oui", "vra
 FALSE = frozenset({"false", "f", "no", "n", "0", "0.0", "nein", "falsch", "non", "faux", "falso"})
 PARTS = {"dose_um": ("dose", "uM"), "time_h": ("time", "h"), "compound": ("compound", ""), "plate": ("plate", "")}
 
-Batching = Literal["none", "published"]
-Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
 
@@ -49,26 +46,6 @@ class Plates:
     values: Any
     ignored: tuple[str, ...]
     notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Group:
-    """The samples of one fit: rows of the sheet, and which of them belong to another batch (`padded`).
-
-    batch: its number from 1 where a context was cut, else None.
-    """
-
-    context: str | None
-    stratum: str | None
-    rows: Ints
-    padded: Mask
-    batch: int | None = None
-
-    @property
-    def label(self) -> str:
-        """Context, stratum and batch in words."""
-        parts = (self.context, self.stratum, f"batch {self.batch}" if self.batch else None)
-        return ", ".join(part for part in parts if part) or "all samples"
 
 
 def read(matrix: Path, sheet: Path, readout: str) -> Plates:
@@ -102,7 +79,7 @@ def read_sheet(path: Path) -> SampleRows:
         DataError: a column is not there, or a cell cannot be right; the sentence names it.
         DesignError: no sample is a vehicle, or all are.
     """
-    written = sheets.read(path, fits=lambda table: all(map(partial(_heading, table.columns), REQUIRED)))
+    written = sheets.read(path, fits=lambda table: all(map(partial(_heading, list(table.columns)), REQUIRED)))
     text = written.table
     headings = {name: heading for name in (*REQUIRED, *OPTIONAL) if (heading := _only_heading(path, text, name))}
     for name in REQUIRED:
@@ -126,7 +103,7 @@ def read_sheet(path: Path) -> SampleRows:
 
 def _heading(columns: Sequence[str], name: str) -> list[str]:
     """Headings that say a column's name, whatever their case and signs; a dose or time whose cells have units too."""
-    same = spelled_as(list(columns), name)
+    same = spelled_as(columns, name)
     part, _ = PARTS.get(name, ("", ""))
     if same or part not in ("dose", "time"):
         return same
@@ -134,7 +111,7 @@ def _heading(columns: Sequence[str], name: str) -> list[str]:
 
 
 def _only_heading(path: Path, text: pd.DataFrame, name: str) -> str | None:
-    same = _heading(text.columns, name)
+    same = _heading(list(text.columns), name)
     if len(same) > 1:
         raise DataError(f"The columns {' and '.join(map(repr, same))} of '{path.name}' both say {name}: rename one.")
     return same[0] if same else None
@@ -294,22 +271,3 @@ def _where(profiles: matrices.Profiles, is_wrong: Any) -> str:
         return ""
     first = np.lexsort((samples, genes))[0]
     return f" (gene {profiles.genes[genes[first]]} in sample {profiles.samples[samples[first]]})"
-
-
-def groups(plates: Plates, batching: Batching = "none") -> Iterator[Group]:
-    """Cut the samples by context and stratum, in order of their names, and into published batches if asked."""
-    for (context, stratum), rows in plates.sheet.groupby(["context", "stratum"], dropna=False, sort=True):
-        whole = Group(_text(context), _text(stratum), rows.index.to_numpy(np.int64), np.zeros(len(rows), dtype=bool))
-        yield from _batches(plates, whole) if batching == "published" else [whole]
-
-
-def _text(name: object) -> str | None:
-    return name if isinstance(name, str) else None
-
-
-def _batches(plates: Plates, group: Group) -> Iterator[Group]:
-    sheet = plates.sheet.iloc[group.rows]
-    batches = published_batches(sheet["compound"].to_numpy(), sheet["is_control"].to_numpy())
-    for number, batch in enumerate(batches, start=1):
-        rows = group.rows[batch.samples]
-        yield Group(group.context, group.stratum, rows, batch.padded, number if len(batches) > 1 else None)

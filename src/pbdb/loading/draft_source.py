@@ -10,16 +10,13 @@ from __future__ import annotations
 
 import os
 import re
-import textwrap
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import pandas as pd
-
-from pbdb import readers
-from pbdb.common.errors import ConfigError, DataError
+from pbdb.common.errors import ConfigError
 from pbdb.identity.contexts.resolve import ContextVocabulary, resolve_context
+from pbdb.loading import two_files
 from pbdb.loading.sheet_inference import (
     ANNOTATIONS,
     Found,
@@ -32,20 +29,15 @@ from pbdb.loading.sheet_inference import (
     plate,
     quoted,
     readout,
-    sample_column,
     time,
     unnamed_vehicles,
     vehicle,
     well,
     zero_doses,
 )
-from pbdb.readers import matrices, mtx_folders, sheets
-from pbdb.readers.cells import one_spelling, told_as_one
+from pbdb.loading.two_files import TwoFiles
+from pbdb.readers import mtx_folders
 from pbdb.readers.headings import STRUCTURES
-from pbdb.readers.matrices import Profiles
-from pbdb.readers.opening import ending
-from pbdb.readers.pairing import of_matrix
-from pbdb.readers.profile_block import Block
 from pbdb.readers.profiles import TENX_MATRIX
 from pbdb.sources import registry
 
@@ -75,28 +67,6 @@ class Written:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class _Given:
-    """The two files as read, and where they lie; `sheet` holds the rows of samples that the matrix has."""
-
-    declaration: Path
-    folder: Path
-    matrix: Path
-    samples: Path
-    profiles: Profiles
-    sheet: pd.DataFrame
-    sample: str
-    counted: Mapping[str, int]
-    all_have_counts: bool
-    reader: str
-    notes: tuple[str, ...]
-
-    @property
-    def key(self) -> str:
-        """Of the source, and of its one dataset."""
-        return self.declaration.stem
-
-
 def write(
     path: Path,
     matrix: Path,
@@ -117,7 +87,7 @@ def write(
         SourceError, DataError: a file is not there or cannot be read, or the two share no sample.
     """
     _check_name(path, force)
-    given = _read(path, matrix, samples)
+    given = two_files.read(path, matrix, samples)
     parts = _parts(given, technology, cells)
     lines = _declaration(given, parts)
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -139,66 +109,7 @@ def _check_name(path: Path, force: bool) -> None:
         raise ConfigError(f"There is no folder '{path.parent}' for '{path.name}': make it first.")
 
 
-def _read(path: Path, matrix: Path, samples: Path | None) -> _Given:
-    if samples is None and ending(matrix) != ".h5ad":
-        raise ConfigError(f"'{matrix.name}' does not describe its samples: give a sheet with --samples.")
-    profiles = matrices.read(matrix.parent if matrix.name in TENX_MATRIX else matrix, sparse=True)
-    written = _sheet(matrix, samples, profiles)
-    key = sample_column(written.table, profiles.samples)
-    if key is None:
-        raise DataError(
-            f"No column of '{(samples or matrix).name}' holds sample names of '{matrix.name}', such as "
-            f"'{profiles.samples[0]}': add one that says which column of the matrix a row is."
-        )
-    block = readers.paired(profiles, written.table, key)
-    place = mtx_folders.tenx_files(matrix)[0] if matrix.is_dir() else matrix
-    values, table = place.absolute(), (samples or matrix).absolute()
-    folder = Path(os.path.commonpath([values.parent, table.parent]))
-    reader = "obs" if samples is None else f"worksheet({quoted(written.worksheet)})" if written.worksheet else "sheet"
-    notes = (*written.notes, *_notes(profiles, block.samples, written.table[key].dropna(), matrix))
-    counted, has_counts = block.left_out, _no_zero(block)
-    return _Given(path, folder, values, table, profiles, block.samples, key, counted, has_counts, reader, notes)
-
-
-def _sheet(matrix: Path, samples: Path | None, profiles: Profiles) -> sheets.Sheet:
-    if samples is None:
-        table = readers.obs(matrix)
-        return sheets.Sheet(table, tuple(range(len(table))))
-    return read_sheet(samples, lambda table: sample_column(table, profiles.samples) is not None)
-
-
-def _notes(profiles: Profiles, rows: pd.DataFrame, names: pd.Series[str], matrix: Path) -> Iterator[str]:
-    """What of the matrix is not taken as it stands, and compounds written in two ways."""
-    _, how = of_matrix(names.tolist(), profiles.samples.tolist())
-    if how:
-        yield f"names of the sheet and of '{matrix.name}' are the same {how}"
-    if profiles.left_out:
-        yield f"left out of '{matrix.name}', as no gene or sample: {', '.join(profiles.left_out)}"
-    for column in compound(rows).columns:
-        if respelled := one_spelling(rows[column].dropna()):
-            yield told_as_one(respelled)
-
-
-def _no_zero(block: Block) -> bool:
-    return bool((abs(block.matrix).sum(axis=1) != 0).all())
-
-
-def read_sheet(path: Path, fits: Callable[[pd.DataFrame], bool] | None = None) -> sheets.Sheet:
-    """Read a sample sheet in any form that people give tables; see `sheets.read`.
-
-    Raises:
-        DataError: it has one column only.
-    """
-    sheet = sheets.read(path, fits)
-    if len(sheet.table.columns) < 2 or sheet.table.empty:
-        raise DataError(
-            f"The sheet '{path.name}' has {len(sheet.table.columns)} columns and {len(sheet.table)} rows: give one row "
-            "per sample, its cells separated by commas, semicolons or tabs, or in a workbook (.xlsx)."
-        )
-    return sheet
-
-
-def _parts(given: _Given, technology: str | None, cells: ContextVocabulary | None) -> dict[str, list[Found]]:
+def _parts(given: TwoFiles, technology: str | None, cells: ContextVocabulary | None) -> dict[str, list[Found]]:
     """Every part of the declaration, in its order."""
     sheet = given.sheet
     compounds, where = compound(sheet), context(sheet)
@@ -224,7 +135,7 @@ def _parts(given: _Given, technology: str | None, cells: ContextVocabulary | Non
     }
 
 
-def _flags(given: _Given, compounds: Found, vehicles: Found) -> list[Found]:
+def _flags(given: TwoFiles, compounds: Found, vehicles: Found) -> list[Found]:
     marks = [
         *(Found(code) for code in flags(given.sheet, compounds)),
         *unnamed_vehicles(given.sheet, compounds, vehicles),
@@ -238,7 +149,7 @@ def _technology(given: str | None, pattern: str | None) -> Found:
     return Found(quoted(given)) if given else Found("FILL_IN", "how it was measured, such as 'DRUG-seq'")
 
 
-def _cells(given: _Given, where: Found, known: ContextVocabulary | None) -> list[Found]:
+def _cells(given: TwoFiles, where: Found, known: ContextVocabulary | None) -> list[Found]:
     """An entry of `contexts` for each name of cells, with its id where the vocabulary has one."""
     if not where.columns:
         return [
@@ -262,16 +173,16 @@ def _one_cell(key: str, name: str, known: ContextVocabulary | None) -> Found:
 # The text of the declaration
 
 
-def _declaration(given: _Given, parts: Mapping[str, list[Found]]) -> list[str]:
+def _declaration(given: TwoFiles, parts: Mapping[str, list[Found]]) -> list[str]:
     function, compounds = _compounds(given, parts)
     body = [*_blocks(given, parts), "", "", *function]
     body += ["SOURCE = Source(", *(f"    {line}" for line in [*_source(given, parts), *compounds]), ")"]
     return [*_head(given), *_imports("\n".join(body)), "", "", *body]
 
 
-def _head(given: _Given) -> list[str]:
+def _head(given: TwoFiles) -> list[str]:
     return [
-        f'"""{given.key}: the samples of {given.matrix.name} that {given.samples.name} describes.',
+        f'"""{given.key}: the samples of {quoted(given.matrix.name)} that {quoted(given.samples.name)} describes.',
         "",
         "Written by `pbdb etl new`, and yours now. Correct what was inferred; where it says FILL_IN, write what the",
         f"end of the line asks for. Then: pbdb etl load {given.declaration.name}",
@@ -297,7 +208,7 @@ def _imports(body: str) -> list[str]:
     ]
 
 
-def _blocks(given: _Given, parts: Mapping[str, list[Found]]) -> list[str]:
+def _blocks(given: TwoFiles, parts: Mapping[str, list[Found]]) -> list[str]:
     gene = f", gene={parts['gene'][0].code}" if parts["gene"] else ""
     return [
         "def blocks(files: Files, dataset: str) -> Iterator[Block]:",
@@ -306,7 +217,7 @@ def _blocks(given: _Given, parts: Mapping[str, list[Found]]) -> list[str]:
     ]
 
 
-def _compounds(given: _Given, parts: Mapping[str, list[Found]]) -> tuple[list[str], list[str]]:
+def _compounds(given: TwoFiles, parts: Mapping[str, list[Found]]) -> tuple[list[str], list[str]]:
     """The function that makes the compound table of the sheet and its declaration; nothing where it tells nothing."""
     structures, annotations = columns_of(given.sheet, STRUCTURES), columns_of(given.sheet, ANNOTATIONS)
     names = [*structures.values(), *annotations.values()]
@@ -326,7 +237,7 @@ def _compounds(given: _Given, parts: Mapping[str, list[Found]]) -> tuple[list[st
     return function, [f"compounds=Compounds(compounds, key={quoted(key)}, {', '.join(told)}),"]
 
 
-def _source(given: _Given, parts: Mapping[str, list[Found]]) -> list[str]:
+def _source(given: TwoFiles, parts: Mapping[str, list[Found]]) -> list[str]:
     return [
         f'key="{given.key}",',
         f'title="{given.key}",',
@@ -358,8 +269,13 @@ def _source(given: _Given, parts: Mapping[str, list[Found]]) -> list[str]:
 
 
 def _line(found: Found, name: str = "") -> str:
-    blank = f"  # {' '.join(found.blank.split())}" if found.blank else ""
+    blank = f"  # {_on_one_line(found.blank)}" if found.blank else ""
     return f"    {name}{found.code},{blank}"
+
+
+def _on_one_line(words: str) -> str:
+    """Words as a comment can hold them: a line, without what cannot be seen."""
+    return "".join(character for character in " ".join(words.split()) if character.isprintable())
 
 
 def _list(values: Iterable[str]) -> str:
@@ -370,13 +286,13 @@ def _tuple(values: Iterable[str]) -> str:
     return f"({''.join(f'{quoted(value)}, ' for value in values).rstrip()})"
 
 
-def _folder(given: _Given) -> str:
+def _folder(given: TwoFiles) -> str:
     """Where the files lie, seen from the declaration."""
     way = os.path.relpath(given.folder, given.declaration.absolute().parent)
     return "Path(__file__).parent" if way == "." else f"Path(__file__).parent / {quoted(way)}"
 
 
-def _files(given: _Given, parts: Mapping[str, list[Found]]) -> list[str]:
+def _files(given: TwoFiles, parts: Mapping[str, list[Found]]) -> list[str]:
     read = "intensities" if parts["readout"][0].code == '"log2_intensity"' else "counts"
     files = {"matrix": (given.matrix, read), "samples": (given.samples, given.reader)}
     if given.matrix.name in TENX_MATRIX:
@@ -389,7 +305,7 @@ def _files(given: _Given, parts: Mapping[str, list[Found]]) -> list[str]:
     return ["files={", *lines, "},"]
 
 
-def _samples(given: _Given, parts: Mapping[str, list[Found]]) -> list[str]:
+def _samples(given: TwoFiles, parts: Mapping[str, list[Found]]) -> list[str]:
     names = ("sample", "plate", "well", "compound", "dose", "time", "context", "vehicle", "non_molar_units")
     lines = [_line(found, f"{name}=") for name in names for found in parts[name]]
     mapped = {column for name in names for found in parts[name] for column in found.columns}
@@ -398,7 +314,10 @@ def _samples(given: _Given, parts: Mapping[str, list[Found]]) -> list[str]:
 
 
 def _wrapped(values: Iterable[str]) -> list[str]:
-    words = [f"{quoted(value)}," for value in values]
-    return textwrap.wrap(
-        " ".join(words), WIDTH, initial_indent=" " * 8, subsequent_indent=" " * 8, break_long_words=False
-    )
+    """Quoted values in lines of at most WIDTH, broken between values and never within one."""
+    lines = [" " * 7]
+    for word in (f" {quoted(value)}," for value in values):
+        if lines[-1].strip() and len(lines[-1] + word) > WIDTH:
+            lines.append(" " * 7)
+        lines[-1] += word
+    return lines

@@ -12,6 +12,7 @@ from pbdb.common.errors import ConfigError, SourceError
 from pbdb.common.progress import Reporter, Silent
 from pbdb.common.settings import Settings
 from pbdb.effects import dataset_fits
+from pbdb.effects.groups import FitOptions
 from pbdb.loading import load_report, stage_cache
 from pbdb.loading.publish import Load, append
 from pbdb.query import database
@@ -27,7 +28,7 @@ DEFAULTS = """SELECT DISTINCT parameters FROM core.fit JOIN core.dataset USING (
 def run_fits(
     settings: Settings,
     dataset: str,
-    choices: dataset_fits.FitOptions,
+    choices: FitOptions,
     *,
     compound: str | None = None,
     reporter: Reporter | None = None,
@@ -41,7 +42,7 @@ def run_fits(
         ConfigError: the choices are those of the default fits, or there is no such compound.
         ServerError: the dataset is being loaded.
     """
-    told = reporter or Silent()
+    told, choices = reporter or Silent(), choices.settled()
     database.ready(settings)
     engine = connect.engine(settings)
     with locks.alone(engine, f"load {dataset}", f"Dataset '{dataset}' is being loaded by another process"):
@@ -79,14 +80,15 @@ def _matrix(engine: Engine, settings: Settings, dataset: str) -> Path:
     return path
 
 
-def _refuse_defaults(engine: Engine, dataset: str, choices: dataset_fits.FitOptions) -> None:
+def _refuse_defaults(engine: Engine, dataset: str, choices: FitOptions) -> None:
     """Refuse choices that the default fits were made with: these would be replaced, and be the default no more."""
     with engine.connect() as connection:
-        if choices.as_dict() in connection.execute(text(DEFAULTS), {"dataset": dataset}).scalars().all():
-            raise ConfigError(
-                f"The default fits of '{dataset}' were made with these very choices: give others, or make them anew "
-                "with `pbdb etl load --force`."
-            )
+        defaults = connection.execute(text(DEFAULTS), {"dataset": dataset}).scalars().all()
+    if dataset_fits.fit_parameters(choices) in defaults:
+        raise ConfigError(
+            f"The default fits of '{dataset}' were made with these very choices: give others, or make them anew "
+            "with `pbdb etl load --force`."
+        )
 
 
 def _conditions(tables: dict[str, Any], compound: str) -> frozenset[int]:

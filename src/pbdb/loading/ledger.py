@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from sqlalchemy import Connection, Engine, delete, insert, or_, select
 
@@ -17,11 +17,9 @@ from pbdb import __version__
 from pbdb.common.settings import Settings
 from pbdb.database.copy_text import as_json
 from pbdb.database.models import Artifact, EtlRun
+from pbdb.database.stage_names import Stage
 from pbdb.sources.declaration import Source
 from pbdb.sources.fetch import Located
-
-Stage = Literal["extract", "transform", "validate", "load", "effects", "match"]
-STAGES: tuple[Stage, ...] = ("extract", "transform", "validate", "load", "effects", "match")
 
 
 @dataclass

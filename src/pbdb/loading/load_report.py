@@ -9,7 +9,7 @@ import pandas as pd
 
 from pbdb.effects.stored_fit import StoredFit
 from pbdb.loading.table_rows import Tables
-from pbdb.samples.canonicalise import MANY_UNKNOWN, Report, told_of_genes
+from pbdb.samples.transform_report import MANY_UNKNOWN, Report, told_of_genes
 
 SHOWN = 10
 VEHICLE = "vehicle"

@@ -6,7 +6,7 @@ guessed where two columns would do.
 
 from __future__ import annotations
 
-import json
+import ast
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -70,8 +70,17 @@ Marked = dict[str, tuple[str, Mask]]
 
 
 def quoted(value: str) -> str:
-    """Write text as Python does, in double quotes."""
-    return json.dumps(value, ensure_ascii=False)
+    """Write text as Python does, in double quotes and on one line, whatever is in it: what cannot be seen, as escape.
+
+    It may stand in a docstring too.
+    """
+    return f'"{"".join(map(_in_quotes, value))}"'
+
+
+def _in_quotes(character: str) -> str:
+    if character in '"\\':
+        return f"\\{character}"
+    return character if character.isprintable() else character.encode("unicode_escape").decode()
 
 
 def named(sheet: pd.DataFrame, names: Iterable[str], suffixes: Iterable[str] = ()) -> list[str]:
@@ -278,14 +287,14 @@ def _marked(sheet: pd.DataFrame, columns: Iterable[str], is_word: Callable[[str]
     for column in filter(_can_be_in_a_rule, columns):
         spelled = [value for value in sheet[column].dropna().unique() if is_word(plain(value))]
         mask = sheet[column].isin(spelled).to_numpy()
-        if spelled and not mask.all():
+        if spelled and not mask.all() and all(map(_can_be_in_a_rule, spelled)):
             marked[str(column)] = (is_one_of(str(column), spelled), mask)
     return marked
 
 
-def _can_be_in_a_rule(column: object) -> bool:
-    """Whether an expression may name the column; pandas takes these signs for its own, even in backticks."""
-    return bool(column) and not set("`'#") & set(str(column))
+def _can_be_in_a_rule(name: object) -> bool:
+    """Whether an expression may name the column or value; pandas takes these signs for its own, even in backticks."""
+    return bool(name) and not set("`'#") & set(str(name)) and str(name).isprintable()
 
 
 def is_one_of(column: str, values: list[str]) -> str:
@@ -298,7 +307,7 @@ def flags(sheet: pd.DataFrame, compounds: Found) -> list[str]:
     found = []
     for column in filter(_can_be_in_a_rule, compounds.columns):
         spelled = [value for value in sheet[column].dropna().unique() if plain(value) in UNTREATED]
-        if spelled:
+        if spelled and all(map(_can_be_in_a_rule, spelled)):
             found.append(f'Flag("untreated", {quoted(is_one_of(column, spelled))}, has_condition=False)')
         if sheet[column].isna().any():
             found.append(f'Flag("no_compound", {quoted(f"`{column}`.isnull()")}, has_condition=False)')
@@ -315,7 +324,7 @@ def unnamed_vehicles(sheet: pd.DataFrame, compounds: Found, vehicles: Found) -> 
 
 
 def _rows_of(sheet: pd.DataFrame, rule: Found) -> pd.Series[bool]:
-    return pd.Series(sheet.eval(json.loads(rule.code), engine="python"), dtype=bool)
+    return pd.Series(sheet.eval(ast.literal_eval(rule.code), engine="python"), dtype=bool)
 
 
 def zero_doses(sheet: pd.DataFrame, doses: Found, compounds: Found, vehicles: Found) -> list[Found]:

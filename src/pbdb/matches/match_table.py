@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, Engine, text
 
 from pbdb.common.errors import ConfigError
-from pbdb.database.models import LEVELS
+from pbdb.database.choices import LEVELS
 from pbdb.server import locks
 
 DEFAULT_WINDOW = 10.0
@@ -90,18 +90,18 @@ def is_current(engine: Engine, dataset: str) -> bool:
 
 
 def _rules(connection: Connection) -> list[Rule]:
-    found = connection.execute(text("SELECT DISTINCT inchikey_level, time_tolerance_h FROM core.match"))
-    return sorted({Rule(), *(Rule(*row) for row in found)}, key=lambda rule: (rule.level, rule.time_tolerance_h))
+    stored = connection.execute(text("SELECT DISTINCT inchikey_level, time_tolerance_h FROM core.match"))
+    return sorted({Rule(), *(Rule(*row) for row in stored)}, key=lambda rule: (rule.level, rule.time_tolerance_h))
 
 
 def _refresh(connection: Connection, rule: Rule, dataset: str | None) -> Refreshed:
-    given = rule.parameters | {"dataset": dataset, "window": DEFAULT_WINDOW, "least": MIN_SHARED_COMPOUNDS}
+    parameters = rule.parameters | {"dataset": dataset, "window": DEFAULT_WINDOW, "least": MIN_SHARED_COMPOUNDS}
     connection.execute(text("DROP TABLE IF EXISTS pg_temp.found_match"))
-    connection.execute(text(_FIND), given)
+    connection.execute(text(_FIND), parameters)
     connection.execute(text("ANALYZE pg_temp.found_match"))
-    removed = connection.execute(text(_REMOVE), given).rowcount
-    added = connection.execute(text(_ADD), given).rowcount
-    matches, in_window = connection.execute(text(_COUNT), given).one()
+    removed = connection.execute(text(_REMOVE), parameters).rowcount
+    added = connection.execute(text(_ADD), parameters).rowcount
+    matches, in_window = connection.execute(text(_COUNT), parameters).one()
     return Refreshed(rule, removed, added, matches, in_window)
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, LiteralString
 
 import psycopg
+from psycopg.rows import dict_row
 from sqlalchemy import Engine, text
 
 from pbdb.common.errors import ConfigError, QueryError, meant
@@ -53,6 +54,28 @@ def like_effect(settings: Settings, effect_id: int, where: Where | None = None, 
                 " tests fewer than 500 landmark genes."
             )
         return _search(connection, row[0], where or Where(), opposite, effect_id)
+
+
+def effect_of(settings: Settings, compound: str, dose_um: float | None, where: Where) -> dict[str, Any]:
+    """Choose the effect of a compound (name or InChIKey) that moves most genes, at a dose and where asked for.
+
+    Raises:
+        QueryError: the compound has no effect with a signature there.
+    """
+    with connect.connect_as_reader(settings) as connection, connection.cursor(row_factory=dict_row) as cursor:
+        chosen = {"compound": compound, "dose_um": dose_um, **_selection(where)}
+        effect = cursor.execute(_STRONGEST, chosen).fetchone()
+    if effect is None:
+        at = "" if dose_um is None else f" at {dose_um:g} uM"
+        raise QueryError(
+            f"'{compound}' has no effect with a landmark signature{at} in this selection: `pbdb compound show` tells"
+            " which names are known, SELECT * FROM effect which doses and contexts there are."
+        )
+    return effect
+
+
+def _selection(where: Where) -> dict[str, list[str] | None]:
+    return {"datasets": list(where.datasets) or None, "contexts": list(where.contexts) or None}
 
 
 def like_genes(
@@ -163,6 +186,17 @@ def _require(connection: Connection, what: str, query: LiteralString, asked: Seq
 _DATASETS = "SELECT dataset FROM pbdb.dataset ORDER BY 1"
 _CONTEXTS = "SELECT context FROM pbdb.context UNION SELECT context_name FROM pbdb.context ORDER BY 1"
 _LANDMARK = "SELECT e.landmark::text FROM core.effect e WHERE e.effect_id = %(effect_id)s"
+# Of equals the lowest id, so that the same question finds the same effect.
+_STRONGEST = """
+SELECT v.effect_id, v.dataset, v.compound_name, v.context_name, v.dose_um, v.time_h, v.n_up, v.n_down
+FROM pbdb.effect v JOIN core.effect e ON e.effect_id = v.effect_id
+WHERE e.landmark IS NOT NULL AND (
+    lower(v.compound_name) = lower(%(compound)s) OR lower(v.source_compound_name) = lower(%(compound)s)
+    OR v.inchikey = %(compound)s)
+AND (%(dose_um)s::float8 IS NULL OR v.dose_um = %(dose_um)s)
+AND (%(datasets)s::text[] IS NULL OR v.dataset = ANY (%(datasets)s))
+AND (%(contexts)s::text[] IS NULL OR v.context = ANY (%(contexts)s) OR v.context_name = ANY (%(contexts)s))
+ORDER BY v.n_up + v.n_down DESC, v.effect_id LIMIT 1"""
 _GENES = """
 SELECT u.name, g.landmark_index FROM unnest(%(names)s::text[]) u (name)
 JOIN core.gene g ON g.gene_id = u.name OR g.symbol = u.name WHERE g.landmark_index IS NOT NULL"""

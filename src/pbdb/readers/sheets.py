@@ -384,7 +384,7 @@ def _of_parquet(path: Path) -> Sheet:
     return Sheet(made, tuple(range(1, len(made) + 1)), tuple(notes))
 
 
-def _parquet_cell(value: object) -> str | None:
+def _parquet_cell(value: Any) -> str | None:
     return None if pd.api.types.is_scalar(value) and pd.isna(value) else cell_or_none(_shown(value))
 
 

@@ -13,6 +13,7 @@ import scipy.sparse as sp
 
 from pbdb.effects import dataset_fits
 from pbdb.effects.engine import Options, batching, normalise
+from pbdb.effects.groups import FitOptions
 from pbdb.effects.stored_fit import StoredFit
 from pbdb.samples import matrix_file
 
@@ -46,7 +47,7 @@ def fit(folder: Path, sheet: pd.DataFrame, described: pd.DataFrame, **choices: A
     keys = np.arange(len(counts), dtype=np.int32)
     writer.add(sp.csr_matrix(counts.to_numpy().T), keys)
     writer.finish(pd.DataFrame(index=counts.columns), pd.DataFrame({"gene_key": keys}, index=counts.index), {})
-    chosen = dataset_fits.FitOptions(Options(threads=1), **choices)
+    chosen = FitOptions(Options(threads=1), **choices)
     return dataset_fits.fit_dataset("made", folder / "samples.h5ad", described, chosen, folder)
 
 

@@ -15,7 +15,6 @@ from pbdb.database.models.identity import (
 )
 from pbdb.database.models.ledger import Artifact, EtlRun
 from pbdb.database.models.matches import (
-    LEVELS,
     Agreement,
     AgreementSummary,
     Match,
@@ -26,7 +25,6 @@ from pbdb.database.models.matches import (
 from pbdb.database.models.samples import Assay, Condition, Dataset, Plate, Sample
 
 __all__ = [
-    "LEVELS",
     "N_LANDMARKS",
     "PARTITIONS",
     "SCHEMA",

@@ -12,6 +12,7 @@ from pbdb.database.models.base import Base
 OWNER = "pbdb_owner"
 READER = "pbdb_reader"
 PUBLIC = "pbdb_public"
+WEB = "pbdb_web"  # the login of a web server: sees what PUBLIC sees, and can become nobody else
 
 PARTITIONED = ("sample", "effect", "gene_effect")
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from pbdb.database.models import LEVELS
+from pbdb.database.choices import LEVELS
 from pbdb.learn.splits.rules import TRAIN, compound_groups, murcko
 
 COARSER: Mapping[str, Sequence[str]] = {

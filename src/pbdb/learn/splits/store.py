@@ -17,8 +17,8 @@ from pbdb import __version__
 from pbdb.common.errors import ConfigError, QueryError
 from pbdb.common.ids import stable_id
 from pbdb.common.settings import Settings
+from pbdb.database.choices import LEVELS
 from pbdb.database.copy_text import copy_frame
-from pbdb.database.models import LEVELS
 from pbdb.learn.splits import leak_check
 from pbdb.learn.splits import rules as split_rules
 from pbdb.learn.splits.rules import Shares
@@ -176,8 +176,8 @@ def _require(connection: Connection, datasets: Sequence[str]) -> None:
 
 
 def _frame(connection: Connection, query: str, values: dict[str, Any]) -> pd.DataFrame:
-    found = connection.execute(text(query), values)
-    return pd.DataFrame(found.fetchall(), columns=list(found.keys()))
+    answer = connection.execute(text(query), values)
+    return pd.DataFrame(answer.fetchall(), columns=list(answer.keys()))
 
 
 def _conditions(connection: Connection, rule: Rule) -> pd.DataFrame:

@@ -175,7 +175,7 @@ def _context(
         step = rows_at_once(max(len(end.pool.peers) for end in ends), len(ends[0].columns))
         for start in range(0, len(rows), step):
             block = rows.iloc[start : start + step]
-            compound = np.array([pools.numbers[one] for one in block["compound_key"]], dtype=np.int64)
+            compound = np.array([pools.numbers[key] for key in block["compound_key"]], dtype=np.int64)
             a, b = (end.side(block[name], compound) for end, name in zip(ends, EFFECTS, strict=True))
             yield _score(block, a, b, compound, chosen, population, ends)
 
@@ -240,8 +240,8 @@ def _score(
     results = list(stratum.score(a, b, compound, chosen.peers))
     if population is not None:
         scaled = [population.scaled(side, end.fit_id, end.columns) for side, end in zip((a, b), ends, strict=True)]
-        of_z = {found.metric: found for found in stratum.score(scaled[0], scaled[1], compound, chosen.peers)}
-        results = [of_z[one.metric] if one.metric.startswith(OF_RANKS) else one for one in results]
+        of_z = {result.metric: result for result in stratum.score(scaled[0], scaled[1], compound, chosen.peers)}
+        results = [of_z[result.metric] if result.metric.startswith(OF_RANKS) else result for result in results]
     used = [peers_of(compound, side.peer_compound, chosen.peers).sum(axis=1) for side in (a, b)]
     capped = (used[0] < a.n_pool) | (used[1] < b.n_pool)
     return _Part(block["match_id"].to_numpy(dtype=np.int64), results, capped)
@@ -251,21 +251,21 @@ def _stage(connection: Connection, part: _Part, key: int) -> None:
     """Copy results into the staging table; NaN becomes null when they are stored."""
     with connection.cursor().copy("COPY pg_temp.staged FROM STDIN (FORMAT binary)") as copy:
         copy.write(copy_binary.HEADER)
-        for found in part.results:
-            copy.write(copy_binary.rows(_columns(part, found, key), len(part.matches)))
+        for result in part.results:
+            copy.write(copy_binary.rows(_columns(part, result, key), len(part.matches)))
         copy.write(copy_binary.TRAILER)
 
 
-def _columns(part: _Part, found: Result, key: int) -> dict[str, copy_binary.Value]:
+def _columns(part: _Part, result: Result, key: int) -> dict[str, copy_binary.Value]:
     columns: dict[str, copy_binary.Value] = {
         "match_id": part.matches,
-        "metric": found.metric,
-        "n": found.n.astype(np.int32),
-        "score": found.score,
+        "metric": result.metric,
+        "n": result.n.astype(np.int32),
+        "score": result.score,
         "is_capped": part.capped,
         "parameters_id": key,
     }
-    for name, baseline in (("source", found.source), ("target", found.target)):
+    for name, baseline in (("source", result.source), ("target", result.target)):
         columns |= {f"{name}_centroid": baseline.centroid, f"n_{name}_centroid": baseline.n_pool.astype(np.int32)}
         columns |= {f"{name}_peer_{what}": getattr(baseline.peers, what) for what in FACTS}
         columns[f"n_{name}_peers"] = baseline.peers.n.astype(np.int32)
@@ -279,11 +279,11 @@ def _replace(
 
     prints: of the data sets, read before any of their effects.
     """
-    given = {"level": rule.level, "tolerance": rule.time_tolerance_h}
+    parameters = {"level": rule.level, "tolerance": rule.time_tolerance_h}
     with connection.transaction():
         agreement_inputs.require_unchanged(connection, datasets, prints)
         for statement in (*_REMOVE, _INSERT):
-            connection.execute(statement, given)
+            connection.execute(statement, parameters)
         names = ", ".join(summaries.columns)
         with connection.cursor().copy(f"COPY core.agreement_summary ({names}) FROM STDIN") as copy:
             for row in summaries.itertuples(index=False, name=None):

@@ -11,7 +11,7 @@ import hashlib
 import logging
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -26,6 +26,8 @@ import pandas as pd
 
 from pbdb.common import tasks as cluster
 from pbdb.common.errors import DataError
+from pbdb.common.hashing import SHORT, code_fingerprint
+from pbdb.common.progress import Progress, silent
 from pbdb.common.tasks import Workers
 from pbdb.readers.csr import CellMatrix, cell_matrix, told
 from pbdb.readers.profile_block import Block
@@ -33,19 +35,13 @@ from pbdb.samples.pseudobulk import parts as cell_parts
 from pbdb.samples.pseudobulk.cell_table import sample_names
 from pbdb.samples.pseudobulk.h5ad import write_h5ad
 from pbdb.samples.pseudobulk.range_task import Genes, Range, pool
-from pbdb.samples.pseudobulk.sums import IS_LEFT_OUT, IS_MALAT1, IS_MITO, VERSION
+from pbdb.samples.pseudobulk.sums import IS_LEFT_OUT, IS_MALAT1, IS_MITO
 from pbdb.sources.declaration import File, Files
 from pbdb.sources.pseudobulk_declaration import MALAT1, Pseudobulk
 
 CELLS_PER_TASK = 1 << 20
-FINGERPRINT_LENGTH = 16
 
 log = logging.getLogger(__name__)
-Progress = Callable[[str, int, int | None], None]
-
-
-def silent(what: str, done: int, total: int | None) -> None:
-    """Progress that nobody sees."""
 
 
 @dataclass(frozen=True)
@@ -64,12 +60,13 @@ class CellFile:
         """Of all that decides its samples; functions by their code."""
         derive = self.declared.derive
         parts = [
-            *(VERSION, self.address, self.curated, _version(self.address), self.curated and _version(self.curated)),
+            code_fingerprint("readers", "samples/pseudobulk"),
+            *(self.address, self.curated, _version(self.address), self.curated and _version(self.curated)),
             replace(self.declared, derive=None, genes=None),
             derive and _code(derive.__code__),
             *(self.genes.columns.tobytes(), self.genes.marks.tobytes()),
         ]
-        return hashlib.sha256(repr(parts).encode()).hexdigest()[:FINGERPRINT_LENGTH]
+        return hashlib.sha256(repr(parts).encode()).hexdigest()[:SHORT]
 
     def tasks(self, folder: Path, threads: int) -> list[tuple[Range, Path]]:
         """Its ranges of cells, and where the part of each goes."""

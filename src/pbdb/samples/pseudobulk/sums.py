@@ -18,7 +18,6 @@ from numba import njit
 
 from pbdb.common.errors import DataError
 
-VERSION = 1
 SUM_BITS = 36
 CELL = 1 << SUM_BITS
 SUM_MASK = CELL - 1

@@ -7,11 +7,11 @@ import click
 from pbdb.cli.common import LazyGroup
 
 COMMANDS: dict[str, str] = {
-    "anndata": "pbdb.cli.export_files:anndata",
-    "fingerprints": "pbdb.cli.export_files:fingerprints",
-    "gctx": "pbdb.cli.export_files:gctx",
-    "shards": "pbdb.cli.export_files:shards",
-    "snapshot": "pbdb.cli.export_snapshot:snapshot",
+    "anndata": "pbdb.cli.exports.export_files:anndata",
+    "fingerprints": "pbdb.cli.exports.export_files:fingerprints",
+    "gctx": "pbdb.cli.exports.export_files:gctx",
+    "shards": "pbdb.cli.exports.export_files:shards",
+    "snapshot": "pbdb.cli.exports.export_snapshot:snapshot",
 }
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from pbdb.cli.common import TerminalReporter, examples, json_option, say, show_json
-from pbdb.cli.snapshot_folder import local_folder
+from pbdb.cli.exports.snapshot_folder import local_folder
 
 WORDS = {
     "datasets": "dataset",
@@ -36,34 +36,34 @@ def diff(before: Path, after: Path, as_json: bool) -> None:
     """
     from pbdb.exports.snapshots import diff as library
 
-    found = library.compare(before, after)
+    difference = library.compare(before, after)
     if as_json:
-        show_json(found)
+        show_json(difference)
         return
     say("Files are taken to be as their manifests say: `pbdb snapshot verify` tells whether they are.")
-    lines = list(_lines(found))
+    lines = list(_lines(difference))
     for line in lines:
         click.echo(line)
     if not lines:
         click.echo("No difference.")
 
 
-def _lines(found: dict[str, Any]) -> Iterator[str]:
+def _lines(difference: dict[str, Any]) -> Iterator[str]:
     """One line for each thing that changed."""
-    old, new = found["releases"]
+    old, new = difference["releases"]
     if old != new:
         yield f"release: {old} -> {new}"
     for what, word in WORDS.items():
-        yield from _listed(word, found[what])
-    yield from _compounds(found["compounds"])
+        yield from _listed(word, difference[what])
+    yield from _compounds(difference["compounds"])
     for what in ("conditions", "effects"):
-        for dataset, kinds in found[what].items():
-            for kind, told in kinds.items():
-                yield f"{what} of {dataset}: {told['n']:,} {kind.replace('_', ' ')}"
-    for name, (old, new) in found["genes"].items():
+        for dataset, kinds in difference[what].items():
+            for kind, counted in kinds.items():
+                yield f"{what} of {dataset}: {counted['n']:,} {kind.replace('_', ' ')}"
+    for name, (old, new) in difference["genes"].items():
         yield f"genes: {name} {old} -> {new}"
-    yield from _schema(found["schema"])
-    yield from _files(found)
+    yield from _schema(difference["schema"])
+    yield from _files(difference)
 
 
 def _listed(word: str, rows: dict[str, Any]) -> Iterator[str]:
@@ -73,34 +73,34 @@ def _listed(word: str, rows: dict[str, Any]) -> Iterator[str]:
         yield f"{word} {name}: " + ", ".join(f"{key} {old} -> {new}" for key, (old, new) in facts.items())
 
 
-def _files(found: dict[str, Any]) -> Iterator[str]:
+def _files(difference: dict[str, Any]) -> Iterator[str]:
     """Tables with other rows, sample matrices, and how many files of each folder are others."""
-    for path, facts in found["tables"]["changed"].items():
+    for path, facts in difference["tables"]["changed"].items():
         name = path.removeprefix("core/").removesuffix(".parquet")
         yield f"rows of {name}: " + (" -> ".join(f"{n:,}" for n in facts["rows"]) if "rows" in facts else "changed")
     for kind in ("added", "removed", "changed"):
-        yield from (f"{path}: {kind}" for path in found["samples"][kind])
-    for folder, kinds in found["files"].items():
+        yield from (f"{path}: {kind}" for path in difference["samples"][kind])
+    for folder, kinds in difference["files"].items():
         is_folder = folder.endswith("/")
         yield f"{folder}: " + ", ".join(f"{n:,} files {kind}" if is_folder else kind for kind, n in kinds.items())
 
 
-def _compounds(found: dict[str, Any]) -> Iterator[str]:
-    yield from (f"compounds merged into {key}: {', '.join(keys)}" for key, keys in found["merged"].items())
-    yield from (f"compound {key} split into: {', '.join(keys)}" for key, keys in found["split"].items())
-    yield from (f"compound {old} became {new}" for old, new in found["changed"].items())
-    counts = {name: len(found[name]) for name in ("added", "removed")}
-    counts |= {name.replace("_", " "): found[name] for name in ("newly_resolved", "no_longer_resolved")}
+def _compounds(compounds: dict[str, Any]) -> Iterator[str]:
+    yield from (f"compounds merged into {key}: {', '.join(keys)}" for key, keys in compounds["merged"].items())
+    yield from (f"compound {key} split into: {', '.join(keys)}" for key, keys in compounds["split"].items())
+    yield from (f"compound {old} became {new}" for old, new in compounds["changed"].items())
+    counts = {name: len(compounds[name]) for name in ("added", "removed")}
+    counts |= {name.replace("_", " "): compounds[name] for name in ("newly_resolved", "no_longer_resolved")}
     yield from (f"compounds: {n:,} {name}" for name, n in counts.items() if n)
 
 
-def _schema(found: dict[str, Any]) -> Iterator[str]:
-    old, new = found["revision"]
+def _schema(schema: dict[str, Any]) -> Iterator[str]:
+    old, new = schema["revision"]
     if old != new:
         yield f"schema: revision {old} -> {new}"
-    yield from (f"table {name}: added" for name in found["tables_added"])
-    yield from (f"table {name}: removed" for name in found["tables_removed"])
-    for table, columns in found["columns"].items():
+    yield from (f"table {name}: added" for name in schema["tables_added"])
+    yield from (f"table {name}: removed" for name in schema["tables_removed"])
+    for table, columns in schema["columns"].items():
         yield from (f"column {table}.{name}: {was} -> {now}" for name, (was, now) in columns.items())
 
 

@@ -40,11 +40,11 @@ def snapshot(out: str, layouts: tuple[str, ...], catalog: str | None, as_json: b
 
     if catalog and "://" in out:
         raise click.UsageError("--catalog registers files of a folder: give a folder as --out.")
-    found = settings()
-    database.ready(found)
+    user_settings = settings()
+    database.ready(user_settings)
     choices = snapshots.Choices(layouts=(snapshots.ARRAY, *layouts), **chosen)
     with TerminalReporter(quiet=as_json) as reporter:
-        done = snapshots.export(found, out, choices, reporter)
+        done = snapshots.export(user_settings, out, choices, reporter)
         if catalog:
             iceberg.register(Path(out), catalog, progress=reporter.progress)
     if as_json:

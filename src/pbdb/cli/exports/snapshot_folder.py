@@ -40,15 +40,15 @@ def verify(folder: Path, as_json: bool) -> None:
     from pbdb.exports.snapshots import verify as checks
 
     with TerminalReporter(quiet=as_json) as reporter:
-        found = checks.verify(folder, reporter.progress)
+        problems = checks.verify(folder, reporter.progress)
     if as_json:
-        show_json([one._asdict() for one in found])
-    elif found:
-        show_table(found, ["file", "problem"])
+        show_json([problem._asdict() for problem in problems])
+    elif problems:
+        show_table(problems, ["file", "problem"])
     else:
         content = manifest.read(folder)
         say(f"{folder} is release {content['release']}, every one of its {len(content['files']):,} files as written.")
-    if found:
+    if problems:
         sys.exit(1)
 
 

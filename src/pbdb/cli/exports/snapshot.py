@@ -7,11 +7,11 @@ import click
 from pbdb.cli.common import LazyGroup
 
 COMMANDS: dict[str, str] = {
-    "catalog": "pbdb.cli.snapshot_use:catalog",
-    "diff": "pbdb.cli.snapshot_use:diff",
-    "load": "pbdb.cli.snapshot_folder:load",
-    "reindex": "pbdb.cli.snapshot_folder:reindex",
-    "verify": "pbdb.cli.snapshot_folder:verify",
+    "catalog": "pbdb.cli.exports.snapshot_use:catalog",
+    "diff": "pbdb.cli.exports.snapshot_use:diff",
+    "load": "pbdb.cli.exports.snapshot_folder:load",
+    "reindex": "pbdb.cli.exports.snapshot_folder:reindex",
+    "verify": "pbdb.cli.exports.snapshot_folder:verify",
 }
 
 
