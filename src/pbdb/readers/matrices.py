@@ -167,6 +167,8 @@ def _text(path: Path, sparse: bool) -> Profiles:
     rows = list(sheets.text_rows(path, encoding, sep, sheets.LOOKED_AT))
     layout = _layout(path, rows)
     point = _decimal_point(path, rows, sep)
+    if any(cell != cleaned(cell) for line, row in rows if line > layout.line for cell in row[1:]):
+        return _of_rows(path, layout, list(sheets.text_rows(path, encoding, sep)), sparse, point)
     blocks = _text_blocks(path, encoding, sep, point, layout, _width(rows, layout))
     profiles = _from_blocks([layout.names[at] for at in layout.samples], blocks, sparse)
     return profiles._replace(left_out=layout.described)
@@ -242,17 +244,23 @@ def _workbook(path: Path, sparse: bool) -> Profiles:
             f"'{path.name}' has {len(grids)} worksheets that hold something ({names}): save the matrix alone, as .csv "
             "or in a workbook of its own."
         )
-    rows = grids[0].rows
-    layout = _layout(path, rows)
+    return _of_rows(path, _layout(path, grids[0].rows), grids[0].rows, sparse)
+
+
+def _of_rows(
+    path: Path, layout: _Layout, rows: Sequence[tuple[int, list[str]]], sparse: bool, point: str = "."
+) -> Profiles:
+    """A matrix of cells of text, all at once."""
     body = [row for line, row in rows if line > layout.line and any(map(cleaned, row))]
-    values = np.array([[_number(path, layout, row, at) for at in layout.samples] for row in body], dtype=np.float64)
-    blocks = [([cleaned(row[0]) for row in body], values.reshape(len(body), len(layout.samples)))]
-    profiles = _from_blocks([layout.names[at] for at in layout.samples], blocks if body else [], sparse)
+    numbers = [[_number(path, layout, row, at, point) for at in layout.samples] for row in body]
+    values = np.array(numbers, dtype=np.float64).reshape(len(body), len(layout.samples))
+    blocks = [([cleaned(row[0]) for row in body], values)] if body else []
+    profiles = _from_blocks([layout.names[at] for at in layout.samples], blocks, sparse)
     return profiles._replace(left_out=layout.described)
 
 
-def _number(path: Path, layout: _Layout, row: list[str], at: int) -> float:
-    text = cleaned(row[at]) if at < len(row) else ""
+def _number(path: Path, layout: _Layout, row: list[str], at: int, point: str) -> float:
+    text = cleaned(row[at]).replace(point, ".") if at < len(row) else ""
     try:
         return float(text) if text not in ("", "NA") else np.nan
     except ValueError:

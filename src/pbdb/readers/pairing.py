@@ -8,7 +8,9 @@ from pathlib import PurePosixPath
 
 from pbdb.readers.cells import folded
 
-_OF_ALIGNERS = re.compile(r"(\.(bam|sam|cram|counts?|txt|tab|fastq|fq|gz))+$|_?\.?Aligned(\.\w+)*$", re.IGNORECASE)
+_OF_ALIGNERS = re.compile(
+    r"(\.(bam|sam|cram|counts?|txt|tab|fastq|fq|gz|sorted|dedup|markdup|rmdup))+$|_?\.?Aligned(\.\w+)*$", re.IGNORECASE
+)
 
 
 def of_matrix(names: Sequence[str], samples: Sequence[str]) -> tuple[dict[str, str], str | None]:

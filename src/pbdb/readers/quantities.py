@@ -87,7 +87,7 @@ def _with_points(cells: Sequence[str]) -> dict[str, str] | None:
 
 def _parted(cells: Sequence[str | None]) -> tuple[list[str | None], list[str | None]] | None:
     """Numbers and units of cells such as `10 µM`; None where a cell has no number, an unknown unit, or lacks one."""
-    known = {cell: _WITH_UNIT.fullmatch(cell) for cell in set(cells) if cell is not None}
+    known = {cell: _WITH_UNIT.fullmatch(cell) for cell in dict.fromkeys(cells) if cell is not None}
     if not all(known.values()) or not any(match and match["unit"] for match in known.values()):
         return None
     spelled = {cell: unit_of(match["unit"]) if match["unit"] else "" for cell, match in known.items() if match}

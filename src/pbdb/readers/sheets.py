@@ -16,6 +16,7 @@ import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -112,26 +113,38 @@ def worksheet(name: str) -> Callable[[Path], pd.DataFrame]:
 
 
 def as_it_stands(path: Path) -> pd.DataFrame:
-    """Read a published table: cells as they are written, empty ones as ''; of a workbook, its only worksheet.
+    """Read a published table: cells as they are written but for blanks around them, empty ones as ''.
 
     Raises:
         DataError: it has several worksheets, or no headings.
     """
+    rows = _published_rows(path)
+    top = heading(rows)
+    if top is None:
+        raise DataError(f"'{path.name}' is empty: give the whole table.")
+    width = len(top.names)
+    body = ([*map(cleaned, row), *[""] * width][:width] for _, row in rows[top.at + 1 :])
+    return pd.DataFrame([row for row in body if any(row)], columns=pd.Index(top.names), dtype=object)
+
+
+def headings(path: Path) -> Row:
+    """The headings of a published table in any form; none where it has none."""
+    top = heading(_published_rows(path, LOOKED_AT))
+    return top.names if top else []
+
+
+def _published_rows(path: Path, n: int | None = None) -> list[tuple[int, Row]]:
+    """Rows of a published table, in which a quotation mark may stand alone; n: the first of them only."""
     if is_workbook(path):
-        grid, *others = grids(path) or [Grid([])]
-        top = heading(grid.rows)
-        if others or top is None:
-            raise DataError(f"'{path.name}' has {1 + len(others)} worksheets: save the table as a file of its own.")
-        rows = [[*map(cleaned, row), *[""] * len(top.names)][: len(top.names)] for _, row in grid.rows[top.at + 1 :]]
-        return pd.DataFrame([row for row in rows if any(row)], columns=pd.Index(top.names), dtype=object)
+        filled = grids(path)
+        if len(filled) > 1:
+            raise DataError(f"'{path.name}' has {len(filled)} worksheets: save the table as a file of its own.")
+        return filled[0].rows if filled else []
     encoding = encoding_of(path)
-    sep = separator(path, encoding)
     with open_text(path, encoding, newline="") as text:
-        start = csv.reader((line for line, _ in zip(text, range(LOOKED_AT), strict=False)), delimiter=sep)
-        top = heading([(start.line_num, row) for row in start])
-    with open_text(path, encoding) as text:
-        frame = pd.read_csv(text, sep=sep, dtype=str, keep_default_na=False, skiprows=top.line - 1 if top else 0)
-    return frame
+        reader = csv.reader(text, delimiter=separator(path, encoding))
+        some = reader if n is None else islice(reader, n)
+        return [(reader.line_num, row) for row in some if reader.line_num > 1 or not _names_separator(row)]
 
 
 def is_workbook(path: Path) -> bool:
@@ -151,9 +164,8 @@ def _chosen(path: Path, sheets: Sequence[Sheet], fits: Callable[[pd.DataFrame], 
         raise DataError(f"{says} ({names}): save the one that is meant as a file of its own.")
     (only,) = fitting
     others = ", ".join(f"'{sheet.worksheet}'" for sheet in sheets if sheet is not only)
-    return Sheet(
-        only.table, only.lines, (*only.notes, f"read worksheet '{only.worksheet}', not {others}"), only.worksheet
-    )
+    note = f"read worksheet '{only.worksheet}' of '{path.name}', not {others}"
+    return Sheet(only.table, only.lines, (*only.notes, note), only.worksheet)
 
 
 # --- grids of cells ------------------------------------------------------------------------------------------------

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -12,18 +11,20 @@ from pbdb.common.errors import VocabularyError
 from pbdb.readers import sheets
 from pbdb.readers.opening import DAMAGED, UTF_8, marked_encoding, open_text
 
-__all__ = ["DAMAGED", "need_columns", "open_text", "read_table"]
+__all__ = ["DAMAGED", "head", "headings", "need_columns", "open_text", "read_table"]
 
 
 def head(path: Path, n: int = 20_000) -> str:
-    """The beginning of a table as text; cells of its first line are separated by tabs, however the file has them."""
+    """The beginning of a published text."""
     if sheets.is_workbook(path):
-        return "\n".join("\t".join(row) for grid in sheets.grids(path)[:1] for _, row in grid.rows[:20])
-    encoding = marked_encoding(path) or UTF_8
-    with open_text(path, encoding) as text:
-        content = text.read(n)
-    sep, (first, *rest) = sheets.separator(path, encoding), content.split("\n", 1)
-    return "\n".join([first if "\t" in first else "\t".join(next(csv.reader([first], delimiter=sep), [])), *rest])
+        return ""
+    with open_text(path, marked_encoding(path) or UTF_8) as text:
+        return text.read(n)
+
+
+def headings(path: Path) -> str:
+    """The headings of a table in any form, in one line and separated by tabs; nothing where it is none."""
+    return "\t".join(sheets.headings(path))
 
 
 def read_table(path: Path, columns: Iterable[str] = ()) -> pd.DataFrame:

@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from pbdb.common.errors import VocabularyError
-from pbdb.readers.text import DAMAGED, head, need_columns, open_text, read_table
+from pbdb.readers.text import DAMAGED, head, headings, need_columns, open_text, read_table
 
 CONTEXT_COLUMNS = (
     "context",
@@ -100,10 +100,7 @@ def _recognise(path: Path) -> str:
         return "cell_ontology"
     if re.search(r"^ID   .+\nAC   CVCL_", start_of_table, re.MULTILINE):
         return "cellosaurus"
-    first = start_of_table.split("\n", 1)[0]
-    if "Cellosaurus.Accession.id" in first:
-        return "names"
-    if "RRID" in first.strip().split("\t"):
+    if {"Cellosaurus.Accession.id", "RRID"} & set(headings(path).split("\t")):
         return "names"
     raise VocabularyError(
         f"{path.name} is none of the cell tables known here ({', '.join(_READERS)}): give one of these."

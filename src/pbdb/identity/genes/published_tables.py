@@ -17,7 +17,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from pbdb.common.errors import VocabularyError
-from pbdb.readers.text import DAMAGED, head, need_columns, open_text, read_table
+from pbdb.readers.text import DAMAGED, head, headings, need_columns, open_text, read_table
 
 GENE_COLUMNS = ("gene_id", "symbol", "name", "biotype", "chromosome", "entrez_id", "hgnc_id")
 RETIRED_COLUMNS = ("retired_id", "gene_id")
@@ -99,7 +99,7 @@ def _recognise(path: Path) -> str:
     with path.open("rb") as start:
         if start.read(4) == b"PAR1":
             return "catalogue"
-    kind = _recognise_text(head(path))
+    kind = _recognise_text(head(path)) or _recognise_text(headings(path))
     if kind is None:
         raise VocabularyError(
             f"{path.name} is none of the gene tables known here ({', '.join(_READERS)}): give one of these."
