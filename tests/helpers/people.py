@@ -8,7 +8,7 @@ import io
 from collections.abc import Callable
 from pathlib import Path
 
-from pbdb.simulate import xlsxwrite
+from pbdb.common import workbook_writer
 
 Rows = list[list[str]]
 
@@ -36,7 +36,7 @@ def _changed(change: Callable[[Rows], Rows], save: Callable[..., Path] | None = 
 def _workbook(change: Callable[[Rows], Rows] = list, **others: Rows) -> Callable[..., Path]:
     def save(folder: Path, name: str, rows: Rows) -> Path:
         path = folder / f"{name}.xlsx"
-        xlsxwrite.save(path, {"Plan": [[cell or None for cell in row] for row in change(rows)], **others})
+        workbook_writer.save(path, {"Plan": [[cell or None for cell in row] for row in change(rows)], **others})
         return path
 
     return save

@@ -13,13 +13,13 @@ from hypothesis import strategies as some
 from people import FORMS, text
 
 from pbdb import readers
+from pbdb.common import workbook_writer
 from pbdb.common.errors import DataError
 from pbdb.effects import plate_sheets
 from pbdb.identity.compounds import user_table
 from pbdb.identity.genes.published_tables import read_genes
 from pbdb.loading import draft_source
 from pbdb.readers import cells, matrices, quantities, sheets
-from pbdb.simulate import xlsxwrite
 
 HEADINGS = ["sample_id", "compound", "dose_um", "time_h", "plate", "is_control", "smiles", "note"]
 VEHICLE = ["DMSO", "0", "24", "yes", "CS(C)=O", "10 µM"]
@@ -104,19 +104,19 @@ def test_what_may_be_two_things_is_refused_with_its_place(tmp_path: Path, conten
 
 def test_of_several_worksheets_the_one_that_fits_is_read_and_told(tmp_path: Path) -> None:
     book = tmp_path / "book.xlsx"
-    xlsxwrite.save(book, {"Notes": [["who", "when"], ["me", "May"]], "Wells": ROWS})
+    workbook_writer.save(book, {"Notes": [["who", "when"], ["me", "May"]], "Wells": ROWS})
     read = plate_sheets.read_sheet(book)
     assert len(read.sheet) == 8 and "read worksheet 'Wells' of 'book.xlsx', not 'Notes'" in read.notes
     written = draft_source.write(tmp_path / "mine.py", matrix(tmp_path), book)
     assert 'readers.worksheet("Wells")' in written.path.read_text()
-    xlsxwrite.save(book, {"One": ROWS, "Two": ROWS})
+    workbook_writer.save(book, {"One": ROWS, "Two": ROWS})
     with pytest.raises(DataError, match=r"Several worksheets .*'One', 'Two'.*: save the one that is meant"):
         plate_sheets.read_sheet(book)
 
 
 def merged(path: Path, rows: list[list[str]], *places: str) -> Path:
     """A workbook with merged cells."""
-    xlsxwrite.save(path, {"Plan": [[cell or None for cell in row] for row in rows]})
+    workbook_writer.save(path, {"Plan": [[cell or None for cell in row] for row in rows]})
     with zipfile.ZipFile(path) as book:
         members = {name: book.read(name) for name in book.namelist()}
     cells_merged = "".join(f'<mergeCell ref="{place}"/>' for place in places)

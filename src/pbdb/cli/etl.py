@@ -139,7 +139,12 @@ def _tell(outcome: dict[str, Any]) -> None:
 )
 @etl.command()
 @click.argument("name")
-@click.option("--matrix", required=True, type=A_PATH, help="Genes x samples (.csv, .tsv, .parquet, 10x folder), .h5ad.")
+@click.option(
+    "--matrix",
+    required=True,
+    type=A_PATH,
+    help="Genes x samples (.csv, .tsv, .xlsx, .parquet, .gct, .gctx, folder of 10x, STARsolo or kb), or .h5ad.",
+)
 @click.option("--samples", type=A_PATH, help="Sample sheet (.csv, .tsv, .xlsx); without it the samples of an .h5ad.")
 @click.option("--technology", help="How it was measured, in words; a blank to fill in without it.")
 @click.option("--force", is_flag=True, help="Replace a file of that name.")

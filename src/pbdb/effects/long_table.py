@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -55,14 +55,14 @@ class Values:
 
 
 class EffectTable:
-    """Write effects to a Parquet file, which gets its name only when all of it is written.
+    """Write effects to a Parquet file, which gets its name (or is made another by `finish`) only when it is whole.
 
     Row order: fit by fit as added; in a fit gene by gene as tested, for each gene the effects in their order; at
     the end of each fit one row for every effect without numbers, its status saying why.
     """
 
-    def __init__(self, path: Path, *, with_samples: bool):
-        self._path, self._part = path, path.with_name(path.name + ".part")
+    def __init__(self, path: Path, *, with_samples: bool, finish: Callable[[Path, Path], None] = os.replace):
+        self._path, self._part, self._finish = path, path.with_name(path.name + ".parquet.part"), finish
         self._schema = schema(with_samples)
         repeated = [name for name in self._schema.names if name not in BY_VALUE]
         self._writer = pq.ParquetWriter(
@@ -82,7 +82,7 @@ class EffectTable:
         try:
             self._writer.close()
             if kind is None:
-                os.replace(self._part, self._path)
+                self._finish(self._part, self._path)
         finally:
             self._part.unlink(missing_ok=True)
 

@@ -111,7 +111,10 @@ def test_an_unknown_format_is_refused(tmp_path: Path):
         (("--readout", "counts", "--span", "7"), "Span 7.0 makes no sense"),
         (("--readout", "counts", "--min-cells", "5"), "add the column n_cells"),
         (("--readout", "counts", "--out", "nowhere/out.parquet"), "There is no folder 'nowhere'"),
-        (("--readout", "counts", "--out", "effects.csv"), "end in .parquet"),
+        (
+            ("--readout", "counts", "--out", "effects.doc"),
+            "Effects are written as .csv, .csv.gz, .xlsx",
+        ),
     ],
 )
 def test_options_that_make_no_sense_are_refused(tmp_path: Path, options: tuple[str, ...], sentence: str):
