@@ -139,7 +139,11 @@ def wells(key: str, metadata: pd.DataFrame) -> pd.DataFrame:
     table = metadata.rename(columns=str.lower).rename(columns=COMMON)
     twice = table.loc[table["sample_unique_id"].duplicated(), "sample_unique_id"]
     if len(twice):
-        raise DataError(f"The sample '{twice.iloc[0]}' stands twice in the metadata of '{key}'.")
+        raise DataError(
+            f"The sample '{twice.iloc[0]}' stands twice in the metadata of '{key}'.",
+            column="raw_id",
+            value=twice.iloc[0],
+        )
     _check(key, table, "dose", SUBSETS[key].dose)
     _check(key, table, "time", HOURS)
     treat = table["treat"].str.replace(r"^Compd", "Cpd", regex=True)
@@ -179,7 +183,9 @@ def _check(key: str, table: pd.DataFrame, name: str, expected: int) -> None:
     if len(wrong):
         raise DataError(
             f"The sample '{wrong['sample_unique_id'].iloc[0]}' of '{key}' has the {name} '{wrong[name].iloc[0]}', but "
-            f"the file is for {expected}: it is not the file it is called."
+            f"the file is for {expected}: it is not the file it is called.",
+            column=name,
+            value=wrong[name].iloc[0],
         )
 
 

@@ -103,7 +103,11 @@ class Together:
 def _gene_ids(matrix: Annotated) -> pd.Index[str]:
     names = pd.Index(matrix.var["gene_id"].astype(str))
     if names.has_duplicates:
-        raise DataError(f"The gene '{names[names.duplicated()][0]}' stands twice in a matrix of DILImap.")
+        raise DataError(
+            f"The gene '{names[names.duplicated()][0]}' stands twice in a matrix of DILImap.",
+            column="gene_id",
+            value=names[names.duplicated()][0],
+        )
     return names
 
 
@@ -115,7 +119,9 @@ def _wells(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
     species = wells["SPECIES"].astype(str).str.strip().str.lower()
     if (species != "human").any():
         raise DataError(
-            f"DILImap has cells of '{species[species != 'human'].iloc[0]}', which its declaration does not."
+            f"DILImap has cells of '{species[species != 'human'].iloc[0]}', which its declaration does not.",
+            column="SPECIES",
+            value=species[species != "human"].iloc[0],
         )
     return wells.assign(
         sample=names.where(again == 0, names + "-" + again.astype(str)).to_numpy(),

@@ -71,7 +71,10 @@ def described(obs: pd.DataFrame) -> pd.DataFrame:
     if len(lacking):
         raise DataError(
             f"The sample '{lacking['sample'].iloc[0]}' of 'obs.parquet' has no percent_volume_dmso ({len(lacking)} "
-            "such): without it no vehicle is its own; get the whole table."
+            "such): without it no vehicle is its own; get the whole table.",
+            file="obs.parquet",
+            column="percent_volume_dmso",
+            value=lacking["sample"].iloc[0],
         )
     return wells
 

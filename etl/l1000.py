@@ -77,7 +77,11 @@ def _wells(files: Files, dataset: str) -> pd.DataFrame:
     wells = _table(files[f"{dataset}_inst_info"]).rename(columns=FORMER_NAMES)
     lacking = [name for name in WELL_COLUMNS if name not in wells]
     if lacking:
-        raise SourceError(f"The table inst_info of {dataset} has no column '{lacking[0]}': get the table of GEO.")
+        raise SourceError(
+            f"The table inst_info of {dataset} has no column '{lacking[0]}': get the table of GEO.",
+            column=lacking[0],
+            dataset=dataset,
+        )
     for name in ("pert_type", "pert_dose_unit", "pert_time_unit"):
         wells[name] = wells[name].str.lower()
     wells["well"] = wells["rna_well"] if "rna_well" in wells else wells["det_well"]

@@ -65,7 +65,10 @@ def wells(metadata: pd.DataFrame) -> pd.DataFrame:
     text = _text(metadata).drop_duplicates()
     twice = text.loc[text["sequenced_id"].duplicated(), "sequenced_id"]
     if len(twice):
-        raise DataError(f"The sample '{twice.iloc[0]}' stands twice in the metadata of VCPI, with different values.")
+        raise DataError(
+            f"The sample '{twice.iloc[0]}' stands twice in the metadata of VCPI, with different values.",
+            value=twice.iloc[0],
+        )
     is_placed = text["row_id"].notna() & text["column_id"].notna()
     is_control = text["is_control"].str.lower() == "true"
     return text.assign(

@@ -17,7 +17,17 @@ KINDS = {name for name, kind in vars(errors).items() if isinstance(kind, type) a
 
 
 def test_the_names_are_those_users_rely_on() -> None:
-    others = {"Choices", "Database", "Options", "Settings", "Snapshot", "Violation", "__version__", "connect", "run_de"}
+    others = {
+        "Database",
+        "FitOptions",
+        "Options",
+        "Settings",
+        "Snapshot",
+        "Violation",
+        "__version__",
+        "connect",
+        "run_de",
+    }
     assert set(pbdb.__all__) == others | KINDS
     assert set(pbdb.__all__) <= set(dir(pbdb))
 

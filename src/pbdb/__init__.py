@@ -8,15 +8,17 @@ pbdb.run_de("counts.csv", "samples.csv", "effects.parquet"). docs/python.md show
 from __future__ import annotations
 
 import importlib
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
+
+from pbdb.common.version import __version__
 
 if TYPE_CHECKING:
     from pbdb.common.errors import (
         ConfigError,
         DataError,
         DesignError,
+        DiskError,
         InvalidDataError,
         PbdbError,
         QueryError,
@@ -26,20 +28,21 @@ if TYPE_CHECKING:
         SourceError,
         Violation,
         VocabularyError,
+        WorkerError,
     )
     from pbdb.common.settings import Settings
     from pbdb.effects.engine import Options
-    from pbdb.effects.plate_run import Choices
+    from pbdb.effects.groups import FitOptions
     from pbdb.exports.snapshots.reader import Snapshot
     from pbdb.query.database import Database
 
-__version__ = version("pbdb")
 __all__ = [
-    "Choices",
     "ConfigError",
     "DataError",
     "Database",
     "DesignError",
+    "DiskError",
+    "FitOptions",
     "InvalidDataError",
     "Options",
     "PbdbError",
@@ -52,6 +55,7 @@ __all__ = [
     "SourceError",
     "Violation",
     "VocabularyError",
+    "WorkerError",
     "__version__",
     "connect",
     "run_de",
@@ -59,8 +63,8 @@ __all__ = [
 
 # Where names live that are not errors; they are imported when they are first asked for, with pandas and Numba.
 _HOMES = {
-    "Choices": "pbdb.effects.plate_run",
     "Database": "pbdb.query.database",
+    "FitOptions": "pbdb.effects.groups",
     "Options": "pbdb.effects.engine",
     "Settings": "pbdb.common.settings",
     "Snapshot": "pbdb.exports.snapshots.reader",
@@ -80,9 +84,11 @@ def __dir__() -> list[str]:
 @overload
 def connect(place: Settings | None = None) -> Database: ...
 @overload
-def connect(place: str | Path) -> Snapshot: ...
-def connect(place: Settings | str | Path | None = None) -> Database | Snapshot:
+def connect(place: str | Path, *, trusted: bool = False) -> Snapshot: ...
+def connect(place: Settings | str | Path | None = None, *, trusted: bool = False) -> Database | Snapshot:
     """Open for reading: the database of the settings (by default that of PBDB_*), or the snapshot in a folder.
+
+    trusted: take the views and macros of a snapshot as they are, though this version of pbdb would make others.
 
     Raises:
         ServerError: the server cannot be used.
@@ -92,7 +98,7 @@ def connect(place: Settings | str | Path | None = None) -> Database | Snapshot:
     if isinstance(place, (str, Path)):
         from pbdb.exports.snapshots.reader import Snapshot
 
-        return Snapshot(Path(place))
+        return Snapshot(Path(place), trusted=trusted)
     from pbdb.query import database
 
     return database.connect(place)
@@ -102,7 +108,7 @@ def run_de(
     matrix: str | Path,
     samples: str | Path,
     out: str | Path,
-    choices: Choices | None = None,
+    choices: FitOptions | None = None,
     *,
     report_to: str | Path | None = None,
 ) -> dict[str, Any]:

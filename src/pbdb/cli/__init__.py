@@ -6,9 +6,9 @@ import sys
 
 import click
 
-from pbdb import __version__
 from pbdb.cli.common import LazyGroup
 from pbdb.common.errors import PbdbError
+from pbdb.common.version import __version__
 
 COMMANDS = {
     "agreement": "pbdb.cli.agreement:agreement",
@@ -18,9 +18,12 @@ COMMANDS = {
     "demo": "pbdb.cli.demo:demo",
     "dictionary": "pbdb.cli.dictionary:dictionary",
     "effects": "pbdb.cli.effects:effects",
+    "embed": "pbdb.cli.embed:embed",
     "etl": "pbdb.cli.etl:etl",
+    "evaluate": "pbdb.cli.evaluate:evaluate",
     "export": "pbdb.cli.exports.export:export",
     "match": "pbdb.cli.match:match",
+    "serve": "pbdb.cli.serve:serve",
     "signature": "pbdb.cli.signature:signature",
     "simulate": "pbdb.cli.simulate:simulate",
     "snapshot": "pbdb.cli.exports.snapshot:snapshot",

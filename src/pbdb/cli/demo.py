@@ -120,6 +120,7 @@ def _show_next(demo_settings: Settings, inchikey: str) -> None:
     click.echo(f"  {pbdb} compound show {inchikey}")
     click.echo(f'  {pbdb} sql "{query}"')
     click.echo(f"  {pbdb} db psql")
+    click.echo(f"  {pbdb} serve --open")
 
 
 def _command(line: str) -> None:

@@ -33,7 +33,9 @@ def dictionary(name: str | None, out: Path | None, as_json: bool) -> None:
             entry for entry in words.entries(connection) if name in (None, entry.object, entry.object.split("(")[0])
         ]
     if not entries:
-        raise ConfigError(f"There is no view, function or table '{name}': `pbdb dictionary` lists them all.")
+        raise ConfigError(
+            f"There is no view, function or table '{name}': `pbdb dictionary` lists them all.", value=name
+        )
     if as_json:
         show_json([entry._asdict() for entry in entries])
     else:

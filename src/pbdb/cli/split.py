@@ -21,6 +21,7 @@ def split() -> None:
     "pbdb split make --kind compound --seed 1",
     "pbdb split make --kind scaffold --seed 1 --test 0.2 --name hard",
     "pbdb split make --kind published --seed 13",
+    "pbdb split make --kind transfer --level skeleton",
     "pbdb split make --kind attribute --dataset op3",
 )
 @split.command()
@@ -47,7 +48,8 @@ def make(name: str | None, replace: bool, as_json: bool, **chosen: Any) -> None:
 
     A compound is one in all data sets and salt forms (at the level chosen, and by CID); data sets that share wells,
     and lines derived from one another, stay together. Kind scaffold holds out Murcko scaffolds, published pairs of
-    compound and context as the published training runs do, attribute follows what the source says of each condition.
+    compound and context as the published training runs do, transfer compounds of one data set that train in others (new
+    to the data set, not to the model), attribute follows what the source says of each condition.
     """
     from pbdb.learn.splits import store as splits
     from pbdb.query import database

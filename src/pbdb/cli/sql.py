@@ -68,7 +68,8 @@ def _read(file: Path) -> str:
         return file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as problem:
         raise ConfigError(
-            f"The query in '{file}' cannot be read: {getattr(problem, 'strerror', 'it is no UTF-8 text')}."
+            f"The query in '{file}' cannot be read: {getattr(problem, 'strerror', 'it is no UTF-8 text')}.",
+            file=str(file),
         ) from None
 
 

@@ -2,4 +2,4 @@
 
 LEVELS = ("inchikey", "parent_inchikey", "skeleton", "pubchem_cid")
 """Levels of identity at which two compounds are the same."""
-SPLIT_KINDS = ("compound", "scaffold", "context", "dataset", "published", "attribute")
+SPLIT_KINDS = ("compound", "scaffold", "context", "dataset", "published", "attribute", "transfer")

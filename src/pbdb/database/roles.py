@@ -40,7 +40,7 @@ WEB_SETTINGS = READER_SETTINGS | {
 }
 SCHEMA_COMMENTS = {
     SCHEMA: "Tables of pbdb: use the views of schema pbdb, which stay as they are while tables change",
-    PARTITIONS: "Partitions of core.sample, core.effect and core.gene_effect, one for each dataset",
+    PARTITIONS: "Rows of core.sample, core.effect and core.gene_effect, in a partition for each load of a dataset",
 }
 
 log = logging.getLogger(__name__)

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 import scipy.sparse as sp
 
+from pbdb.common.arrays import Mask, is_whole
 from pbdb.common.errors import DataError, DesignError
 from pbdb.effects.engine.checks import LARGEST_LOG2, check_counts, check_intensities
 from pbdb.readers import matrices, sheets
@@ -28,8 +29,6 @@ OPTIONAL = ("context", "well", "stratum", "n_cells")
 TRUE = frozenset({"true", "t", "yes", "y", "1", "1.0", "ja", "wahr", "oui", "vrai", "si", "s\u00ed", "verdadero", "x"})
 FALSE = frozenset({"false", "f", "no", "n", "0", "0.0", "nein", "falsch", "non", "faux", "falso"})
 PARTS = {"dose_um": ("dose", "uM"), "time_h": ("time", "h"), "compound": ("compound", ""), "plate": ("plate", "")}
-
-Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -84,7 +83,7 @@ def read_sheet(path: Path) -> SampleRows:
     headings = {name: heading for name in (*REQUIRED, *OPTIONAL) if (heading := _only_heading(path, text, name))}
     for name in REQUIRED:
         if name not in headings:
-            raise DataError(_without(path, text, name))
+            raise DataError(_without(path, text, name), file=path.name, column=name)
     sheet = pd.DataFrame({name: text[heading] for name, heading in headings.items()}, dtype=object)
     sheet = sheet.reindex(columns=[*REQUIRED, *OPTIONAL])
     _refuse_empty(path, sheet, written.lines, "context" in headings)
@@ -184,7 +183,12 @@ def _refuse_empty(path: Path, sheet: pd.DataFrame, lines: Sequence[int], has_con
     for name in ("sample_id", "time_h", "plate", "is_control", *(["context"] if has_context else [])):
         empty = np.flatnonzero(sheet[name].isna())
         if len(empty):
-            raise DataError(f"Row {lines[empty[0]]} of the sheet '{path.name}' has no {name}: fill it in.")
+            raise DataError(
+                f"Row {lines[empty[0]]} of the sheet '{path.name}' has no {name}: fill it in.",
+                file=path.name,
+                line=int(lines[empty[0]]),
+                column=name,
+            )
 
 
 def _flags(path: Path, sheet: pd.DataFrame) -> pd.Series[bool]:
@@ -195,7 +199,12 @@ def _flags(path: Path, sheet: pd.DataFrame) -> pd.Series[bool]:
     control = text.isin(TRUE)
     if (~control & sheet["compound"].isna()).any():
         sample = sheet["sample_id"][~control & sheet["compound"].isna()].iloc[0]
-        raise DataError(f"Sample '{sample}' of the sheet '{path.name}' is treated with no compound: name it.")
+        raise DataError(
+            f"Sample '{sample}' of the sheet '{path.name}' is treated with no compound: name it.",
+            file=path.name,
+            column="compound",
+            value=sample,
+        )
     return control
 
 
@@ -226,16 +235,25 @@ def _bad_cell(path: Path, sheet: pd.DataFrame, name: str, wrong: pd.Series[bool]
     if is_two_numbers(str(row[name])):
         wanted = f"{row[name].replace(',', '.')} or {row[name].replace(',', '')}"
     return DataError(
-        f"The {name} of sample '{row['sample_id']}' in the sheet '{path.name}' is '{row[name]}': give {wanted}."
+        f"The {name} of sample '{row['sample_id']}' in the sheet '{path.name}' is '{row[name]}': give {wanted}.",
+        file=path.name,
+        column=name,
+        value=row[name],
     )
 
 
 def _refuse_one_sided(path: Path, sheet: pd.DataFrame) -> None:
     if not sheet["is_control"].any():
-        raise DesignError(f"No sample of the sheet '{path.name}' is a vehicle: set is_control to true for those wells.")
+        raise DesignError(
+            f"No sample of the sheet '{path.name}' is a vehicle: set is_control to true for those wells.",
+            file=path.name,
+            column="is_control",
+        )
     if sheet["is_control"].all():
         raise DesignError(
-            f"All samples of the sheet '{path.name}' are vehicles: there is nothing to compare with them."
+            f"All samples of the sheet '{path.name}' are vehicles: there is nothing to compare with them.",
+            file=path.name,
+            column="is_control",
         )
 
 
@@ -252,7 +270,7 @@ def _check_values(profiles: matrices.Profiles, readout: str) -> None:
 
 
 def _wrong_count(values: npt.NDArray[Any]) -> Mask:
-    return np.asarray(~(values >= 0) | (values != np.rint(values)) | np.isinf(values))
+    return ~is_whole(values)
 
 
 def _wrong_intensity(values: npt.NDArray[Any]) -> Mask:

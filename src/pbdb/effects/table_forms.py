@@ -6,6 +6,7 @@ import gzip
 import math
 import os
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import pyarrow.parquet as pq
 
 from pbdb.common import workbook_writer
 from pbdb.common.errors import ConfigError, DataError
+from pbdb.common.output_files import replacing
 from pbdb.effects.long_table import OF_EFFECT, SAMPLE
 
 MOST_ROWS = 1_048_576  # of a worksheet
@@ -34,18 +36,24 @@ def form_of(out: Path) -> str:
     return form
 
 
-def save(parquet: Path, out: Path) -> None:
-    """Write the effects of a Parquet file in the form the name of `out` asks for; whole or not at all.
+@contextmanager
+def parquet_of(out: Path) -> Iterator[Path]:
+    """Give the name of a Parquet file; what is written there becomes `out` in its form, whole or not at all.
 
     Raises:
         DataError: the rows do not fit a worksheet.
     """
-    part = out.with_name(out.name + ".part")
+    form = form_of(out)
+    if form == ".parquet":
+        yield out
+        return
+    parquet = out.with_name(f"{out.name}.rows")
     try:
-        FORMS[form_of(out)](parquet, part)
-        os.replace(part, out)
+        yield parquet
+        with replacing(out) as part:
+            FORMS[form](parquet, part)
     finally:
-        part.unlink(missing_ok=True)
+        parquet.unlink(missing_ok=True)
 
 
 def _as_csv(parquet: Path, part: Path) -> None:
@@ -127,4 +135,4 @@ FORMS: dict[str, Callable[[Path, Path], None]] = {
     ".h5ad": _as_anndata,
     ".parquet": os.replace,
 }
-"""How each form is made of a Parquet file, which may be used up."""
+"""How each form is made of a Parquet file."""

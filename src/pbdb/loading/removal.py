@@ -32,7 +32,7 @@ def plan(settings: Settings, dataset: str) -> dict[str, int]:
     with connect.connect(settings) as connection:
         known = [str(name) for (name,) in connection.execute(_DATASETS).fetchall()]
         if dataset not in known:
-            raise QueryError(f"Dataset '{dataset}' is not loaded: {meant(dataset, known)}")
+            raise QueryError(f"Dataset '{dataset}' is not loaded: {meant(dataset, known)}", dataset=dataset)
         row = connection.execute("SELECT dataset_id FROM core.dataset WHERE dataset = %s", [dataset]).fetchone()
         key = {"key": row[0] if row else None}
         counts = ((table, connection.execute(query.encode(), key).fetchone()) for table, query in _COUNTS.items())

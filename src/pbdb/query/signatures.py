@@ -6,7 +6,7 @@ takes minutes, and search is right without it, only slower.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, LiteralString
 
@@ -15,12 +15,12 @@ from psycopg.rows import dict_row
 from sqlalchemy import Engine, text
 
 from pbdb.common.errors import ConfigError, QueryError, meant
+from pbdb.common.progress import Progress, silent
 from pbdb.common.settings import Settings
 from pbdb.database.models import N_LANDMARKS
 from pbdb.server import connect, locks
 
 Connection = psycopg.Connection[Any]
-Progress = Callable[[str, int, int], None]
 BUILD_MEMORY = "2GB"
 
 
@@ -35,7 +35,7 @@ class Where:
 
     def __post_init__(self) -> None:
         if self.n < 1:
-            raise ConfigError(f"{self.n} results make no sense: give a number from 1.")
+            raise ConfigError(f"{self.n} results make no sense: give a number from 1.", value=self.n)
 
 
 def like_effect(settings: Settings, effect_id: int, where: Where | None = None, *, opposite: bool = False) -> list[Any]:
@@ -47,11 +47,12 @@ def like_effect(settings: Settings, effect_id: int, where: Where | None = None, 
     with connect.connect_as_reader(settings) as connection:
         row = connection.execute(_LANDMARK, {"effect_id": effect_id}).fetchone()
         if row is None:
-            raise QueryError(f"There is no effect {effect_id}: take an effect_id of the view effect.")
+            raise QueryError(f"There is no effect {effect_id}: take an effect_id of the view effect.", value=effect_id)
         if row[0] is None:
             raise QueryError(
                 f"Effect {effect_id} has no landmark signature: it is of a single well, was not estimated, or its fit"
-                " tests fewer than 500 landmark genes."
+                " tests fewer than 500 landmark genes.",
+                value=effect_id,
             )
         return _search(connection, row[0], where or Where(), opposite, effect_id)
 
@@ -69,7 +70,8 @@ def effect_of(settings: Settings, compound: str, dose_um: float | None, where: W
         at = "" if dose_um is None else f" at {dose_um:g} uM"
         raise QueryError(
             f"'{compound}' has no effect with a landmark signature{at} in this selection: `pbdb compound show` tells"
-            " which names are known, SELECT * FROM effect which doses and contexts there are."
+            " which names are known, SELECT * FROM effect which doses and contexts there are.",
+            value=compound,
         )
     return effect
 
@@ -118,12 +120,10 @@ def _refuse_both(up: Sequence[str], down: Sequence[str], places: dict[str, int])
     above = {places.get(name, name) for name in up}
     for name in down:
         if places.get(name, name) in above:
-            raise QueryError(f"Gene '{name}' is asked for up and down: give it once.")
+            raise QueryError(f"Gene '{name}' is asked for up and down: give it once.", value=name)
 
 
-def build_indexes(
-    engine: Engine, *, rebuild: bool = False, progress: Progress = lambda what, done, total: None
-) -> dict[str, float]:
+def build_indexes(engine: Engine, *, rebuild: bool = False, progress: Progress = silent) -> dict[str, float]:
     """Index the landmarks of every dataset that has none yet; return the seconds each took.
 
     rebuild: make existing ones anew.
@@ -180,7 +180,7 @@ def _require(connection: Connection, what: str, query: LiteralString, asked: Seq
     known = [str(name) for (name,) in connection.execute(query)]
     for name in asked:
         if name not in known:
-            raise QueryError(f"There is no {what} '{name}' in the database: {meant(name, known)}")
+            raise QueryError(f"There is no {what} '{name}' in the database: {meant(name, known)}", value=name)
 
 
 _DATASETS = "SELECT dataset FROM pbdb.dataset ORDER BY 1"
@@ -206,8 +206,9 @@ SELECT * FROM pbdb.similar_signatures(%(signature)s::public.halfvec, %(n)s, %(da
 _PARTITIONS = """
 SELECT format('%I.%I', n.nspname, c.relname), d.dataset
 FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-JOIN core.dataset d ON pg_get_expr(c.relpartbound, c.oid) = format('FOR VALUES IN (''%s'')', d.dataset_id)
-WHERE i.inhparent = 'core.effect'::regclass ORDER BY d.dataset"""
+JOIN core.generation g ON c.relname = 'effect_' || g.generation AND g.is_current
+JOIN core.dataset d ON d.dataset_id = g.dataset_id
+WHERE i.inhparent = 'part.effect'::regclass ORDER BY d.dataset"""
 _OF_INDEXES = """
 FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid JOIN pg_am m ON m.oid = x.relam
 JOIN pg_class c ON c.oid = i.indrelid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE m.amname = 'hnsw'"""

@@ -215,7 +215,8 @@ class Split(Base):
     )
     split: Mapped[str] = mapped_column(unique=True, comment="Name of the split")
     kind: Mapped[str] = mapped_column(
-        comment="What is held out: compound, scaffold, context, dataset or published; attribute: what the source says"
+        comment="What is held out: compound, scaffold, context, dataset, published or transfer; "
+        "attribute: what the source says"
     )
     parameters: Mapped[Parameters]
     code_version: Mapped[CodeVersion]

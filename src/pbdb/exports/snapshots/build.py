@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from sqlalchemy import Text
 
 from pbdb.common.errors import ConfigError, SnapshotError
+from pbdb.common.hashing import sha256_of_file
 from pbdb.common.progress import Reporter, Silent
 from pbdb.common.settings import Settings
 from pbdb.database import dictionary
@@ -31,11 +32,10 @@ from pbdb.exports.snapshots import (
 from pbdb.exports.snapshots.arrow_schemas import Words
 from pbdb.exports.snapshots.database_state import Frozen, frozen, require_datasets
 from pbdb.exports.snapshots.parquet import Written
-from pbdb.exports.snapshots.workspace import Finished, Place, place_of, sha256
+from pbdb.exports.snapshots.workspace import Finished, Place, place_of
 from pbdb.server import connect, locks
 
 ARRAY, LONG = "array", "long"
-LAYOUTS = (ARRAY, LONG)
 # Long views, and views of many rows that a join gives at once: they are read in pbdb.duckdb.
 LEFT_TO_DUCKDB = frozenset(
     {"condition_effect", "gene_response", "replicate_effect", "matched_effect", "matched_gene", "fit_gene"}
@@ -115,8 +115,10 @@ class _Export:
             query = f"SELECT {', '.join(map(arrow_schemas.selected, table.columns))} FROM pg_temp.{table.name}"
             with state.batches(f"{query} ORDER BY {', '.join(order)}") as batches:
                 self.files.append(parquet.write(self.root, f"core/{table.name}.parquet", schema, batches))
-        found = pa.Table.from_pylist([entry._asdict() for entry in entries], schema=OF_DICTIONARY)
-        self.files.append(parquet.write(self.root, duckdb_file.DICTIONARY, OF_DICTIONARY, found.to_batches()))
+        found = pa.Table.from_pylist([entry._asdict() for entry in entries], schema=duckdb_file.OF_DICTIONARY)
+        self.files.append(
+            parquet.write(self.root, duckdb_file.DICTIONARY, duckdb_file.OF_DICTIONARY, found.to_batches())
+        )
         tables = [file for file in self.files if file.rows is not None]
         self.reporter.stage("tables", f"{len(tables)} files, {sum(file.rows or 0 for file in tables):,} rows")
 
@@ -161,7 +163,8 @@ class _Export:
             if source is None or not source.is_file():
                 raise SnapshotError(
                     f"The samples of '{dataset}' are not in '{self.settings.cache}': load it again with `pbdb etl"
-                    " load`, or leave --samples out."
+                    " load`, or leave --samples out.",
+                    dataset=dataset,
                 )
             path = f"samples/{dataset}.h5ad"
             file = self.finished.get(path, found[dataset]["sha256"])
@@ -172,9 +175,11 @@ class _Export:
         target = self.root / path
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, target)
-        file = Written(path, target.stat().st_size, sha256(target))
+        file = Written(path, target.stat().st_size, sha256_of_file(target))
         if file.sha256 != expected:
-            raise SnapshotError(f"'{source}' is not as its load left it: load the dataset again with `pbdb etl load`.")
+            raise SnapshotError(
+                f"'{source}' is not as its load left it: load the dataset again with `pbdb etl load`.", file=str(source)
+            )
         self.finished.add(expected, file)
         return file
 
@@ -210,7 +215,8 @@ class _Export:
             self.files.append(Written(name, len(data), hashlib.sha256(data).hexdigest()))
         content["files"] = self._listed()
         manifest.write(self.root, content)
-        sums = {file.path: file.sha256 for file in self.files} | {manifest.NAME: sha256(self.root / manifest.NAME)}
+        sums = {file.path: file.sha256 for file in self.files}
+        sums[manifest.NAME] = sha256_of_file(self.root / manifest.NAME)
         lines = "".join(f"{digest}  {path}\n" for path, digest in sorted(sums.items()))
         (self.root / manifest.SUMS).write_text(lines, encoding="utf-8")
         self.finished.tidy([*(file.path for file in self.files), *LAST, duckdb_file.NAME])
@@ -231,7 +237,9 @@ class _Export:
 
 def _view(root: Path, connection: Any, name: str, words: Words) -> Written:
     """A view of pbdb.duckdb as Parquet, sorted by all its columns."""
-    reader = connection.sql(f'SELECT * FROM "{name}" ORDER BY ALL').to_arrow_reader(parquet.ROWS_PER_GROUP)
+    reader = connection.sql(f"SELECT * FROM {duckdb_file.quoted(name)} ORDER BY ALL").to_arrow_reader(
+        parquet.ROWS_PER_GROUP
+    )
     plain = pa.schema([(field.name, _plain(field.type)) for field in reader.schema])
     batches = (batch.cast(plain) for batch in reader)
     return parquet.write(root, f"view/{name}.parquet", arrow_schemas.described(plain, name, words), batches)
@@ -249,7 +257,6 @@ def _digest(*parts: object) -> str:
     return hashlib.sha256("\n".join(texts).encode()).hexdigest()
 
 
-OF_DICTIONARY = pa.schema([(name, pa.string()) for name in dictionary.Entry._fields])
 _GENES = """
 SELECT g.gene_id, g.symbol AS gene_symbol FROM core.fit f
 JOIN core.feature_set s ON s.feature_set_id = f.feature_set_id

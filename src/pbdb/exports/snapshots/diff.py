@@ -13,8 +13,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pbdb.common.errors import SnapshotError
-from pbdb.exports.snapshots import manifest, verify
+from pbdb.common.errors import SnapshotError, first_line
+from pbdb.exports.snapshots import manifest, parquet, verify
 
 N_EXAMPLES = 5
 FACTS_OF_DATASET = (
@@ -40,6 +40,16 @@ def compare(before: Path, after: Path) -> Facts:
     old, new = manifest.read(before), manifest.read(after)
     _require_sizes(before, old)
     _require_sizes(after, new)
+    try:
+        return _differences(before, after, old, new)
+    except (ValueError, LookupError, TypeError, AttributeError, MemoryError) as problem:
+        raise SnapshotError(
+            f"'{before}' and '{after}' cannot be compared ({first_line(problem)}): `pbdb snapshot verify` tells whether"
+            " they are as they were written."
+        ) from problem
+
+
+def _differences(before: Path, after: Path, old: Facts, new: Facts) -> Facts:
     return {
         "releases": [old["release"], new["release"]],
         "is_same": old["fingerprint"] == new["fingerprint"],
@@ -158,13 +168,13 @@ def _readable(folder: Path, path: str) -> Iterator[None]:
     """Say in a sentence that a file cannot be read."""
     try:
         yield
-    except (pa.ArrowException, OSError):
+    except (pa.ArrowException, OSError, LookupError):
         raise _damaged(folder, path) from None
 
 
 def _damaged(folder: Path, path: str) -> SnapshotError:
     return SnapshotError(
-        f"'{folder / path}' is missing or damaged: `pbdb snapshot verify {folder}` tells which files are."
+        f"'{folder / path}' is missing or damaged: `pbdb snapshot verify {folder}` tells which files are.", file=path
     )
 
 
@@ -174,6 +184,7 @@ def _damaged(folder: Path, path: str) -> SnapshotError:
 def _table(folder: Path, name: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
     path = f"core/{name}.parquet"
     with _readable(folder, path):
+        parquet.require_plausible(folder / path)
         return pd.DataFrame(pq.read_table(folder / path, columns=columns).to_pydict())
 
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pbdb.common.errors import QueryError
-from pbdb.exports.snapshots import duckdb_file, manifest
+from pbdb.common.errors import QueryError, SnapshotError
+from pbdb.exports.snapshots import duckdb_catalog, duckdb_file, manifest
 from pbdb.exports.snapshots.duckdb_file import literal
 from pbdb.query.database import LAYERS
 
@@ -24,12 +24,31 @@ NAMED = re.compile(r"%\((\w+)\)s")
 
 
 class Snapshot:
-    """A snapshot in a folder, open for reading; close it, or use it as a context."""
+    """A snapshot in a folder, open for reading; close it, or use it as a context.
 
-    def __init__(self, folder: Path):
+    It may come from anybody: no query and no view reads a file outside the folder, and views and macros are those that
+    this version of pbdb makes, unless the folder is `trusted`, as one of another version must be.
+
+    Raises:
+        SnapshotError: it is no snapshot, or its tables, views and macros are others.
+    """
+
+    def __init__(self, folder: Path, *, trusted: bool = False):
         self.folder = folder
         self.manifest = manifest.read(folder)
         self.connection: duckdb.DuckDBPyConnection = duckdb_file.connect(folder / duckdb_file.NAME)
+        if not trusted:
+            self._require_own()
+
+    def _require_own(self) -> None:
+        others = duckdb_catalog.differences(self.connection, (file["path"] for file in self.manifest["files"]))
+        if others:
+            self.close()
+            raise SnapshotError(
+                f"'{self.folder / duckdb_file.NAME}' holds other tables or views than this version of pbdb makes (such"
+                f" as {others[0]}): make it anew with `pbdb snapshot reindex`, or use pbdb"
+                f" {self.manifest['pbdb_version']}, or, if you trust who made it, pbdb.connect(folder, trusted=True)."
+            )
 
     def __enter__(self) -> Snapshot:
         return self
@@ -70,6 +89,7 @@ class Snapshot:
 
         Raises:
             QueryError: no effect fits the selection.
+            SnapshotError: the effects are damaged.
         """
         import anndata as ad
 
@@ -80,7 +100,12 @@ class Snapshot:
         if obs.empty:
             raise QueryError(f"No estimated effect fits {given or 'an empty snapshot'}.")
         var = self.sql(_GENES, {"fits": obs["fit_id"].unique().tolist()}).set_index("gene_id")
-        layers = self._layers(obs, var["gene_key"].to_numpy(), where)
+        try:
+            layers = self._layers(obs, var["gene_key"].to_numpy(), where)
+        except (ValueError, IndexError):
+            raise SnapshotError(
+                f"Effects of '{self.folder}' are not as long as their fits have genes: take it anew from where it came."
+            ) from None
         obs = obs.drop(columns="fit_id").set_index(obs["effect_id"].astype(str).rename(None))
         return ad.AnnData(layers["log2_fc"], obs=obs, var=var.drop(columns="gene_key"), layers=layers)
 

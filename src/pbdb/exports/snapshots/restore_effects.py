@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain, groupby
@@ -16,17 +16,17 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from sqlalchemy import Connection, text
 
+from pbdb.common.progress import Progress
 from pbdb.database import copy_binary
 from pbdb.database.copy_text import cursor
 from pbdb.effects.engine import OK
 from pbdb.effects.stored_fit import BY_EFFECT, BY_GENE, tile
 from pbdb.exports.snapshots.arrow_schemas import table_of
 from pbdb.exports.snapshots.effects_parquet import LANDMARK, ahead
+from pbdb.exports.snapshots.parquet import require_plausible
 
-Progress = Callable[[str, int, int | None], None]
 Matrix = npt.NDArray[np.float32]
 COLUMNS = [column.name for column in table_of("effect").columns]
-SCALARS = [name for name in COLUMNS if name not in (*BY_EFFECT, LANDMARK)]
 BYTES_PER_BLOCK = 64 << 20
 
 
@@ -59,6 +59,7 @@ def load(connection: Connection, paths: Sequence[Path], names: Names, scratch: P
 
 def _groups(paths: Sequence[Path]) -> Generator[Group]:
     for path in paths:
+        require_plausible(path)
         with pq.ParquetFile(path) as file:
             n_full = int(pc.sum(pc.equal(file.read(["status"])["status"], OK)).as_py() or 0)
             for number in range(file.num_row_groups):

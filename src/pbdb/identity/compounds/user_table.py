@@ -77,13 +77,14 @@ def read(path: Path) -> CompoundRows:
         DataError: there is no such file, it has none of the columns, or two for one of them.
     """
     if not path.is_file():
-        raise DataError(f"There is no file '{path}' to resolve.")
+        raise DataError(f"There is no file '{path}' to resolve.", file=str(path))
     written = sheets.read(path, fits=lambda table: bool(_columns(path, table)))
     columns = _columns(path, written.table)
     if not columns:
         raise DataError(
             f"'{path}' has none of the columns {', '.join(COLUMNS)}: name at least one of them so; it has "
-            f"{', '.join(map(str, written.table.columns)) or 'none'}."
+            f"{', '.join(map(str, written.table.columns)) or 'none'}.",
+            file=str(path),
         )
     table = pd.DataFrame({kind: written.table[name] for kind, name in columns.items()}, dtype=object)
     unread = [name for name in written.table.columns if name not in columns.values()]

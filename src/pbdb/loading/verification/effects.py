@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +15,6 @@ from pbdb.loading.verification import arrays
 from pbdb.loading.verification.differences import Differences
 from pbdb.loading.verification.rows import key_of
 from pbdb.loading.verification.tables import BY_EFFECT, BY_GENE, Floats32, Loaded
-
-Done = Callable[[int], None]
 
 
 @dataclass(frozen=True)
@@ -42,17 +40,21 @@ class FitRow:
 
 @dataclass(frozen=True)
 class Sampled:
-    """Some effects at some genes of a fit, as loaded: matrices effects x genes by name of statistic."""
+    """Some effects at some genes of a fit, as loaded: matrices effects x genes by name of statistic.
+
+    statuses: of all effects of the fit, counted.
+    """
 
     effects: pd.DataFrame
     genes: npt.NDArray[np.intp]
     values: dict[str, Floats32]
+    statuses: Counter[str]
 
 
-def check_fit(loaded: Loaded, fit: FitRow, chosen: tuple[int, int], differences: Differences, done: Done) -> Sampled:
+def check_fit(loaded: Loaded, fit: FitRow, chosen: tuple[int, int], differences: Differences) -> Sampled:
     """Check the effects of a fit; return what is to be computed again.
 
-    chosen: how many effects and genes. done: hears how many effects were read.
+    chosen: how many effects and genes.
     """
     effects = loaded.effects(fit.fit_id, int(fit["n_genes"]))
     _check_rows(fit, loaded.dataset, effects, loaded.fit_samples(fit.fit_id), differences)
@@ -73,14 +75,13 @@ def check_fit(loaded: Loaded, fit: FitRow, chosen: tuple[int, int], differences:
         _check_values(fit, table.iloc[rows], block, differences)
         inside = kept[(kept >= rows.start) & (kept < rows.stop)] - rows.start
         parts.append({name: block[name][np.ix_(inside, genes)] for name in BY_EFFECT})
-        done(rows.stop)
     if fit["mode"] == "pooled" and is_complete.all():
         _check_orientations(loaded, fit, table, sums, differences)
     values = {
         name: np.concatenate([part[name] for part in parts]) if parts else np.empty((0, len(genes)), np.float32)
         for name in BY_EFFECT
     }
-    return Sampled(table.iloc[kept].reset_index(), genes, values)
+    return Sampled(table.iloc[kept].reset_index(), genes, values, Counter(effects["status"]))
 
 
 def _check_rows(

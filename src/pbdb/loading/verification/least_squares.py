@@ -19,7 +19,6 @@ from scipy.sparse.linalg import splu
 from scipy.stats import rankdata
 
 Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 RATIO_TRIM, LEVEL_TRIM = 0.3, 0.05
 MILLION = float(np.log2(1e6))

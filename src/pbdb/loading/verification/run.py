@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from psycopg import IsolationLevel
 
 from pbdb.common.errors import QueryError, meant
+from pbdb.common.progress import Progress, silent
 from pbdb.common.settings import Settings
 from pbdb.loading.verification import effects, refits, rows, tables
 from pbdb.loading.verification.differences import Difference, Differences
@@ -18,7 +19,6 @@ from pbdb.server import connect
 
 # Effects and genes of each fit that are computed again.
 EFFECTS, GENES = 8, 12
-Progress = Callable[[str, int, int | None], None]
 
 
 @dataclass(frozen=True)
@@ -39,9 +39,7 @@ class Verified:
         return asdict(self) | {"differences": [difference._asdict() for difference in self.differences]}
 
 
-def verify(
-    settings: Settings, dataset: str | None = None, progress: Progress = lambda what, done, total: None
-) -> list[Verified]:
+def verify(settings: Settings, dataset: str | None = None, progress: Progress = silent) -> list[Verified]:
     """Check one dataset, or all, in one read-only transaction.
 
     Raises:
@@ -52,7 +50,7 @@ def verify(
         connection.read_only = True
         known = tables.datasets(connection)
         if dataset is not None and dataset not in known:
-            raise QueryError(f"There is no dataset '{dataset}': {meant(dataset, list(known))}")
+            raise QueryError(f"There is no dataset '{dataset}': {meant(dataset, list(known))}", dataset=dataset)
         chosen = known if dataset is None else {dataset: known[dataset]}
         return [_verify(tables.Loaded(connection, name, key), settings, progress) for name, key in chosen.items()]
 
@@ -67,15 +65,13 @@ def _verify(loaded: tables.Loaded, settings: Settings, progress: Progress) -> Ve
         for row in loaded.table("fit").to_dict("records")
     ]
     n_effects = refitted = 0
-    statuses: dict[str, int] = {}
+    statuses: Counter[str] = Counter()
     for number, fit in enumerate(fits, start=1):
         progress(f"verify {loaded.dataset}", number, len(fits))
-        chosen = effects.check_fit(loaded, fit, (EFFECTS, GENES), differences, lambda done: None)
-        table = loaded.effects(fit.fit_id, int(fit["n_genes"]))
-        n_effects += len(table)
+        chosen = effects.check_fit(loaded, fit, (EFFECTS, GENES), differences)
+        n_effects += sum(chosen.statuses.values())
         if fit["is_default"]:
-            for status, n in table["status"].value_counts().items():
-                statuses[str(status)] = statuses.get(str(status), 0) + int(n)
+            statuses.update(chosen.statuses)
         if matrix is not None:
             refitted += refits.check_refit(matrix, fit, loaded.fit_samples(fit.fit_id), chosen, differences)
     rows.check_effect_counts(loaded, statuses, differences)

@@ -9,11 +9,11 @@ import numpy.typing as npt
 from numba import njit, prange
 from scipy.special import gammaln
 
+from pbdb.common.arrays import Mask
 from pbdb.matches.statistics.ranks import Floats, unit_rows
 
 # Scores of equal rows differ by rounding when a product is cut into blocks: within this they are one.
 TIE = 1e-12
-Mask = npt.NDArray[np.bool_]
 Numbers = npt.ArrayLike
 
 
@@ -43,11 +43,6 @@ def similarity(x: Floats, y: Floats, kind: str) -> npt.NDArray[np.float64]:
     # |x - y|^2 = |x|^2 + |y|^2 - 2 <x, y> is one matrix product; rounding can make it slightly negative.
     squares = (x**2).sum(axis=1)[:, None] + (y**2).sum(axis=1)[None, :] - 2 * x @ y.T
     return np.asarray(-np.sqrt(np.maximum(squares, 0)))
-
-
-def scores(queries: Floats, candidates: Floats, kind: str) -> npt.NDArray[np.float64]:
-    """Similarity of every query with every candidate: cosine, spearman, or negative euclidean distance."""
-    return similarity(prepared(queries, kind), prepared(candidates, kind), kind)
 
 
 def paired_similarity(x: Floats, y: Floats, kind: str) -> npt.NDArray[np.float64]:
