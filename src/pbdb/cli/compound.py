@@ -103,13 +103,15 @@ def resolve(path: Path, pubchem: Literal["local", "rest"], as_json: bool) -> Non
     other columns are not read, and named.
     """
     from pbdb.identity.compounds import pubchem_bulk_lookup, user_table
+    from pbdb.identity.vocabulary import references
 
     user_settings = settings()
     given = user_table.read(path)
     for note in given.notes:
         say(f"{note[0].upper()}{note[1:]}.")
     asked = pubchem_bulk_lookup.lookup(user_settings, pubchem)
-    rows = user_table.resolve_table(given, asked, user_settings.workers)
+    listed = references.structures_by_name(user_settings, references.in_home(user_settings))
+    rows = user_table.resolve_table(given, asked, user_settings.workers, listed)
     _print(rows, as_json, f"'{path}' has no rows.")
     if not as_json:
         say(user_table.in_words(rows))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,11 +35,16 @@ def resolve_file(path: Path, pubchem: Lookup | None = None, workers: int = 1) ->
     return resolve_table(read(path), pubchem, workers)
 
 
-def resolve_table(given: CompoundRows, pubchem: Lookup | None = None, workers: int = 1) -> list[dict[str, Any]]:
-    """Resolve rows that were read; see `resolve_file`."""
+def resolve_table(
+    given: CompoundRows,
+    pubchem: Lookup | None = None,
+    workers: int = 1,
+    references: Mapping[str, Sequence[str]] | None = None,
+) -> list[dict[str, Any]]:
+    """Resolve rows that were read; see `resolve_file` and `resolve`."""
     table = given.table
     records = [Record(row.smiles, row.inchikey, row.pubchem_cid, row.cas, row.name) for row in table.itertuples()]
-    resolutions = resolve(records, pubchem=pubchem, workers=workers)
+    resolutions = resolve(records, pubchem=pubchem, references=references, workers=workers)
     return [
         {
             "line": line,
