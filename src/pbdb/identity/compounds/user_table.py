@@ -31,15 +31,15 @@ def resolve_file(path: Path, pubchem: Lookup | None = None, workers: int = 1) ->
         {
             "line": line,
             "name": text_or_none(record.name),
-            "route": found.route,
-            "inchikey": found.inchikey,
-            "parent_inchikey": found.parent_inchikey,
-            "skeleton": found.skeleton,
-            "pubchem_cid": found.pubchem_cid,
-            "conflict": found.conflict,
-            "problem": found.problem,
+            "route": resolution.route,
+            "inchikey": resolution.inchikey,
+            "parent_inchikey": resolution.parent_inchikey,
+            "skeleton": resolution.skeleton,
+            "pubchem_cid": resolution.pubchem_cid,
+            "conflict": resolution.conflict,
+            "problem": resolution.problem,
         }
-        for line, record, found in zip(
+        for line, record, resolution in zip(
             table.index, records, resolve(records, pubchem=pubchem, workers=workers), strict=True
         )
     ]
