@@ -66,14 +66,14 @@ def locate(
     if folder is None:
         root = settings.downloads / source.key
         wanted = _to_fetch(declared, root)
-        found = {key: _downloaded(source, dataset, file, root, hashed, progress) for key, file in wanted.items()}
+        files = {key: _downloaded(source, dataset, file, root, hashed, progress) for key, file in wanted.items()}
     elif folder.is_dir():
         wanted = _complete_sets(source, declared, folder)
-        found = {key: _in_folder(source, file, folder, hashed) for key, file in wanted.items()}
+        files = {key: _in_folder(source, file, folder, hashed) for key, file in wanted.items()}
     else:
         raise SourceError(f"There is no folder '{folder}' to load from.", file=str(folder))
     place = settings.downloads / source.key / "unpacked"
-    return {key: _readable(declared[key], one, place, progress) for key, one in found.items()}
+    return {key: _readable(declared[key], file, place, progress) for key, file in files.items()}
 
 
 def how_to_get(source: Source, dataset: Dataset) -> str:
@@ -133,14 +133,14 @@ def _in_folder(source: Source, file: File, folder: Path, hashed: Callable[[Path]
         raise SourceError(
             f"There is no file '{file.name}' in '{folder}', which source '{source.key}' needs.", file=file.name
         )
-    found = hashed(path)
+    digest = hashed(path)
     listed = _listed(folder).get(path.relative_to(folder).as_posix())
     published = file.sha256 if path == folder / file.name else None
     advice = "put the right one in its place"
-    _check(path, found, published, "the declaration of the source", advice)
-    _check(path, found, listed, SUMS, advice)
+    _check(path, digest, published, "the declaration of the source", advice)
+    _check(path, digest, listed, SUMS, advice)
     checked: Checked = "declaration" if published else "SHA256SUMS" if listed else "recorded"
-    return Located(path, path.stat().st_size, found, checked)
+    return Located(path, path.stat().st_size, digest, checked)
 
 
 def _downloaded(
@@ -166,18 +166,18 @@ def download(file: File, folder: Path, settings: Settings, advice: str, progress
     return _known(file, path, sha256(path, settings, progress=progress))
 
 
-def _known(file: File, path: Path, found: str) -> Located:
+def _known(file: File, path: Path, digest: str) -> Located:
     """A fetched file with the hash that is declared, or was recorded when it was fetched first."""
     sums = path.parent / SUMS
     known = _listed(path.parent).get(file.name)
     advice = "delete it, and the next run fetches it again"
-    _check(path, found, file.sha256, "the declaration of the source", advice)
-    _check(path, found, known, f"the record of its first download ('{sums}', remove the line to renew it)", advice)
+    _check(path, digest, file.sha256, "the declaration of the source", advice)
+    _check(path, digest, known, f"the record of its first download ('{sums}', remove the line to renew it)", advice)
     if known is None:
         with sums.open("a", encoding="utf-8") as record:
-            record.write(f"{found}  {file.name}\n")
+            record.write(f"{digest}  {file.name}\n")
     checked: Checked = "declaration" if file.sha256 else "recorded" if known else "first download"
-    return Located(path, path.stat().st_size, found, checked)
+    return Located(path, path.stat().st_size, digest, checked)
 
 
 def _readable(file: File, located: Located, folder: Path, progress: Progress) -> Located:
@@ -207,13 +207,13 @@ def _unpack(packed: Path, target: Path, progress: Progress) -> None:
     os.replace(part, target)
 
 
-def _check(path: Path, found: str, expected: str | None, by: str, advice: str) -> None:
-    if expected is not None and found != expected:
+def _check(path: Path, digest: str, expected: str | None, by: str, advice: str) -> None:
+    if expected is not None and digest != expected:
         raise SourceError(
-            f"The SHA-256 of '{path.name}' in '{path.parent}' is {found[:12]}..., but {by} says {expected[:12]}...: "
+            f"The SHA-256 of '{path.name}' in '{path.parent}' is {digest[:12]}..., but {by} says {expected[:12]}...: "
             f"the file is damaged or of another release; {advice}.",
             file=path.name,
-            value=found,
+            value=digest,
         )
 
 
@@ -223,14 +223,14 @@ def _listed(folder: Path) -> dict[str, str]:
         return {}
     listed = {}
     for line in filter(str.strip, sums.read_text(encoding="utf-8").splitlines()):
-        found = SUM.fullmatch(line.strip())
-        if found is None:
+        match = SUM.fullmatch(line.strip())
+        if match is None:
             raise SourceError(
                 f"'{sums}' has the line '{line}', which is no SHA-256 and name of a file: correct it.",
                 file=str(sums),
                 value=line,
             )
-        listed[found["name"]] = found["digest"].lower()
+        listed[match["name"]] = match["digest"].lower()
     return listed
 
 

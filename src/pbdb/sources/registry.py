@@ -19,8 +19,8 @@ FOLDER = "pbdb.etl"
 
 def known() -> list[str]:
     """Keys of all sources, sorted: file names of etl/ and names of entry points."""
-    own = [module.name for module in pkgutil.iter_modules(importlib.import_module(FOLDER).__path__)]
-    return sorted({*own, *(point.name for point in entry_points(group=GROUP))})
+    shipped = [module.name for module in pkgutil.iter_modules(importlib.import_module(FOLDER).__path__)]
+    return sorted({*shipped, *(point.name for point in entry_points(group=GROUP))})
 
 
 def get(key: str) -> Source:
@@ -87,13 +87,13 @@ def _source(module: ModuleType, key: str) -> Source:
     return _checked(getattr(module, "SOURCE", None), key, str(module.__file__))
 
 
-def _checked(found: object, key: str, where: str) -> Source:
-    if not isinstance(found, Source):
+def _checked(source: object, key: str, where: str) -> Source:
+    if not isinstance(source, Source):
         raise SourceError(f"'{where}' declares no source: it needs SOURCE = Source(...).", file=str(where))
-    if found.key != key:
+    if source.key != key:
         raise SourceError(
-            f"'{where}' declares the source '{found.key}': its key must be '{key}', the name of its file.",
+            f"'{where}' declares the source '{source.key}': its key must be '{key}', the name of its file.",
             file=str(where),
-            value=found.key,
+            value=source.key,
         )
-    return found
+    return source

@@ -101,7 +101,7 @@ def statements(schema: str) -> Iterator[str]:
             yield f"ALTER TABLE {schema}.{table} ALTER COLUMN {column} SET STATISTICS 0"
     # Said of a unique column, so that a filter on it takes a share of the fits, not one, in subqueries of the views.
     yield f"ALTER TABLE {schema}.dataset ALTER COLUMN dataset SET (n_distinct = 12)"
-    for table in sorted(found.name for found in Base.metadata.tables.values()):
+    for table in sorted(table.name for table in Base.metadata.tables.values()):
         yield f"GRANT SELECT ON {schema}.{table} TO {READER}, {PUBLIC}"
     for table, visible in VISIBLE.items():
         yield f"ALTER TABLE {schema}.{table} ENABLE ROW LEVEL SECURITY"
