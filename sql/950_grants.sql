@@ -1,4 +1,5 @@
 -- Views and functions by name; which rows a role sees is decided by the policies of the tables.
+GRANT SELECT ON core.effect, core.gene_effect, core.sample TO pbdb_reader, pbdb_public;
 GRANT SELECT ON
     pbdb.agreement, pbdb.agreement_summary, pbdb.compound, pbdb.compound_alias, pbdb.compound_annotation,
     pbdb.compound_embedding, pbdb.embedding_model, pbdb.evaluation, pbdb.condition, pbdb.condition_effect, pbdb.context, pbdb.coverage, pbdb.compendium, pbdb.dataset, pbdb.effect,

@@ -29,8 +29,7 @@ LAYERS = (
     "identity",
     "query samples simulate",
     "effects matches",
-    "loading exports",
-    "learn",
+    "loading exports learn",
     "serve cli",
 )
 RANK = {name: rank for rank, line in enumerate(LAYERS) for name in line.split()}
@@ -45,6 +44,7 @@ OF_SOURCES = {"pbdb.source", "pbdb.readers", "pbdb.common.errors"}
 GENERAL_WORDS = {
     "compound_id",
     "fingerprint",
+    "is_current",
     "kind",
     "n_samples",
     "name",
@@ -192,7 +192,7 @@ def test_revisions_make_one_line_and_import_no_model() -> None:
 
 def test_one_file_of_sql_is_one_object_of_its_name() -> None:
     for path in sorted((ROOT / "sql").glob("*.sql")):
-        made = re.findall(r"^CREATE (?:VIEW|FUNCTION) pbdb\.(\w+)", path.read_text(), re.M)
+        made = re.findall(r"^CREATE (?:VIEW|FUNCTION) (?:pbdb|core|part)\.(\w+)", path.read_text(), re.M)
         assert made == ([] if path.name >= "900" else [path.stem.split("_", 1)[1]]), path.name
 
 
@@ -244,7 +244,7 @@ def test_the_top_level_and_folders_can_be_looked_over() -> None:
 
 
 SPARE_WORDS = {"found", "one", "given", "told", "whole", "own"}
-MOST_SPARE_WORDS = 22.0  # in 1,000 lines; to go down to 8
+MOST_SPARE_WORDS = 18.0  # in 1,000 lines; to go down to 8
 
 
 def test_variables_say_what_they_hold() -> None:

@@ -8,9 +8,10 @@ pbdb.run_de("counts.csv", "samples.csv", "effects.parquet"). docs/python.md show
 from __future__ import annotations
 
 import importlib
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
+
+from pbdb.common.version import __version__
 
 if TYPE_CHECKING:
     from pbdb.common.errors import (
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from pbdb.exports.snapshots.reader import Snapshot
     from pbdb.query.database import Database
 
-__version__ = version("pbdb")
 __all__ = [
     "ConfigError",
     "DataError",

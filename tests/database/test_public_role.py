@@ -208,6 +208,15 @@ def test_reader_sees_the_closed_dataset(both: Both) -> None:
 # Arguments of every function of schema pbdb, SQL text; those with {} are asked for things of the closed dataset too.
 ARGUMENTS = {
     "p_value(real)": ["5"],
+    "strongest_conditions(text,integer,text,text[],text[],text[])": [
+        "'{gene_id}', 1000",
+        "'{gene_id}', 1000, 'up', NULL, NULL, ARRAY['ethanol', 'secret z']",
+        "'{gene_id}', 1000, NULL, ARRAY['secret']",
+        "'{gene_id}', 1000, NULL, NULL, ARRAY['secret:B', 'secret B']",
+    ],
+    "gene_counts(text)": ["'{gene_id}'"],
+    "neighbours(bigint,integer,boolean)": ["{open_effect}, 1000", "{open_effect}, 1000, true", "{closed_effect}, 1000"],
+    "similarity_floor(double precision,integer)": ["", "0.5, 1000"],
     "find_compound(text)": ["''", "'secret'", "'ethanol'", "'e'"],
     "similar_structures(bit,integer)": ["repeat('01', 1024)::bit(2048), 1000"],
     "similar_compounds(text,integer)": ["'{open}', 1000", "'{closed}', 1000"],
@@ -235,6 +244,9 @@ ARGUMENTS = {
 }
 
 
+EFFECT_OF = "SELECT effect_id FROM pbdb.effect WHERE dataset = '{}' AND is_default AND status = 'ok' ORDER BY 1 LIMIT 1"
+
+
 def functions(settings: Settings) -> list[str]:
     """Functions of schema pbdb, and those of core that can be called (functions of triggers cannot)."""
     found = query(
@@ -253,13 +265,16 @@ def test_every_function_answers_as_without_the_closed_dataset(both: Both) -> Non
         "open": value(both.settings, COMPOUND.format("ethanol")),
         "closed": value(both.settings, COMPOUND.format(SECRET)),
         "gene": value(both.settings, "SELECT gene_key FROM core.gene_effect ORDER BY 1 LIMIT 1"),
+        "gene_id": value(both.settings, "SELECT gene_id FROM pbdb.gene_response ORDER BY 1 LIMIT 1"),
+        "open_effect": value(both.settings, EFFECT_OF.format("open_one")),
+        "closed_effect": value(both.settings, EFFECT_OF.format(SECRET)),
     }
     for function, calls in ARGUMENTS.items():
         for arguments in calls:
             statement = f"SELECT f::text FROM pbdb.{function.partition('(')[0]}({arguments.format(**places)}) f"
             found = as_public(both.with_closed, statement)
             assert found == as_public(both.without, statement), statement
-            assert found or SECRET in statement or "{closed}" in arguments, statement
+            assert found or SECRET in statement or "{closed" in arguments, statement
 
 
 def _text_columns(settings: Settings) -> list[tuple[str, str]]:

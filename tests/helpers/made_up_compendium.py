@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,6 +14,20 @@ from sqlalchemy import text
 
 from pbdb.common.settings import Settings
 from pbdb.server import connect
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """A database with a planted world, its truth, the keys of its compounds, and a model's folder."""
+
+    settings: Settings
+    world: World
+    keys: list[str]
+    model: Path
+
+    def factors(self, key: str) -> np.ndarray:
+        """The planted factors of a compound."""
+        return self.world.factors[self.keys.index(key)]
 
 
 def inchikey(number: int) -> str:

@@ -33,14 +33,15 @@ def with_worlds(database_server: Settings, template: str, tmp_path_factory: pyte
         yield name_of(settings)
 
 
-def fill(connection: Connection) -> None:
-    """Write the worlds."""
+def fill(connection: Connection, *, with_closed: bool = True) -> None:
+    """Write the worlds; the closed one too, unless it is to be left out."""
     add_genes(connection)
     add_world(connection, 100, "open_a", **OPEN)
     add_world(connection, 200, "open_b", overlap_group="b", doi="10.1/b", **OPEN)
-    add_world(connection, 300, "closed")
     add_match(connection, 100, 200)
-    add_match(connection, 100, 300)
+    if with_closed:
+        add_world(connection, 300, "closed")
+        add_match(connection, 100, 300)
     odd = {"source_sample": 'a "quoted", {odd}\\ name\nof two lines', "flags": ['one "flag"', "two, flags", ""]}
     sample = {
         "sample_id": 149,

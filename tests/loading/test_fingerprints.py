@@ -22,6 +22,7 @@ from pbdb.samples.pseudobulk import run as pooling
 DECIDES_NOTHING = {
     "common.errors",
     "common.hashing",
+    "common.output_files",
     "common.progress",
     "common.settings",
     "common.tasks",

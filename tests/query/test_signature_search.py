@@ -30,7 +30,7 @@ def world(database: Settings) -> Settings:
     engine = connect.engine(database)
     with engine.begin() as connection:
         add_dataset(connection, 1, "one")
-        add_partitions(connection, 1, "one")
+        add_partitions(connection, 1)
         insert(connection, "feature_set", {"feature_set_id": 1, "n_genes": 1, "gene_keys": [1]})
         insert(connection, "compound", {"compound_id": 1, "inchikey": "K", "name": "drug"})
         written = {"source_compound_id": 1, "dataset_id": 1, "source_key": "k", "name": "D", "compound_id": 1}

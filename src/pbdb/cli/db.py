@@ -21,13 +21,19 @@ def db() -> None:
 @db.command()
 @click.option("--port", type=click.IntRange(0, 65535), help="Also listen here on 127.0.0.1; 0: no longer.")
 def start(port: int | None) -> None:
-    """Start the embedded server; with a port, BI tools can log in as pbdb_reader over loopback TCP."""
+    """Start the embedded server; with a port, BI tools can log in as pbdb_reader over loopback TCP.
+
+    Readers get their password and settings again, whatever they made of them.
+    """
+    from pbdb.database import schema
     from pbdb.query import database
     from pbdb.server import connect
 
     user_settings = settings()
     connect.start(user_settings, port)
     database.ready(user_settings)
+    schema.settle(connect.engine(user_settings))
+    connect.reader_password(user_settings)
     say("The server runs.")
     if port:
         click.echo(connect.url(user_settings))
@@ -67,9 +73,14 @@ def status(as_json: bool) -> None:
 @db.command()
 def url() -> None:
     """Print the address of the database for other programs."""
+    from pbdb.database import schema
     from pbdb.server import connect
 
-    click.echo(connect.url(settings()))
+    found = settings()
+    address = connect.url(found)
+    if found.database_url is None:
+        schema.settle(connect.engine(found))
+    click.echo(address)
 
 
 @examples("pbdb db psql", "pbdb db psql -- -c '\\d+ effect'")
@@ -112,11 +123,17 @@ def downgrade(revision: str) -> None:
 @db.command()
 @json_option
 def check(as_json: bool) -> None:
-    """Compare the database with what this version would build; exit code 1 where they differ."""
+    """Compare the database with what this version would build; exit code 1 where they differ.
+
+    Rights, settings and the password of readers are looked at too.
+    """
     from pbdb.database import schema
     from pbdb.server import connect
 
-    differences = schema.check(connect.engine(settings()))
+    found = settings()
+    differences = schema.check(connect.engine(found))
+    if connect.has_changed_password(found):
+        differences.append(f"{connect.READER} gave itself another password: run `pbdb db start`.")
     if as_json:
         show_json(differences)
     else:
@@ -199,8 +216,18 @@ def backup(file: Path, force: bool) -> None:
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--replace", is_flag=True, help="Drop what is in the database first.")
 def restore(file: Path, replace: bool) -> None:
-    """Fill an empty database from the backup in FILE."""
-    from pbdb.database import backup as backups
+    """Fill an empty database from the backup in FILE, which has to be your own.
 
-    backups.restore(settings(), file, replace=replace)
+    A backup is SQL: what stands in it is run with the rights of the login, in the embedded server as its superuser.
+    Roles and settings are taken only in the forms that pbdb writes, nothing of it reaches this machine's shell, and
+    where you are root psql runs as the server's user; but whoever wrote the backup owns the database after it. From
+    others take a snapshot (`pbdb snapshot load`), which is data.
+    """
+    from pbdb.database import backup as backups
+    from pbdb.database import schema
+    from pbdb.server import connect
+
+    found = settings()
+    backups.restore(found, file, replace=replace)
+    schema.settle(connect.engine(found))
     say(f"The database is as '{file}' has it.")

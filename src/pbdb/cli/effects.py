@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 import click
@@ -67,10 +68,10 @@ def run(dataset: str, compound: str | None, as_json: bool, **chosen: Any) -> Non
     choices = _choices(user_settings, dataset, chosen)
     outcome = further_fits.run_fits(user_settings, dataset, choices, compound=compound, reporter=reporter)
     if as_json:
-        show_json(outcome)
+        show_json(asdict(outcome))
     else:
-        counts = ", ".join(f"{n:,} {status}" for status, n in outcome["effects"].items())
-        say(f"{len(outcome['fits'])} fits of '{dataset}' are stored: {counts}.")
+        counts = ", ".join(f"{n:,} {status}" for status, n in outcome.effects.items())
+        say(f"{len(outcome.fits)} fits of '{dataset}' are stored: {counts}.")
 
 
 def _choices(user_settings: Any, dataset: str, chosen: dict[str, Any]) -> Any:

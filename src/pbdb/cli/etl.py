@@ -5,12 +5,15 @@ from __future__ import annotations
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from pbdb.cli.common import TerminalReporter, examples, json_option, say, settings, show_json, show_table
 from pbdb.database.stage_names import STAGES
+
+if TYPE_CHECKING:
+    from pbdb.loading.load_report import Outcome
 
 A_PATH = click.Path(path_type=Path)
 
@@ -115,20 +118,19 @@ def load(source: str, folder: Path | None, as_json: bool, **chosen: Any) -> None
         registry.get(source), settings(), pipeline.Choices(folder=folder, **chosen), dataset=dataset, reporter=reporter
     )
     if as_json:
-        show_json(outcomes)
+        show_json([outcome.as_dict() for outcome in outcomes])
         return
     for outcome in outcomes:
-        _tell(outcome)
+        _say_outcome(outcome)
 
 
-def _tell(outcome: dict[str, Any]) -> None:
-    changes = outcome.get("would_change")
-    if changes is not None:
-        rows = [[table, *counts.values()] for table, counts in changes.items()]
-        say(f"Dry run: nothing was changed. A load of '{outcome['dataset']}' would")
+def _say_outcome(outcome: Outcome) -> None:
+    if outcome.would_change is not None:
+        rows = [[table, *counts.values()] for table, counts in outcome.would_change.items()]
+        say(f"Dry run: nothing was changed. A load of '{outcome.dataset}' would")
         show_table(rows, ["table", "add", "remove", "keep"])
-    elif outcome["changed"]:
-        say(f"Dataset '{outcome['dataset']}' is loaded.")
+    elif outcome.changed:
+        say(f"Dataset '{outcome.dataset}' is loaded.")
 
 
 @examples(

@@ -37,7 +37,9 @@ def run(demo_settings: Settings, compounds: int) -> None:
     _command("agreement", "report", "--out", str(demo_settings.home / PAGE))
     _search(demo_settings)
     say("\nTo go on, open the page in a browser, and use the demo's database:")
-    say(f"  {demo_settings.home / PAGE}\n  export PBDB_HOME={shlex.quote(str(demo_settings.home))}")
+    say(
+        f"  {demo_settings.home / PAGE}\n  export PBDB_HOME={shlex.quote(str(demo_settings.home))}\n  pbdb serve --open"
+    )
 
 
 def _simulate(release: Path, compounds: int) -> None:

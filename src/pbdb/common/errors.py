@@ -30,7 +30,7 @@ MOST_LISTED = 24
 
 def meant(name: str, known: Sequence[str]) -> str:
     """End a sentence about a name that is not known: with the one that was meant, or all there are."""
-    lower = {one.lower(): one for one in known}
+    lower = {known_name.lower(): known_name for known_name in known}
     near = difflib.get_close_matches(name.lower(), lower, n=1)
     if near:
         return f"did you mean '{lower[near[0]]}'?"

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +14,9 @@ import pandas as pd
 from pbdb.common.errors import DesignError
 from pbdb.common.ids import stable_id, stable_ids
 from pbdb.common.progress import Progress, silent
-from pbdb.effects.engine import Design, Summary, deseq2, fill, gather, prepare, tested_genes
+from pbdb.effects.engine import Design, Fit, Summary, deseq2, fill, gather, prepare, tested_genes
 from pbdb.effects.groups import NUMBERS, FitOptions, Group, Plan, fit_groups, make_plan, run_deseq2
-from pbdb.effects.stored_fit import BY_EFFECT, BY_GENE, COUNTED, GENE_FACTS, StoredFit, tile
+from pbdb.effects.stored_fit import BY_EFFECT, BY_GENE, COUNTED, GENE_FACTS, FitFacts, StoredFit, tile
 from pbdb.samples import matrix_file
 from pbdb.sources.declaration import FEW_CELLS
 
@@ -100,7 +99,7 @@ class _Job:
 
 def _fit_group(job: _Job, folder: Path) -> StoredFit:
     stored = StoredFit(folder / str(job.fit_id))
-    if (stored.folder / "fit.json").is_file():
+    if stored.is_finished:
         return stored
     stored.folder.mkdir(parents=True, exist_ok=True)
     plan = make_plan(job.group, job.choices)
@@ -128,7 +127,7 @@ def _write(job: _Job, stored: StoredFit, plan: Plan, design: Design, values: Any
     tiles = _tiles(stored, len(fit.effects), len(fit.genes))
     summary = fill(fit, *tiles, progress=job.told)
     _write_effects(job, stored, plan, summary)
-    return _finish(stored, _facts(job, design, fit.report()) | {"neg_log10_p_cutoff": summary.cutoff_fit})
+    return stored.finish(_fitted(job, fit, summary))
 
 
 def _write_deseq2(job: _Job, stored: StoredFit, plan: Plan, design: Design, values: Any) -> StoredFit:
@@ -140,8 +139,10 @@ def _write_deseq2(job: _Job, stored: StoredFit, plan: Plan, design: Design, valu
     _write_fit_samples(stored, plan)
     summary = deseq2.fill(fitted, *_tiles(stored, len(fitted), len(genes)))
     _write_effects(job, stored, plan, summary)
-    report = {"genes_in": values.shape[1], "n_control": int(design.is_control.sum()), "filter": options.filter}
-    return _finish(stored, _facts(job, design, report) | {"neg_log10_p_cutoff": summary.cutoff_fit})
+    facts = _designed(job, design, summary)
+    return stored.finish(
+        replace(facts, report={**facts.report, "n_control": facts.n_control, "filter": options.filter})
+    )
 
 
 def _tiles(stored: StoredFit, n_ok: int, n_genes: int) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -194,31 +195,48 @@ def _with_counts(effects: pd.DataFrame, summary: Summary | None) -> pd.DataFrame
     return effects.assign(**counts)
 
 
-def _facts(job: _Job, design: Design | None, report: dict[str, Any]) -> dict[str, Any]:
+def _facts(job: _Job) -> FitFacts:
+    """What is known before anything is estimated."""
     group, choices = job.group, job.choices
-    df_prior = report.get("df_prior_median")
-    return {
-        "fit_id": job.fit_id,
-        "dataset": job.dataset,
-        "context": group.context,
-        "stratum": group.stratum,
-        "method": choices.method,
-        "mode": choices.mode,
-        "is_default": choices.is_default,
-        "n_samples": design.n_samples if design else 0,
-        "n_control": report.get("n_control", 0),
-        "n_plates": design.n_plates if design else 0,
-        "n_components": design.n_components if design else 0,
-        "filter_rule": report.get("filter", "none"),
-        "n_genes_in": report["genes_in"],
-        "cpm_cutoff": report.get("cpm_cut"),
-        "min_samples": report.get("samples_needed"),
-        "span": report.get("span"),
-        "df_residual": report.get("df_residual"),
-        "df_prior": None if df_prior is None else float(df_prior),
-        "parameters": fit_parameters(choices) | ({"batch": group.batch} if group.batch else {}),
-        "report": report,
-    }
+    return FitFacts(
+        fit_id=job.fit_id,
+        dataset=job.dataset,
+        context=str(group.context),
+        stratum=group.stratum,
+        method=choices.method,
+        mode=choices.mode,
+        is_default=choices.is_default,
+        n_genes_in=len(job.gene_keys),
+        parameters=fit_parameters(choices) | ({"batch": group.batch} if group.batch else {}),
+        report={"genes_in": len(job.gene_keys)},
+    )
+
+
+def _designed(job: _Job, design: Design, summary: Summary) -> FitFacts:
+    return replace(
+        _facts(job),
+        n_samples=design.n_samples,
+        n_control=int(design.is_control.sum()),
+        n_plates=design.n_plates,
+        n_components=design.n_components,
+        filter_rule=job.choices.options.filter,
+        neg_log10_p_cutoff=summary.cutoff_fit,
+    )
+
+
+def _fitted(job: _Job, fit: Fit, summary: Summary) -> FitFacts:
+    report = fit.report()
+    df_prior = report["df_prior_median"]
+    return replace(
+        _designed(job, fit.design, summary),
+        filter_rule=report["filter"],
+        cpm_cutoff=report["cpm_cut"],
+        min_samples=report["samples_needed"],
+        span=report["span"],
+        df_residual=report["df_residual"],
+        df_prior=None if df_prior is None else float(df_prior),
+        report=report,
+    )
 
 
 def _write_unestimated(job: _Job, stored: StoredFit, plan: Plan) -> StoredFit:
@@ -227,12 +245,4 @@ def _write_unestimated(job: _Job, stored: StoredFit, plan: Plan) -> StoredFit:
     _write_effects(job, stored, plan, None)
     _write_genes(job, stored, none, {name: none for name in GENE_FACTS})
     pd.DataFrame({"sample_id": none, "role": none.astype(str)}).to_parquet(stored.folder / "samples.parquet")
-    return _finish(stored, _facts(job, None, {"genes_in": len(job.gene_keys)}) | {"neg_log10_p_cutoff": None})
-
-
-def _finish(stored: StoredFit, facts: dict[str, Any]) -> StoredFit:
-    """Write the facts last and under their name at once: a folder that has them is complete."""
-    part = stored.folder / "fit.json.part"
-    part.write_text(json.dumps(facts), encoding="utf-8")
-    os.replace(part, stored.folder / "fit.json")
-    return StoredFit(stored.folder)
+    return stored.finish(_facts(job))

@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from pbdb.common.arrays import Ints
 from pbdb.common.errors import ConfigError, DesignError
 from pbdb.effects.engine import (
     NO_DOSE,
@@ -39,7 +40,6 @@ from pbdb.effects.engine.design import Mode
 from pbdb.effects.engine.voom import choose_span
 
 Batching = Literal["none", "published"]
-Ints = npt.NDArray[np.int64]
 
 PADDED = "padded"
 FEW_CELLS = "too_few_cells"

@@ -18,10 +18,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pbdb import __version__
-from pbdb.common import output_targets
+from pbdb.common import output_files
 from pbdb.common.errors import ConfigError, DataError, DesignError
 from pbdb.common.progress import Progress, silent
+from pbdb.common.version import __version__
 from pbdb.effects import plate_sheets
 from pbdb.effects.engine import NO_GENE, OK, Design, complete, deseq2, prepare, tested_genes
 from pbdb.effects.engine.adjust import adjust
@@ -129,7 +129,7 @@ def _check_paths(matrix: Path, sheet: Path, out: Path, report_to: Path | None) -
         raise ConfigError(f"The effects are written as Parquet; let the name '{out.name}' end in .parquet.")
     others = {matrix.resolve(), sheet.resolve()}
     for path in [out, report_to] if report_to else [out]:
-        output_targets.require_file(path)
+        output_files.require_file(path)
         if path.resolve() in others:
             raise ConfigError(f"'{path}' would be written over another file of this run: give it a name of its own.")
         others.add(path.resolve())
@@ -209,7 +209,7 @@ def _write_deseq2(job: _Job, design: Design) -> tuple[Plan, dict[str, Any]]:
 def _deseq2_values(fitted: list[deseq2.Wald], genes: npt.NDArray[np.object_]) -> Values:
     """Put the results of DESeq2 side by side: `t` is Wald's, `ave_expr` log2 of the mean of normalised counts."""
     column = {
-        name: np.column_stack([getattr(one, name) for one in fitted])
+        name: np.column_stack([getattr(effect, name) for effect in fitted])
         for name in ("log2_fc", "se", "statistic", "p_value", "p_adj", "neg_log10_p", "base_mean")
     }
     column["t"] = column.pop("statistic")

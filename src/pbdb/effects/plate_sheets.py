@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 import scipy.sparse as sp
 
+from pbdb.common.arrays import Mask, is_whole
 from pbdb.common.errors import DataError, DesignError
 from pbdb.effects.engine.checks import LARGEST_LOG2, check_counts, check_intensities
 from pbdb.readers import matrices, tables
@@ -21,8 +22,6 @@ REQUIRED = ("sample_id", "compound", "dose_um", "time_h", "plate", "is_control")
 OPTIONAL = ("context", "well", "stratum", "n_cells")
 TRUE = frozenset({"true", "t", "yes", "y", "1", "1.0"})
 FALSE = frozenset({"false", "f", "no", "n", "0", "0.0"})
-
-Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -167,7 +166,7 @@ def _check_values(profiles: matrices.Profiles, readout: str) -> None:
 
 
 def _wrong_count(values: npt.NDArray[Any]) -> Mask:
-    return np.asarray(~(values >= 0) | (values != np.rint(values)) | np.isinf(values))
+    return ~is_whole(values)
 
 
 def _wrong_intensity(values: npt.NDArray[Any]) -> Mask:

@@ -7,7 +7,8 @@ the fit: adjusting over all contrasts needs them all, also where a few effects a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import closing
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ import numpy as np
 
 from pbdb.common import output_files
 from pbdb.common.errors import ConfigError
+from pbdb.common.progress import Progress, silent
 from pbdb.common.settings import Settings
 from pbdb.effects.engine.adjust import FitWide
 from pbdb.exports import labels, selection
@@ -24,12 +26,9 @@ from pbdb.exports.limma_table import ARRAYS, LAYERS, WIDE, FitFacts, layers
 from pbdb.exports.selection import Choice, Connection, FitChoice
 
 CHUNK = (256, 1024)
-Progress = Callable[[str, int, int], None]
 
 
-def write(
-    settings: Settings, choice: Choice, out: Path, progress: Progress = lambda what, done, total: None
-) -> dict[str, Any]:
+def write(settings: Settings, choice: Choice, out: Path, progress: Progress = silent) -> dict[str, Any]:
     """Write the chosen effects: to the file `out` (.h5ad) where they are of one fit, else to files of a new folder.
 
     In a folder the files are <dataset>/<context>_de.h5ad. Returns what was written.
@@ -71,19 +70,39 @@ def _all(connection: Connection, chosen: Iterator[FitChoice], out: Path, progres
 
 
 def _write_fit(connection: Connection, chosen: FitChoice, path: Path, progress: Progress) -> dict[str, Any]:
+    facts, genes = chosen.facts, chosen.genes
+    with closing(output_files.PatientFile(path)) as target:
+        try:
+            _write_file(target, connection, chosen, progress)
+        finally:
+            target.require_written()
+    counts = {"conditions": len(chosen.effects), "genes": len(genes)}
+    return {"dataset": facts["dataset"], "context": facts["context"], "stratum": facts["stratum"]} | counts
+
+
+def _write_file(
+    target: output_files.PatientFile, connection: Connection, chosen: FitChoice, progress: Progress
+) -> None:
     from anndata.io import write_elem
 
-    facts, genes = chosen.facts, chosen.genes
-    with h5py.File(path, "w") as file:
+    with h5py.File(target, "w") as file:
         file.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
         write_elem(file, "obs", labels.obs(connection, chosen))
         write_elem(file, "var", _var(chosen))
-        write_elem(file, "uns", _uns(facts))
+        write_elem(file, "uns", _uns(chosen.facts))
         for name in ("obsm", "varm", "obsp", "varp", "layers"):
             write_elem(file, name, {})
-        _write_layers(file["layers"], connection, chosen, progress)
-    counts = {"conditions": len(chosen.effects), "genes": len(genes)}
-    return {"dataset": facts["dataset"], "context": facts["context"], "stratum": facts["stratum"]} | counts
+        _write_layers(file["layers"], connection, chosen, _watched(target, progress))
+
+
+def _watched(target: output_files.PatientFile, progress: Progress) -> Progress:
+    """Progress that stops where the disk is full."""
+
+    def watch(what: str, done: int, total: int | None) -> None:
+        target.require_written()
+        progress(what, done, total)
+
+    return watch
 
 
 def _var(chosen: FitChoice) -> Any:

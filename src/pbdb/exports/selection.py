@@ -58,7 +58,7 @@ class FitChoice:
 
 @contextmanager
 def snapshot(settings: Settings) -> Iterator[Connection]:
-    """Read as pbdb_reader, everything as it stood at one moment; a load of a dataset waits, or says who is in its way.
+    """Read as pbdb_reader, everything as it stood at one moment, whatever is loaded meanwhile.
 
     Raises:
         SchemaError: the schema is not that of this version.
@@ -67,8 +67,6 @@ def snapshot(settings: Settings) -> Iterator[Connection]:
     with connect.connect_as_reader(settings, "pbdb export") as connection:
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         connection.read_only = True
-        # What a snapshot of rows does not keep are the partitions themselves, which a load swaps.
-        connection.execute("LOCK TABLE core.effect, core.sample IN ACCESS SHARE MODE")
         yield connection
 
 

@@ -97,7 +97,7 @@ class OfSnapshot:
         """One statistic of some effects."""
         query = f"SELECT {name} FROM core.default_effect WHERE fit_id = $fit AND list_contains($ids, effect_id)"
         given = {"fit": int(fit["fit_id"]), "ids": list(effect_ids)}
-        table: Any = self._snapshot.connection.execute(f"{query} ORDER BY effect_id", given).to_arrow_table()
+        table: Any = self._snapshot.connection.sql(f"{query} ORDER BY effect_id", params=given).to_arrow_table()
         return np.asarray(pc.list_flatten(table[name]).to_numpy(), np.float32).reshape(-1, n_genes)
 
     def origin(self) -> dict[str, Any]:

@@ -73,7 +73,7 @@ def run(
     place = effects_of.opened(settings, snapshot)
     try:
         loaded = compendium_input.load(place, Wanted(choices.datasets, choices.without), told.progress)
-        divisions = _divisions(place, loaded, choices)
+        task, divisions = _divisions(place, loaded, choices)
     finally:
         place.close()
     told.stage("effects", f"{loaded.compendium.n_rows:,} conditions, {len(loaded.compounds):,} compounds")
@@ -82,10 +82,11 @@ def run(
         parts = [_repeat(loaded, names, choices, handed_in, repeat, told) for repeat, names in enumerate(divisions)]
     rows = pd.concat(parts, ignore_index=True)
     summary = results.with_best_simple(rows, results.summarise(rows, STATISTICS))
-    return Evaluation(summary, rows, _facts(loaded, choices, handed_in, rows, results.best_simple(summary)))
+    return Evaluation(summary, rows, _facts(loaded, choices, handed_in, rows, results.best_simple(summary), task))
 
 
-def _divisions(place: EffectsOf, loaded: Loaded, choices: Choices) -> list[folds.FoldNames]:
+def _divisions(place: EffectsOf, loaded: Loaded, choices: Choices) -> tuple[str, list[folds.FoldNames]]:
+    """The task, and the folds of each repeat."""
     if choices.split:
         task, divisions = _task_of(place, choices.split), [folds.stored(place, choices.split, loaded)]
     else:
@@ -93,7 +94,7 @@ def _divisions(place: EffectsOf, loaded: Loaded, choices: Choices) -> list[folds
         task, divisions = choices.task, [folds.drawn(choices.task, loaded.conditions, seed) for seed in seeds]
     for names in divisions:
         leaks.refuse_leaks(loaded.conditions, names, task)
-    return divisions
+    return task, divisions
 
 
 def _task_of(place: EffectsOf, split: str) -> str:
@@ -170,10 +171,10 @@ def _scored(
 
 
 def _facts(
-    loaded: Loaded, choices: Choices, handed_in: list[Embedding], rows: pd.DataFrame, best: str
+    loaded: Loaded, choices: Choices, handed_in: list[Embedding], rows: pd.DataFrame, best: str, task: str
 ) -> dict[str, Any]:
     return {
-        "task": choices.split or choices.task,
+        "task": task,
         "choices": asdict(choices),
         "datasets": loaded.compendium.datasets,
         "simulated": sorted(loaded.conditions.loc[loaded.conditions["is_simulated"], "dataset"].unique()),

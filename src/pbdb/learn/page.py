@@ -10,7 +10,7 @@ from xml.etree.ElementTree import Element
 import numpy as np
 import pandas as pd
 
-from pbdb.common import output_targets
+from pbdb.common import output_files
 from pbdb.learn.holdout import Evaluation
 from pbdb.learn.models.methods import CONTROL, MEAN
 from pbdb.learn.results import ALL
@@ -37,7 +37,7 @@ def write(done: Evaluation, out: Path) -> dict[str, int]:
     Raises:
         ConfigError: the page cannot be written there.
     """
-    output_targets.require_file(out)
+    output_files.require_file(out)
     drawn = list(_figures(done))
     text = page("How well are unseen compounds predicted?", _body(done, drawn), [])
     out.write_text(text, encoding="utf-8", newline="\n")

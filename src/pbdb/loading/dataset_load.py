@@ -28,12 +28,14 @@ from pbdb.identity.compounds.pubchem_rest import Lookup
 from pbdb.loading import ledger
 from pbdb.loading.ledger import Entry
 from pbdb.loading.table_rows import Tables
+from pbdb.matches.match_table import Matched
 from pbdb.samples.pseudobulk.run import Pooled
 from pbdb.sources import fetch, registry
 from pbdb.sources.declaration import Files, Source
 
 # Packages and modules whose code decides what a stage makes: a changed line in them makes it anew.
 ROOMS_OF_SAMPLES = (
+    "common/arrays.py",
     "common/ids.py",
     "common/units.py",
     "identity/compounds",
@@ -106,6 +108,7 @@ class DatasetLoad:
     tables: Tables = field(default_factory=dict)
     fits: list[StoredFit] | None = None
     is_published: bool = False
+    matched: Matched | None = None
 
     @cached_property
     def fingerprint(self) -> str:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from sqlalchemy import text
 
 from pbdb.common.errors import ConfigError
+from pbdb.common.private_files import private_files
 from pbdb.common.progress import Reporter, Silent
 from pbdb.common.settings import Settings
 from pbdb.database.error_messages import require_loader, told
@@ -14,13 +13,14 @@ from pbdb.identity.compounds.pubchem_bulk_lookup import lookup
 from pbdb.identity.compounds.pubchem_rest import Lookup
 from pbdb.loading import load_report, stages, table_rows
 from pbdb.loading.dataset_load import Choices, DatasetLoad
+from pbdb.loading.load_report import Outcome
 from pbdb.matches import match_table
 from pbdb.query import database
 from pbdb.samples import plate_zscores
 from pbdb.server import connect, locks
 from pbdb.sources.declaration import Source
 
-__all__ = ["Choices", "load_source"]
+__all__ = ["Choices", "Outcome", "load_source"]
 
 
 def load_source(
@@ -31,7 +31,7 @@ def load_source(
     dataset: str | None = None,
     reporter: Reporter | None = None,
     pubchem: Lookup | None = None,
-) -> list[dict[str, Any]]:
+) -> list[Outcome]:
     """Load the datasets of a source (or one of them); return what each became.
 
     Raises:
@@ -51,12 +51,14 @@ def load_source(
             require_loader(connection)
         compounds = pubchem or lookup(settings, choices.pubchem)
         hears = reporter or Silent()
-        return [
-            _load_alone(DatasetLoad(source.of(key), key, settings, choices, engine, hears, compounds)) for key in chosen
-        ]
+        with private_files(settings):
+            return [
+                _load_alone(DatasetLoad(source.of(key), key, settings, choices, engine, hears, compounds))
+                for key in chosen
+            ]
 
 
-def _load_alone(load: DatasetLoad) -> dict[str, Any]:
+def _load_alone(load: DatasetLoad) -> Outcome:
     """Load a dataset while no other process does; the ledger tells of a stage that failed."""
     busy = f"Dataset '{load.dataset}' is being loaded by another process"
     with locks.alone(load.engine, f"load {load.dataset}", busy):
@@ -67,7 +69,7 @@ def _load_alone(load: DatasetLoad) -> dict[str, Any]:
             raise
 
 
-def _load(load: DatasetLoad) -> dict[str, Any]:
+def _load(load: DatasetLoad) -> Outcome:
     """Run the stages asked for, in their order; after the first of them it is known whether there is anything to do."""
     load.reporter.stage("dataset", load.dataset)
     first, *others = load.choices.stages
@@ -80,7 +82,7 @@ def _load(load: DatasetLoad) -> dict[str, Any]:
     return _outcome(load)
 
 
-def _keep(load: DatasetLoad) -> dict[str, Any]:
+def _keep(load: DatasetLoad) -> Outcome:
     """Leave a dataset that is loaded as it is; its matches may yet be older than it."""
     if "match" in load.choices.stages and not match_table.is_current(load.engine, load.dataset):
         stages.RUN["match"](load)
@@ -88,12 +90,12 @@ def _keep(load: DatasetLoad) -> dict[str, Any]:
     return _outcome(load)
 
 
-def _outcome(load: DatasetLoad) -> dict[str, Any]:
-    """What became of a dataset, as the command prints it."""
-    if load.choices.dry_run and load.tables:
-        return {"dataset": load.dataset, "changed": False, "would_change": _changes(load)}
-    outcome = {"dataset": load.dataset, "changed": load.is_published, "fingerprint": load.fingerprint}
-    return outcome | (load_report.summary(load.tables, load.fits) if load.is_published else {})
+def _outcome(load: DatasetLoad) -> Outcome:
+    """What became of a dataset."""
+    holds = load_report.rows_of(load.tables) if load.is_published else {}
+    effects = load_report.statuses(load.fits) if load.is_published and load.fits is not None else None
+    would_change = _changes(load) if load.choices.dry_run and load.tables else None
+    return Outcome(load.dataset, load.is_published, load.fingerprint, holds, effects, would_change)
 
 
 def _is_current(load: DatasetLoad) -> bool:

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
+from pbdb.common import output_files
 from pbdb.database.copy_text import as_json
 from pbdb.loading.table_rows import Tables
 
 
-def mark(path: Path, report: dict[str, Any]) -> None:
+def mark(path: Path, report: Mapping[str, object]) -> None:
     """Write a manifest whole or not at all: a stage is done when its manifest is there."""
-    part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(report), encoding="utf-8")
-    os.replace(part, path)
+    output_files.write_text(path, json.dumps(report))
 
 
 def forget(folder: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import asdict
 
 from pbdb.common.errors import ConfigError
 from pbdb.database.stage_names import STAGES, Stage
@@ -109,11 +110,12 @@ def make_rows(load: DatasetLoad) -> None:
         tables = table_rows.dataset_tables(load.source, load.dataset, samples, compounds, annotations, _cells(load))
         tables["dataset"]["is_simulated"] = _is_simulated(load)
         entry.rows_in, entry.rows_out = len(samples), len(tables["sample"])
-        entry.report = load_report.resolution(tables)
+        resolved = load_report.resolution(tables)
+        entry.report = asdict(resolved)
         stage_cache.write_tables(load.folder, tables)
         stage_cache.mark(marker, entry.report)
     load.tables = tables
-    load.reporter.stage("validate", load_report.in_words(entry.report))
+    load.reporter.stage("validate", resolved.sentence())
 
 
 def _cells(load: DatasetLoad) -> ContextVocabulary | None:
@@ -140,7 +142,7 @@ def fit_effects(load: DatasetLoad) -> None:
         statuses = load_report.statuses(fits)
         entry.rows_in, entry.rows_out = sum(statuses.values()), statuses.pop("ok", 0)
         entry.dropped = statuses
-        entry.report = {fit.label: fit.facts["report"] for fit in fits}
+        entry.report = {fit.label: fit.facts.report for fit in fits}
     load.fits = fits
     left = ", ".join(f"{n} {code}" for code, n in entry.dropped.items()) or "none"
     load.reporter.stage("effects", f"{len(fits)} fits, {entry.rows_out:,} effects; without estimate: {left}")
@@ -161,7 +163,7 @@ def change_database(load: DatasetLoad) -> None:
             matrix_file.read_annotations(load.matrix)[1],
             lambda connection: ledger.register(connection, load.settings, load.dataset, load.matrix, sha256),
         )
-        publish(load.engine, content, load.reporter.progress)
+        load.matched = publish(load.engine, content, load.reporter.progress)
     load.is_published = True
     load.reporter.stage(
         "publish", f"{len(tables['sample']):,} samples, {len(tables['condition']):,} conditions in the database"
@@ -170,15 +172,16 @@ def change_database(load: DatasetLoad) -> None:
 
 
 def find_matches(load: DatasetLoad) -> None:
-    """match: find what the dataset's conditions match in other datasets."""
+    """match: tell what the dataset's conditions match in other datasets; found with the publish, or else now."""
     with load.stage("match") as entry:
-        refreshed = match_table.refresh_dataset(load.engine, load.dataset)
-        entry.rows_out = sum(result.matches for result in refreshed)
+        matched = load.matched or match_table.match_dataset(load.engine, load.dataset)
+        entry.rows_out = sum(result.matches for result in matched.refreshed)
         entry.report = {
-            f"{result.rule.level} within {result.rule.time_tolerance_h:g} h": result.matches for result in refreshed
-        }
-    by_rule = "; ".join(f"{n:,} by {rule}" for rule, n in entry.report.items())
-    load.reporter.stage("match", f"matches with other datasets: {by_rule}")
+            f"{result.rule.level} within {result.rule.time_tolerance_h:g} h": result.matches
+            for result in matched.refreshed
+        } | ({"forgotten": matched.forgotten} if matched.forgotten else {})
+    for sentence in matched.in_words:
+        load.reporter.stage("match", sentence)
 
 
 RUN: dict[Stage, Callable[[DatasetLoad], None]] = dict(

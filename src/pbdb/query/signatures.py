@@ -6,7 +6,7 @@ takes minutes, and search is right without it, only slower.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, LiteralString
 
@@ -15,12 +15,12 @@ from psycopg.rows import dict_row
 from sqlalchemy import Engine, text
 
 from pbdb.common.errors import ConfigError, QueryError, meant
+from pbdb.common.progress import Progress, silent
 from pbdb.common.settings import Settings
 from pbdb.database.models import N_LANDMARKS
 from pbdb.server import connect, locks
 
 Connection = psycopg.Connection[Any]
-Progress = Callable[[str, int, int], None]
 BUILD_MEMORY = "2GB"
 
 
@@ -123,9 +123,7 @@ def _refuse_both(up: Sequence[str], down: Sequence[str], places: dict[str, int])
             raise QueryError(f"Gene '{name}' is asked for up and down: give it once.", value=name)
 
 
-def build_indexes(
-    engine: Engine, *, rebuild: bool = False, progress: Progress = lambda what, done, total: None
-) -> dict[str, float]:
+def build_indexes(engine: Engine, *, rebuild: bool = False, progress: Progress = silent) -> dict[str, float]:
     """Index the landmarks of every dataset that has none yet; return the seconds each took.
 
     rebuild: make existing ones anew.
@@ -208,8 +206,9 @@ SELECT * FROM pbdb.similar_signatures(%(signature)s::public.halfvec, %(n)s, %(da
 _PARTITIONS = """
 SELECT format('%I.%I', n.nspname, c.relname), d.dataset
 FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-JOIN core.dataset d ON pg_get_expr(c.relpartbound, c.oid) = format('FOR VALUES IN (''%s'')', d.dataset_id)
-WHERE i.inhparent = 'core.effect'::regclass ORDER BY d.dataset"""
+JOIN core.generation g ON c.relname = 'effect_' || g.generation AND g.is_current
+JOIN core.dataset d ON d.dataset_id = g.dataset_id
+WHERE i.inhparent = 'part.effect'::regclass ORDER BY d.dataset"""
 _OF_INDEXES = """
 FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid JOIN pg_am m ON m.oid = x.relam
 JOIN pg_class c ON c.oid = i.indrelid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE m.amname = 'hnsw'"""

@@ -30,13 +30,17 @@ import pyarrow as pa
 import scipy.sparse as sp
 
 from pbdb.common.errors import DataError
+from pbdb.readers.bombs import MOST_GENES, bounded, require_plausible, require_rows
 from pbdb.readers.tables import missing
 
 TEXT = {".csv": ",", ".tsv": "\t", ".txt": "\t"}
 FORMATS = ".csv, .tsv or .txt (plain or .gz), .parquet, .h5ad, or a folder of matrix.mtx, features.tsv and barcodes.tsv"
 TEXT_BLOCK_BYTES = 32 * 2**20
 GENE_EXPRESSION = "Gene Expression"
-DAMAGED = (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error, ValueError, LookupError, pa.ArrowException)
+DAMAGED = (
+    OSError, EOFError, MemoryError, zlib.error, UnicodeDecodeError, csv.Error, ValueError, LookupError,
+    pa.ArrowException,
+)  # fmt: skip
 
 Names = npt.NDArray[np.object_]
 Block = tuple[list[str], npt.NDArray[np.float64]]
@@ -60,6 +64,7 @@ def read(path: Path, *, sparse: bool) -> Profiles:
     if not path.exists():
         raise missing(path)
     try:
+        require_plausible(path)
         found = _reader(path)(path, sparse)
     except DAMAGED as problem:
         raise DataError(_unreadable(path, problem)) from None
@@ -105,7 +110,7 @@ def _open(path: Path) -> IO[bytes]:
 
 def _lines(path: Path, sep: str) -> Iterator[list[str]]:
     with _open(path) as raw, io.TextIOWrapper(raw, encoding="utf-8-sig", newline="") as text:
-        yield from csv.reader(text, delimiter=sep)
+        yield from csv.reader(bounded(text, path.name), delimiter=sep)
 
 
 def _text(path: Path, sparse: bool) -> Profiles:
@@ -161,6 +166,7 @@ def _from_blocks(samples: list[str], blocks: Iterable[Block], sparse: bool) -> P
     parts: list[Any] = []
     for names, block in blocks:
         genes.extend(names)
+        require_rows(len(genes), "The matrix", MOST_GENES)
         parts.append(sp.csr_array(_whole(block)) if sparse else block)
     if not genes:
         raise DataError("The matrix holds no gene: it has a heading and nothing below it.")

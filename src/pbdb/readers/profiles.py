@@ -14,6 +14,7 @@ import scipy.sparse as sp
 
 from pbdb.common.errors import DataError
 from pbdb.readers import matrices
+from pbdb.readers.bombs import require_plausible
 from pbdb.readers.matrices import Profiles
 from pbdb.readers.profile_block import Block
 from pbdb.readers.tables import MISSING, damaged, missing
@@ -69,6 +70,7 @@ def obs(path: Path) -> pd.DataFrame:
     import h5py
     from anndata.io import read_elem
 
+    require_plausible(path)
     try:
         with h5py.File(path) as file:
             table: pd.DataFrame = read_elem(file["obs"])

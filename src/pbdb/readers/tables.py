@@ -16,7 +16,9 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
+from pbdb.common.arrays import is_whole
 from pbdb.common.errors import DataError, SourceError
+from pbdb.readers.bombs import bounded, require_plausible, require_rows
 
 DAMAGED = (
     EOFError,
@@ -26,6 +28,7 @@ DAMAGED = (
     pd.errors.ParserError,
     pd.errors.ParserWarning,
     csv_module.Error,
+    MemoryError,
 )
 MISSING = ("", "NA")
 MAX_COUNT = np.iinfo(np.int32).max
@@ -142,6 +145,7 @@ def damaged(path: Path, problem: BaseException) -> DataError:
 def _open(path: Path) -> IO[str]:
     if not path.is_file():
         raise missing(path)
+    require_plausible(path)
     with path.open("rb") as raw:
         zipped = raw.read(2) == b"\x1f\x8b"
     if zipped:
@@ -149,8 +153,8 @@ def _open(path: Path) -> IO[str]:
     return path.open(encoding="utf-8-sig", newline="")
 
 
-def _lines(text: IO[str]) -> Iterator[str]:
-    for line in text:
+def _lines(text: IO[str], name: str) -> Iterator[str]:
+    for line in bounded(text, name):
         if "\0" in line:
             raise csv_module.Error("it holds bytes that are no text")
         yield line
@@ -159,7 +163,7 @@ def _lines(text: IO[str]) -> Iterator[str]:
 def _header(path: Path, sep: str) -> list[str]:
     try:
         with _open(path) as text:
-            names = next(csv_module.reader(_lines(text), delimiter=sep), [])
+            names = next(csv_module.reader(_lines(text, path.name), delimiter=sep), [])
     except DAMAGED as problem:
         raise damaged(path, problem) from None
     if not names:
@@ -177,11 +181,12 @@ def _table(path: Path, sep: str) -> pd.DataFrame:
     rows = []
     try:
         with _open(path) as text:
-            reader = csv_module.reader(_lines(text), delimiter=sep)
+            reader = csv_module.reader(_lines(text, path.name), delimiter=sep)
             for row in reader:
                 if row and len(row) != len(names):
                     raise csv_module.Error(f"line {reader.line_num} has {len(row)} fields, not {len(names)}")
                 rows.append(row)
+                require_rows(len(rows), path.name)
     except DAMAGED as problem:
         raise damaged(path, problem) from None
     table = pd.DataFrame(filter(None, rows[1:]), columns=pd.Index(names), dtype=object)
@@ -203,9 +208,7 @@ def _values(path: Path, sep: str, header: list[str]) -> tuple[np.ndarray[Any, An
 
 
 def _counts(path: Path, values: np.ndarray[Any, Any], genes: np.ndarray[Any, Any], samples: list[str]) -> sp.csr_matrix:
-    wrong = ~((values >= 0) & (values <= MAX_COUNT))
-    if values.dtype.kind == "f":
-        wrong |= values != np.floor(values)
+    wrong = ~is_whole(values, MAX_COUNT)
     if wrong.any():
         gene, sample = np.argwhere(wrong)[0]
         raise _not_a_count(path, values[gene, sample], genes[gene], samples[sample])

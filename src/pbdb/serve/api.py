@@ -1,4 +1,4 @@
-"""The API, version 1: every view by name, as JSON or a file; what needs more than a filter has an address of its own."""
+"""The API, version 1: every view by name, as JSON or a file; what is no filter has an address of its own."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Body, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
-from pbdb import __version__
 from pbdb.common.errors import QueryError
+from pbdb.common.version import __version__
 from pbdb.query import compound_page
 from pbdb.serve import answers, signatures, structures
 from pbdb.serve.catalog import View
@@ -202,7 +202,7 @@ def signature_of(site: Site, up: str, down: str, effect: int | None, where: Row)
         "hits": hits,
         "floor": site.floor,
         "by_compound": signatures.by_compound(hits),
-        "by_mechanism": signatures.by_mechanism(hits, moas),
+        "by_mechanism": signatures.by_mechanism([hit for hit in hits if abs(hit["similarity"]) >= site.floor], moas),
         "landmarks": sorted(lists.places),
         "left_out": {"other_genes": lists.others, "unknown": lists.unknown},
     }
@@ -259,7 +259,7 @@ def _page(request: Request, site: Site, view: View) -> Response:
         with site.place.reading() as reading:
             found, token = answers.table(reading, selection)
         rest = [(name, text) for name, text in asked if name != "_next"]
-        link = f'<{request.url.path}?{urlencode([*rest, ("_next", token)])}>; rel="next"'
+        link = f'<{site.root}{PREFIX}/{view.name}.json?{urlencode([*rest, ("_next", token)])}>; rel="next"'
         body = _json({"rows": found, "next": token, "release": site.place.release})
         return body, {"Link": link} if token else {}
 

@@ -12,6 +12,7 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from starlette._utils import get_route_path
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.middleware.trustedhost import TrustedHostMiddleware
@@ -20,7 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from pbdb import __version__
 from pbdb.common.errors import ConfigError, PbdbError, ServerError
 from pbdb.common.settings import Settings
-from pbdb.serve import api, assets, openapi, pages, structures
+from pbdb.serve import api, assets, findings, openapi, pages, rendering, searches, structures
 from pbdb.serve.place import BusyError, Place, open_place
 from pbdb.serve.site import NotFoundError, Site
 
@@ -80,15 +81,12 @@ def create(
         title="pbdb", version=__version__, docs_url=None, redoc_url=None, openapi_url=None, root_path=root_path
     )
     made.state.site = Site(place, public, assets.read(cache), root_path)
-    made.include_router(api.router)
-    made.include_router(openapi.router)
-    made.include_router(pages.router)
+    for part in (api, openapi, pages, findings, searches):
+        made.include_router(part.router)
     for kind in (PbdbError, HTTPException, RequestValidationError, Exception):
         made.add_exception_handler(kind, _refuse)
     made.add_middleware(Guard, public=public)
-    made.add_middleware(
-        TrustedHostMiddleware, allowed_hosts=sorted({*hosts, "testserver"} if "testserver" in hosts else set(hosts))
-    )
+    made.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))
     threading.Thread(target=_warm_up, args=(made.state.site,), daemon=True).start()
     return made
 
@@ -136,10 +134,11 @@ def _refuse(request: Request, problem: Exception) -> Response:
     status, sentence = _said(problem)
     if status >= 500 and not isinstance(problem, PbdbError):
         log.exception("request failed", exc_info=problem)
-    headers = {"Retry-After": "5"} if status == HTTPStatus.SERVICE_UNAVAILABLE else {}
-    if request.url.path.startswith(("/api/", "/assets/", "/openapi", "/healthz")):
+    # An error that nobody foresaw is answered outside of Guard.
+    headers = HEADERS | ({"Retry-After": "5"} if status == HTTPStatus.SERVICE_UNAVAILABLE else {})
+    if get_route_path(request.scope).startswith(("/api/", "/assets/", "/openapi", "/healthz")):
         return _problem(status, sentence, headers)
-    return pages.refusal(request, status, sentence, headers)
+    return rendering.refusal(request, status, sentence, headers)
 
 
 def _said(problem: Exception) -> tuple[int, str]:

@@ -12,7 +12,8 @@ from pbdb.serve.place import Place, Row
 # What makes a row of a view one; the order of its rows, and where its next page begins.
 KEYS = {
     "agreement": "match_id metric",
-    "agreement_summary": "dataset_a dataset_b metric quantity inchikey_level time_tolerance_h dose_window parameters_id",
+    "agreement_summary": "dataset_a dataset_b metric quantity inchikey_level time_tolerance_h dose_window"
+    " parameters_id",
     "compound": "compound_id",
     "compound_alias": "alias kind dataset compound_id source_compound_id",
     "compound_annotation": "kind value compound_name parent_inchikey origin dataset",
@@ -62,7 +63,8 @@ NEEDS = {
     "sample": "sample_id condition_id compound_name dataset",
 }
 TYPES = {
-    "bigint": "integer", "integer": "integer", "smallint": "integer", "hugeint": "integer", "ubigint": "integer", "double": "number",
+    "bigint": "integer", "integer": "integer", "smallint": "integer", "hugeint": "integer", "ubigint": "integer",
+    "double": "number",
     "double precision": "number", "real": "number", "float": "number", "numeric": "number", "boolean": "boolean",
     "text": "text", "varchar": "text", "character varying": "text", "date": "date", "json": "json", "jsonb": "json",
     "text[]": "list", "varchar[]": "list", "timestamp with time zone": "timestamp",

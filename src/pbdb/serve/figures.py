@@ -95,7 +95,7 @@ def apart(candidates: list[Row], dots: list[Row], most: int = NAMED_GENES) -> li
     chosen: list[tuple[float, float, Row]] = []
     for dot in candidates:
         x, y = (dot["x"] - left) / (right - left) * WIDTH, (dot["y"] - low) / (high - low) * HEIGHT
-        if all(abs(x - a) > 56 or abs(y - b) > 13 for a, b, _ in chosen):
+        if all(abs(x - a) > 64 or abs(y - b) > 15 for a, b, _ in chosen):
             chosen.append((x, y, dot))
     return [dot for *_, dot in chosen[:most]]
 
@@ -137,22 +137,20 @@ def statistics(rows: list[Row]) -> Spec:
         for name, words in kinds.items()
         if row[name] is not None
     ]
-    scale = {"domain": ["this match", "mean effect", "other compounds"]}
-    colour = {"field": "what", "type": "nominal", "title": None, "legend": {"orient": "top"}}
+    scale = {"domain": ["this match", "mean effect", "other compounds"], "range": ["@score", "@centroid", "@peer"]}
     encoding = {
-        "x": _axis("value", "statistic", scale={"zero": True}),
+        "x": _axis("value", "statistic"),
         "y": {"field": "metric", "type": "nominal", "title": None, "sort": None},
-        "color": colour | {"scale": scale | {"range": ["@score", "@centroid", "@peer"]}},
-        "shape": {
-            "field": "what",
-            "type": "nominal",
-            "legend": None,
-            "scale": scale | {"range": ["circle", "stroke", "stroke"]},
-        },
+        "color": {"field": "what", "type": "nominal", "title": None, "legend": {"orient": "top"}, "scale": scale},
         "tooltip": _tips(metric="statistic", what="of", value="value"),
     }
-    mark = {"type": "point", "filled": True, "size": 120, "angle": 90, "strokeWidth": 3}
-    return {"data": {"values": values}, "mark": mark, "encoding": encoding, "width": WIDTH, "height": {"step": 44}}
+    dots = _only("this match", {"type": "circle", "size": 150, "opacity": 1})
+    strokes = _only("this match", {"type": "tick", "thickness": 3, "size": 26, "opacity": 1}, "!=")
+    return _of(values, strokes, dots, encoding=encoding) | {"height": {"step": 44}}
+
+
+def _only(what: str, mark: Spec, sign: str = "==") -> Spec:
+    return {"transform": [{"filter": f"datum.what {sign} '{what}'"}], "mark": mark}
 
 
 def doses(rows: list[Row], compounds: Sequence[str]) -> Spec:
@@ -163,11 +161,11 @@ def doses(rows: list[Row], compounds: Sequence[str]) -> Spec:
         if row["compound"] in compounds and row["se"] and row["dose_um"]
     ]
     x = {"field": "dose", "type": "quantitative", "scale": {"type": "log"}, "title": "dose, µM",
-         "axis": {"tickCount": 3, "format": "~g"}}  # fmt: skip
+         "axis": {"tickCount": 3, "format": "~g", "grid": False}}  # fmt: skip
     y = {"field": "fold", "type": "quantitative", "title": FOLD, "axis": {"tickCount": 5}}
     parts = {
         "color": {"field": "dataset", "type": "nominal", "title": "data set"},
-        "strokeDash": {"field": "context", "type": "nominal", "title": "cells"},
+        "strokeDash": {"field": "context", "type": "nominal", "title": "cells", "legend": {"symbolType": "stroke"}},
         "tooltip": _tips(
             compound="compound", dataset="data set", context="cells", dose="µM", time="h", fold="log2 fold change"
         ),

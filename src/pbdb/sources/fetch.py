@@ -18,16 +18,17 @@ from typing import Any, Literal
 
 import fsspec
 
+from pbdb.common import output_files
 from pbdb.common.errors import SourceError, first_line
+from pbdb.common.hashing import CHUNK, sha256_of_file
+from pbdb.common.progress import Progress, silent
 from pbdb.common.settings import Settings
 from pbdb.sources.declaration import Dataset, File, Source
 
-CHUNK = 8 << 20
 TAG = 8  # characters that tell parts of two versions of a file apart
 SUMS = "SHA256SUMS"
 SUM = re.compile(r"(?P<digest>[0-9a-fA-F]{64})\s+\*?(?:\./)?(?P<name>.+)")
 Checked = Literal["declaration", "SHA256SUMS", "first download", "recorded"]
-Progress = Callable[[str, int, int | None], None]
 
 
 @dataclass(frozen=True)
@@ -38,10 +39,6 @@ class Located:
     n_bytes: int
     sha256: str
     checked: Checked
-
-
-def silent(what: str, done: int, total: int | None) -> None:
-    """Progress that nobody sees."""
 
 
 def locate(
@@ -66,14 +63,14 @@ def locate(
     if folder is None:
         root = settings.downloads / source.key
         wanted = _to_fetch(declared, root)
-        files = {key: _downloaded(source, dataset, file, root, hashed, progress) for key, file in wanted.items()}
+        located = {key: _downloaded(source, dataset, file, root, hashed, progress) for key, file in wanted.items()}
     elif folder.is_dir():
         wanted = _complete_sets(source, declared, folder)
-        files = {key: _in_folder(source, file, folder, hashed) for key, file in wanted.items()}
+        located = {key: _in_folder(source, file, folder, hashed) for key, file in wanted.items()}
     else:
         raise SourceError(f"There is no folder '{folder}' to load from.", file=str(folder))
     place = settings.downloads / source.key / "unpacked"
-    return {key: _readable(declared[key], file, place, progress) for key, file in files.items()}
+    return {key: _readable(declared[key], file, place, progress) for key, file in located.items()}
 
 
 def how_to_get(source: Source, dataset: Dataset) -> str:
@@ -192,19 +189,16 @@ def _readable(file: File, located: Located, folder: Path, progress: Progress) ->
 
 
 def _unpack(packed: Path, target: Path, progress: Progress) -> None:
-    part = target.with_name(target.name + ".part")
     try:
-        with gzip.open(packed) as content, part.open("wb") as local:
+        with output_files.replacing(target) as part, gzip.open(packed) as content, part.open("wb") as local:
             while chunk := content.read(CHUNK):
                 local.write(chunk)
                 progress(f"unpack {packed.name}", local.tell(), None)
     except (OSError, EOFError, zlib.error) as problem:
-        part.unlink(missing_ok=True)
         raise SourceError(
             f"'{packed.name}' in '{packed.parent}' could not be unpacked to '{target.parent}' ({first_line(problem)}).",
             file=packed.name,
         ) from None
-    os.replace(part, target)
 
 
 def _check(path: Path, digest: str, expected: str | None, by: str, advice: str) -> None:
@@ -323,16 +317,7 @@ def sha256(path: Path, settings: Settings, *, verify: bool = False, progress: Pr
         ).fetchone()
         if known and not verify:
             return str(known[0])
-    digest = _hash(path, stat.st_size, progress)
+    digest = sha256_of_file(path, progress)
     with closing(sqlite3.connect(settings.home / "hashes.sqlite", timeout=60)) as cache, cache:
         cache.execute("INSERT OR REPLACE INTO hash VALUES (?, ?, ?, ?, ?)", (*key, digest))
     return digest
-
-
-def _hash(path: Path, size: int, progress: Progress) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as content:
-        while chunk := content.read(CHUNK):
-            digest.update(chunk)
-            progress(f"check {path.name}", content.tell(), size)
-    return digest.hexdigest()

@@ -19,8 +19,8 @@ FOLDER = "pbdb.etl"
 
 def known() -> list[str]:
     """Keys of all sources, sorted: file names of etl/ and names of entry points."""
-    shipped = [module.name for module in pkgutil.iter_modules(importlib.import_module(FOLDER).__path__)]
-    return sorted({*shipped, *(point.name for point in entry_points(group=GROUP))})
+    brought = [module.name for module in pkgutil.iter_modules(importlib.import_module(FOLDER).__path__)]
+    return sorted({*brought, *(point.name for point in entry_points(group=GROUP))})
 
 
 def get(key: str) -> Source:

@@ -51,9 +51,8 @@ def _token(dataset: Dataset) -> str | None:
 
 def _overlap(source: Source, dataset: str) -> str | None:
     group = source.datasets[dataset].overlap_group
-    others = [
-        key for key, other in source.datasets.items() if group and other.overlap_group == group and key != dataset
-    ]
+    groups = {key: declared.overlap_group for key, declared in source.datasets.items()}
+    others = [key for key, its_group in groups.items() if group and its_group == group and key != dataset]
     if not others:
         return None
     counts = "this one counts" if source.datasets[dataset].is_primary else "the other one counts"

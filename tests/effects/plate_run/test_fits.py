@@ -61,7 +61,7 @@ def test_published_batches_hold_every_condition_once(tmp_path: Path, monkeypatch
     described.loc[flagged, "in_fit"] = False
     described.loc[flagged, "flags"] = pd.Series([["bad"]] * len(described))[flagged]
     stored = fit(tmp_path, sheet, described, batching="published")
-    assert [one.facts["parameters"]["batch"] for one in stored] == [1, 2]
+    assert [one.facts.parameters["batch"] for one in stored] == [1, 2]
     effects = pd.concat([one.effects for one in stored]).set_index("condition_id")["status"]
     assert sorted(effects.items()) == [*((code, "ok") for code in range(1, 7)), (7, "no_sample")]
 

@@ -2,6 +2,7 @@
 
 from pbdb.database.models.base import N_LANDMARKS, PARTITIONS, SCHEMA, Base
 from pbdb.database.models.effects import Effect, FeatureSet, Fit, FitSample, GeneEffect
+from pbdb.database.models.generations import STORED, Generation
 from pbdb.database.models.identity import (
     Compound,
     CompoundAnnotation,
@@ -29,6 +30,7 @@ __all__ = [
     "N_LANDMARKS",
     "PARTITIONS",
     "SCHEMA",
+    "STORED",
     "Agreement",
     "AgreementSummary",
     "Artifact",
@@ -51,6 +53,7 @@ __all__ = [
     "GeneEffect",
     "GeneReplacement",
     "GeneSynonym",
+    "Generation",
     "Match",
     "Plate",
     "ReferenceAnnotation",

@@ -30,7 +30,7 @@ class EtlRun(Base):
     source: Mapped[str] = mapped_column(comment="Source that fills the dataset: a file of etl/")
     dataset: Mapped[str] = mapped_column(comment="Short name of the dataset")
     release: Mapped[str] = mapped_column(comment="Release as its provider names it")
-    stage: Mapped[str] = mapped_column(comment="extract, transform, validate, effects, publish or match")
+    stage: Mapped[str] = mapped_column(comment=f"{', '.join(STAGES[:-1])} or {STAGES[-1]}")
     status: Mapped[str] = mapped_column(comment="done or failed")
     fingerprint: Mapped[str] = mapped_column(comment="Fingerprint of inputs, declaration and code of the load")
     inputs: Mapped[Parameters] = mapped_column(

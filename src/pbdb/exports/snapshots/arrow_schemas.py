@@ -13,8 +13,8 @@ from sqlalchemy.dialects.postgresql import BIT, JSONB, REAL, TIMESTAMP
 from pbdb.database.dictionary import Entry
 from pbdb.database.models import SCHEMA, Base
 
-# Effects have a layout of their own; artifacts are files of one machine.
-ELSEWHERE = ("effect", "gene_effect", "artifact")
+# Effects have a layout of their own; artifacts are files of one machine, generations what its loads made.
+ELSEWHERE = ("effect", "gene_effect", "artifact", "generation")
 SIMPLE: tuple[tuple[type, pa.DataType], ...] = (
     (BigInteger, pa.int64()),
     (Integer, pa.int32()),

@@ -6,6 +6,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ import pyarrow.parquet as pq
 from sqlalchemy import Text
 
 from pbdb.common.errors import ConfigError, SnapshotError
+from pbdb.common.hashing import sha256_of_file
+from pbdb.common.private_files import private_files
 from pbdb.common.progress import Reporter, Silent
 from pbdb.common.settings import Settings
 from pbdb.database import dictionary
@@ -31,7 +34,7 @@ from pbdb.exports.snapshots import (
 from pbdb.exports.snapshots.arrow_schemas import Words
 from pbdb.exports.snapshots.database_state import Frozen, frozen, require_datasets
 from pbdb.exports.snapshots.parquet import Written
-from pbdb.exports.snapshots.workspace import Finished, Place, place_of, sha256
+from pbdb.exports.snapshots.workspace import Finished, Place, place_of
 from pbdb.server import connect, locks
 
 ARRAY, LONG = "array", "long"
@@ -59,7 +62,8 @@ class Choices:
 def export(settings: Settings, out: str, choices: Choices, reporter: Reporter | None = None) -> dict[str, Any]:
     """Write a snapshot; return its manifest.
 
-    Stopped anywhere, nothing stands at `out`, and the next call goes on where this one stopped.
+    Stopped anywhere, nothing stands at `out`, and the next call goes on where this one stopped. With data sets that
+    may not be passed on, its files are for their user alone.
 
     Raises:
         SnapshotError: it cannot be written there, or the database does not hold what was asked for.
@@ -72,7 +76,8 @@ def export(settings: Settings, out: str, choices: Choices, reporter: Reporter | 
         duckdb_file.require_plain(place.work / duckdb_file.NAME)
         require_datasets(settings, choices.include)
         place.require_free()
-        with told(f"'{place.work}'"):
+        is_private = bool(choices.include) or place.folder is None
+        with told(f"'{place.work}'"), private_files(settings) if is_private else nullcontext():
             content = _Export(settings, choices, place, reporter or Silent()).run()
             place.publish([*(file["path"] for file in content["files"]), *LAST, duckdb_file.NAME])
     return content
@@ -174,7 +179,7 @@ class _Export:
         target = self.root / path
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, target)
-        file = Written(path, target.stat().st_size, sha256(target))
+        file = Written(path, target.stat().st_size, sha256_of_file(target))
         if file.sha256 != expected:
             raise SnapshotError(
                 f"'{source}' is not as its load left it: load the dataset again with `pbdb etl load`.", file=str(source)
@@ -214,7 +219,8 @@ class _Export:
             self.files.append(Written(name, len(data), hashlib.sha256(data).hexdigest()))
         content["files"] = self._listed()
         manifest.write(self.root, content)
-        sums = {file.path: file.sha256 for file in self.files} | {manifest.NAME: sha256(self.root / manifest.NAME)}
+        sums = {file.path: file.sha256 for file in self.files}
+        sums[manifest.NAME] = sha256_of_file(self.root / manifest.NAME)
         lines = "".join(f"{digest}  {path}\n" for path, digest in sorted(sums.items()))
         (self.root / manifest.SUMS).write_text(lines, encoding="utf-8")
         self.finished.tidy([*(file.path for file in self.files), *LAST, duckdb_file.NAME])

@@ -22,6 +22,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pbdb.common.errors import SnapshotError
+from pbdb.common.progress import Progress
 from pbdb.database import copy_binary
 from pbdb.database.models import N_LANDMARKS
 from pbdb.effects.stored_fit import BY_EFFECT
@@ -50,7 +51,6 @@ SCHEMA = pa.schema(
     + _LISTS
 )
 FACTS = [name for name in SCHEMA.names if name not in FLOATS]
-Progress = Callable[[str, int, int | None], None]
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pbdb import __version__
 from pbdb.common.errors import SnapshotError
+from pbdb.common.version import __version__
 from pbdb.database import schema, views
 from pbdb.exports.snapshots import manifest_shape
 from pbdb.exports.snapshots.database_state import Frozen

@@ -8,7 +8,6 @@ Whole PubChem is about 120 million lines: everything streams, and a batch of loo
 from __future__ import annotations
 
 import gzip
-import os
 import zlib
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing
@@ -22,6 +21,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from pbdb.common.errors import DataError, SourceError, VocabularyError
+from pbdb.common.output_files import replacing
 from pbdb.identity.compounds.pubchem_rest import Entry
 
 INCHIKEYS: Final = "pubchem_inchikey.parquet"
@@ -73,14 +73,8 @@ def import_dump(path: Path, folder: Path) -> int:
         )
     name, read = kinds[columns]
     folder.mkdir(parents=True, exist_ok=True)
-    target = folder / name
-    draft = target.with_suffix(".part")
-    try:
-        rows = _write(read(path), draft, str(path.name))
-        os.replace(draft, target)
-    finally:
-        draft.unlink(missing_ok=True)
-    return rows
+    with replacing(folder / name) as draft:
+        return _write(read(path), draft, str(path.name))
 
 
 class Dump:

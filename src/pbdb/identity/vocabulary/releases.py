@@ -110,7 +110,7 @@ def _check(kind: str, paths: Sequence[Path]) -> None:
 
 def _alone(connection: Connection) -> None:
     """Wait until no other session changes vocabularies."""
-    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": locks.key_of("vocabulary")})
+    locks.take(connection, locks.key_of("vocabulary"), "The change of vocabularies")
 
 
 def _apply(connection: Connection, settings: Settings, *kinds: str) -> dict[str, Any]:

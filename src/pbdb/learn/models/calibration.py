@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from scipy.special import stdtrit
 
 from pbdb.learn.models.compendium import Floats, Ints, Rows, Values
 
 LARGEST_SLOPE = 1.5
 FEWEST_COMPOUNDS = 5
+CONFIDENCE = 0.99
 
 
 def slopes(rows: Sequence[Rows], truth: Sequence[Values], prediction: Sequence[Values]) -> dict[str, float]:
     """Slope in [0, 1.5] of each dataset's validation rows on their predictions, so that a useless model predicts 0.
 
-    The least-squares slope is shrunk by its own error, compounds as clusters: times max(0, 1 - 1 / t^2), the positive
-    part of James and Stein. A dataset with fewer than five compounds takes the slope of all datasets together.
+    The least-squares slope is 0 unless it lies above 0 with 99 % confidence (compounds as clusters), and then shrunk by
+    its error: times 1 - 1 / t^2, as James and Stein do. A dataset with fewer than five compounds takes the slope of all
+    datasets together.
     """
     parts = [_products(*part) for part in zip(rows, truth, prediction, strict=True)]
     dataset = np.concatenate([[block.dataset] * len(block) for block in rows]) if rows else np.array([])
@@ -45,7 +48,7 @@ def _slope(cross: Floats, square: Floats, compound: Ints) -> float:
     slope = cross.sum() / size
     scores = np.bincount(cluster, weights=cross - slope * square)
     error = (scores**2).sum() * n / (n - 1) / size**2
-    shrunk = slope * max(0.0, 1 - error / slope**2) if slope else 0.0
+    shrunk = slope * (1 - error / slope**2) if slope > stdtrit(n - 1, CONFIDENCE) * np.sqrt(error) else 0.0
     return float(np.clip(shrunk, 0, LARGEST_SLOPE))
 
 

@@ -13,10 +13,10 @@ from typing import Any
 import pandas as pd
 from sqlalchemy import Connection, text
 
-from pbdb import __version__
 from pbdb.common.errors import ConfigError, QueryError
 from pbdb.common.ids import stable_id
 from pbdb.common.settings import Settings
+from pbdb.common.version import __version__
 from pbdb.database.choices import LEVELS
 from pbdb.database.copy_text import copy_frame
 from pbdb.learn.splits import leak_check, transfer

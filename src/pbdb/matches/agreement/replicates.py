@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pbdb import __version__
 from pbdb.common.errors import DataError
 from pbdb.common.ids import stable_id
 from pbdb.common.settings import Settings
+from pbdb.common.version import __version__
 from pbdb.matches.agreement import inputs as agreement_inputs
 from pbdb.matches.agreement.inputs import SIDE_KEY, Connection, Pools, rows_at_once
 from pbdb.matches.agreement.replicate_retrieval import retrieve_replicates, summarise_replicates

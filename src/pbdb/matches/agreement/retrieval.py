@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from pbdb.common.arrays import Mask
 from pbdb.matches.agreement import inputs as agreement_inputs
 from pbdb.matches.agreement.inputs import Connection, fits_of
 from pbdb.matches.agreement.population_z import Population
@@ -30,7 +31,6 @@ CONTROLS = ("normalised_rank", "normalised_rank_floor", "recall_1", "recall_1_fl
 ABOUT = ("pair", "metric", "direction", "stratum", "compound")
 Ids = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.floating[Any]]
-Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -11,10 +11,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pbdb import __version__
 from pbdb.common.errors import ConfigError, DataError
 from pbdb.common.ids import stable_id
+from pbdb.common.progress import Progress, silent
 from pbdb.common.settings import Settings
+from pbdb.common.version import __version__
 from pbdb.database import copy_binary
 from pbdb.matches import match_table
 from pbdb.matches.agreement import inputs as agreement_inputs
@@ -33,7 +34,6 @@ OF_RANKS = ("spearman", "pearson", "cosine", "deg_spearman", "signed_overlap")
 HOW_TO_FIT = {"published": "--batching published", "limma": "--filter limma", "deseq2": "--method deseq2"}
 STRATUM = [f"{name}_{side}" for side in "ab" for name in SIDE_KEY]
 EFFECTS = ["effect_id_a", "effect_id_b"]
-Progress = Callable[[str, int, int], None]
 PoolKey = tuple[int, float, int]
 
 
@@ -73,9 +73,7 @@ class Choices:
         return asdict(self.rule) | rest | {"alpha": ALPHA, "min_shared_compounds": match_table.MIN_SHARED_COMPOUNDS}
 
 
-def run(
-    settings: Settings, choices: Choices | None = None, progress: Progress = lambda what, done, total: None
-) -> dict[str, Any]:
+def run(settings: Settings, choices: Choices | None = None, progress: Progress = silent) -> dict[str, Any]:
     """Compute the agreement of all matches of a rule in a window, with summaries; replace those of the rule.
 
     Raises:

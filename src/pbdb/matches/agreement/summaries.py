@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,11 +10,11 @@ import pandas as pd
 import psycopg
 
 from pbdb.common.ids import stable_id
+from pbdb.common.progress import Progress
 from pbdb.matches.statistics.intervals import clustered, seed_of
 
 Connection = psycopg.Connection[Any]
 Ids = npt.NDArray[np.int64]
-Progress = Callable[[str, int, int], None]
 BASELINES = {
     "source_centroid": "source_centroid",
     "target_centroid": "target_centroid",

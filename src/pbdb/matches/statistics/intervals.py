@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtr, ndtri
 
+from pbdb.common.arrays import Floats
 from pbdb.matches.statistics.peers import SEED
 
 RESAMPLES = 2000
@@ -17,8 +18,6 @@ FEWEST_RESAMPLES = 20
 FEWEST_JACKKNIFES = 3
 ALPHA = 0.05
 CLUSTERS_AT_ONCE = 4_000_000
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit, prange
 
+from pbdb.common.arrays import Mask
 from pbdb.matches.statistics.ranks import Floats, rank_into
 
-Mask = npt.NDArray[np.bool_]
 # Below one in this many genes it is quicker to sort the few than to walk through the order of all.
 FEW = 12
 

@@ -14,7 +14,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from pbdb.matches.statistics.masked import Mask, order_of, spearman_within
+from pbdb.common.arrays import Mask
+from pbdb.matches.statistics.masked import order_of, spearman_within
 from pbdb.matches.statistics.ranks import Floats, Kind, unit_rows
 
 Scores = npt.NDArray[np.float64]

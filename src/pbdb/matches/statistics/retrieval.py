@@ -9,11 +9,11 @@ import numpy.typing as npt
 from numba import njit, prange
 from scipy.special import gammaln
 
+from pbdb.common.arrays import Mask
 from pbdb.matches.statistics.ranks import Floats, unit_rows
 
 # Scores of equal rows differ by rounding when a product is cut into blocks: within this they are one.
 TIE = 1e-12
-Mask = npt.NDArray[np.bool_]
 Numbers = npt.ArrayLike
 
 

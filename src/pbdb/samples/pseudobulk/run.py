@@ -34,6 +34,7 @@ from pbdb.readers.profile_block import Block
 from pbdb.samples.pseudobulk import parts as cell_parts
 from pbdb.samples.pseudobulk.cell_table import sample_names
 from pbdb.samples.pseudobulk.h5ad import write_h5ad
+from pbdb.samples.pseudobulk.parts import CellCounts
 from pbdb.samples.pseudobulk.range_task import Genes, Range, pool
 from pbdb.samples.pseudobulk.sums import IS_LEFT_OUT, IS_MALAT1, IS_MITO
 from pbdb.sources.declaration import File, Files
@@ -216,8 +217,8 @@ def blocks(file: CellFile, path: Path) -> Iterator[Block]:
     """
     with ExitStack() as keep:
         part = cell_parts.opened(path, keep)
-        cells, left_out = part.facts["cells"], part.facts["left_out"]
-        if cells and part.facts["unnamed"] == cells:
+        cells, left_out = part.facts.cells, part.facts.left_out
+        if cells and part.facts.unnamed == cells:
             raise DataError(
                 f"No cell of '{file.address}' is in its cell table: the names of cells differ; see whether both are of "
                 "one release."
@@ -244,7 +245,7 @@ def pseudobulk(
     workers: Workers | None = None,
     folder: Path | None = None,
     progress: Progress = silent,
-) -> dict[str, Any]:
+) -> CellCounts:
     """Pool cells of files (paths or addresses) to an AnnData file of samples; return cells read and left out.
 
     X: sums; layer psbulk_props: fraction of cells expressing a gene; obs: keys, constants, psbulk_cells,
@@ -261,10 +262,10 @@ def pseudobulk(
             if not np.array_equal(file.features, files[0].features):
                 raise DataError(f"'{file.address}' has other genes than '{files[0].address}': pool them one by one.")
         parts = pool_files(files, place, workers or Workers(), progress)
-        whole = parts[0]
+        merged = parts[0]
         if len(parts) > 1:
-            whole = place / "all.h5"
-            cell_parts.merge(parts, whole, declared.keys, " and ".join(map(str, addresses[:2])))
-        part = cell_parts.opened(whole, keep)
+            merged = place / "all.h5"
+            cell_parts.merge(parts, merged, declared.keys, " and ".join(map(str, addresses[:2])))
+        part = cell_parts.opened(merged, keep)
         write_h5ad(part, files[0].features, declared.keys, Path(out))
         return part.facts
