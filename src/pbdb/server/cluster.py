@@ -364,20 +364,18 @@ class Cluster:
         return [running.pid] if running and cluster_processes.exists(running.pid) else []
 
     def _stop(self, how: signal.Signals) -> bool:
-        running, left = self.postmaster(), self._processes()
-        if running is None or running.pid not in left:
+        server, left = self.postmaster(), self._processes()
+        if server is None or server.pid not in left:
             self._settled()
             return False
-        cluster_processes.send(running.pid, how)
+        cluster_processes.send(server.pid, how)
         deadline = time.monotonic() + STOP_S
-        while self.alive() or running.pid in self._processes():
+        while self.alive() or server.pid in self._processes():
             if time.monotonic() > deadline:
-                raise ServerError(
-                    f"The server of '{self.home}' (pid {running.pid}) does not end: see '{self.log_file}'."
-                )
+                raise ServerError(f"The server of '{self.home}' (pid {server.pid}) does not end: see '{self.log_file}'.")
             time.sleep(0.02)
         with suppress(OSError):
-            os.rmdir(running.sockets)  # it may lie in /tmp
+            os.rmdir(server.sockets)  # it may lie in /tmp
         return True
 
 
