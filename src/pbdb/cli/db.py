@@ -160,6 +160,8 @@ def verify(dataset: str | None, as_json: bool) -> None:
     differing = [each for each in verified if each.differences]
     if as_json:
         show_json([each.as_dict() for each in verified])
+    elif not verified:
+        say("No dataset is loaded.")
     else:
         _show_verified(verified)
         say(f"{len(verified) - len(differing)} of {len(verified)} datasets are as the specification says.")
