@@ -31,21 +31,22 @@ def services(text: str) -> dict[str, Any]:
 def test_plain_start_brings_the_database_alone(services: dict[str, Any]) -> None:
     assert [name for name, service in services.items() if "profiles" not in service] == ["postgres"]
     assert services["metabase"]["profiles"] == ["bi"]
+    assert services["serve"]["profiles"] == ["serve"]
 
 
 def test_images_are_pinned(services: dict[str, Any]) -> None:
     assert services["postgres"]["image"] == "pgvector/pgvector:pg18"
-    tags = [service["image"].rpartition(":")[2] for service in services.values()]
+    tags = [service["image"].rpartition(":")[2] for service in services.values() if "image" in service]
     assert all(re.fullmatch(r"pg\d+|v\d+\.\d+\.\d+", tag) for tag in tags)
 
 
 def test_every_port_is_bound_to_loopback(services: dict[str, Any]) -> None:
     ports = [port for service in services.values() for port in service["ports"]]
-    assert len(ports) == 2 and all(port.startswith("127.0.0.1:") for port in ports)
+    assert len(ports) == 3 and all(port.startswith("127.0.0.1:") for port in ports)
 
 
 def test_data_lie_in_named_volumes_where_images_from_18_on_want_them(text: str, services: dict[str, Any]) -> None:
-    mounts = dict(mount.split(":") for service in services.values() for mount in service["volumes"])
+    mounts = dict(mount.split(":") for service in services.values() for mount in service.get("volumes", []))
     assert mounts["database"] == "/var/lib/postgresql"
     assert set(mounts) == set(yaml.safe_load(text)["volumes"])
 
@@ -92,3 +93,11 @@ def test_the_server_is_set_for_bulk_loads(services: dict[str, Any]) -> None:
     options = dict(word.split("=") for word in command if "=" in word)
     assert (options["wal_level"], options["max_wal_senders"], options["max_wal_size"]) == ("minimal", "0", "8GB")
     assert command[0] == "postgres" and command[1::2] == ["-c"] * len(options)
+
+
+def test_what_the_public_reaches_can_write_nothing(services: dict[str, Any]) -> None:
+    service = services["serve"]
+    assert "--public" in service["command"]
+    assert service["environment"]["PBDB_DATABASE_URL"].startswith("postgresql://pbdb_web:")
+    assert service["read_only"] is True
+    assert "USER nobody" in service["build"]["dockerfile_inline"]

@@ -77,7 +77,7 @@ def test_what_was_written_loads_from_where_it_lies(
     assert (written.no_matrix_column, written.no_sheet_row) == (1, 1)
     monkeypatch.chdir(tmp_path.parent)
     (outcome,) = pipeline.load_source(registry.get(str(written.path)), database, pipeline.Choices())
-    assert outcome["effects"] == {"ok": 1}
+    assert outcome.effects == {"ok": 1}
     dropped = value(database, "SELECT dropped FROM core.etl_run WHERE stage = 'transform'")
     assert dropped == {"profile no_matrix_column": 1, "profile no_sheet_row": 1}
 

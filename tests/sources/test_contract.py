@@ -69,7 +69,7 @@ def test_both_orientations_hold_the_same_numbers(one: Simulated) -> None:
 def test_the_ledger_tells_of_every_stage_and_every_input(one: Simulated) -> None:
     rows = query(one.settings, "SELECT stage, status, inputs, dropped FROM core.etl_run ORDER BY etl_run_id")
     stages = [row[0] for row in rows]
-    assert stages == ["extract", "transform", "validate", "effects", "load", "match"] * len(one.source.datasets)
+    assert stages == ["extract", "transform", "validate", "effects", "publish", "match"] * len(one.source.datasets)
     assert {row[1] for row in rows} == {"done"}
     inputs = rows[0][2]
     assert inputs and all(file["checked"] == "SHA256SUMS" and len(file["sha256"]) == 64 for file in inputs.values())

@@ -6,10 +6,10 @@ import sys
 
 import click
 
-from pbdb import __version__
 from pbdb.cli.common import LazyGroup
 from pbdb.cli.terminal import safe, safe_output
 from pbdb.common.errors import PbdbError
+from pbdb.common.version import __version__
 
 COMMANDS = {
     "agreement": "pbdb.cli.agreement:agreement",
@@ -19,12 +19,15 @@ COMMANDS = {
     "demo": "pbdb.cli.demo:demo",
     "dictionary": "pbdb.cli.dictionary:dictionary",
     "effects": "pbdb.cli.effects:effects",
+    "embed": "pbdb.cli.embed:embed",
     "etl": "pbdb.cli.etl:etl",
-    "export": "pbdb.cli.export:export",
+    "evaluate": "pbdb.cli.evaluate:evaluate",
+    "export": "pbdb.cli.exports.export:export",
     "match": "pbdb.cli.match:match",
+    "serve": "pbdb.cli.serve:serve",
     "signature": "pbdb.cli.signature:signature",
     "simulate": "pbdb.cli.simulate:simulate",
-    "snapshot": "pbdb.cli.snapshot:snapshot",
+    "snapshot": "pbdb.cli.exports.snapshot:snapshot",
     "split": "pbdb.cli.split:split",
     "sql": "pbdb.cli.sql:sql",
     "vocab": "pbdb.cli.vocab:vocab",

@@ -33,8 +33,8 @@ class LazyGroup(click.Group):
         if place is None:
             return None
         module, name = place.split(":")
-        found: click.Command = getattr(importlib.import_module(module), name)
-        return found
+        command: click.Command = getattr(importlib.import_module(module), name)
+        return command
 
 
 def settings() -> Settings:

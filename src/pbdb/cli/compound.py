@@ -78,11 +78,11 @@ def search(limit: int, as_json: bool, **chosen: str | None) -> None:
     from pbdb.query import compounds as compound_search
     from pbdb.query import database
 
-    given = {way: text for way, text in chosen.items() if text is not None}
-    if len(given) != 1:
+    asked = {way: text for way, text in chosen.items() if text is not None}
+    if len(asked) != 1:
         raise click.UsageError("Give exactly one of --smiles, --substructure, --name, --inchikey, --cid.")
-    found = compound_search.find(database.connect(settings()), *given.popitem(), limit)
-    _print(found, as_json, "No compound is found.")
+    hits = compound_search.find(database.connect(settings()), *asked.popitem(), limit)
+    _print(hits, as_json, "No compound is found.")
 
 
 @examples("pbdb compound resolve compounds.csv", "pbdb compound resolve compounds.csv --pubchem rest --json")
@@ -103,8 +103,8 @@ def resolve(path: Path, pubchem: Literal["local", "rest"], as_json: bool) -> Non
     """
     from pbdb.identity.compounds import pubchem_bulk_lookup, user_table
 
-    found = settings()
-    rows = user_table.resolve_file(path, pubchem_bulk_lookup.lookup(found, pubchem), found.workers)
+    user_settings = settings()
+    rows = user_table.resolve_file(path, pubchem_bulk_lookup.lookup(user_settings, pubchem), user_settings.workers)
     _print(rows, as_json, f"'{path}' has no rows.")
     if not as_json:
         say(user_table.in_words(rows))

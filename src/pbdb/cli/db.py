@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import click
 
-from pbdb.cli.common import examples, json_option, say, settings, show_json, show_table
+from pbdb.cli.common import TerminalReporter, examples, json_option, say, settings, show_json, show_table
 
 
 @click.group()
@@ -28,14 +29,14 @@ def start(port: int | None) -> None:
     from pbdb.query import database
     from pbdb.server import connect
 
-    found = settings()
-    connect.start(found, port)
-    database.ready(found)
-    schema.settle(connect.engine(found))
-    connect.reader_password(found)
+    user_settings = settings()
+    connect.start(user_settings, port)
+    database.ready(user_settings)
+    schema.settle(connect.engine(user_settings))
+    connect.reader_password(user_settings)
     say("The server runs.")
     if port:
-        click.echo(connect.url(found))
+        click.echo(connect.url(user_settings))
 
 
 @examples("pbdb db stop")
@@ -55,11 +56,11 @@ def status(as_json: bool) -> None:
     from pbdb.database import schema
     from pbdb.server import connect
 
-    found = settings()
-    facts = asdict(connect.status(found))
+    user_settings = settings()
+    facts = asdict(connect.status(user_settings))
     facts["schema"] = None
     if facts["running"]:
-        with connect.engine(found).connect() as connection:
+        with connect.engine(user_settings).connect() as connection:
             facts["schema"] = schema.current(connection)
     facts["head"] = schema.head()
     if as_json:
@@ -139,6 +140,44 @@ def check(as_json: bool) -> None:
         click.echo("\n".join(differences) or "The schema is as this version builds it.")
     if differences:
         raise SystemExit(1)
+
+
+@examples("pbdb db verify", "pbdb db verify drugseq", "pbdb db verify drugseq --json")
+@db.command()
+@click.argument("dataset", required=False)
+@json_option
+def verify(dataset: str | None, as_json: bool) -> None:
+    """Read again what is loaded and compare it with the specification; exit code 1 where they differ.
+
+    Of DATASET, or of all: samples and conditions are counted against the ledger, ids computed from natural keys,
+    adjusted p values and numbers of genes from the arrays of effects, both orientations of effects compared, and
+    some effects of every fit computed anew from the canonical matrix by plain least squares. Nothing is changed.
+    """
+    from pbdb.loading.verification import run
+
+    with TerminalReporter(quiet=as_json) as reporter:
+        verified = run.verify(settings(), dataset, reporter.progress)
+    differing = [each for each in verified if each.differences]
+    if as_json:
+        show_json([each.as_dict() for each in verified])
+    else:
+        _show_verified(verified)
+        say(f"{len(verified) - len(differing)} of {len(verified)} datasets are as the specification says.")
+    if differing:
+        raise SystemExit(1)
+
+
+def _show_verified(verified: list[Any]) -> None:
+    counted = ("dataset", "samples", "conditions", "ids", "fits", "effects", "refitted")
+    rows = [[*(getattr(each, name) for name in counted), sum(d.n for d in each.differences)] for each in verified]
+    show_table(rows, [*counted, "differences"])
+    listed = [
+        [each.dataset, *difference[:2], "; ".join(difference.examples)]
+        for each in verified
+        for difference in each.differences
+    ]
+    if listed:
+        show_table(listed, ["dataset", "check", "places", "for example"])
 
 
 @examples("pbdb db revision -m 'add compound.title'")

@@ -89,19 +89,21 @@ def run(matrix: Path, samples: Path, out: Path, report: Path | None, as_json: bo
 
     report_to = report or out.with_suffix(".report.json")
     with TerminalReporter(quiet=as_json) as reporter:
-        found = plate_run.run(matrix, samples, out, _choices(**chosen), report_to=report_to, progress=reporter.progress)
-    if found["ignored_columns"]:
-        say(f"Columns of the sheet that were not read: {', '.join(found['ignored_columns'])}.")
+        written = plate_run.run(
+            matrix, samples, out, _choices(**chosen), report_to=report_to, progress=reporter.progress
+        )
+    if written["ignored_columns"]:
+        say(f"Columns of the sheet that were not read: {', '.join(written['ignored_columns'])}.")
     if as_json:
-        show_json(found)
+        show_json(written)
         return
-    say(f"Wrote {found['rows']:,} rows to {out}, the report to {report_to}.")
-    show_table([_row(fit) for fit in found["fits"]], ["context", "stratum", "batch", "samples", "genes", "effects"])
+    say(f"Wrote {written['rows']:,} rows to {out}, the report to {report_to}.")
+    show_table([_row(fit) for fit in written["fits"]], ["context", "stratum", "batch", "samples", "genes", "effects"])
 
 
 def _choices(*, method: str | None, threads: int | None, no_filter: bool, no_norm: bool, **chosen: Any) -> Any:
     from pbdb.effects.engine import Options
-    from pbdb.effects.plate_run import Choices
+    from pbdb.effects.groups import FitOptions
 
     rule = chosen.pop("filter")
     options = Options(
@@ -113,7 +115,7 @@ def _choices(*, method: str | None, threads: int | None, no_filter: bool, no_nor
         robust=chosen.pop("robust"),
         threads=threads or settings().workers,
     )
-    return Choices(options, deseq2=method == "deseq2", **chosen)
+    return FitOptions(options, deseq2=method == "deseq2", **chosen)
 
 
 def _row(fit: dict[str, Any]) -> list[Any]:

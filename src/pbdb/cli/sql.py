@@ -56,14 +56,14 @@ def _text(query: str | None, file: Path | None) -> str:
     if query is not None and file is not None:
         raise click.UsageError("Give the query as an argument or with --file, not both.")
     if file is not None:
-        found = _read(file)
+        statement = _read(file)
     elif query is None and sys.stdin.isatty():
         raise click.UsageError("Give a query as an argument, with --file, or on standard input.")
     else:
-        found = sys.stdin.read() if query in (None, "-") else str(query)
-    if not found.strip(" \n\t;"):
+        statement = sys.stdin.read() if query in (None, "-") else str(query)
+    if not statement.strip(" \n\t;"):
         raise ConfigError("The query is empty: give one statement that reads, such as SELECT * FROM coverage.")
-    return found
+    return statement
 
 
 def _read(file: Path) -> str:
@@ -71,7 +71,8 @@ def _read(file: Path) -> str:
         return file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as problem:
         raise ConfigError(
-            f"The query in '{file}' cannot be read: {getattr(problem, 'strerror', 'it is no UTF-8 text')}."
+            f"The query in '{file}' cannot be read: {getattr(problem, 'strerror', 'it is no UTF-8 text')}.",
+            file=str(file),
         ) from None
 
 

@@ -68,5 +68,5 @@ def _workers(text: str | None) -> int:
     if text is None or text == "":
         return os.cpu_count() or 1
     if not text.isdecimal() or int(text) < 1:
-        raise ConfigError(f"PBDB_WORKERS is '{text}': give a whole number from 1.")
+        raise ConfigError(f"PBDB_WORKERS is '{text}': give a whole number from 1.", value=text)
     return int(text)

@@ -44,7 +44,9 @@ def backup(settings: Settings, file: Path, *, replace: bool = False) -> int:
         ConfigError: the file is there already, or cannot be written.
     """
     if file.exists() and not replace:
-        raise ConfigError(f"'{file}' exists already: name another file, or say --force to write over it.")
+        raise ConfigError(
+            f"'{file}' exists already: name another file, or say --force to write over it.", file=str(file)
+        )
     source = connect.ensure_running(settings)
     with connect.connect(settings) as connection:
         major = connection.info.server_version // 10000
@@ -229,9 +231,9 @@ def _opened(file: Path) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(file)
     except FileNotFoundError:
-        raise DataError(f"There is no backup '{file}'.") from None
+        raise DataError(f"There is no backup '{file}'.", file=str(file)) from None
     except (zipfile.BadZipFile, OSError) as error:
-        raise DataError(f"'{file}' is no backup made by pbdb, or it is damaged: {error}.") from None
+        raise DataError(f"'{file}' is no backup made by pbdb, or it is damaged: {error}.", file=str(file)) from None
 
 
 def _manifest(archive: zipfile.ZipFile) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from pbdb.database.models.policies import OWNER
 from pbdb.database.roles import VIEWS
 
 if TYPE_CHECKING:
-    import pyarrow as pa
+    pass
 
 TITLES = {
     "view": "Views: the public contract (schema pbdb)",
@@ -89,20 +89,6 @@ def write(connection: Connection, folder: Path) -> list[Path]:
     for name, page in pages.items():
         (folder / name).write_text(page, encoding="utf-8")
     return [folder / name for name in pages]
-
-
-def described(connection: Connection, schema: pa.Schema, relation: str) -> pa.Schema:
-    """An Arrow schema whose fields carry the comments of the relation's columns of the same names.
-
-    Metadata key of a field: `description`; of the schema: `description`, the comment of the relation itself.
-    """
-    import pyarrow as pa
-
-    words = {entry.column: entry.comment or "" for entry in entries(connection) if entry.object == relation}
-    known = (
-        field.with_metadata({"description": words[field.name]}) if field.name in words else field for field in schema
-    )
-    return pa.schema(list(known), metadata={"description": words.get(None, "")})
 
 
 def _section(group: list[Entry]) -> Iterator[str]:

@@ -13,7 +13,7 @@ from psycopg import errors
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
-from pbdb.common.errors import PbdbError, ServerError, first_line
+from pbdb.common.errors import DiskError, ServerError, first_line
 from pbdb.database.models.policies import OWNER
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -26,13 +26,13 @@ def told(what: str) -> Iterator[None]:
     """Turn troubles of disk and server into sentences that begin with `what`; errors of the code pass as they are.
 
     Raises:
-        PbdbError: a file cannot be written or read.
+        DiskError: a file cannot be written or read.
         ServerError: the server is full, gone, or does not permit it.
     """
     try:
         yield
     except (OSError, sqlite3.OperationalError) as problem:
-        raise PbdbError(_of_disk(what, problem)) from problem
+        raise DiskError(_of_disk(what, problem)) from problem
     except (DBAPIError, psycopg.Error) as problem:
         sentence = _of_server(what, getattr(problem, "orig", problem))
         if sentence is None:

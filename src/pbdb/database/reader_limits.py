@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 
 from sqlalchemy import Connection, text
 
-from pbdb.database.models.policies import OWNER, PUBLIC, READER
+from pbdb.database.models.policies import OWNER, PUBLIC, READER, WEB
 
 # What a reader may use up. Others for a database: ALTER DATABASE ... SET "pbdb.reader_statement_timeout" = '1h'.
 SETTINGS = {
@@ -18,6 +18,15 @@ SETTINGS = {
     "idle_in_transaction_session_timeout": "10min",
     "temp_file_limit": "10GB",
 }
+# Every request of `pbdb serve` sets a shorter limit; a query whose reader has gone is ended.
+WEB_SETTINGS = SETTINGS | {
+    "statement_timeout": "1min",
+    "idle_in_transaction_session_timeout": "2min",
+    "temp_file_limit": "1GB",
+    "client_connection_check_interval": "2s",
+    "default_transaction_read_only": "on",
+}
+ROLES = (PUBLIC, READER, WEB)
 OVERRIDE = "pbdb.reader_"
 SHARE = 0.75  # of all connections that readers may take
 # Locks that loads wait for, writing to the disk, and ending sessions; all of them go to the owner.
@@ -30,8 +39,8 @@ FUNCTIONS = (
 def statements(connection: Connection) -> Iterator[str]:
     """SQL that takes from readers what they should not have, and gives them their settings; none where all is so."""
     database = connection.execute(text("SELECT quote_ident(current_database())")).scalar_one()
-    wanted = limits(connection)
     for role in readers(connection):
+        wanted = limits(connection, role)
         if settings_of(connection, role) != wanted:
             yield f"ALTER ROLE {role} RESET ALL"
             yield f"ALTER ROLE {role} IN DATABASE {database} RESET ALL"
@@ -49,10 +58,9 @@ def statements(connection: Connection) -> Iterator[str]:
 def faults(connection: Connection) -> Iterator[str]:
     """What readers may do or did that is more than reading, one sentence each, where this login could mend it."""
     mend = "run `pbdb db start` (embedded) or `pbdb db upgrade`."
-    wanted = limits(connection)
     may_all = bool(connection.execute(text("SELECT rolsuper FROM pg_roles WHERE rolname = session_user")).scalar())
     for role in readers(connection):
-        changed = _differing(settings_of(connection, role), wanted)
+        changed = _differing(settings_of(connection, role), limits(connection, role))
         if changed and may_all:
             yield f"Role {role} has other settings than it should ({', '.join(changed)}): {mend}"
     if may_all and connection.execute(_TEMPORARY).scalar():
@@ -60,14 +68,16 @@ def faults(connection: Connection) -> Iterator[str]:
     functions = open_functions(connection) if may_all else []
     if functions:
         yield f"Readers may take locks, write large objects or end sessions ({functions[0]} ...): {mend}"
-    for role, what in connection.execute(_POWERS, {"roles": [READER, PUBLIC]}).all():
+    for role, what in connection.execute(_POWERS, {"roles": list(ROLES)}).all():
         yield f"Role {role} may do more than read: {what}; take that from it with ALTER ROLE or REVOKE."
-    for role, count in connection.execute(_LARGE_OBJECTS, {"roles": [READER, PUBLIC]}).all():
+    for role, count in connection.execute(_LARGE_OBJECTS, {"roles": list(ROLES)}).all():
         yield f"Role {role} wrote {count} large objects: remove them with lo_unlink (see pg_largeobject_metadata)."
 
 
-def limits(connection: Connection) -> dict[str, str]:
-    """Settings of readers in this database: ours, or those that its owner chose."""
+def limits(connection: Connection, role: str = READER) -> dict[str, str]:
+    """Settings of a role that reads in this database: ours, or those that its owner chose."""
+    if role == WEB:
+        return WEB_SETTINGS
     chosen = _as_mapping(connection.execute(_CHOSEN, {"prefix": f"{OVERRIDE}%"}).scalars())
     return {name: chosen.get(OVERRIDE + name, value) for name, value in SETTINGS.items()}
 
@@ -75,7 +85,7 @@ def limits(connection: Connection) -> dict[str, str]:
 def readers(connection: Connection) -> list[str]:
     """Those of the roles that read which exist."""
     query = text("SELECT rolname FROM pg_roles WHERE rolname = ANY (:roles) ORDER BY 1")
-    return list(connection.execute(query, {"roles": [READER, PUBLIC]}).scalars())
+    return list(connection.execute(query, {"roles": list(ROLES)}).scalars())
 
 
 def settings_of(connection: Connection, role: str) -> dict[str, str]:

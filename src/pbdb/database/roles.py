@@ -15,7 +15,7 @@ from sqlalchemy.exc import ProgrammingError
 from pbdb.common.errors import SchemaError
 from pbdb.database import reader_limits
 from pbdb.database.models import PARTITIONS, SCHEMA
-from pbdb.database.models.policies import OWNER, PUBLIC, READER
+from pbdb.database.models.policies import OWNER, PUBLIC, READER, WEB
 
 VIEWS = "pbdb"
 ROLES = (OWNER, READER, PUBLIC)
@@ -27,7 +27,7 @@ DATABASE_SETTINGS = {
 }
 SCHEMA_COMMENTS = {
     SCHEMA: "Tables of pbdb: use the views of schema pbdb, which stay as they are while tables change",
-    PARTITIONS: "Partitions of core.sample, core.effect and core.gene_effect, one for each dataset",
+    PARTITIONS: "Rows of core.sample, core.effect and core.gene_effect, in a partition for each load of a dataset",
 }
 
 log = logging.getLogger(__name__)
@@ -46,12 +46,24 @@ def prepare(connection: Connection) -> None:
 
 def settle(connection: Connection) -> None:
     """Give roles and database their settings, take from readers what is not reading; say what is not permitted."""
+    _web(connection)
     for statement in list(reader_limits.statements(connection)):
         _where_permitted(connection, statement)
     database = connection.execute(text("SELECT quote_ident(current_database())")).scalar_one()
     for name, value in DATABASE_SETTINGS.items():
         if not _has_setting(connection, name):
             _where_permitted(connection, f"ALTER DATABASE {database} SET {name} = {value}")
+
+
+def _web(connection: Connection) -> None:
+    """Make the login of the web server, a member of pbdb_public only; it has no password until it is given one."""
+    there = connection.execute(text("SELECT count(*) FROM pg_roles WHERE rolname = :role"), {"role": WEB}).scalar()
+    if not there:
+        _where_permitted(
+            connection,
+            f"DO $$ BEGIN CREATE ROLE {WEB} LOGIN CONNECTION LIMIT 10 IN ROLE {PUBLIC};"
+            " EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$",
+        )
 
 
 def _extension(connection: Connection) -> None:

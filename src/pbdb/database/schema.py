@@ -22,7 +22,7 @@ from pbdb.common import packaged_files
 from pbdb.common.errors import SchemaError
 from pbdb.database import catalog, reader_limits, roles, views
 from pbdb.database.models import SCHEMA, Base
-from pbdb.database.models.policies import OWNER
+from pbdb.database.models.policies import OWNER, PARTITIONED
 from pbdb.server import locks
 
 VERSION_TABLE = "alembic_version"
@@ -167,6 +167,7 @@ def _run(connection: Connection, context: EnvironmentContext) -> None:
         version_table_schema=SCHEMA,
         include_schemas=True,
         include_name=_is_ours,
+        include_object=_is_table,
         compare_type=True,
         compare_server_default=True,
     )
@@ -176,6 +177,11 @@ def _run(connection: Connection, context: EnvironmentContext) -> None:
 def _is_ours(name: str | None, kind: str, parents: Any) -> bool:
     """Only schema core holds what the models describe; partitions live in another."""
     return kind != "schema" or name == SCHEMA
+
+
+def _is_table(item: Any, name: str | None, kind: str, is_there: bool, other: Any) -> bool:
+    """What core shows of partitions are views, which no revision makes."""
+    return kind != "table" or name not in PARTITIONED
 
 
 def _through_the_door(bind: Engine | Connection, verb: Callable[[Config, str], None], revision: str) -> None:
@@ -203,7 +209,7 @@ def _behind(connection: Connection) -> str | None:
 
 def _views_behind(connection: Connection) -> str | None:
     if gone := views.missing(connection):
-        return f"Schema {roles.VIEWS} lacks {', '.join(gone)}: run `pbdb db upgrade`."
+        return f"The database lacks {', '.join(gone)}: run `pbdb db upgrade`."
     if not views.is_current(connection):
         return f"The views of schema {roles.VIEWS} are not those of this version of pbdb: run `pbdb db upgrade`."
     return None

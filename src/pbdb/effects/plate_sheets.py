@@ -1,21 +1,20 @@
-"""Anyone's plates: a matrix and a sample sheet, checked against each other and cut into what is fitted together."""
+"""Anyone's plates: a matrix and a sample sheet, read and checked against each other."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import scipy.sparse as sp
 
+from pbdb.common.arrays import Mask, is_whole
 from pbdb.common.errors import DataError, DesignError
-from pbdb.effects.engine.batching import published_batches
 from pbdb.effects.engine.checks import LARGEST_LOG2, check_counts, check_intensities
 from pbdb.readers import matrices, tables
 
@@ -23,10 +22,6 @@ REQUIRED = ("sample_id", "compound", "dose_um", "time_h", "plate", "is_control")
 OPTIONAL = ("context", "well", "stratum", "n_cells")
 TRUE = frozenset({"true", "t", "yes", "y", "1", "1.0"})
 FALSE = frozenset({"false", "f", "no", "n", "0", "0.0"})
-
-Batching = Literal["none", "published"]
-Ints = npt.NDArray[np.int64]
-Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -42,26 +37,6 @@ class Plates:
     genes: npt.NDArray[np.object_]
     values: Any
     ignored: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Group:
-    """The samples of one fit: rows of the sheet, and which of them belong to another batch (`padded`).
-
-    batch: its number from 1 where a context was cut, else None.
-    """
-
-    context: str | None
-    stratum: str | None
-    rows: Ints
-    padded: Mask
-    batch: int | None = None
-
-    @property
-    def label(self) -> str:
-        """Context, stratum and batch in words."""
-        parts = (self.context, self.stratum, f"batch {self.batch}" if self.batch else None)
-        return ", ".join(part for part in parts if part) or "all samples"
 
 
 def read(matrix: Path, sheet: Path, readout: str) -> Plates:
@@ -87,7 +62,9 @@ def read_sheet(path: Path) -> tuple[pd.DataFrame, tuple[str, ...]]:
     if missing:
         raise DataError(
             f"The sheet '{path.name}' has no column '{missing[0]}'; it needs {', '.join(REQUIRED)} "
-            f"and may have {', '.join(OPTIONAL)}."
+            f"and may have {', '.join(OPTIONAL)}.",
+            file=path.name,
+            column=missing[0],
         )
     sheet = text.reindex(columns=[*REQUIRED, *OPTIONAL])
     _refuse_empty(path, sheet, "context" in text)
@@ -118,7 +95,12 @@ def _refuse_empty(path: Path, sheet: pd.DataFrame, has_context: bool) -> None:
     for name in ("sample_id", "time_h", "plate", "is_control", *(["context"] if has_context else [])):
         empty = np.flatnonzero(sheet[name].isna())
         if len(empty):
-            raise DataError(f"Row {empty[0] + 2} of the sheet '{path.name}' has no {name}: fill it in.")
+            raise DataError(
+                f"Row {empty[0] + 2} of the sheet '{path.name}' has no {name}: fill it in.",
+                file=path.name,
+                line=int(empty[0]) + 2,
+                column=name,
+            )
 
 
 def _flags(path: Path, sheet: pd.DataFrame) -> pd.Series[bool]:
@@ -129,7 +111,12 @@ def _flags(path: Path, sheet: pd.DataFrame) -> pd.Series[bool]:
     control = text.isin(TRUE)
     if (~control & sheet["compound"].isna()).any():
         sample = sheet["sample_id"][~control & sheet["compound"].isna()].iloc[0]
-        raise DataError(f"Sample '{sample}' of the sheet '{path.name}' is treated with no compound: name it.")
+        raise DataError(
+            f"Sample '{sample}' of the sheet '{path.name}' is treated with no compound: name it.",
+            file=path.name,
+            column="compound",
+            value=sample,
+        )
     return control
 
 
@@ -144,16 +131,25 @@ def _numbers(path: Path, sheet: pd.DataFrame, name: str) -> pd.Series[float]:
 def _bad_cell(path: Path, sheet: pd.DataFrame, name: str, wrong: pd.Series[bool], wanted: str) -> DataError:
     row = sheet[wrong].iloc[0]
     return DataError(
-        f"The {name} of sample '{row['sample_id']}' in the sheet '{path.name}' is '{row[name]}': give {wanted}."
+        f"The {name} of sample '{row['sample_id']}' in the sheet '{path.name}' is '{row[name]}': give {wanted}.",
+        file=path.name,
+        column=name,
+        value=row[name],
     )
 
 
 def _refuse_one_sided(path: Path, sheet: pd.DataFrame) -> None:
     if not sheet["is_control"].any():
-        raise DesignError(f"No sample of the sheet '{path.name}' is a vehicle: set is_control to true for those wells.")
+        raise DesignError(
+            f"No sample of the sheet '{path.name}' is a vehicle: set is_control to true for those wells.",
+            file=path.name,
+            column="is_control",
+        )
     if sheet["is_control"].all():
         raise DesignError(
-            f"All samples of the sheet '{path.name}' are vehicles: there is nothing to compare with them."
+            f"All samples of the sheet '{path.name}' are vehicles: there is nothing to compare with them.",
+            file=path.name,
+            column="is_control",
         )
 
 
@@ -170,7 +166,7 @@ def _check_values(profiles: matrices.Profiles, readout: str) -> None:
 
 
 def _wrong_count(values: npt.NDArray[Any]) -> Mask:
-    return np.asarray(~(values >= 0) | (values != np.rint(values)) | np.isinf(values))
+    return ~is_whole(values)
 
 
 def _wrong_intensity(values: npt.NDArray[Any]) -> Mask:
@@ -189,22 +185,3 @@ def _where(profiles: matrices.Profiles, is_wrong: Any) -> str:
         return ""
     first = np.lexsort((samples, genes))[0]
     return f" (gene {profiles.genes[genes[first]]} in sample {profiles.samples[samples[first]]})"
-
-
-def groups(plates: Plates, batching: Batching = "none") -> Iterator[Group]:
-    """Cut the samples by context and stratum, in order of their names, and into published batches if asked."""
-    for (context, stratum), rows in plates.sheet.groupby(["context", "stratum"], dropna=False, sort=True):
-        whole = Group(_text(context), _text(stratum), rows.index.to_numpy(np.int64), np.zeros(len(rows), dtype=bool))
-        yield from _batches(plates, whole) if batching == "published" else [whole]
-
-
-def _text(name: object) -> str | None:
-    return name if isinstance(name, str) else None
-
-
-def _batches(plates: Plates, group: Group) -> Iterator[Group]:
-    sheet = plates.sheet.iloc[group.rows]
-    batches = published_batches(sheet["compound"].to_numpy(), sheet["is_control"].to_numpy())
-    for number, batch in enumerate(batches, start=1):
-        rows = group.rows[batch.samples]
-        yield Group(group.context, group.stratum, rows, batch.padded, number if len(batches) > 1 else None)

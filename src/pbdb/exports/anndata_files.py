@@ -7,7 +7,7 @@ the fit: adjusting over all contrasts needs them all, also where a few effects a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from itertools import chain
 from pathlib import Path
@@ -18,6 +18,7 @@ import numpy as np
 
 from pbdb.common import output_files
 from pbdb.common.errors import ConfigError
+from pbdb.common.progress import Progress, silent
 from pbdb.common.settings import Settings
 from pbdb.effects.engine.adjust import FitWide
 from pbdb.exports import labels, selection
@@ -25,12 +26,9 @@ from pbdb.exports.limma_table import ARRAYS, LAYERS, WIDE, FitFacts, layers
 from pbdb.exports.selection import Choice, Connection, FitChoice
 
 CHUNK = (256, 1024)
-Progress = Callable[[str, int, int], None]
 
 
-def write(
-    settings: Settings, choice: Choice, out: Path, progress: Progress = lambda what, done, total: None
-) -> dict[str, Any]:
+def write(settings: Settings, choice: Choice, out: Path, progress: Progress = silent) -> dict[str, Any]:
     """Write the chosen effects: to the file `out` (.h5ad) where they are of one fit, else to files of a new folder.
 
     In a folder the files are <dataset>/<context>_de.h5ad. Returns what was written.
@@ -100,7 +98,7 @@ def _write_file(
 def _watched(target: output_files.PatientFile, progress: Progress) -> Progress:
     """Progress that stops where the disk is full."""
 
-    def watch(what: str, done: int, total: int) -> None:
+    def watch(what: str, done: int, total: int | None) -> None:
         target.require_written()
         progress(what, done, total)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +12,7 @@ import pandas as pd
 
 from pbdb.common import output_files
 from pbdb.common.errors import ConfigError
+from pbdb.common.progress import Progress, silent
 from pbdb.common.settings import Settings
 from pbdb.exports import selection
 from pbdb.exports.labels import dose_text
@@ -20,7 +20,6 @@ from pbdb.exports.selection import Choice, Connection, FitChoice
 from pbdb.readers import gctx
 
 Value = Literal["t", "log2_fc"]
-Progress = Callable[[str, int, int], None]
 
 
 def write(
@@ -28,7 +27,7 @@ def write(
     choice: Choice,
     out: Path,
     value: Value = "t",
-    progress: Progress = lambda what, done, total: None,
+    progress: Progress = silent,
 ) -> dict[str, Any]:
     """Write the chosen effects: moderated t (the nearest to level 5's z-scores) or log2 fold change, float32.
 
@@ -40,7 +39,7 @@ def write(
         ConfigError: `out` exists, cannot be written, or does not end with .gctx.
     """
     if out.suffix != ".gctx":
-        raise ConfigError(f"'{out}' does not end with .gctx: readers know the format by it.")
+        raise ConfigError(f"'{out}' does not end with .gctx: readers know the format by it.", file=str(out))
     with selection.snapshot(settings) as connection:
         chosen = list(selection.fits(connection, choice))
         rows = _rows(chosen)

@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
+from pbdb.common.arrays import Floats
 from pbdb.effects.engine.adjust import FitWide
 from pbdb.effects.engine.log_odds import TopGenes, log_odds
 
-Floats = npt.NDArray[np.float64]
 Arrays = Mapping[str, npt.NDArray[np.float32]]
 
 ARRAYS = ("log2_fc", "se", "neg_log10_p", "neg_log10_p_adj")

@@ -58,7 +58,7 @@ class FitChoice:
 
 @contextmanager
 def snapshot(settings: Settings) -> Iterator[Connection]:
-    """Read as pbdb_reader, everything as it stood at one moment; a load of a dataset waits, or says who is in its way.
+    """Read as pbdb_reader, everything as it stood at one moment, whatever is loaded meanwhile.
 
     Raises:
         SchemaError: the schema is not that of this version.
@@ -67,8 +67,6 @@ def snapshot(settings: Settings) -> Iterator[Connection]:
     with connect.connect_as_reader(settings, "pbdb export") as connection:
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         connection.read_only = True
-        # What a snapshot of rows does not keep are the partitions themselves, which a load swaps.
-        connection.execute("LOCK TABLE core.effect, core.sample IN ACCESS SHARE MODE")
         yield connection
 
 
@@ -89,13 +87,16 @@ def datasets(connection: Connection, choice: Choice) -> pd.DataFrame:
     table = frame(connection, _DATASETS)
     for name in (*choice.datasets, *choice.include):
         if name not in set(table["dataset"]):
-            raise QueryError(f"There is no dataset '{name}' in the database: `pbdb etl status` lists what is loaded.")
+            raise QueryError(
+                f"There is no dataset '{name}' in the database: `pbdb etl status` lists what is loaded.", dataset=name
+            )
     allowed = table["is_redistributable"] | table["dataset"].isin(choice.include)
     barred = table[~allowed & table["dataset"].isin(choice.datasets)]
     if len(barred):
         name, licence = barred.iloc[0][["dataset", "licence"]]
         raise QueryError(
-            f"Dataset '{name}' may not be passed on ({licence}): say --include {name} to export it for your own use."
+            f"Dataset '{name}' may not be passed on ({licence}): say --include {name} to export it for your own use.",
+            dataset=name,
         )
     if not allowed.any():
         raise QueryError(
@@ -131,12 +132,14 @@ def _require_known(connection: Connection, choice: Choice) -> None:
     compounds = frame(connection, _UNKNOWN_COMPOUNDS, {"wanted": list(choice.compounds)})["name"].tolist()
     if compounds:
         raise QueryError(
-            f"There is no compound '{compounds[0]}' in the database: `pbdb compound search --name` finds its names."
+            f"There is no compound '{compounds[0]}' in the database: `pbdb compound search --name` finds its names.",
+            value=compounds[0],
         )
     contexts = frame(connection, _UNKNOWN_CONTEXTS, {"wanted": list(choice.contexts)})["name"].tolist()
     if contexts:
         raise QueryError(
-            f"There is no context '{contexts[0]}' in the database: `SELECT * FROM context` shows what there is."
+            f"There is no context '{contexts[0]}' in the database: `SELECT * FROM context` shows what there is.",
+            value=contexts[0],
         )
 
 

@@ -9,7 +9,6 @@ every folder, for readers join the folders as they are.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal
@@ -22,6 +21,7 @@ import pyarrow.parquet as pq
 
 from pbdb.common import output_files
 from pbdb.common.errors import QueryError
+from pbdb.common.progress import Progress, silent
 from pbdb.common.settings import Settings
 from pbdb.exports import selection
 from pbdb.exports.selection import Choice, Connection, FitChoice
@@ -29,7 +29,6 @@ from pbdb.exports.selection import Choice, Connection, FitChoice
 ROWS = 200_000
 FORMAT_VERSION = 1
 Key = Literal["pubchem_cid", "parent_inchikey", "inchikey"]
-Progress = Callable[[str, int, int], None]
 KEYS = {"pubchem_cid": "a PubChem CID", "parent_inchikey": "an InChIKey", "inchikey": "an InChIKey"}
 FOLDS = {"validation": "val"}
 
@@ -58,7 +57,7 @@ def write(
     out: Path,
     key: Key = "pubchem_cid",
     split: str | None = None,
-    progress: Progress = lambda what, done, total: None,
+    progress: Progress = silent,
 ) -> dict[str, Any]:
     """Write the log2 fold changes of the chosen effects to a new folder; return counts of what was written.
 
@@ -108,7 +107,9 @@ def _require_rows(n_rows: int, left_out: dict[str, int], key: Key, split: str | 
 def _folds(connection: Connection, split: str) -> pd.Series[Any]:
     table = selection.frame(connection, _FOLDS, {"split": split})
     if table.empty:
-        raise QueryError(f"There is no split '{split}': `pbdb split list` shows them, `pbdb split make` makes one.")
+        raise QueryError(
+            f"There is no split '{split}': `pbdb split list` shows them, `pbdb split make` makes one.", value=split
+        )
     return table.set_index("condition_id")["fold"]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 from sqlalchemy import Connection, text
 
+from pbdb.common.progress import Progress
 from pbdb.database import copy_binary
 from pbdb.database.copy_text import copy_frame, cursor
 from pbdb.database.models import N_LANDMARKS
@@ -19,7 +20,6 @@ BYTES_PER_BLOCK = 64 << 20
 MIN_TESTED_FOR_LANDMARK = 500
 LARGEST_T = 50.0
 COUNTS = ("n_treated", "n_control", "n_plates", "n_control_same_plates")
-Progress = Callable[[str, int, int], None]
 
 
 def copy_effects(
@@ -43,7 +43,7 @@ def copy_effects(
             for rows in _row_blocks(stored.n_ok, 4 * 8 * len(stored.gene_keys)):
                 block = _effect_columns(key, stored, rows, landmarks)
                 copy.write(copy_binary.rows(block, rows.stop - rows.start))
-                progress(f"load effects of {stored.facts['context']}", rows.stop, stored.n_ok)
+                progress(f"load effects of {stored.facts.context}", rows.stop, stored.n_ok)
             copy.write(copy_binary.TRAILER)
         copy_frame(connection, name, _without_arrays(key, stored), "FREEZE" if freeze else "")
 
@@ -66,7 +66,7 @@ def _effect_columns(
     return {
         "dataset_id": key,
         "effect_id": table["effect_id"].to_numpy(dtype=np.int64),
-        "fit_id": int(stored.facts["fit_id"]),
+        "fit_id": stored.facts.fit_id,
         "condition_id": table["condition_id"].to_numpy(dtype=np.int64),
         "sample_id": _pooled_or(table["sample_id"]),
         "status": "ok",
@@ -89,7 +89,7 @@ def _landmark(
     """Moderated t of the landmark genes of pooled effects; None where fewer than 500 were tested."""
     keys = stored.gene_keys.tolist()
     tested = [(row, landmarks[key]) for row, key in enumerate(keys) if key in landmarks]
-    if len(tested) < MIN_TESTED_FOR_LANDMARK or stored.facts["mode"] != "pooled":
+    if len(tested) < MIN_TESTED_FOR_LANDMARK or stored.facts.mode != "pooled":
         return None, len(tested)
     rows, places = (list(side) for side in zip(*tested, strict=True))
     values = np.zeros((len(log2_fc), N_LANDMARKS), dtype=np.float16)
@@ -103,14 +103,14 @@ def _without_arrays(key: int, stored: StoredFit) -> pd.DataFrame:
     """Rows of the effects that could not be estimated."""
     table = stored.effects.iloc[stored.n_ok :]
     return table[["effect_id", "condition_id", "sample_id", "status", *COUNTS]].assign(
-        dataset_id=key, fit_id=int(stored.facts["fit_id"])
+        dataset_id=key, fit_id=stored.facts.fit_id
     )
 
 
 def copy_gene_effects(connection: Connection, name: str, key: int, fits: Sequence[StoredFit], *, freeze: bool) -> None:
     """Copy the pooled effects of fits into a table like `gene_effect`, gene-major."""
     for stored in fits:
-        if stored.n_ok == 0 or stored.facts["mode"] != "pooled":
+        if stored.n_ok == 0 or stored.facts.mode != "pooled":
             continue
         with (
             cursor(connection) as open_cursor,
@@ -121,7 +121,7 @@ def copy_gene_effects(connection: Connection, name: str, key: int, fits: Sequenc
                 block: dict[str, copy_binary.Value] = {
                     "dataset_id": key,
                     "gene_key": stored.gene_keys[rows],
-                    "fit_id": int(stored.facts["fit_id"]),
+                    "fit_id": stored.facts.fit_id,
                     **{column: stored.by_gene(column)[rows] for column in BY_GENE},
                 }
                 copy.write(copy_binary.rows(block, rows.stop - rows.start))

@@ -122,11 +122,15 @@ def write(
 def _check_name(path: Path, force: bool) -> None:
     key = path.name.removesuffix(".py")
     if not KEY.fullmatch(key) or path.suffix != ".py":
-        raise ConfigError(f"'{key}' cannot be the name of a source: use lower case letters, digits and underscores.")
+        raise ConfigError(
+            f"'{key}' cannot be the name of a source: use lower case letters, digits and underscores.", value=key
+        )
     if key in registry.known():
-        raise ConfigError(f"'{key}' is a source that pbdb brings along: choose another name.")
+        raise ConfigError(f"'{key}' is a source that pbdb brings along: choose another name.", value=key)
     if path.exists() and not force:
-        raise ConfigError(f"The file '{path}' is there already: choose another name, or replace it with --force.")
+        raise ConfigError(
+            f"The file '{path}' is there already: choose another name, or replace it with --force.", file=str(path)
+        )
     if not path.parent.is_dir():
         raise ConfigError(f"There is no folder '{path.parent}' for '{path.name}': make it first.")
 

@@ -2,32 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
+from pbdb.common import output_files
 from pbdb.database.copy_text import as_json
 from pbdb.loading.table_rows import Tables
 
-FINGERPRINT_LENGTH = 16
 
-
-def fingerprint(parts: list[Any]) -> str:
-    """Name of what is decided by these parts, which are plain values."""
-    text = json.dumps(parts, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:FINGERPRINT_LENGTH]
-
-
-def mark(path: Path, report: dict[str, Any]) -> None:
+def mark(path: Path, report: Mapping[str, object]) -> None:
     """Write a manifest whole or not at all: a stage is done when its manifest is there."""
-    part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(report), encoding="utf-8")
-    os.replace(part, path)
+    output_files.write_text(path, json.dumps(report))
 
 
 def forget(folder: Path) -> None:
@@ -36,6 +25,14 @@ def forget(folder: Path) -> None:
         (folder / name).unlink(missing_ok=True)
     for name in ("pooled", "fits", "further_fits"):
         shutil.rmtree(folder / name, ignore_errors=True)
+
+
+def tidy(folder: Path) -> None:
+    """Keep the canonical matrix and its tables; the tiles of fits and earlier loads are no longer needed."""
+    shutil.rmtree(folder / "fits", ignore_errors=True)
+    for other in folder.parent.iterdir():
+        if other != folder:
+            shutil.rmtree(other, ignore_errors=True)
 
 
 def write_samples(folder: Path, samples: pd.DataFrame) -> None:

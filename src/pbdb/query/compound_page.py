@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,8 @@ from pbdb.identity.compounds import structure
 from pbdb.query import compounds as compound_search
 from pbdb.query.compounds import Row, fetch
 from pbdb.query.database import Database
+
+Fetch = Callable[[str, dict[str, Any]], list[Row]]
 
 
 def describe(database: Database, text: str) -> dict[str, Any]:
@@ -22,20 +26,24 @@ def describe(database: Database, text: str) -> dict[str, Any]:
     Raises:
         QueryError: there is no such compound.
     """
-    meant = compound_search.one_compound(database, text)
+    return of(partial(fetch, database), compound_search.one_compound(database, text))
+
+
+def of(fetch: Fetch, meant: list[Row]) -> dict[str, Any]:
+    """Describe compounds that were found, as `describe` does; fetch: asks a query, whatever answers it."""
     keys = {"keys": [row["inchikey"] for row in meant if row["inchikey"]]}
-    compounds = fetch(database, _COMPOUNDS, keys)
+    compounds = fetch(_COMPOUNDS, keys)
     named = {**keys, "skeletons": [row["skeleton"] for row in compounds], "names": _unresolved(meant)}
-    members = fetch(database, _MEMBERS, named)
+    members = fetch(_MEMBERS, named)
     all_keys = {"keys": [row["inchikey"] for row in members], "names": named["names"]}
     return {
         "name": meant[0]["compound_name"],
         "compounds": compounds,
         "related": [row for row in members if row["inchikey"] not in keys["keys"]],
-        "sources": fetch(database, _SOURCES, all_keys),
-        "aliases": fetch(database, _ALIASES, all_keys),
-        "annotations": fetch(database, _ANNOTATIONS, all_keys),
-        "conditions": fetch(database, _CONDITIONS, all_keys),
+        "sources": fetch(_SOURCES, all_keys),
+        "aliases": fetch(_ALIASES, all_keys),
+        "annotations": fetch(_ANNOTATIONS, all_keys),
+        "conditions": fetch(_CONDITIONS, all_keys),
     }
 
 

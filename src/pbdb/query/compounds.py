@@ -40,7 +40,7 @@ def by_inchikey(database: Database, inchikey: str) -> list[Row]:
     """
     key = inchikey_or_none(inchikey)
     if key is None:
-        raise ConfigError(f"'{inchikey}' is not a standard InChIKey.")
+        raise ConfigError(f"'{inchikey}' is not a standard InChIKey.", value=inchikey)
     return fetch(database, f"{_COMPOUNDS} WHERE inchikey = %(key)s OR parent_inchikey = %(key)s {_ORDER}", {"key": key})
 
 
@@ -52,7 +52,7 @@ def by_cid(database: Database, cid: str) -> list[Row]:
     """
     number = cid_or_none(cid)
     if number is None:
-        raise ConfigError(f"'{cid}' is not a PubChem CID.")
+        raise ConfigError(f"'{cid}' is not a PubChem CID.", value=cid)
     return fetch(database, f"{_COMPOUNDS} WHERE pubchem_cid = %(cid)s {_ORDER}", {"cid": number})
 
 
@@ -92,7 +92,9 @@ def one_compound(database: Database, text: str) -> list[Row]:
         return exact
     near = ", ".join(f"'{row['compound_name']}'" for row in found[:5])
     hint = f"; there are {near}" if near else ""
-    raise QueryError(f"No compound is called '{text}'{hint}: `pbdb compound search --name TEXT` looks into all names.")
+    raise QueryError(
+        f"No compound is called '{text}'{hint}: `pbdb compound search --name TEXT` looks into all names.", value=text
+    )
 
 
 def fetch(database: Database, query: str, parameters: dict[str, Any]) -> list[Row]:

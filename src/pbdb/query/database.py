@@ -62,7 +62,9 @@ def readout(settings: Settings, dataset: str) -> Any:
     with server.connect(settings) as connection:
         row = connection.execute(query, [dataset]).fetchone()
     if row is None:
-        raise QueryError(f"Dataset '{dataset}' is not loaded: run `pbdb etl load` of its source first.")
+        raise QueryError(
+            f"Dataset '{dataset}' is not loaded: run `pbdb etl load` of its source first.", dataset=dataset
+        )
     return row[0]
 
 
@@ -167,7 +169,9 @@ def _columns(cursor: psycopg.Cursor[Any]) -> list[str]:
     names = [column.name for column in cursor.description]
     twice = [name for place, name in enumerate(names) if name in names[:place]]
     if twice:
-        raise QueryError(f"Two columns of the result are named '{twice[0]}': name one of them with AS.")
+        raise QueryError(
+            f"Two columns of the result are named '{twice[0]}': name one of them with AS.", column=twice[0]
+        )
     return names
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -15,6 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from pbdb.common.errors import DataError
+from pbdb.common.output_files import replacing
 from pbdb.readers.tables import DAMAGED, damaged, missing
 
 ABSENT = frozenset({"", "-666", "-666.0", "na", "NA", "nan", "NaN"})
@@ -158,14 +158,9 @@ def write(path: Path, profiles: Profiles, *, version: str = "1.3", decimals: int
 
     decimals: of the values; missing metadata is written as -666, a missing value as nan.
     """
-    part = path.with_name(path.name + ".part")
     open_part = gzip.open if path.suffix == ".gz" else open
-    try:
-        with open_part(part, "wt", encoding="utf-8") as text:
-            text.writelines("\t".join(line) + "\n" for line in _lines(profiles, version, decimals))
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    with replacing(path) as part, open_part(part, "wt", encoding="utf-8") as text:
+        text.writelines("\t".join(line) + "\n" for line in _lines(profiles, version, decimals))
 
 
 def _lines(profiles: Profiles, version: str, decimals: int) -> Iterator[list[str]]:

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
+from pbdb.common.arrays import is_whole
 from pbdb.common.errors import DataError, SourceError
 from pbdb.readers.bombs import bounded, require_plausible, require_rows
 
@@ -75,7 +76,10 @@ def gene_matrix(column: str, sep: str = ",") -> Callable[[Path], Matrix]:
         if header[0] != column:
             raise SourceError(
                 f"The file '{path.name}' starts with the column '{header[0]}', not '{column}': it is not a table of "
-                "genes by samples as this source expects."
+                "genes by samples as this source expects.",
+                file=path.name,
+                line=1,
+                column=column,
             )
         genes, values = _values(path, sep, header)
         return Matrix(np.array(header[1:], dtype=object), genes, _counts(path, values, genes, header[1:]))
@@ -92,13 +96,19 @@ def aligned(sheet: pd.DataFrame, key: str, samples: np.ndarray[Any, Any], sheet_
     for names, where in ((sheet[key], sheet_name), (pd.Series(samples), name)):
         twice = names[names.duplicated()]
         if len(twice):
-            raise DataError(f"'{twice.iloc[0]}' stands twice in '{where}': every sample must be there once.")
+            raise DataError(
+                f"'{twice.iloc[0]}' stands twice in '{where}': every sample must be there once.",
+                file=where,
+                value=twice.iloc[0],
+            )
     listed, counted = set(sheet[key]), set(samples)
     for lonely, has, lacks in ((listed - counted, sheet_name, name), (counted - listed, name, sheet_name)):
         if lonely:
             raise DataError(
                 f"'{min(map(str, lonely))}' stands in '{has}' but not in '{lacks}' ({len(lonely)} such): "
-                "the two files must list the same samples."
+                "the two files must list the same samples.",
+                file=lacks,
+                value=min(map(str, lonely)),
             )
     return sheet.set_index(key, drop=False).loc[list(samples)].reset_index(drop=True)
 
@@ -112,19 +122,24 @@ def only(table: pd.DataFrame, column: str, values: Sequence[str], name: str) -> 
     unknown = sorted(set(table[column].astype(str)) - set(values))
     if unknown:
         raise DataError(
-            f"Column '{column}' of '{name}' has the unknown code '{unknown[0]}'; known are {', '.join(values)}."
+            f"Column '{column}' of '{name}' has the unknown code '{unknown[0]}'; known are {', '.join(values)}.",
+            file=name,
+            column=column,
+            value=unknown[0],
         )
 
 
 def missing(path: Path) -> SourceError:
     """The sentence for a file that is not there."""
-    return SourceError(f"There is no file '{path.name}' in '{path.parent}'.")
+    return SourceError(f"There is no file '{path.name}' in '{path.parent}'.", file=path.name)
 
 
 def damaged(path: Path, problem: BaseException) -> DataError:
     """The sentence for a file that cannot be read to its end."""
     detail = " ".join(str(problem).split())
-    return DataError(f"The file '{path.name}' in '{path.parent}' is damaged or incomplete ({detail}): get it again.")
+    return DataError(
+        f"The file '{path.name}' in '{path.parent}' is damaged or incomplete ({detail}): get it again.", file=path.name
+    )
 
 
 def _open(path: Path) -> IO[str]:
@@ -152,10 +167,12 @@ def _header(path: Path, sep: str) -> list[str]:
     except DAMAGED as problem:
         raise damaged(path, problem) from None
     if not names:
-        raise DataError(f"The file '{path.name}' in '{path.parent}' is empty.")
+        raise DataError(f"The file '{path.name}' in '{path.parent}' is empty.", file=path.name)
     twice = [name for name, n in Counter(names).items() if n > 1]
     if twice:
-        raise DataError(f"The file '{path.name}' has the column '{twice[0]}' more than once.")
+        raise DataError(
+            f"The file '{path.name}' has the column '{twice[0]}' more than once.", file=path.name, column=twice[0]
+        )
     return names
 
 
@@ -191,9 +208,7 @@ def _values(path: Path, sep: str, header: list[str]) -> tuple[np.ndarray[Any, An
 
 
 def _counts(path: Path, values: np.ndarray[Any, Any], genes: np.ndarray[Any, Any], samples: list[str]) -> sp.csr_matrix:
-    wrong = ~((values >= 0) & (values <= MAX_COUNT))
-    if values.dtype.kind == "f":
-        wrong |= values != np.floor(values)
+    wrong = ~is_whole(values, MAX_COUNT)
     if wrong.any():
         gene, sample = np.argwhere(wrong)[0]
         raise _not_a_count(path, values[gene, sample], genes[gene], samples[sample])
@@ -203,5 +218,8 @@ def _counts(path: Path, values: np.ndarray[Any, Any], genes: np.ndarray[Any, Any
 def _not_a_count(path: Path, value: object, gene: str, sample: str) -> DataError:
     return DataError(
         f"The file '{path.name}' holds '{value}' for gene {gene} in sample {sample}: "
-        f"counts are whole numbers from 0 to {MAX_COUNT}."
+        f"counts are whole numbers from 0 to {MAX_COUNT}.",
+        file=path.name,
+        column=sample,
+        value=value,
     )

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from pbdb.common.arrays import is_whole
 from pbdb.common.errors import DataError, SourceError
 from pbdb.readers.tables import damaged, missing
 
@@ -191,7 +192,7 @@ class Sheet:
     def _counts(self, names: list[str], values: npt.NDArray[np.float64]) -> npt.NDArray[np.int32]:
         if not all(names):
             raise DataError(f"A row of '{self._path.name}' has no name of a sample: every sample needs one.")
-        wrong = ~((values >= 0) & (values <= MAX_COUNT) & (values == np.floor(values)))
+        wrong = ~is_whole(values, MAX_COUNT)
         if wrong.any():
             row, column = np.argwhere(wrong)[0]
             value = values[row, column]

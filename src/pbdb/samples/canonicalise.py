@@ -15,6 +15,7 @@ import pandas as pd
 import scipy.sparse as sp
 
 from pbdb.common import units
+from pbdb.common.arrays import are_whole
 from pbdb.common.errors import DataError
 from pbdb.identity.genes.mapper import GeneMapper
 from pbdb.identity.genes.resolve import GeneMap, gene_id_of
@@ -22,9 +23,6 @@ from pbdb.readers.profile_block import Block
 from pbdb.samples.matrix_file import Writer
 from pbdb.samples.standard_obs import standard_obs
 from pbdb.sources.declaration import FEW_CELLS, Column, Constant, Files, Mapped, Samples, Source
-
-VERSION = 2
-COUNTS_LOOKED_AT = 1 << 20
 
 
 @dataclass
@@ -117,20 +115,20 @@ def _count(report: Report, source: Source, block: Block, table: pd.DataFrame) ->
     doseless = table["has_condition"] & ~table["is_vehicle"] & table["dose_fm"].isna()
     if doseless.any():
         column = getattr(source.samples.dose, "unit_column", None)
-        found = _text(source, block.samples, Column(column) if column else None)
-        report.no_dose.update(found[doseless].fillna("none").tolist())
+        spelled = _text(source, block.samples, Column(column) if column else None)
+        report.no_dose.update(spelled[doseless].fillna("none").tolist())
 
 
 def _fractions(block: Block, genes: GeneMap) -> sp.csr_matrix | None:
     """Fraction of a sample's cells expressing a gene; NaN where genes were summed, as their cells are not known."""
     if block.expressing is None:
         return None
-    found = genes.apply(block.expressing).astype(np.float32)
+    fractions = genes.apply(block.expressing).astype(np.float32)
     n_cells = block.samples["n_cells"].to_numpy(dtype=np.float32)
-    found.data /= np.repeat(n_cells, np.diff(found.indptr))
+    fractions.data /= np.repeat(n_cells, np.diff(fractions.indptr))
     summed = np.bincount(genes.target_index, minlength=len(genes.gene_keys)) > 1
-    found.data[summed[found.indices]] = np.nan
-    return found
+    fractions.data[summed[fractions.indices]] = np.nan
+    return fractions
 
 
 class _Maps:
@@ -150,19 +148,19 @@ class _Maps:
             self._count(names, self._known[names])
         return self._known[names]
 
-    def _count(self, names: Sequence[str], found: GeneMap) -> None:
+    def _count(self, names: Sequence[str], gene_map: GeneMap) -> None:
         """Count each feature once, on whichever plate it stands first."""
-        sources = np.bincount(found.target_index, minlength=len(found.gene_keys))
-        self.merged.update(found.gene_keys[sources > 1].tolist())
+        sources = np.bincount(gene_map.target_index, minlength=len(gene_map.gene_keys))
+        self.merged.update(gene_map.gene_keys[sources > 1].tolist())
         if not self._seen:
-            self._add(found)
+            self._add(gene_map)
         elif new := [name for name in names if name not in self._seen]:
             self._add(self._mapper.resolve(new))
         self._seen.update(names)
 
-    def _add(self, found: GeneMap) -> None:
-        self._report.genes.update(found.counts)
-        self._report.dropped.update(f"gene {reason}" for reason in found.dropped["reason"])
+    def _add(self, gene_map: GeneMap) -> None:
+        self._report.genes.update(gene_map.counts)
+        self._report.dropped.update(f"gene {reason}" for reason in gene_map.dropped["reason"])
 
 
 def _read(source: Source, dataset: str, files: Files) -> Iterator[Block]:
@@ -180,17 +178,9 @@ def _with_counts(source: Source, block: Block) -> pd.DataFrame:
     if source.assay.readout == "log2_intensity":
         return block.samples.assign(n_counts=pd.array([pd.NA] * len(block.samples), dtype="Int64"))
     values: npt.NDArray[Any] = np.asarray(block.matrix.data if sp.issparse(block.matrix) else block.matrix)
-    if values.size and (values.min() < 0 or _fractional(values)):
+    if not are_whole(values):
         raise DataError(f"Source '{source.key}': the counts are negative or fractional; raw counts are needed.")
     return block.samples.assign(n_counts=np.asarray(block.matrix.sum(axis=1)).ravel().astype(np.int64))
-
-
-def _fractional(values: npt.NDArray[Any]) -> bool:
-    if values.dtype.kind in "iu":
-        return False
-    flat = values.ravel()
-    chunks = (flat[at : at + COUNTS_LOOKED_AT] for at in range(0, len(flat), COUNTS_LOOKED_AT))
-    return any(bool((~np.isfinite(chunk) | (chunk != np.floor(chunk))).any()) for chunk in chunks)
 
 
 def canonical_samples(source: Source, raw: pd.DataFrame) -> pd.DataFrame:
@@ -229,10 +219,10 @@ def canonical_samples(source: Source, raw: pd.DataFrame) -> pd.DataFrame:
 
 def _rule(source: Source, raw: pd.DataFrame, rule: str, what: str) -> pd.Series[bool]:
     try:
-        found = pd.Series(raw.eval(rule, engine="python"), index=raw.index).astype("boolean")
+        marks = pd.Series(raw.eval(rule, engine="python"), index=raw.index).astype("boolean")
     except Exception as problem:
         raise DataError(f"Source '{source.key}': the rule of '{what}' ({rule}) fails: {problem}.") from problem
-    return found.fillna(False).astype(bool)
+    return marks.fillna(False).astype(bool)
 
 
 def _codes(flags: Mapping[str, pd.Series[bool]], index: pd.Index[Any]) -> pd.Series[Any]:
@@ -244,7 +234,9 @@ def _codes(flags: Mapping[str, pd.Series[bool]], index: pd.Index[Any]) -> pd.Ser
 
 def _column(source: Source, raw: pd.DataFrame, name: str) -> pd.Series[Any]:
     if name not in raw.columns:
-        raise DataError(f"Source '{source.key}': the samples have no column '{name}'; they have {list(raw.columns)}.")
+        raise DataError(
+            f"Source '{source.key}': the samples have no column '{name}'; they have {list(raw.columns)}.", column=name
+        )
     return raw[name]
 
 
@@ -253,16 +245,20 @@ def _text(source: Source, raw: pd.DataFrame, mapped: Mapped | None) -> pd.Series
         return pd.Series(None, index=raw.index, dtype=object)
     if isinstance(mapped, Constant):
         return pd.Series(str(mapped.value), index=raw.index, dtype=object)
-    found = _column(source, raw, mapped.name)
-    text = found.astype(str).str.strip().astype(object)
-    text = text.where(found.notna() & (text != ""), None)
+    column = _column(source, raw, mapped.name)
+    text = column.astype(str).str.strip().astype(object)
+    text = text.where(column.notna() & (text != ""), None)
     return text if mapped.values is None else _translated(source, text, mapped.name, mapped.values)
 
 
 def _translated(source: Source, text: pd.Series[Any], name: str, values: Mapping[str, str]) -> pd.Series[Any]:
     unknown = sorted({value for value in text.dropna() if value not in values})
     if unknown:
-        raise DataError(f"Source '{source.key}': column '{name}' has the unknown value '{unknown[0]}'.")
+        raise DataError(
+            f"Source '{source.key}': column '{name}' has the unknown value '{unknown[0]}'.",
+            column=name,
+            value=unknown[0],
+        )
     return text.map(lambda value: values.get(value) if value is not None else None)
 
 
@@ -295,17 +291,21 @@ def _quantities(
     for pair in dict.fromkeys(zip(values, spelled, strict=True)):
         if pair[0] is not None:
             known[pair] = _converted(source, mapped.name, pair, convert)
-    found = [known.get(pair) for pair in zip(values, spelled, strict=True)]
-    return pd.Series(found, index=raw.index, dtype=object)
+    converted = [known.get(pair) for pair in zip(values, spelled, strict=True)]
+    return pd.Series(converted, index=raw.index, dtype=object)
 
 
 def _converted(source: Source, name: str, pair: tuple[str, str | None], convert: Callable[[str, str], Any]) -> Any:
     if pair[1] is None:
-        raise DataError(f"Source '{source.key}': column '{name}' has the value '{pair[0]}' without a unit.")
+        raise DataError(
+            f"Source '{source.key}': column '{name}' has the value '{pair[0]}' without a unit.",
+            column=name,
+            value=pair[0],
+        )
     try:
         return convert(pair[0], pair[1])
     except DataError as problem:
-        raise DataError(f"Source '{source.key}', column '{name}': {problem}") from None
+        raise DataError(f"Source '{source.key}', column '{name}': {problem}", column=name) from None
 
 
 def _contexts(source: Source, raw: pd.DataFrame, rules: Samples) -> pd.Series[Any]:
@@ -314,7 +314,8 @@ def _contexts(source: Source, raw: pd.DataFrame, rules: Samples) -> pd.Series[An
     if unknown:
         raise DataError(
             f"Source '{source.key}': the cells '{unknown[0]}' are not declared ({len(unknown)} such names); "
-            "add them to `contexts` in the source's file."
+            "add them to `contexts` in the source's file.",
+            value=unknown[0],
         )
     return names.map({name: cells.context for name, cells in source.contexts.items()})
 

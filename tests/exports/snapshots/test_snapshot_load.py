@@ -194,7 +194,7 @@ def test_a_snapshot_without_effects_is_one_too(database_server: Settings, templa
     with new_database(database_server, tmp_path / "home", template) as settings:
         with connect.engine(settings).begin() as connection:
             add_dataset(connection, 1, "bare", **OPEN)
-            add_partitions(connection, 1, "bare")
+            add_partitions(connection, 1)
         build.export(settings, str(tmp_path / "release"), build.Choices("1"))
     assert in_duckdb(tmp_path / "release", "SELECT * FROM condition_effect") == []
     assert verify.verify(tmp_path / "release") == []

@@ -40,7 +40,6 @@ class Base(DeclarativeBase):
 
 Landmarks = HALFVEC(N_LANDMARKS)
 Fingerprint = BIT(FINGERPRINT_BITS)
-Int = Integer
 
 EMPTY_JSON = text("'{}'::jsonb")
 EMPTY_LIST = text("'{}'::text[]")

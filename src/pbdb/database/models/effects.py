@@ -168,10 +168,7 @@ class Effect(Base):
         Index(None, "fit_id"),
         Index(None, "condition_id"),
         Index(None, "sample_id"),
-        {
-            "comment": "The effect of one condition (or one well) in one fit: arrays over the fit's genes",
-            "postgresql_partition_by": "LIST (dataset_id)",
-        },
+        {"comment": "The effect of one condition (or one well) in one fit: arrays over the fit's genes"},
     )
     dataset_id: Mapped[int] = mapped_column(
         ForeignKey("core.dataset.dataset_id"), autoincrement=False, comment="Key of the dataset"
@@ -214,10 +211,7 @@ class GeneEffect(Base):
         PrimaryKeyConstraint("dataset_id", "gene_key", "fit_id"),
         Index(None, "gene_key"),
         Index(None, "fit_id"),
-        {
-            "comment": "The transpose of effect: one gene of a fit over the fit's effect_ids",
-            "postgresql_partition_by": "LIST (dataset_id)",
-        },
+        {"comment": "The transpose of effect: one gene of a fit over the fit's effect_ids"},
     )
     dataset_id: Mapped[int] = mapped_column(
         ForeignKey("core.dataset.dataset_id"), autoincrement=False, comment="Key of the dataset"

@@ -6,14 +6,15 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 
 import pyarrow as pa
+from pgvector.sqlalchemy import VECTOR
 from sqlalchemy import ARRAY, BigInteger, Boolean, Column, Double, Integer, Table, Text
 from sqlalchemy.dialects.postgresql import BIT, JSONB, REAL, TIMESTAMP
 
 from pbdb.database.dictionary import Entry
 from pbdb.database.models import SCHEMA, Base
 
-# Effects have a layout of their own; artifacts are files of one machine.
-ELSEWHERE = ("effect", "gene_effect", "artifact")
+# Effects have a layout of their own; artifacts are files of one machine, generations what its loads made.
+ELSEWHERE = ("effect", "gene_effect", "artifact", "generation")
 SIMPLE: tuple[tuple[type, pa.DataType], ...] = (
     (BigInteger, pa.int64()),
     (Integer, pa.int32()),
@@ -23,8 +24,10 @@ SIMPLE: tuple[tuple[type, pa.DataType], ...] = (
     (TIMESTAMP, pa.timestamp("us", tz="UTC")),
     (JSONB, pa.string()),
     (BIT, pa.string()),
+    (VECTOR, pa.string()),
     (Text, pa.string()),
 )
+AS_TEXT = (JSONB, BIT, VECTOR)
 UNITS = (
     ("_um", "micromolar"),
     ("_fm", "femtomolar"),
@@ -57,8 +60,8 @@ def table_of(name: str) -> Table:
 
 
 def selected(column: Column[object]) -> str:
-    """SQL of a column as Arrow takes it: JSON and bits as text."""
-    return f"{column.name}::text AS {column.name}" if isinstance(column.type, (JSONB, BIT)) else column.name
+    """SQL of a column as Arrow takes it: JSON, bits and vectors as text."""
+    return f"{column.name}::text AS {column.name}" if isinstance(column.type, AS_TEXT) else column.name
 
 
 def words_of(entries: Iterable[Entry]) -> Words:

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from sqlalchemy import Text
 
 from pbdb.common.errors import ConfigError, SnapshotError
+from pbdb.common.hashing import sha256_of_file
 from pbdb.common.private_files import private_files
 from pbdb.common.progress import Reporter, Silent
 from pbdb.common.settings import Settings
@@ -33,11 +34,10 @@ from pbdb.exports.snapshots import (
 from pbdb.exports.snapshots.arrow_schemas import Words
 from pbdb.exports.snapshots.database_state import Frozen, frozen, require_datasets
 from pbdb.exports.snapshots.parquet import Written
-from pbdb.exports.snapshots.workspace import Finished, Place, place_of, sha256
+from pbdb.exports.snapshots.workspace import Finished, Place, place_of
 from pbdb.server import connect, locks
 
 ARRAY, LONG = "array", "long"
-LAYOUTS = (ARRAY, LONG)
 # Long views, and views of many rows that a join gives at once: they are read in pbdb.duckdb.
 LEFT_TO_DUCKDB = frozenset(
     {"condition_effect", "gene_response", "replicate_effect", "matched_effect", "matched_gene", "fit_gene"}
@@ -167,7 +167,8 @@ class _Export:
             if source is None or not source.is_file():
                 raise SnapshotError(
                     f"The samples of '{dataset}' are not in '{self.settings.cache}': load it again with `pbdb etl"
-                    " load`, or leave --samples out."
+                    " load`, or leave --samples out.",
+                    dataset=dataset,
                 )
             path = f"samples/{dataset}.h5ad"
             file = self.finished.get(path, found[dataset]["sha256"])
@@ -178,9 +179,11 @@ class _Export:
         target = self.root / path
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, target)
-        file = Written(path, target.stat().st_size, sha256(target))
+        file = Written(path, target.stat().st_size, sha256_of_file(target))
         if file.sha256 != expected:
-            raise SnapshotError(f"'{source}' is not as its load left it: load the dataset again with `pbdb etl load`.")
+            raise SnapshotError(
+                f"'{source}' is not as its load left it: load the dataset again with `pbdb etl load`.", file=str(source)
+            )
         self.finished.add(expected, file)
         return file
 
@@ -216,7 +219,8 @@ class _Export:
             self.files.append(Written(name, len(data), hashlib.sha256(data).hexdigest()))
         content["files"] = self._listed()
         manifest.write(self.root, content)
-        sums = {file.path: file.sha256 for file in self.files} | {manifest.NAME: sha256(self.root / manifest.NAME)}
+        sums = {file.path: file.sha256 for file in self.files}
+        sums[manifest.NAME] = sha256_of_file(self.root / manifest.NAME)
         lines = "".join(f"{digest}  {path}\n" for path, digest in sorted(sums.items()))
         (self.root / manifest.SUMS).write_text(lines, encoding="utf-8")
         self.finished.tidy([*(file.path for file in self.files), *LAST, duckdb_file.NAME])

@@ -174,7 +174,7 @@ def _readable(folder: Path, path: str) -> Iterator[None]:
 
 def _damaged(folder: Path, path: str) -> SnapshotError:
     return SnapshotError(
-        f"'{folder / path}' is missing or damaged: `pbdb snapshot verify {folder}` tells which files are."
+        f"'{folder / path}' is missing or damaged: `pbdb snapshot verify {folder}` tells which files are.", file=path
     )
 
 

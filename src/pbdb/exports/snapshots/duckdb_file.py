@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+from pgvector.sqlalchemy import VECTOR
 from sqlalchemy.dialects.postgresql import BIT, JSONB
 
 from pbdb.common.errors import SnapshotError, first_line
@@ -37,6 +38,7 @@ NO_EXTENSIONS: Limits = {
     "allow_community_extensions": "false",
 }
 OF_DICTIONARY = pa.schema([(name, pa.string()) for name in Entry._fields])
+CASTS = {JSONB: "JSON", BIT: "BIT", VECTOR: "FLOAT[]"}
 OF_VIEWS = re.compile(r"^CREATE VIEW .*?;$", re.M | re.S)
 
 
@@ -58,7 +60,8 @@ def connect(path: Path, *, read_only: bool = True, limits: Limits | None = None)
         if read_only:
             raise _unreadable(path, problem) from None
         raise SnapshotError(
-            f"'{path}' cannot be written ({first_line(problem)}): see that its folder may be written to."
+            f"'{path}' cannot be written ({first_line(problem)}): see that its folder may be written to.",
+            file=str(path),
         ) from None
     folder = path.parent.absolute()
     for setting in (
@@ -107,7 +110,9 @@ def opened(path: Path, *, read_only: bool = True) -> Iterator[duckdb.DuckDBPyCon
 
 
 def _unreadable(path: Path, problem: Exception) -> SnapshotError:
-    return SnapshotError(f"'{path}' cannot be read ({first_line(problem)}): make it anew with `pbdb snapshot reindex`.")
+    return SnapshotError(
+        f"'{path}' cannot be read ({first_line(problem)}): make it anew with `pbdb snapshot reindex`.", file=str(path)
+    )
 
 
 def build(root: Path, files: Sequence[dict[str, Any]] = (), expected: str | None = None) -> None:
@@ -206,7 +211,7 @@ def _translated(view: str) -> str:
 
 
 def _cast(name: str, kind: object) -> str:
-    wanted = "JSON" if isinstance(kind, JSONB) else "BIT" if isinstance(kind, BIT) else None
+    wanted = next((name for model, name in CASTS.items() if isinstance(kind, model)), None)
     return f'"{name}"::{wanted} AS "{name}"' if wanted else f'"{name}"'
 
 

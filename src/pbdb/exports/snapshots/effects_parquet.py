@@ -22,6 +22,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pbdb.common.errors import SnapshotError
+from pbdb.common.progress import Progress
 from pbdb.database import copy_binary
 from pbdb.database.models import N_LANDMARKS
 from pbdb.effects.stored_fit import BY_EFFECT
@@ -50,7 +51,6 @@ SCHEMA = pa.schema(
     + _LISTS
 )
 FACTS = [name for name in SCHEMA.names if name not in FLOATS]
-Progress = Callable[[str, int, int | None], None]
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,11 @@ def _n_full(facts: pa.Table, fit: Fit) -> int:
     n_arrays = facts["n_arrays"].to_numpy()
     n_full = int((n_arrays == len(BY_EFFECT)).sum())
     if (n_full and fit.n_genes == 0) or np.any(n_arrays[n_full:] != 0):
-        raise SnapshotError(f"Fit {fit.fit_id} of '{fit.dataset}' has an effect with part of its statistics: refit it.")
+        raise SnapshotError(
+            f"Fit {fit.fit_id} of '{fit.dataset}' has an effect with part of its statistics: refit it.",
+            dataset=fit.dataset,
+            value=fit.fit_id,
+        )
     return n_full
 
 

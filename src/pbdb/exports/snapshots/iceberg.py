@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pbdb.common.errors import SnapshotError, first_line
+from pbdb.common.progress import Progress, silent
 from pbdb.exports.snapshots import manifest
 from pbdb.exports.snapshots.workspace import bare
 
@@ -32,7 +33,6 @@ SCHEMA_OF = {"core": "core", "view": "pbdb"}
 HIVE = {"effect": "core", "further_effect": "core", "effect_long": "pbdb"}
 HIVE_KEYS = ("dataset", "context")
 RELEASE, FINGERPRINT = "pbdb.release", "pbdb.fingerprint"
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def register(
     folder: Path,
     uri: str,
     warehouse: Path | None = None,
-    progress: Progress = lambda what, done, total: None,
+    progress: Progress = silent,
 ) -> dict[str, Any]:
     """Register a snapshot in an SQL catalog (sqlite:///file.db, postgresql://...); return what was done to each table.
 

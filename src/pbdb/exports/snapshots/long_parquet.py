@@ -10,9 +10,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pbdb.common.progress import Progress
 from pbdb.exports.snapshots import effects_parquet, parquet
 from pbdb.exports.snapshots.arrow_schemas import Words, described
-from pbdb.exports.snapshots.effects_parquet import Fit, Progress
+from pbdb.exports.snapshots.effects_parquet import Fit
 from pbdb.exports.snapshots.parquet import Written
 
 FOLDER = "effect_long"

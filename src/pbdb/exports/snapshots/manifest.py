@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pbdb import __version__
 from pbdb.common.errors import SnapshotError
+from pbdb.common.version import __version__
 from pbdb.database import schema, views
 from pbdb.exports.snapshots import manifest_shape
 from pbdb.exports.snapshots.database_state import Frozen
@@ -78,33 +78,46 @@ def read(folder: Path) -> dict[str, Any]:
     """
     path = Path(folder) / NAME
     if not path.is_file():
-        raise SnapshotError(f"'{folder}' is no snapshot: it has no {NAME}, which is the last file that is written.")
+        raise SnapshotError(
+            f"'{folder}' is no snapshot: it has no {NAME}, which is the last file that is written.", file=str(folder)
+        )
     out = manifest_shape.way_out(Path(folder))
     if out is not None:
         raise SnapshotError(
             f"'{out}' is a link that leads out of the snapshot, or no file at all: a snapshot stands alone, so take it"
-            " anew from where it came."
+            " anew from where it came.",
+            file=str(out),
         )
     content = _parsed(path)
     version = content.get("format") if isinstance(content, dict) else None
     if isinstance(version, int) and version > FORMAT:
-        raise SnapshotError(f"'{folder}' has format {version}, this version of pbdb reads {FORMAT}: use a newer pbdb.")
+        raise SnapshotError(
+            f"'{folder}' has format {version}, this version of pbdb reads {FORMAT}: use a newer pbdb.",
+            file=str(folder),
+            value=version,
+        )
     fault = next(manifest_shape.faults(content), None)
     if fault:
-        raise SnapshotError(f"'{path}' is damaged ({fault}): take the snapshot anew from where it came.")
+        raise SnapshotError(
+            f"'{path}' is damaged ({fault}): take the snapshot anew from where it came.", file=str(path)
+        )
     facts: dict[str, Any] = content
     return facts
 
 
 def _parsed(path: Path) -> Any:
     if path.stat().st_size > LARGEST:
-        raise SnapshotError(f"'{path}' has more than {LARGEST >> 20} MB, which no manifest has: it is damaged.")
+        raise SnapshotError(
+            f"'{path}' has more than {LARGEST >> 20} MB, which no manifest has: it is damaged.", file=str(path)
+        )
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError):
-        raise SnapshotError(f"'{path}' is damaged: take the snapshot anew from where it came.") from None
+        raise SnapshotError(
+            f"'{path}' is damaged: take the snapshot anew from where it came.", file=str(path)
+        ) from None
     except OSError as problem:
-        raise SnapshotError(f"'{path}' cannot be read: {problem.strerror}.") from None
+        raise SnapshotError(f"'{path}' cannot be read: {problem.strerror}.", file=str(path)) from None
 
 
 _DATASETS = """

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -14,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pbdb.common.errors import SnapshotError
+from pbdb.common.output_files import replacing
 
 ROWS_PER_GROUP = 131_072
 GATHERED = 8 << 20
@@ -120,20 +120,18 @@ def written(
     """
     target = root / path
     target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(target.name + ".part")
-    file = HashedFile(part)
     facts: list[Written] = []
-    table = Table(path, file, schema, floats)
-    try:
-        yield table, facts
-        table.close()
-        file.close()
-    except BaseException:
-        file.abandon()
-        table.close()
-        part.unlink(missing_ok=True)
-        raise
-    os.replace(part, target)
+    with replacing(target) as part:
+        file = HashedFile(part)
+        table = Table(path, file, schema, floats)
+        try:
+            yield table, facts
+            table.close()
+            file.close()
+        except BaseException:
+            file.abandon()
+            table.close()
+            raise
     facts.append(Written(path, target.stat().st_size, file.sha256, table.rows, schema_hash(schema)))
 
 

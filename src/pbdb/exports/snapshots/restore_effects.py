@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain, groupby
@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from sqlalchemy import Connection, text
 
+from pbdb.common.progress import Progress
 from pbdb.database import copy_binary
 from pbdb.database.copy_text import cursor
 from pbdb.effects.engine import OK
@@ -24,10 +25,8 @@ from pbdb.exports.snapshots.arrow_schemas import table_of
 from pbdb.exports.snapshots.effects_parquet import LANDMARK, ahead
 from pbdb.exports.snapshots.parquet import require_plausible
 
-Progress = Callable[[str, int, int | None], None]
 Matrix = npt.NDArray[np.float32]
 COLUMNS = [column.name for column in table_of("effect").columns]
-SCALARS = [name for name in COLUMNS if name not in (*BY_EFFECT, LANDMARK)]
 BYTES_PER_BLOCK = 64 << 20
 
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pbdb.common.errors import SnapshotError, first_line
+from pbdb.common.hashing import sha256_of_file
+from pbdb.common.progress import Progress, silent
 from pbdb.database.export_errors import told
 from pbdb.exports.snapshots import duckdb_catalog, duckdb_file, manifest
-from pbdb.exports.snapshots.workspace import sha256
 
 if TYPE_CHECKING:
     import duckdb
 
-Progress = Callable[[str, int, int | None], None]
 SHOWN = 5
 
 
@@ -23,10 +23,6 @@ class Damage(NamedTuple):
 
     path: str
     problem: str
-
-
-def silent(what: str, done: int, total: int | None) -> None:
-    """Progress that nobody sees."""
 
 
 def verify(folder: Path, progress: Progress = silent) -> list[Damage]:
@@ -51,7 +47,7 @@ def files(
             yield Damage(one["path"], "missing")
         elif path.stat().st_size != one["bytes"]:
             yield Damage(one["path"], f"has {path.stat().st_size:,} bytes, not {one['bytes']:,}")
-        elif sha256(path) != one["sha256"]:
+        elif sha256_of_file(path) != one["sha256"]:
             yield Damage(one["path"], "changed: its SHA-256 is another")
         progress("verify", number, len(chosen))
 
@@ -64,7 +60,7 @@ def _sums(folder: Path, content: dict[str, Any]) -> Iterator[Damage]:
         return
     found = set(path.read_bytes().decode(errors="replace").splitlines())
     wanted = {f"{one['sha256']}  {one['path']}" for one in content["files"]}
-    own = f"{sha256(folder / manifest.NAME)}  {manifest.NAME}"
+    own = f"{sha256_of_file(folder / manifest.NAME)}  {manifest.NAME}"
     if not wanted <= found or len(found) != len(wanted) + 1:
         yield Damage(manifest.SUMS, "changed: it does not say what the manifest says")
     elif own not in found:
@@ -149,6 +145,9 @@ def reindex(folder: Path) -> None:
     content = manifest.read(folder)
     damage = next(files(folder, content, below=("core/", "dictionary.parquet")), None)
     if damage:
-        raise SnapshotError(f"'{folder / damage.path}' is damaged ({damage.problem}): take it anew from where it came.")
+        raise SnapshotError(
+            f"'{folder / damage.path}' is damaged ({damage.problem}): take it anew from where it came.",
+            file=damage.path,
+        )
     with told(f"'{folder}'"):
         duckdb_file.build(folder, content["files"], content["duckdb"]["schema"])

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pbdb.common.errors import SnapshotError, first_line
+from pbdb.common.hashing import sha256_of_file
 from pbdb.common.settings import Settings
 from pbdb.exports.snapshots import manifest
 from pbdb.exports.snapshots.parquet import Written
@@ -99,7 +100,7 @@ class Finished:
             return None
         file = Written(**known["file"])
         there = self._work / path
-        return file if there.is_file() and sha256(there) == file.sha256 else None
+        return file if there.is_file() and sha256_of_file(there) == file.sha256 else None
 
     def add(self, key: str, file: Written) -> None:
         """Note that a file is done."""
@@ -115,12 +116,6 @@ class Finished:
                 path.unlink()
             elif path.is_dir() and not any(path.iterdir()):
                 path.rmdir()
-
-
-def sha256(path: Path) -> str:
-    """Hash of a file, hexadecimal."""
-    with path.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def _require_free_folder(folder: Path, work: Path) -> None:

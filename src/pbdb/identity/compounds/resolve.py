@@ -238,7 +238,7 @@ def _alias_table(aliases: Mapping[str, int]) -> dict[str, int]:
     table: dict[str, int] = {}
     for name, cid in aliases.items():
         if table.setdefault(name.strip().casefold(), cid) != cid:
-            raise VocabularyError(f"The alias '{name}' stands for two PubChem CIDs: keep one of the rows.")
+            raise VocabularyError(f"The alias '{name}' stands for two PubChem CIDs: keep one of the rows.", value=name)
     return table
 
 

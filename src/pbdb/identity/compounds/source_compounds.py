@@ -55,7 +55,10 @@ def _table(source: Source, declared: Compounds, files: Files) -> pd.DataFrame:
     keys = table[declared.key].astype(str)
     twice = keys[keys.duplicated()]
     if len(twice):
-        raise DataError(f"Source '{source.key}': the compound '{twice.iloc[0]}' stands twice in the compound table.")
+        raise DataError(
+            f"Source '{source.key}': the compound '{twice.iloc[0]}' stands twice in the compound table.",
+            value=twice.iloc[0],
+        )
     return table.set_index(keys.rename("source_key"))
 
 

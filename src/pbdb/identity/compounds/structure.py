@@ -264,7 +264,7 @@ def _pattern(smarts: str) -> Any:
     with rdBase.BlockLogs():
         pattern = Chem.MolFromSmarts(smarts.strip())
     if pattern is None or pattern.GetNumAtoms() == 0:
-        raise QueryError(f"'{_shown(smarts) if smarts.strip() else smarts}' is not a SMARTS pattern.")
+        raise QueryError(f"'{_shown(smarts) if smarts.strip() else smarts}' is not a SMARTS pattern.", value=smarts)
     pattern.UpdatePropertyCache(strict=False)
     return pattern
 
@@ -272,7 +272,9 @@ def _pattern(smarts: str) -> Any:
 def _trusted(smiles: str) -> Any:
     mol = Chem.MolFromSmiles(smiles, sanitize=False)
     if mol is None:
-        raise DataError(f"The stored SMILES '{_shown(smiles)}' cannot be read: resolve its compound again.")
+        raise DataError(
+            f"The stored SMILES '{_shown(smiles)}' cannot be read: resolve its compound again.", value=smiles
+        )
     mol.UpdatePropertyCache(strict=False)
     Chem.FastFindRings(mol)
     return mol
@@ -287,11 +289,11 @@ def picture(smiles: str, format: str = "svg", width: int = 400, height: int = 30
     """
     drawers = {"svg": rdMolDraw2D.MolDraw2DSVG, "png": rdMolDraw2D.MolDraw2DCairo}
     if format not in drawers:
-        raise ConfigError(f"A picture cannot be written as '{format}': give svg or png.")
+        raise ConfigError(f"A picture cannot be written as '{format}': give svg or png.", value=format)
     with rdBase.BlockLogs():
         mol = Chem.MolFromSmiles(smiles)
         if mol is None:
-            raise DataError(f"The SMILES '{_shown(smiles)}' cannot be drawn: RDKit cannot read it.")
+            raise DataError(f"The SMILES '{_shown(smiles)}' cannot be drawn: RDKit cannot read it.", value=smiles)
         drawer = drawers[format](width, height)
         rdMolDraw2D.PrepareAndDrawMolecule(drawer, mol)
         drawer.FinishDrawing()

@@ -55,13 +55,19 @@ def in_words(rows: list[dict[str, Any]]) -> str:
 def _read(path: Path) -> pd.DataFrame:
     """The rows that are not empty, by their lines."""
     if not path.is_file():
-        raise DataError(f"There is no file '{path}' to resolve.")
+        raise DataError(f"There is no file '{path}' to resolve.", file=str(path))
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False, skip_blank_lines=False, encoding="utf-8-sig")
     except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise DataError(f"'{path}' cannot be read as CSV in UTF-8: {error}.") from error
+        raise DataError(f"'{path}' cannot be read as CSV in UTF-8: {error}.", file=str(path)) from error
     if not isinstance(table.index, pd.RangeIndex):  # pandas takes what stands before the named cells for row names
-        raise DataError(f"The rows of '{path}' have more cells than its first line has names: name every column.")
+        raise DataError(
+            f"The rows of '{path}' have more cells than its first line has names: name every column.", file=str(path)
+        )
     if not set(COLUMNS) & set(table.columns):
-        raise DataError(f"'{path}' has none of the columns {', '.join(COLUMNS)}: name at least one of them so.")
+        raise DataError(
+            f"'{path}' has none of the columns {', '.join(COLUMNS)}: name at least one of them so.",
+            file=str(path),
+            line=1,
+        )
     return table.set_axis(table.index + 2).loc[(table != "").any(axis=1).to_numpy()].reindex(columns=list(COLUMNS))

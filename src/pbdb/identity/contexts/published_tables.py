@@ -75,14 +75,16 @@ def read_cells(path: Path | str, kind: str | None = None) -> CellPart:
     """
     path = Path(path)
     if not path.is_file():
-        raise VocabularyError(f"{path} does not exist: give a table of cells, e.g. cellosaurus.txt.")
+        raise VocabularyError(f"{path} does not exist: give a table of cells, e.g. cellosaurus.txt.", file=str(path))
     try:
         kind = kind or _recognise(path)
         if kind not in _READERS:
-            raise VocabularyError(f"'{kind}' is no kind of cell table: use one of {', '.join(_READERS)}.")
+            raise VocabularyError(f"'{kind}' is no kind of cell table: use one of {', '.join(_READERS)}.", value=kind)
         return _READERS[kind](path)
     except DAMAGED as error:
-        raise VocabularyError(f"{path.name} cannot be read as {kind or 'a cell table'}: {error}.") from error
+        raise VocabularyError(
+            f"{path.name} cannot be read as {kind or 'a cell table'}: {error}.", file=path.name
+        ) from error
 
 
 def curie(text: str) -> str | None:
@@ -107,7 +109,7 @@ def _recognise(path: Path) -> str:
     if "RRID" in first.strip().split("\t"):
         return "names"
     raise VocabularyError(
-        f"{path.name} is none of the cell tables known here ({', '.join(_READERS)}): give one of these."
+        f"{path.name} is none of the cell tables known here ({', '.join(_READERS)}): give one of these.", file=path.name
     )
 
 
@@ -126,7 +128,9 @@ def _read_cellosaurus(path: Path) -> CellPart:
                 rows.append(row)
                 synonyms += [(name, row["context"]) for name in _cellosaurus_names(entry)]
     if not rows:
-        raise VocabularyError(f"{path.name} holds no entry of a cell line: give the whole cellosaurus.txt.")
+        raise VocabularyError(
+            f"{path.name} holds no entry of a cell line: give the whole cellosaurus.txt.", file=path.name
+        )
     name = f"Cellosaurus {release}" if release else None
     return CellPart("cellosaurus", name, context_frame(rows), synonym_frame(synonyms))
 
@@ -312,7 +316,8 @@ def _read_names(path: Path) -> CellPart:
     main = next((c for c in [*(n for n in names if "name" in n.lower()), "unique.cellid"] if c in table), None)
     if main is None:
         raise VocabularyError(
-            f"{path.name} has no column of names of cells (such as CellLineName): export the table with it."
+            f"{path.name} has no column of names of cells (such as CellLineName): export the table with it.",
+            file=path.name,
         )
     contexts = table[["context"]].assign(context_name=table[main], kind="cell_line")
     return CellPart("names", None, context_frame(contexts), _names_of(table[names], table["context"]))

@@ -83,14 +83,16 @@ def read_genes(path: Path | str, kind: str | None = None) -> GenePart:
     """
     path = Path(path)
     if not path.exists():
-        raise VocabularyError(f"{path} does not exist: give a gene table, e.g. an Ensembl GTF.")
+        raise VocabularyError(f"{path} does not exist: give a gene table, e.g. an Ensembl GTF.", file=str(path))
     try:
         kind = kind or _recognise(path)
         if kind not in _READERS:
-            raise VocabularyError(f"'{kind}' is no kind of gene table: use one of {', '.join(_READERS)}.")
+            raise VocabularyError(f"'{kind}' is no kind of gene table: use one of {', '.join(_READERS)}.", value=kind)
         return _READERS[kind](path)
     except DAMAGED as error:
-        raise VocabularyError(f"{path.name} cannot be read as {kind or 'a gene table'}: {error}.") from error
+        raise VocabularyError(
+            f"{path.name} cannot be read as {kind or 'a gene table'}: {error}.", file=path.name
+        ) from error
 
 
 def _recognise(path: Path) -> str:
@@ -104,7 +106,8 @@ def _recognise(path: Path) -> str:
     kind = _recognise_text(head)
     if kind is None:
         raise VocabularyError(
-            f"{path.name} is none of the gene tables known here ({', '.join(_READERS)}): give one of these."
+            f"{path.name} is none of the gene tables known here ({', '.join(_READERS)}): give one of these.",
+            file=path.name,
         )
     return kind
 
@@ -131,7 +134,7 @@ def _read_gtf(path: Path) -> GenePart:
         rows = [_gtf_gene(line) for line in lines if "\tgene\t" in line]
     genes = pd.DataFrame(rows)
     if genes.empty:
-        raise VocabularyError(f"{path.name} has no line of type gene: give the full annotation.")
+        raise VocabularyError(f"{path.name} has no line of type gene: give the full annotation.", file=path.name)
     genes = genes.rename(columns={"gene_name": "symbol"}).drop_duplicates("gene_id")
     release = re.search(r"\.(\d{2,3})\.(?:chr\w*\.)?gtf", path.name)
     return GenePart("ensembl_gtf", f"Ensembl {release[1]}" if release else None, gene_frame(genes))
@@ -199,7 +202,8 @@ def _mysql_genes(folder: Path) -> pd.DataFrame:
     table = pd.concat(_chunks(_needed_dump(folder, "gene"), None))
     if table.shape[1] < 14:
         raise VocabularyError(
-            f"gene.txt in {folder} has {table.shape[1]} columns: give a core schema of release 65 or later."
+            f"gene.txt in {folder} has {table.shape[1]} columns: give a core schema of release 65 or later.",
+            file="gene.txt",
         )
     shift = table.shape[1] - 16  # schemas before release 90 carry one more column, status, before the description
     description = table[9 + shift].replace("N", None)
@@ -266,7 +270,9 @@ def _dump(folder: Path, table: str) -> Path | None:
 def _needed_dump(folder: Path, table: str) -> Path:
     path = _dump(folder, table)
     if path is None:
-        raise VocabularyError(f"{folder} has no {table}.txt.gz: put Ensembl's tables gene and xref side by side.")
+        raise VocabularyError(
+            f"{folder} has no {table}.txt.gz: put Ensembl's tables gene and xref side by side.", file=f"{table}.txt.gz"
+        )
     return path
 
 
@@ -293,7 +299,7 @@ def _read_retired(path: Path) -> GenePart:
     with open_text(path) as text:
         mapping = json.load(text)
     if not isinstance(mapping, dict) or not all(isinstance(v, str) for v in mapping.values()):
-        raise VocabularyError(f"{path.name} is not an object of retired id: current id.")
+        raise VocabularyError(f"{path.name} is not an object of retired id: current id.", file=path.name)
     retired = pd.DataFrame({"retired_id": list(mapping), "gene_id": list(mapping.values())}, dtype=object)
     return GenePart("retired_ids", retired=retired)
 

@@ -34,7 +34,9 @@ def gene_key(gene_id: str) -> int:
     """
     match = _ID.fullmatch(gene_id)
     if match is None or int(match[2]) >= _KEY_LIMITS[match[1]]:
-        raise VocabularyError(f"'{gene_id}' is no Ensembl gene id of human, mouse or rat: give one, without version.")
+        raise VocabularyError(
+            f"'{gene_id}' is no Ensembl gene id of human, mouse or rat: give one, without version.", value=gene_id
+        )
     return KEY_OFFSETS[match[1]] + int(match[2])
 
 
@@ -47,7 +49,7 @@ def gene_id_of(key: int) -> str:
     for prefix, offset in KEY_OFFSETS.items():
         if offset <= key < offset + _KEY_LIMITS[prefix]:
             return f"{prefix}{key - offset:011d}"
-    raise VocabularyError(f"{key} is not the key of a gene.")
+    raise VocabularyError(f"{key} is not the key of a gene.", value=key)
 
 
 def without_version(gene_id: str) -> str:

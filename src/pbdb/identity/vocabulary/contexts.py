@@ -31,9 +31,11 @@ def import_table(settings: Settings, kind: str, path: Path, release: str | None)
     part = read_cells(path)
     found = _KIND_OF_FORM.get(part.kind, part.kind)
     if found != kind:
-        raise VocabularyError(f"'{path.name}' is a table of {found}, not of {kind}.")
+        raise VocabularyError(f"'{path.name}' is a table of {found}, not of {kind}.", file=path.name)
     if part.contexts.empty:
-        raise VocabularyError(f"'{path.name}' names no cell line or cell type: give the whole published table.")
+        raise VocabularyError(
+            f"'{path.name}' names no cell line or cell type: give the whole published table.", file=path.name
+        )
     named = release or part.release or named_after(path)
     store.save(settings, kind, named, part.kind, [path], {"contexts": part.contexts, "synonyms": part.synonyms})
     return Imported(kind, named)

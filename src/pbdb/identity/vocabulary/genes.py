@@ -42,7 +42,7 @@ def import_table(settings: Settings, engine: Engine, kind: str, path: Path, rele
     part = read_genes(path)
     found = _KIND_OF_FORM.get(part.kind, GENES)
     if kind not in (found, GENES):
-        raise VocabularyError(f"'{path.name}' is a table of {found}, not of {kind}.")
+        raise VocabularyError(f"'{path.name}' is a table of {found}, not of {kind}.", file=path.name)
     if found == GENES:
         release = _release(engine, part, path, release)
         _check_fits_in(settings, part, release)
@@ -62,7 +62,9 @@ def _release(engine: Engine, part: GenePart, path: Path, release: str | None) ->
         in_use = current(connection, GENES)
     named = release or part.release or (in_use[0] if in_use else None)
     if named is None:
-        raise VocabularyError(f"'{path.name}' does not say which release it is: give --release, such as 'Ensembl 115'.")
+        raise VocabularyError(
+            f"'{path.name}' does not say which release it is: give --release, such as 'Ensembl 115'.", file=path.name
+        )
     return named
 
 

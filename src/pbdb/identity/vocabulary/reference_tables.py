@@ -21,7 +21,6 @@ from pbdb.identity.compounds.clean_text import text_or_none
 from pbdb.readers.text import DAMAGED, need_columns
 
 COMPOUND_COLUMNS = ("key", "name", "smiles", "inchikey", "pubchem_cid")
-STATEMENT_COLUMNS = ("key", "kind", "value")
 
 
 @dataclass(frozen=True)
@@ -29,7 +28,7 @@ class Reference:
     """What a reference table says.
 
     compounds: COMPOUND_COLUMNS, several rows of one key where it lists several forms; text, None where not told.
-    statements: STATEMENT_COLUMNS, kind being moa, target, pathway, approval or toxicity_label.
+    statements: key, kind and value, kind being moa, target, pathway, approval or toxicity_label.
     """
 
     release: str | None

@@ -76,7 +76,7 @@ def use(settings: Settings, kind: str, release: str) -> dict[str, Any]:
         known = [row["release"] for row in status(connection) if row["kind"] == kind]
         if release not in known:
             there = ", ".join(f"'{name}'" for name in known) or "none"
-            raise VocabularyError(f"No release '{release}' of {kind} is imported; there are: {there}.")
+            raise VocabularyError(f"No release '{release}' of {kind} is imported; there are: {there}.", value=release)
         _make_current(connection, kind, release)
         changed = _apply(connection, settings, kind)
     return _outcome(engine, kind, release) | changed
@@ -100,10 +100,10 @@ def status(connection: Connection) -> list[dict[str, Any]]:
 
 def _check(kind: str, paths: Sequence[Path]) -> None:
     if kind not in KINDS:
-        raise VocabularyError(f"'{kind}' is no kind of vocabulary: use one of {', '.join(KINDS)}.")
+        raise VocabularyError(f"'{kind}' is no kind of vocabulary: use one of {', '.join(KINDS)}.", value=kind)
     for path in paths:
         if not path.exists():
-            raise VocabularyError(f"There is no file '{path}' to import.")
+            raise VocabularyError(f"There is no file '{path}' to import.", file=str(path))
     if len(paths) > 1 and kind not in TABLES and kind != PUBCHEM:
         raise VocabularyError(f"A table of {kind} is one file: import them one after the other.")
 

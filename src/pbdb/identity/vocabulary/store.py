@@ -17,6 +17,7 @@ from urllib.parse import quote_plus
 import pandas as pd
 
 from pbdb.common.errors import VocabularyError
+from pbdb.common.hashing import sha256_of_file
 from pbdb.common.settings import Settings
 
 
@@ -89,8 +90,7 @@ def digest_of(path: Path) -> str:
     """SHA-256 of a file; of a folder of tables, of their hashes in the order of their names."""
     if path.is_dir():
         return combined([digest_of(file) for file in sorted(path.glob("*.txt*"))])
-    with path.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
+    return sha256_of_file(path)
 
 
 def combined(digests: Sequence[str]) -> str:

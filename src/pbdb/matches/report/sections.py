@@ -231,11 +231,11 @@ def _ordered(rows: pd.DataFrame, marks: dict[str, Mark]) -> pd.DataFrame:
 def _lines(rows: pd.DataFrame, marks: dict[str, Mark]) -> list[Line]:
     lines = []
     for (a, b), part in rows.groupby(["dataset_a", "dataset_b"], sort=True):
-        found = part.set_index("quantity")
+        by_quantity = part.set_index("quantity")
         means = [
-            Whisker(name, *map(float, found.loc[name, ["mean", "interval_low", "interval_high"]]))
+            Whisker(name, *map(float, by_quantity.loc[name, ["mean", "interval_low", "interval_high"]]))
             for name in marks
-            if name in found.index
+            if name in by_quantity.index
         ]
         lines.append(Line(str(a) if a == b else _pair(a, b), means))
     return lines

@@ -1,0 +1,264 @@
+"""The API over both engines: every view, filters, pages, files, and refusals in sentences."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from serving import client_of
+
+from pbdb.common.settings import Settings
+from pbdb.database import views
+from pbdb.serve import api, catalog, pages
+from pbdb.serve.place import Place, open_place
+from pbdb.serve.site import Site
+
+V1 = "/api/v1"
+
+
+def rows(client: httpx.Client, address: str) -> list[dict[str, Any]]:
+    found = client.get(f"{V1}/{address}")
+    assert found.status_code == 200, found.text
+    listed: list[dict[str, Any]] = found.json()["rows"]
+    return listed
+
+
+def examples_of(place: Place) -> list[tuple[catalog.View, str]]:
+    with place.reading() as reading:
+        return pages.examples(Site(place, False, {}), reading)
+
+
+@pytest.fixture(scope="module")
+def effect(client: httpx.Client) -> dict[str, Any]:
+    return rows(client, "effect.json?compound_name=bortezomib&is_default=true&_sort_desc=n_up&_size=1")[0]
+
+
+def test_every_view_of_the_database_is_served(client: httpx.Client) -> None:
+    made = {path.stem.split("_", 1)[1] for path in views.files() if "CREATE VIEW" in path.read_text()}
+    assert made - set(catalog.KEYS) == set(), "give the new view its key in serve/catalog.py"
+    assert set(catalog.KEYS) == {view["name"] for view in client.get(f"{V1}/").json()["views"]}
+
+
+def test_every_example_of_the_page_runs(client: httpx.Client, place: Place) -> None:
+    examples = examples_of(place)
+    page = client.get("/api").text
+    assert len(examples) > 30
+    for view, address in examples:
+        assert view.name in page
+        found = client.get(address)
+        assert found.status_code == 200, (address, found.text)
+        assert found.json()["rows"] or view.name in ("split", "split_member", "similar_compounds"), address
+
+
+def test_both_engines_give_one_text(demo: tuple[Settings, Path], cache: Path) -> None:
+    settings, folder = demo
+    places = [open_place(None, settings, False), open_place(folder, settings, False)]
+    with client_of(places[0], cache) as one, client_of(places[1], cache) as two:
+        for view, address in examples_of(places[0]):
+            if view.name not in ("neighbours", "similar_compounds"):  # computed, so equal to the last digit but one
+                as_csv = address.replace(".json", ".csv")
+                assert one.get(address).json()["rows"] == two.get(address).json()["rows"], address
+                assert one.get(as_csv).content == two.get(as_csv).content
+    for place in places:
+        place.close()
+
+
+@pytest.mark.parametrize("sort", ["", "&_sort=n_up", "&_sort_desc=dose_um", "&_sort_desc=stratum"])
+def test_pages_of_keys_give_every_row_once(client: httpx.Client, sort: str) -> None:
+    every = rows(client, f"effect.json?mode=pooled&_size=10000&_columns=effect_id{sort}")
+    address: str | None = f"{V1}/effect.json?mode=pooled&_size=97&_columns=effect_id{sort}"
+    found: list[dict[str, Any]] = []
+    while address:
+        answer = client.get(address)
+        found += answer.json()["rows"]
+        address = answer.links["next"]["url"] if "next" in answer.links else None
+        assert (address is None) == (answer.json()["next"] is None)
+    assert found == every
+    assert len({row["effect_id"] for row in found}) == len(found) > 200
+
+
+@pytest.mark.parametrize(
+    ("asked", "holds"),
+    [
+        ("dose_um__gte=5", lambda row: row["dose_um"] >= 5),
+        ("dose_um__lt=5", lambda row: row["dose_um"] < 5),
+        ("dataset__ne=screen_one", lambda row: row["dataset"] != "screen_one"),
+        ("dataset__in=screen_one,screen_two", lambda row: row["dataset"] in ("screen_one", "screen_two")),
+        ("compound_name__contains=STATIN", lambda row: "statin" in row["compound_name"]),
+        ("stratum__isnull=true", lambda row: row["stratum"] is None),
+        ("is_default=true", lambda row: row["is_default"] is True),
+    ],
+)
+def test_filters(client: httpx.Client, asked: str, holds: Any) -> None:
+    every = rows(client, "effect.json?_size=10000")
+    assert rows(client, f"effect.json?_size=10000&{asked}") == [row for row in every if holds(row)] != []
+
+
+def test_files_hold_what_json_shows(client: httpx.Client, effect: dict[str, Any]) -> None:
+    query = f"effect_id={effect['effect_id']}&_columns=gene_id,log2_fc,p_adj&_sort_desc=log2_fc"
+    shown = rows(client, f"condition_effect.json?{query}&_size=10000")
+    found = {kind: client.get(f"{V1}/condition_effect.{kind}?{query}") for kind in ("csv", "arrow", "parquet")}
+    as_csv = list(csv.DictReader(io.StringIO(found["csv"].text)))
+    assert [row["gene_id"] for row in as_csv] == [row["gene_id"] for row in shown]
+    assert [float(row["log2_fc"]) for row in as_csv] == [row["log2_fc"] for row in shown]
+    arrow = pa.ipc.open_stream(found["arrow"].content).read_all()
+    parquet = pq.read_table(io.BytesIO(found["parquet"].content))
+    assert arrow.equals(parquet)
+    assert arrow["gene_id"].to_pylist() == [row["gene_id"] for row in shown]
+    assert "fold change" in arrow.schema.field("log2_fc").metadata[b"description"].decode()
+    assert {row["dataset"] for row in json.loads(arrow.schema.metadata[b"terms"])} >= {"screen_one"}
+    assert found["csv"].headers["x-truncated"] == "false"
+    assert f"condition_effect_{effect['effect_id']}" in found["csv"].headers["content-disposition"]
+
+
+def test_a_file_says_that_it_was_cut(client: httpx.Client) -> None:
+    found = client.get(f"{V1}/gene.csv?_size=5")
+    assert found.headers["x-truncated"] == "true"
+    assert len(found.text.splitlines()) == 6
+
+
+def test_a_long_file_comes_in_parts_and_whole(client: httpx.Client) -> None:
+    query = "compound_name=bortezomib&_columns=effect_id,gene_id"
+    text = client.get(f"{V1}/condition_effect.csv?{query}").text
+    listed = [tuple(row.values()) for row in csv.DictReader(io.StringIO(text))]
+    assert len(set(listed)) == len(listed) > 10_000
+
+
+REFUSED = [
+    ("effect.json?dose_um=abc", 400, "'abc' is no number value"),
+    ("effect.json?effect_id=100000000000000000000", 400, "is no integer value"),
+    ("effect.json?compound_name=%00", 400, "NUL"),
+    ("effect.json?dose_um=nan", 400, "no number"),
+    ("effect.json?compund_name=x", 400, "did you mean 'compound_name'?"),
+    ("effect.json?dose_um__lk=1", 400, "There is no operator 'lk'"),
+    ("effect.json?_sort=effect_id;DROP", 400, "cannot be sorted by"),
+    ("effect.json?_columns=effect_id,1", 400, "no column '1'"),
+    ("effect.json?_size=0", 400, "give 1 to"),
+    ("effect.json?_size=10001", 400, "give 1 to"),
+    ("effect.json?_next=x", 400, "_next does not belong"),
+    ("effect.json?_where=1", 400, "There is no option '_where'"),
+    ("condition_effect.json", 400, "filter it by effect_id or condition_id"),
+    ("condition_effect.json?effect_id__gt=1", 400, "filter it by"),
+    ("gene_response.csv", 400, "filter it by gene_id or gene_symbol"),
+    ("sample.json?attributes=1", 400, "filter it by"),
+    ("condition.json?attributes=1", 400, "holds json values"),
+    ("nothing.json", 404, "There is no view 'nothing'"),
+    ("effect.xml", 404, "There is no format 'xml'"),
+    ("pg_roles.json", 404, "There is no view"),
+    ("neighbours.json", 400, "neighbours needs 'effect'"),
+    ("neighbours.json?effect=1&n=100000", 400, "give 1 to"),
+    ("compound/nonsense", 404, "No compound is called 'nonsense'"),
+    ("drawing.svg?inchikey=x", 404, "No structure"),
+    ("drawing.svg?smiles=nonsense", 400, "RDKit cannot read"),
+    ("structure?smiles=C&how=magic", 400, "makes no sense"),
+    ("structure?smiles=[&how=contains", 400, "not a SMARTS pattern"),
+    ("structure?smiles=" + "C" * 2001, 400, "2000 characters"),
+    ("signature?up=", 400, "None of the genes is a landmark"),
+    ("signature?up=HMOX1&down=HMOX1", 400, "asked for up and down"),
+    ("signature?effect=99999999999999999999", 400, "2^63"),
+    ("signature?up=" + ",".join(f"g{n}" for n in range(2001)), 400, "too many"),
+    ("suggest", 400, "makes no sense"),
+]
+
+
+@pytest.mark.parametrize(("address", "status", "words"), REFUSED, ids=[address[:60] for address, *_ in REFUSED])
+def test_refusals_are_sentences(client: httpx.Client, address: str, status: int, words: str) -> None:
+    found = client.get(f"{V1}/{address}")
+    assert (found.status_code, words in found.json()["detail"]) == (status, True), found.text
+    assert found.headers["content-type"] == "application/problem+json"
+    assert "Traceback" not in found.text
+
+
+@pytest.mark.parametrize("text", ["' OR 1=1 --", "'; DROP TABLE core.gene; --", "%s %(x)s", "\\", "${1}", "a" * 2000])
+def test_values_stay_values(client: httpx.Client, text: str) -> None:
+    for column in ("compound_name", "compound_name__contains", "dataset__in"):
+        found = client.get(f"{V1}/effect.json", params={column: text})
+        assert found.json()["rows"] == [], text
+    assert rows(client, "gene.json?_size=1")
+
+
+def test_an_answer_that_is_known_is_not_sent_again(client: httpx.Client) -> None:
+    first = client.get(f"{V1}/dataset.json")
+    again = client.get(f"{V1}/dataset.json", headers={"If-None-Match": first.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    other = client.get(f"{V1}/dataset.json?_size=1", headers={"If-None-Match": first.headers["etag"]})
+    assert other.status_code == 200
+
+
+def test_openapi_describes_every_view_in_the_words_of_the_catalog(client: httpx.Client) -> None:
+    found = client.get("/openapi.json").json()
+    for name in catalog.KEYS:
+        assert f"{V1}/{name}.{{format}}" in found["paths"]
+    (dose,) = [p for p in found["paths"][f"{V1}/effect.{{format}}"]["get"]["parameters"] if p["name"] == "dose_um"]
+    assert "icromolar" in dose["description"]
+    assert found["info"]["version"]
+
+
+def test_signature_of_an_effect_finds_the_compound_in_other_conditions(
+    client: httpx.Client, effect: dict[str, Any]
+) -> None:
+    found = client.get(f"{V1}/signature?effect={effect['effect_id']}&n=20").json()
+    assert found["hits"][0]["compound_name"] == "bortezomib"
+    assert found["hits"][0]["similarity"] > found["floor"] > 0
+    assert len(found["by_compound"]) < len(found["hits"])
+
+
+def test_signature_lists_may_be_long(client: httpx.Client) -> None:
+    genes = [row["gene_symbol"] for row in rows(client, "gene.json?is_landmark=true&_size=900&_columns=gene_symbol")]
+    found = client.post(f"{V1}/signature", json={"up": ",".join(genes[:400]), "down": ",".join(genes[400:800])})
+    assert len(found.json()["landmarks"]) == 800
+
+
+def test_structures(client: httpx.Client) -> None:
+    near = client.get(f"{V1}/structure?smiles=CC(=O)Nc1ccc(O)cc1&n=3").json()["compounds"]
+    assert near[0]["tanimoto"] >= near[1]["tanimoto"] > 0
+    rings = client.get(f"{V1}/structure?smiles=c1ccccc1&how=contains&n=200").json()["compounds"]
+    assert 0 < len(rings) < len(rows(client, "compound.json?_size=1000"))
+    drawn = client.get(f"{V1}/drawing.svg?inchikey={near[0]['inchikey']}")
+    assert drawn.headers["content-type"] == "image/svg+xml"
+    assert b"<path" in drawn.content
+
+
+def test_names_are_suggested_by_synonym_and_id(client: httpx.Client) -> None:
+    def kinds(text: str) -> list[tuple[str, str]]:
+        return [(n["kind"], n["label"]) for n in client.get(f"{V1}/suggest", params={"q": text}).json()["names"]]
+
+    assert kinds("hmox1")[0] == ("gene", "HMOX1")
+    assert kinds("ENSG00000100292") == [("gene", "HMOX1")]
+    assert kinds("bortez") == [("compound", "bortezomib")]
+    assert kinds("GXJABQQUPOEUTA-RDJZCZTQSA-N") == [("compound", "bortezomib")]
+    assert kinds("") == []
+
+
+def test_compound_as_the_command_shows_it(client: httpx.Client) -> None:
+    found = client.get(f"{V1}/compound/bortezomib").json()
+    assert found["compounds"][0]["inchikey"] == "GXJABQQUPOEUTA-RDJZCZTQSA-N"
+    assert {row["dataset"] for row in found["conditions"]} >= {"screen_one", "screen_two"}
+
+
+def test_only_known_hosts_are_answered(client: httpx.Client) -> None:
+    assert client.get("/healthz", headers={"Host": "evil.example"}).status_code == 400
+
+
+def test_too_much_is_refused_before_it_is_read(client: httpx.Client) -> None:
+    assert client.post(f"{V1}/signature", content=b"x" * 300_000).status_code == 413
+    assert client.get(f"{V1}/suggest?q={'x' * 70_000}").status_code == 413
+
+
+def test_nothing_can_be_written(client: httpx.Client) -> None:
+    for method in ("POST", "PUT", "DELETE", "PATCH"):
+        assert client.request(method, f"{V1}/effect.json").status_code == 405
+
+
+def test_facts_of_the_release(client: httpx.Client, place: Place) -> None:
+    found = client.get(f"{V1}/release").json()
+    assert found["release"] == ("live" if place.is_database else "2026.1")
+    assert all(row["licence"] for row in found["datasets"])
+    assert api.PREFIX == V1
