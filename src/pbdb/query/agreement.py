@@ -29,38 +29,38 @@ def read(
     """
     if len(datasets) > 2:
         raise ConfigError(f"{len(datasets)} data sets make no pair: give one or two.")
-    given = {"metric": metric, "quantity": quantity, "level": level, "datasets": list(datasets)}
-    found = database.connect(settings)
-    with found.rows(_SUMMARY, given) as (columns, rows):
+    wanted = {"metric": metric, "quantity": quantity, "level": level, "datasets": list(datasets)}
+    opened = database.connect(settings)
+    with opened.rows(_SUMMARY, wanted) as (columns, rows):
         table = list(columns), list(rows)
     if not table[1]:
-        raise QueryError(_refusal(found, given))
+        raise QueryError(_refusal(opened, wanted))
     return table
 
 
-def _refusal(found: database.Database, given: dict[str, Any]) -> str:
+def _refusal(opened: database.Database, wanted: dict[str, Any]) -> str:
     """Say which of what was asked for is not there."""
-    metrics = _names(found, "SELECT DISTINCT metric FROM agreement_summary ORDER BY 1", given)
+    metrics = _names(opened, "SELECT DISTINCT metric FROM agreement_summary ORDER BY 1", wanted)
     if not metrics:
         return "No agreement is stored: run `pbdb agreement run`."
-    if given["metric"] not in metrics:
-        return f"No agreement by '{given['metric']}' is stored; there is: {', '.join(metrics)}."
+    if wanted["metric"] not in metrics:
+        return f"No agreement by '{wanted['metric']}' is stored; there is: {', '.join(metrics)}."
     of_metric = "SELECT DISTINCT quantity FROM agreement_summary WHERE metric = %(metric)s ORDER BY 1"
-    quantities = _names(found, of_metric, given)
-    if given["quantity"] is not None and given["quantity"] not in quantities:
-        return f"'{given['metric']}' has no quantity '{given['quantity']}'; it has: {', '.join(quantities)}."
-    level = f" at level {given['level']} (`pbdb agreement run --level {given['level']}`)" if given["level"] else ""
-    of_datasets = f" of {' and '.join(given['datasets'])}" if given["datasets"] else ""
+    quantities = _names(opened, of_metric, wanted)
+    if wanted["quantity"] is not None and wanted["quantity"] not in quantities:
+        return f"'{wanted['metric']}' has no quantity '{wanted['quantity']}'; it has: {', '.join(quantities)}."
+    level = f" at level {wanted['level']} (`pbdb agreement run --level {wanted['level']}`)" if wanted["level"] else ""
+    of_datasets = f" of {' and '.join(wanted['datasets'])}" if wanted["datasets"] else ""
     named = _names(
-        found, "SELECT dataset_a FROM agreement_summary UNION SELECT dataset_b FROM agreement_summary", given
+        opened, "SELECT dataset_a FROM agreement_summary UNION SELECT dataset_b FROM agreement_summary", wanted
     )
     return (
-        f"No agreement{of_datasets} by '{given['metric']}'{level} is stored; there is of: {', '.join(sorted(named))}."
+        f"No agreement{of_datasets} by '{wanted['metric']}'{level} is stored; there is of: {', '.join(sorted(named))}."
     )
 
 
-def _names(found: database.Database, query: str, given: dict[str, Any]) -> list[str]:
-    with found.rows(query, given) as (_, rows):
+def _names(opened: database.Database, query: str, wanted: dict[str, Any]) -> list[str]:
+    with opened.rows(query, wanted) as (_, rows):
         return [str(name) for (name,) in rows]
 
 

@@ -131,8 +131,8 @@ def bundled() -> dict[str, str]:
         return {}
     releases = {WHEEL: metadata.version(WHEEL)}
     for major in FOLDERS:
-        told = subprocess.run([programs(major) / "postgres", "--version"], capture_output=True, text=True, check=False)
-        releases[f"PostgreSQL {major}"] = told.stdout.strip().rpartition(" ")[2]
+        done = subprocess.run([programs(major) / "postgres", "--version"], capture_output=True, text=True, check=False)
+        releases[f"PostgreSQL {major}"] = done.stdout.strip().rpartition(" ")[2]
     return releases
 
 
@@ -200,8 +200,8 @@ def require_restricting(program: str) -> None:
     Raises:
         ServerError: it is older than the releases of August 2025.
     """
-    told = subprocess.run([program, "--version"], capture_output=True, text=True, check=False).stdout
-    version = re.search(r"(\d+)\.(\d+)", told)
+    output = subprocess.run([program, "--version"], capture_output=True, text=True, check=False).stdout
+    version = re.search(r"(\d+)\.(\d+)", output)
     major, minor = map(int, version.groups()) if version else (0, 0)
     if major < 18 and minor < RESTRICTING.get(major, 1000):
         raise ServerError(
