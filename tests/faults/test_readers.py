@@ -13,6 +13,7 @@ from support import external_server, running_server, throwaway_home
 from pbdb.common.errors import PbdbError, ServerError
 from pbdb.common.settings import Settings
 from pbdb.database import reader_limits, schema
+from pbdb.database.models.policies import READER
 from pbdb.query import database as reading
 from pbdb.server import connect, locks
 
@@ -84,7 +85,7 @@ def test_limits_that_the_owner_of_the_database_chose_are_kept(database: Settings
         name = connection.info.dbname
         connection.execute(f"""ALTER DATABASE "{name}" SET "pbdb.reader_statement_timeout" = '1h'""".encode())
     with engine.connect() as looking:
-        assert reader_limits.limits(looking) == reader_limits.SETTINGS | {"statement_timeout": "1h"}
+        assert reader_limits.limits(looking, READER) == reader_limits.SETTINGS | {"statement_timeout": "1h"}
 
 
 def test_a_password_that_a_reader_gives_itself_is_seen_and_replaced(embedded: Settings) -> None:

@@ -127,7 +127,7 @@ def _write_layers(group: h5py.Group, connection: Connection, chosen: FitChoice, 
         made.attrs.update({"encoding-type": "array", "encoding-version": "0.2.0"})
     facts, fit_wide = _facts(chosen), _fit_wide(connection, chosen)
     step = max(CHUNK[0], selection.rows_at_once(shape[1], len(LAYERS)) // CHUNK[0] * CHUNK[0])
-    for rows, arrays in selection.blocks(connection, chosen, ARRAYS, step):
+    for rows, arrays in selection.blocks(connection, chosen, ARRAYS, step, limma=True):
         for name, values in layers(arrays, facts, fit_wide).items():
             group[name][rows] = values
         progress(f"{chosen.facts['dataset']} {chosen.context_text}", rows.stop, shape[0])
@@ -145,7 +145,8 @@ def _fit_wide(connection: Connection, chosen: FitChoice) -> FitWide:
     key = {name: chosen.facts[name] for name in ("dataset_id", "fit_id")}
     every = selection.frame(connection, _ALL_EFFECTS, key)
     fit_wide = FitWide(len(every) * len(chosen.genes), dtype=np.float32)
-    for _, arrays in selection.blocks(connection, FitChoice(chosen.facts, chosen.genes, every), ["neg_log10_p"]):
+    complete_fit = FitChoice(chosen.facts, chosen.genes, every)
+    for _, arrays in selection.blocks(connection, complete_fit, ["neg_log10_p"], limma=True):
         fit_wide.add(arrays["neg_log10_p"])
     return fit_wide
 

@@ -51,15 +51,17 @@ def load_source(
             require_loader(connection)
         compounds = pubchem or lookup(settings, choices.pubchem)
         hears = reporter or Silent()
-        return [
-            _load_alone(DatasetLoad(source.of(key), key, settings, choices, engine, hears, compounds)) for key in chosen
-        ]
+        with private_files(settings):
+            return [
+                _load_alone(DatasetLoad(source.of(key), key, settings, choices, engine, hears, compounds))
+                for key in chosen
+            ]
 
 
 def _load_alone(load: DatasetLoad) -> Outcome:
     """Load a dataset while no other process does; the ledger tells of a stage that failed."""
     busy = f"Dataset '{load.dataset}' is being loaded by another process"
-    with locks.alone(load.engine, f"load {load.dataset}", busy), private_files(load.settings):
+    with locks.alone(load.engine, f"load {load.dataset}", busy):
         try:
             return _load(load)
         except Exception:

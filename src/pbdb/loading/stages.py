@@ -142,10 +142,12 @@ def fit_effects(load: DatasetLoad) -> None:
         statuses = load_report.statuses(fits)
         entry.rows_in, entry.rows_out = sum(statuses.values()), statuses.pop("ok", 0)
         entry.dropped = statuses
-        entry.report = {fit.label: fit.facts.report for fit in fits}
+        entry.report = {fit.label: {**fit.facts.report, **load_report.null_check(fit)} for fit in fits}
     load.fits = fits
     left = ", ".join(f"{n} {code}" for code, n in entry.dropped.items()) or "none"
     load.reporter.stage("effects", f"{len(fits)} fits, {entry.rows_out:,} effects; without estimate: {left}")
+    for sentence in load_report.doubts(fits):
+        load.reporter.stage("effects", f"warning: {sentence}")
 
 
 def change_database(load: DatasetLoad) -> None:

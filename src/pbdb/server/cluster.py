@@ -372,9 +372,7 @@ class Cluster:
         deadline = time.monotonic() + STOP_S
         while self.alive() or master.pid in self._processes():
             if time.monotonic() > deadline:
-                raise ServerError(
-                    f"The server of '{self.home}' (pid {master.pid}) does not end: see '{self.log_file}'."
-                )
+                raise ServerError(f"The server of '{self.home}' (pid {master.pid}) goes on: see '{self.log_file}'.")
             time.sleep(0.02)
         with suppress(OSError):
             os.rmdir(master.sockets)  # it may lie in /tmp

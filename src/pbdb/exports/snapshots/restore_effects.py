@@ -20,7 +20,7 @@ from pbdb.common.progress import Progress
 from pbdb.database import copy_binary
 from pbdb.database.copy_text import cursor
 from pbdb.effects.engine import OK
-from pbdb.effects.stored_fit import BY_EFFECT, BY_GENE, tile
+from pbdb.effects.stored_fit import BY_EFFECT, BY_GENE, OF_LIMMA, tile
 from pbdb.exports.snapshots.arrow_schemas import table_of
 from pbdb.exports.snapshots.effects_parquet import LANDMARK, ahead
 from pbdb.exports.snapshots.parquet import require_plausible
@@ -111,7 +111,7 @@ def _encoded(rows: pa.Table) -> dict[str, copy_binary.Value]:
         elif name == LANDMARK:
             columns[name] = _matrix(rows, name).astype(np.float16)
         else:
-            columns[name] = _matrix(rows, name) if name in BY_EFFECT else rows[name].to_numpy()
+            columns[name] = _matrix(rows, name) if name in (*BY_EFFECT, *OF_LIMMA) else rows[name].to_numpy()
     return columns
 
 
