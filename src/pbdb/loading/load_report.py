@@ -104,8 +104,8 @@ def doubts(stored: Sequence[StoredFit]) -> Iterator[str]:
             yield (
                 f"{fit.label}: of {facts.n_null_wells} vehicle wells tested against the others,"
                 f" {facts.null_any_share:.0%} have a gene at p_adj 0.05 (at least {facts.null_any_share_low:.0%};"
-                " 5 % is right): its p values are too small, as wells differ by more than their counts say; look at plates and"
-                " wells before you filter by p_adj"
+                " 5 % is right): its p values are too small, as wells differ by more than their counts say; look at plates"
+                " and wells before you filter by p_adj"
             )
 
 
