@@ -32,9 +32,9 @@ def connect(settings: Settings | None = None) -> Database:
         ServerError: the server cannot be used.
         SchemaError: the schema is not that of this version.
     """
-    found = settings or Settings.from_environment()
-    ready(found)
-    return Database(found)
+    chosen = settings or Settings.from_environment()
+    ready(chosen)
+    return Database(chosen)
 
 
 def ready(settings: Settings) -> None:
@@ -106,11 +106,11 @@ class Database:
             try:
                 # A stream that is left before its end must be closed first: it holds the connection's lock.
                 stream = cast("Generator[tuple[Any, ...]]", cursor.stream(query, parameters, size=ROWS_AT_ONCE))
-                with closing(stream) as found:
-                    first = next(found, None)
+                with closing(stream) as rows:
+                    first = next(rows, None)
                     if first is None:
                         cursor.execute(query, parameters, prepare=True)  # A stream without rows forgets its columns.
-                    yield _columns(cursor), _chained(first, found)
+                    yield _columns(cursor), _chained(first, rows)
             except psycopg.Error as problem:
                 raise QueryError(_sentence(problem) + _meant(connection, problem)) from None
 
@@ -129,11 +129,11 @@ class Database:
         import anndata as ad
 
         chosen = {"dataset": dataset, "context": context, "compound_name": compound}
-        given = {name: value for name, value in chosen.items() if value is not None}
-        where = "".join(f" AND {name} = %({name})s" for name in given)
-        obs = self.sql(_EFFECTS + where + " ORDER BY fit_id, effect_id", given)
+        selection = {name: value for name, value in chosen.items() if value is not None}
+        where = "".join(f" AND {name} = %({name})s" for name in selection)
+        obs = self.sql(_EFFECTS + where + " ORDER BY fit_id, effect_id", selection)
         if obs.empty:
-            raise QueryError(f"No estimated effect fits {given or 'an empty database'}.")
+            raise QueryError(f"No estimated effect fits {selection or 'an empty database'}.")
         var = self.sql(_GENES, {"fits": obs["fit_id"].unique().tolist()}).set_index("gene_id")
         layers = self._layers(obs, var)
         obs = obs.drop(columns="fit_id").set_index(obs["effect_id"].astype(str).rename(None))
@@ -182,9 +182,9 @@ def _chained(first: tuple[Any, ...] | None, rest: Iterator[tuple[Any, ...]]) -> 
 
 
 def _sentence(problem: psycopg.Error) -> str:
-    told = problem.diag.message_primary or (str(problem).splitlines() or [type(problem).__name__])[0]
+    message = problem.diag.message_primary or (str(problem).splitlines() or [type(problem).__name__])[0]
     hint = f" ({problem.diag.message_hint})" if problem.diag.message_hint else ""
-    return f"The server refused the query: {told}{hint}"
+    return f"The server refused the query: {message}{hint}"
 
 
 def _meant(connection: psycopg.Connection[tuple[Any, ...]], problem: psycopg.Error) -> str:

@@ -169,7 +169,7 @@ def doses(rows: list[Row], compounds: Sequence[str]) -> Spec:
             "field": "context",
             "type": "nominal",
             "title": "cells",
-            "legend": {"symbolType": "stroke", "orient": "top"},
+            "legend": {"symbolType": "stroke", "orient": "top", "symbolStrokeColor": "@soft", "symbolSize": 300},
         },
         "tooltip": _tips(
             compound="compound", dataset="data set", context="cells", dose="µM", time="h", fold="log2 fold change"

@@ -74,13 +74,13 @@ class Snapshot:
         written = NAMED.sub(r"$\1", query).replace("%%", "%") if parameters else query
         try:
             done = self.connection.execute(written, dict(parameters) if parameters else None)
-            found = pd.DataFrame(done.fetchall(), columns=[column[0] for column in done.description or ()])
+            frame = pd.DataFrame(done.fetchall(), columns=[column[0] for column in done.description or ()])
         except duckdb.Error as problem:
             raise QueryError(f"DuckDB refused the query: {' '.join(str(problem).split())}") from None
         for name, kind in ((column[0], str(column[1])) for column in done.description or ()):
             if kind == "JSON":
-                found[name] = [None if text is None else json.loads(text) for text in found[name]]
-        return found
+                frame[name] = [None if text is None else json.loads(text) for text in frame[name]]
+        return frame
 
     def signatures(
         self, *, dataset: str | None = None, context: str | None = None, compound: str | None = None
@@ -94,11 +94,11 @@ class Snapshot:
         import anndata as ad
 
         chosen = {"dataset": dataset, "context": context, "compound_name": compound}
-        given = {name: value for name, value in chosen.items() if value is not None}
-        where = "".join(f" AND {name} = {literal(value)}" for name, value in given.items())
+        wanted = {name: value for name, value in chosen.items() if value is not None}
+        where = "".join(f" AND {name} = {literal(value)}" for name, value in wanted.items())
         obs = self.sql(_EFFECTS + where + " ORDER BY fit_id, effect_id")
         if obs.empty:
-            raise QueryError(f"No estimated effect fits {given or 'an empty snapshot'}.")
+            raise QueryError(f"No estimated effect fits {wanted or 'an empty snapshot'}.")
         var = self.sql(_GENES, {"fits": obs["fit_id"].unique().tolist()}).set_index("gene_id")
         try:
             layers = self._layers(obs, var["gene_key"].to_numpy(), where)
