@@ -54,9 +54,13 @@ def stop() -> None:
 @db.command()
 @json_option
 def status(as_json: bool) -> None:
-    """Show whether the server runs, where, and whether the schema is current."""
+    """Show whether the server runs, where, and whether the schema is current.
+
+    The PostgreSQL that came with pbdb is shown too, with a warning where a newer one is known.
+    """
+    from pbdb.common import packaged_files
     from pbdb.database import schema
-    from pbdb.server import connect
+    from pbdb.server import connect, postgres_programs
 
     user_settings = settings()
     facts = asdict(connect.status(user_settings))
@@ -65,9 +69,16 @@ def status(as_json: bool) -> None:
         with connect.engine(user_settings).connect() as connection:
             facts["schema"] = schema.current(connection)
     facts["head"] = schema.head()
+    running = facts["version"] if facts["embedded"] else None
+    facts["bundled"] = postgres_programs.bundled()
+    lock = packaged_files.folder("migrations").parent / "requirements.lock"
+    facts["warnings"] = postgres_programs.warnings(running, postgres_programs.MAJOR, lock)
     if as_json:
         show_json(facts)
     else:
+        facts["bundled"] = ", ".join(f"{name} {version}" for name, version in facts["bundled"].items()) or None
+        for warning in facts.pop("warnings"):
+            say(f"Warning: {warning}")
         show_table([[name, str(value)] for name, value in facts.items() if value is not None], ["fact", "value"])
 
 
@@ -162,6 +173,8 @@ def verify(dataset: str | None, as_json: bool) -> None:
     differing = [each for each in verified if each.differences]
     if as_json:
         show_json([each.as_dict() for each in verified])
+    elif not verified:
+        say("No dataset is loaded.")
     else:
         _show_verified(verified)
         say(f"{len(verified) - len(differing)} of {len(verified)} datasets are as the specification says.")

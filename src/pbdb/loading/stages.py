@@ -12,12 +12,14 @@ from pbdb.effects import dataset_fits
 from pbdb.identity.compounds.source_compounds import source_compounds, unknown_compounds
 from pbdb.identity.contexts.resolve import ContextVocabulary
 from pbdb.identity.genes.mapper import GeneMapper, gene_mapper
+from pbdb.identity.vocabulary import references
 from pbdb.identity.vocabulary import releases as vocabulary
 from pbdb.loading import ledger, load_report, stage_cache, table_rows
 from pbdb.loading.dataset_load import DatasetLoad
 from pbdb.loading.publish import Load, publish
 from pbdb.matches import match_table
 from pbdb.samples import canonicalise, matrix_file, plate_zscores, validate
+from pbdb.samples.transform_report import MOST_UNKNOWN
 from pbdb.sources import fetch
 from pbdb.sources.declaration import Files
 
@@ -66,6 +68,7 @@ def _transform(load: DatasetLoad) -> None:
             _mapper(load, files),
             load.matrix,
             lambda n: load.reporter.progress("transform samples", n, None),
+            most_unknown=1 if load.choices.allow_gene_loss else MOST_UNKNOWN,
         )
         entry.rows_in, entry.rows_out = report.rows_in, len(load.samples)
         entry.report = report.as_dict() | {"unlisted_columns": files.unlisted}
@@ -105,7 +108,9 @@ def make_rows(load: DatasetLoad) -> None:
         files = load.files()
         unknown = unknown_compounds(load.source, files, samples)
         validate.check(f"Dataset '{load.dataset}'", samples, load.source.assay.readout, unknown)
-        compounds, annotations = source_compounds(load.source, files, samples, load.pubchem, load.settings.workers)
+        compounds, annotations = source_compounds(
+            load.source, files, samples, load.pubchem, load.settings.workers, _references(load)
+        )
         tables = table_rows.dataset_tables(load.source, load.dataset, samples, compounds, annotations, _cells(load))
         tables["dataset"]["is_simulated"] = _is_simulated(load)
         entry.rows_in, entry.rows_out = len(samples), len(tables["sample"])
@@ -115,6 +120,12 @@ def make_rows(load: DatasetLoad) -> None:
         stage_cache.mark(marker, entry.report, *kept)
     load.tables = tables
     load.reporter.stage("validate", resolved.sentence())
+
+
+def _references(load: DatasetLoad) -> dict[str, list[str]]:
+    with load.engine.connect() as connection:
+        releases = references.in_use(connection)
+    return references.structures_by_name(load.settings, releases)
 
 
 def _cells(load: DatasetLoad) -> ContextVocabulary | None:
@@ -141,10 +152,12 @@ def fit_effects(load: DatasetLoad) -> None:
         statuses = load_report.statuses(fits)
         entry.rows_in, entry.rows_out = sum(statuses.values()), statuses.pop("ok", 0)
         entry.dropped = statuses
-        entry.report = {fit.label: fit.facts.report for fit in fits}
+        entry.report = {fit.label: {**fit.facts.report, **load_report.null_check(fit)} for fit in fits}
     load.fits = fits
     left = ", ".join(f"{n} {code}" for code, n in entry.dropped.items()) or "none"
     load.reporter.stage("effects", f"{len(fits)} fits, {entry.rows_out:,} effects; without estimate: {left}")
+    for sentence in load_report.doubts(fits):
+        load.reporter.stage("effects", f"warning: {sentence}")
 
 
 def change_database(load: DatasetLoad) -> None:
