@@ -90,8 +90,10 @@ def test_values_that_are_wrong_in_both_orientations_are_seen(full: Settings, col
         for table in ("effect", "gene_effect"):
             connection.execute(text(f"UPDATE part.{table} SET {columns} = {changed}"))
     differences = checks(full)["made"].differences
-    assert {difference.check for difference in differences} == {"refit"}
-    assert "by least squares" in differences[0].examples[0]
+    assert {difference.check: difference.examples[0].split(" by ")[1] for difference in differences} == {
+        "refit": "least squares",
+        "p": "its t",
+    }
 
 
 def test_genes_under_each_others_names_are_seen(full: Settings) -> None:
