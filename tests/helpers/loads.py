@@ -52,11 +52,12 @@ def contents(settings: Settings, *, versions: bool = False) -> dict[str, str]:
     """
     relations = "SELECT relname FROM pg_class WHERE relnamespace = '{}'::regnamespace AND relkind IN {}"
     row = "concat(t.tableoid, t.xmin, t.ctid)" if versions else "t::text"
-    shown = [f"core.{name}" for (name,) in query(settings, relations.format("core", "('r')")) if name not in UNSTABLE]
+    schemas = {name: "core" for (name,) in query(settings, relations.format("core", "('r')")) if name not in UNSTABLE}
     stored = query(settings, relations.format("part", "('p')"))
-    shown += [f"{'part' if versions else 'core'}.{name}" for (name,) in stored]
+    schemas |= {name: "part" if versions else "core" for (name,) in stored}
     found = {
-        name: value(settings, f"SELECT md5(string_agg({row}, '|' ORDER BY {row})) FROM {name} t") for name in shown
+        name: value(settings, f"SELECT md5(string_agg({row}, '|' ORDER BY {row})) FROM {schema}.{name} t")
+        for name, schema in schemas.items()
     }
     partitions = query(settings, relations.format("part", "('r')"))
     return found | {"part": str(sorted(partitions) if versions else len(partitions))}

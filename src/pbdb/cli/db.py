@@ -23,9 +23,10 @@ def db() -> None:
 def start(port: int | None) -> None:
     """Start the embedded server; with a port, BI tools can log in as pbdb_reader over loopback TCP.
 
-    Readers get their password and settings again, whatever they made of them.
+    Readers get their password and settings again, whatever they made of them; what killed loads left goes.
     """
     from pbdb.database import schema
+    from pbdb.loading import leftovers
     from pbdb.query import database
     from pbdb.server import connect
 
@@ -34,6 +35,7 @@ def start(port: int | None) -> None:
     database.ready(user_settings)
     schema.settle(connect.engine(user_settings))
     connect.reader_password(user_settings)
+    leftovers.clear(user_settings)
     say("The server runs.")
     if port:
         click.echo(connect.url(user_settings))
@@ -52,9 +54,13 @@ def stop() -> None:
 @db.command()
 @json_option
 def status(as_json: bool) -> None:
-    """Show whether the server runs, where, and whether the schema is current."""
+    """Show whether the server runs, where, and whether the schema is current.
+
+    The PostgreSQL that came with pbdb is shown too, with a warning where a newer one is known.
+    """
+    from pbdb.common import packaged_files
     from pbdb.database import schema
-    from pbdb.server import connect
+    from pbdb.server import connect, postgres_programs
 
     user_settings = settings()
     facts = asdict(connect.status(user_settings))
@@ -63,9 +69,16 @@ def status(as_json: bool) -> None:
         with connect.engine(user_settings).connect() as connection:
             facts["schema"] = schema.current(connection)
     facts["head"] = schema.head()
+    running = facts["version"] if facts["embedded"] else None
+    facts["bundled"] = postgres_programs.bundled()
+    lock = packaged_files.folder("migrations").parent / "requirements.lock"
+    facts["warnings"] = postgres_programs.warnings(running, postgres_programs.MAJOR, lock)
     if as_json:
         show_json(facts)
     else:
+        facts["bundled"] = ", ".join(f"{name} {version}" for name, version in facts["bundled"].items()) or None
+        for warning in facts.pop("warnings"):
+            say(f"Warning: {warning}")
         show_table([[name, str(value)] for name, value in facts.items() if value is not None], ["fact", "value"])
 
 
@@ -180,6 +193,28 @@ def _show_verified(verified: list[Any]) -> None:
     ]
     if listed:
         show_table(listed, ["dataset", "check", "places", "for example"])
+
+
+@examples("pbdb db tidy", "pbdb db tidy --json")
+@db.command("tidy")
+@json_option
+def tidy_up(as_json: bool) -> None:
+    """Remove what replaced and killed loads left: tables nobody can read any more, folders of the cache.
+
+    Loads do this by themselves. What a running query, backup or load still needs stays until the next time.
+    """
+    from pbdb.loading import leftovers
+    from pbdb.server import connect
+
+    user_settings = settings()
+    connect.ensure_running(user_settings)
+    left = leftovers.clear(user_settings)
+    if as_json:
+        show_json(asdict(left))
+        return
+    click.echo(f"Removed: {len(left.tables)} tables, {len(left.folders)} folders.")
+    if left.waiting:
+        say(f"{len(left.waiting)} tables wait for a query, a backup or a load to end: {', '.join(left.waiting)}.")
 
 
 @examples("pbdb db revision -m 'add compound.title'")

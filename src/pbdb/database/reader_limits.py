@@ -19,13 +19,14 @@ SETTINGS = {
     "temp_file_limit": "10GB",
 }
 # Every request of `pbdb serve` sets a shorter limit; a query whose reader has gone is ended.
-SETTINGS_OF_WEB = {
+WEB_SETTINGS = SETTINGS | {
     "statement_timeout": "1min",
     "idle_in_transaction_session_timeout": "2min",
     "temp_file_limit": "1GB",
     "client_connection_check_interval": "2s",
     "default_transaction_read_only": "on",
 }
+ROLES = (PUBLIC, READER, WEB)
 OVERRIDE = "pbdb.reader_"
 SHARE = 0.75  # of all connections that readers may take
 # Locks that loads wait for, writing to the disk, and ending sessions; all of them go to the owner.
@@ -67,16 +68,16 @@ def faults(connection: Connection) -> Iterator[str]:
     functions = open_functions(connection) if may_all else []
     if functions:
         yield f"Readers may take locks, write large objects or end sessions ({functions[0]} ...): {mend}"
-    for role, what in connection.execute(_POWERS, {"roles": [READER, PUBLIC, WEB]}).all():
+    for role, what in connection.execute(_POWERS, {"roles": list(ROLES)}).all():
         yield f"Role {role} may do more than read: {what}; take that from it with ALTER ROLE or REVOKE."
-    for role, count in connection.execute(_LARGE_OBJECTS, {"roles": [READER, PUBLIC, WEB]}).all():
+    for role, count in connection.execute(_LARGE_OBJECTS, {"roles": list(ROLES)}).all():
         yield f"Role {role} wrote {count} large objects: remove them with lo_unlink (see pg_largeobject_metadata)."
 
 
-def limits(connection: Connection, role: str) -> dict[str, str]:
-    """Settings of a reader in this database: ours, or those that its owner chose; the web's login has its own."""
+def limits(connection: Connection, role: str = READER) -> dict[str, str]:
+    """Settings of a role that reads in this database: ours, or those that its owner chose."""
     if role == WEB:
-        return SETTINGS_OF_WEB
+        return WEB_SETTINGS
     chosen = _as_mapping(connection.execute(_CHOSEN, {"prefix": f"{OVERRIDE}%"}).scalars())
     return {name: chosen.get(OVERRIDE + name, value) for name, value in SETTINGS.items()}
 
@@ -84,7 +85,7 @@ def limits(connection: Connection, role: str) -> dict[str, str]:
 def readers(connection: Connection) -> list[str]:
     """Those of the roles that read which exist."""
     query = text("SELECT rolname FROM pg_roles WHERE rolname = ANY (:roles) ORDER BY 1")
-    return list(connection.execute(query, {"roles": [READER, PUBLIC, WEB]}).scalars())
+    return list(connection.execute(query, {"roles": list(ROLES)}).scalars())
 
 
 def settings_of(connection: Connection, role: str) -> dict[str, str]:

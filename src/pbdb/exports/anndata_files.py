@@ -62,10 +62,10 @@ def _alone(
 def _all(connection: Connection, chosen: Iterator[FitChoice], out: Path, progress: Progress) -> list[dict[str, Any]]:
     files = []
     with output_files.folder(out) as part:
-        for one in chosen:
-            name = Path(one.facts["dataset"]) / f"{one.context_text.replace('/', '-')}_de.h5ad"
+        for fit in chosen:
+            name = Path(fit.facts["dataset"]) / f"{fit.context_text.replace('/', '-')}_de.h5ad"
             (part / name).parent.mkdir(exist_ok=True)
-            files.append(_write_fit(connection, one, part / name, progress) | {"file": name.as_posix()})
+            files.append(_write_fit(connection, fit, part / name, progress) | {"file": name.as_posix()})
     return files
 
 
@@ -127,8 +127,8 @@ def _write_layers(group: h5py.Group, connection: Connection, chosen: FitChoice, 
         made.attrs.update({"encoding-type": "array", "encoding-version": "0.2.0"})
     facts, fit_wide = _facts(chosen), _fit_wide(connection, chosen)
     step = max(CHUNK[0], selection.rows_at_once(shape[1], len(LAYERS)) // CHUNK[0] * CHUNK[0])
-    for rows, found in selection.blocks(connection, chosen, ARRAYS, step):
-        for name, values in layers(found, facts, fit_wide).items():
+    for rows, arrays in selection.blocks(connection, chosen, ARRAYS, step, limma=True):
+        for name, values in layers(arrays, facts, fit_wide).items():
             group[name][rows] = values
         progress(f"{chosen.facts['dataset']} {chosen.context_text}", rows.stop, shape[0])
 
@@ -145,8 +145,9 @@ def _fit_wide(connection: Connection, chosen: FitChoice) -> FitWide:
     key = {name: chosen.facts[name] for name in ("dataset_id", "fit_id")}
     every = selection.frame(connection, _ALL_EFFECTS, key)
     fit_wide = FitWide(len(every) * len(chosen.genes), dtype=np.float32)
-    for _, found in selection.blocks(connection, FitChoice(chosen.facts, chosen.genes, every), ["neg_log10_p"]):
-        fit_wide.add(found["neg_log10_p"])
+    complete_fit = FitChoice(chosen.facts, chosen.genes, every)
+    for _, arrays in selection.blocks(connection, complete_fit, ["neg_log10_p"], limma=True):
+        fit_wide.add(arrays["neg_log10_p"])
     return fit_wide
 
 

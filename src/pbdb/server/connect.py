@@ -114,7 +114,7 @@ def status(settings: Settings) -> Status:
     parameters = cluster.answering()
     if parameters is None:
         return Status(running=False, embedded=True, url=None, folder=cluster.folder)
-    found = cluster.postmaster()
+    postmaster = cluster.postmaster()
     with connection_parameters.open_connection(parameters, "pbdb") as connection:
         version = connection.info.parameter_status("server_version")
     return Status(
@@ -122,8 +122,8 @@ def status(settings: Settings) -> Status:
         embedded=True,
         url=connection_parameters.url_of(parameters),
         version=version,
-        pid=found.pid if found else None,
-        tcp_port=found.port if found and found.tcp else None,
+        pid=postmaster.pid if postmaster else None,
+        tcp_port=postmaster.port if postmaster and postmaster.tcp else None,
         folder=cluster.folder,
     )
 
@@ -133,10 +133,10 @@ def url(settings: Settings) -> str:
     server = ensure_running(settings)
     if settings.database_url is not None:
         return settings.database_url
-    found = _cluster(settings).postmaster()
-    if found is None or not found.tcp:
+    postmaster = _cluster(settings).postmaster()
+    if postmaster is None or not postmaster.tcp:
         return connection_parameters.url_of(server.parameters)
-    where = {"host": LOOPBACK, "port": str(found.port), "dbname": DATABASE}
+    where = {"host": LOOPBACK, "port": str(postmaster.port), "dbname": DATABASE}
     return connection_parameters.url_of(where | {"user": READER, "password": reader_password(settings)})
 
 
@@ -286,15 +286,15 @@ def client_program(name: str, server: Server, version: int = postgres_programs.M
     """
     if server.embedded or (postgres_programs.installed() and not server.encrypted):
         return str(postgres_programs.programs(version) / name)
-    found = shutil.which(name)
-    if found is None:
+    path = shutil.which(name)
+    if path is None:
         raise ServerError(
             f"The bundled {name} is missing or cannot reach the server "
             f"{connection_parameters.place(server.parameters)}, which wants an encrypted connection: "
             "install PostgreSQL's client programs (Debian: postgresql-client), "
             f"so that {name} is in the PATH."
         )
-    return found
+    return path
 
 
 @dataclass(frozen=True)
@@ -328,11 +328,11 @@ def restoring_program(settings: Settings, name: str, server: Server, version: in
 def client_environment(server: Server) -> dict[str, str]:
     """Environment that makes psql, pg_dump and pg_restore connect to this server."""
     names = {option.keyword.decode(): option.envvar for option in pq.Conninfo.get_defaults()}
-    own = {name.decode(): server.parameters[key] for key, name in names.items() if name and key in server.parameters}
+    ours = {name.decode(): server.parameters[key] for key, name in names.items() if name and key in server.parameters}
     kept = {name: value for name, value in os.environ.items() if not (server.embedded and name.startswith("PG"))}
     return (
         kept
-        | own
+        | ours
         | {"PGOPTIONS": connection_parameters.session_options(server.parameters, None), "PGCLIENTENCODING": "UTF8"}
     )
 
@@ -353,8 +353,8 @@ def _check(connection: psycopg.Connection[tuple[Any, ...]]) -> None:
         raise ServerError(
             f"The server {where} is PostgreSQL {version // 10000}: pbdb needs {OLDEST} or newer, with pgvector."
         )
-    found = connection.execute("SELECT FROM pg_available_extensions WHERE name = 'vector'")
-    if not found.rowcount:
+    pgvector = connection.execute("SELECT FROM pg_available_extensions WHERE name = 'vector'")
+    if not pgvector.rowcount:
         raise ServerError(
             f"The server {where} has no extension 'vector': install pgvector on it "
             "(Debian: postgresql-18-pgvector; containers: the image pgvector/pgvector)."

@@ -125,6 +125,46 @@ def programs(version: int = MAJOR) -> Path:
     return folder
 
 
+def bundled() -> dict[str, str]:
+    """The wheel's release, and the PostgreSQL of each major version in it; empty without the wheel."""
+    if not installed():
+        return {}
+    releases = {WHEEL: metadata.version(WHEEL)}
+    for major in FOLDERS:
+        done = subprocess.run([programs(major) / "postgres", "--version"], capture_output=True, text=True, check=False)
+        releases[f"PostgreSQL {major}"] = done.stdout.strip().rpartition(" ")[2]
+    return releases
+
+
+def warnings(running: str | None, major: int, lock: Path) -> list[str]:
+    """What is older than it could be, one sentence each; lock: the packages this checkout is pinned to, if it is one.
+
+    running: version of the embedded server that runs.
+    """
+    releases = bundled()
+    there, pinned = releases.get(WHEEL), _pinned(lock)
+    old = []
+    if there and pinned and _numbers(pinned) > _numbers(there):
+        old.append(f"{WHEEL} {there} is installed and {pinned} is known, with a newer PostgreSQL: run `make setup`.")
+    newer = releases.get(f"PostgreSQL {major}")
+    if running and newer and _numbers(newer) > _numbers(running):
+        old.append(
+            f"The server runs PostgreSQL {running}, {newer} is installed: run `pbdb db stop`, then `pbdb db start`."
+        )
+    return old
+
+
+def _pinned(lock: Path) -> str | None:
+    if not lock.is_file():
+        return None
+    line = re.search(rf"^{WHEEL}==([\d.]+)", lock.read_text(encoding="utf-8"), re.M)
+    return line[1] if line else None
+
+
+def _numbers(version: str) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", version)]
+
+
 def programs_for(user: Account, store: Path, version: int = MAJOR) -> Path:
     """The programs where `user` can run them: the wheel's, or a copy of them under `store`.
 
@@ -160,8 +200,8 @@ def require_restricting(program: str) -> None:
     Raises:
         ServerError: it is older than the releases of August 2025.
     """
-    told = subprocess.run([program, "--version"], capture_output=True, text=True, check=False).stdout
-    version = re.search(r"(\d+)\.(\d+)", told)
+    output = subprocess.run([program, "--version"], capture_output=True, text=True, check=False).stdout
+    version = re.search(r"(\d+)\.(\d+)", output)
     major, minor = map(int, version.groups()) if version else (0, 0)
     if major < 18 and minor < RESTRICTING.get(major, 1000):
         raise ServerError(

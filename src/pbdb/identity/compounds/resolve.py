@@ -1,7 +1,8 @@
 """Resolution of what sources write about compounds into identities, in one written order.
 
-Order: structure, InChIKey, PubChem CID, alias, CAS number, name; the first that leads to an identity decides, the
-others are compared with it. docs/compound_identity.md has the order and every decision behind it.
+Order: structure, InChIKey, PubChem CID, alias, CAS number, name, name in a reference table; the first that leads to
+an identity decides, the others are compared with it. docs/compound_identity.md has the order and every decision behind
+it.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ from pbdb.identity.compounds import structure as chem
 from pbdb.identity.compounds.clean_text import cas_or_none, cid_or_none, inchikey_or_none, name_or_none, text_or_none
 from pbdb.identity.compounds.pubchem_rest import Entry, Lookup
 from pbdb.identity.compounds.structure import RULE_VERSION, Refusal, Structure
+from pbdb.readers.cells import folded
 
-ROUTES: Final = ("structure", "inchikey", "pubchem_cid", "alias", "cas", "name", "unresolved")
+ROUTES: Final = ("structure", "inchikey", "pubchem_cid", "alias", "cas", "name", "reference", "unresolved")
 
 _NO_STEREO = "UHFFFAOY"
 _ENOUGH_FOR_A_POOL = 500
@@ -66,23 +68,27 @@ def resolve(
     *,
     aliases: Mapping[str, int] | None = None,
     pubchem: Lookup | None = None,
+    references: Mapping[str, Sequence[str]] | None = None,
     workers: int = 1,
 ) -> list[Resolution]:
     """Resolve records, in their order.
 
     aliases: name or id of this source -> CID, compared without regard to case. pubchem: without one, CIDs, CAS
-    numbers and names lead to no structure, and given CIDs are not checked. workers: processes for structures.
+    numbers and names lead to no structure, and given CIDs are not checked. references: structures by name, as `folded`
+    spells it, of reference tables in use. workers: processes for structures.
 
     Raises:
         VocabularyError: two aliases differ in case only, or PubChem does not answer.
     """
     table = _alias_table(aliases or {})
     cleaned = [_clean(record, table) for record in records]
-    facts = _Facts(pubchem, workers)
+    facts = _Facts(pubchem, workers, references or {})
     facts.learn_structures(g.structure for g in cleaned)
     facts.learn_cids(cid for g in cleaned for cid in (g.cid, g.alias))
     facts.learn_inchikeys(g.inchikey for g in cleaned if not facts.structure(g.structure))
-    facts.learn_names(text for g in cleaned if not _settled(g, facts) for text in (g.cas, g.name))
+    unsettled = [g for g in cleaned if not _settled(g, facts)]
+    facts.learn_names(text for g in unsettled for text in (g.cas, g.name))
+    facts.learn_structures(text for g in unsettled for text in facts.listed(g.name))
     routes = [_identify(g, facts) for g in cleaned]
     pairs = [(g, identity) for g, (_, identity) in zip(cleaned, routes, strict=True) if identity]
     facts.learn_inchikeys(identity.inchikey for g, identity in pairs if not _pubchem_cid(g, identity, facts))
@@ -143,8 +149,8 @@ class _Identity:
 class _Facts:
     """What structures and PubChem say, asked in bulk before any record is decided."""
 
-    def __init__(self, pubchem: Lookup | None, workers: int):
-        self._pubchem, self._workers = pubchem, workers
+    def __init__(self, pubchem: Lookup | None, workers: int, references: Mapping[str, Sequence[str]]):
+        self._pubchem, self._workers, self._references = pubchem, workers, references
         self._structures: dict[str, Structure | Refusal] = {}
         self._entries: dict[int, Entry | None] = {}
         self._by_inchikey: dict[str, tuple[int, ...]] = {}
@@ -203,6 +209,20 @@ class _Facts:
         """Return the identities of all hits, or None where the name was not looked up."""
         cids = self._by_name.get(name or "")
         return None if cids is None else [hit for hit in map(self.of_cid, cids) if hit]
+
+    def listed(self, name: str | None) -> Sequence[str]:
+        """Structures that reference tables give a name."""
+        return self._references.get(folded(name), ()) if name else ()
+
+    def of_reference(self, name: str | None) -> list[_Identity]:
+        """Return the identities of the structures of a name, one for each parent."""
+        structures = filter(None, map(self.structure, self.listed(name)))
+        by_parent: dict[str, _Identity] = {}
+        for structure in structures:
+            identity = _Identity(structure.inchikey, None, structure)
+            if structure.inchikey == structure.parent_inchikey or structure.parent_inchikey not in by_parent:
+                by_parent[structure.parent_inchikey] = identity
+        return list(by_parent.values())
 
     def title(self, cid: int | None) -> str | None:
         entry = self._entries.get(cid or 0)
@@ -267,6 +287,10 @@ def _by_name(record: _Given, facts: _Facts) -> _Identity | None:
     return _only_hit(facts.of_name(record.name))
 
 
+def _by_reference(record: _Given, facts: _Facts) -> _Identity | None:
+    return _only_hit(facts.of_reference(record.name))
+
+
 def _only_hit(hits: Sequence[_Identity] | None) -> _Identity | None:
     """Return the one identity of several hits: the parent itself if it is among them, else the first."""
     if not hits or len({hit.level for hit in hits}) > 1:
@@ -275,7 +299,7 @@ def _only_hit(hits: Sequence[_Identity] | None) -> _Identity | None:
 
 
 _WITHOUT_NAMES: Final = (_by_structure, _by_inchikey, _by_cid, _by_alias)
-_FINDERS: Final = tuple(zip(ROUTES, (*_WITHOUT_NAMES, _by_cas, _by_name), strict=False))
+_FINDERS: Final = tuple(zip(ROUTES, (*_WITHOUT_NAMES, _by_cas, _by_name, _by_reference), strict=False))
 
 
 def _settled(record: _Given, facts: _Facts) -> bool:
@@ -354,6 +378,10 @@ def _problems(record: _Given, route: str, facts: _Facts) -> Iterator[str]:
     for cid in (record.cid, record.alias):
         if cid and facts.of_cid(cid) is None:
             yield f"PubChem has no CID {cid}"
+    proposed = facts.of_reference(record.name) if route == "unresolved" else []
+    if len(proposed) > 1:
+        keys = ", ".join(str(identity.inchikey) for identity in proposed[:5])
+        yield f"'{record.name}' is ambiguous in reference tables: {keys}; add the one that is meant as its inchikey"
     if route in ("cas", "name", "unresolved"):
         texts = (record.cas,) if route == "cas" else (record.cas, record.name)
         yield from (_name_problem(text, facts) for text in texts if text and not _only_hit(facts.of_name(text)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -17,7 +18,12 @@ GIVEN = ("name", "smiles", "inchikey", "pubchem_cid", "cas")
 
 
 def source_compounds(
-    source: Source, files: Files, samples: pd.DataFrame, pubchem: Lookup | None = None, workers: int = 1
+    source: Source,
+    files: Files,
+    samples: pd.DataFrame,
+    pubchem: Lookup | None = None,
+    workers: int = 1,
+    references: Mapping[str, Sequence[str]] | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Resolve the compounds that have samples.
 
@@ -35,7 +41,7 @@ def source_compounds(
         table = _table(source, source.compounds, files).loc[used]
         compounds, annotations = _given(source.compounds, table), _annotations(source.compounds, table)
     records = [_record(row) for row in compounds.itertuples()]
-    resolutions = resolve(records, aliases=source.aliases, pubchem=pubchem, workers=workers)
+    resolutions = resolve(records, aliases=source.aliases, pubchem=pubchem, references=references, workers=workers)
     return compounds.assign(resolution=pd.Series(resolutions, dtype=object)), annotations
 
 
@@ -60,6 +66,11 @@ def _table(source: Source, declared: Compounds, files: Files) -> pd.DataFrame:
             value=twice.iloc[0],
         )
     return table.set_index(keys.rename("source_key"))
+
+
+def compound_keys(source: Source, files: Files) -> set[str]:
+    """Compounds of the source's own table, where it has one."""
+    return set() if source.compounds is None else set(_table(source, source.compounds, files).index)
 
 
 def unknown_compounds(source: Source, files: Files, samples: pd.DataFrame) -> list[str]:

@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from pbdb.common.errors import VocabularyError
-from pbdb.readers.text import DAMAGED, need_columns, open_text, read_table
+from pbdb.readers.text import DAMAGED, head, headings, need_columns, open_text, read_table
 
 CONTEXT_COLUMNS = (
     "context",
@@ -97,16 +97,12 @@ def _recognise(path: Path) -> str:
     with path.open("rb") as start:
         if start.read(4) == b"PAR1":
             return "depmap"
-    with open_text(path) as text:
-        head = text.read(20_000)
-    if head.startswith("format-version:"):
+    start_of_table = head(path)
+    if start_of_table.startswith("format-version:"):
         return "cell_ontology"
-    if re.search(r"^ID   .+\nAC   CVCL_", head, re.MULTILINE):
+    if re.search(r"^ID   .+\nAC   CVCL_", start_of_table, re.MULTILINE):
         return "cellosaurus"
-    first = head.split("\n", 1)[0]
-    if "Cellosaurus.Accession.id" in first:
-        return "names"
-    if "RRID" in first.strip().split("\t"):
+    if {"Cellosaurus.Accession.id", "RRID"} & set(headings(path).split("\t")):
         return "names"
     raise VocabularyError(
         f"{path.name} is none of the cell tables known here ({', '.join(_READERS)}): give one of these.", file=path.name
@@ -306,9 +302,7 @@ def _read_depmap(path: Path) -> CellPart:
 
 def _read_names(path: Path) -> CellPart:
     """Read a table of names with Cellosaurus accessions: mapCells of r-cellosaurus, or annotation of PharmacoGx."""
-    with open_text(path) as text:
-        sep = "\t" if "\t" in text.readline() else ","
-    table = read_table(path, sep=sep).replace("", None)
+    table = read_table(path).replace("", None)
     table = table.rename(columns={"Cellosaurus.Accession.id": "RRID"})
     table = table.assign(context=table["RRID"].str.split(";")).explode("context").dropna(subset=["context"])
     table["context"] = [curie(a) for a in table["context"]]

@@ -196,19 +196,23 @@ def _repair(names: Sequence[str], vocabulary: GeneVocabulary, named: set[str]) -
     """Find symbols that a spreadsheet turned into dates (`1-Mar`, `44621`) or R into names (`HLA.A`).
 
     A date can stand for several symbols (1-Mar: MARCH1 or MARC1). Those whose gene is `named` elsewhere in the list
-    are set aside; if then one gene remains it is taken, else the name is ambiguous.
+    are set aside; if then one gene remains it is taken, else the name is ambiguous. Two names that would be one gene
+    are both ambiguous: a list names a gene once.
     """
-    hits: list[Found] = []
+    repaired: list[Found] = []
     for name, dates in zip(names, day_numbers(names), strict=True):
         dotted = vocabulary.names.get(name.replace(".", "-"), (None, "unknown"))
         genes = {g for month, number in dates for g in _genes_of_date(month, number, vocabulary)} - named
         if dotted[0] and not dates:
-            hits.append((dotted[0], "repaired"))
+            repaired.append((dotted[0], "repaired"))
         elif len(genes) == 1:
-            hits.append((genes.pop(), "repaired"))
+            repaired.append((genes.pop(), "repaired"))
         else:
-            hits.append((None, "ambiguous" if genes else "unknown"))
-    return hits
+            repaired.append((None, "ambiguous" if genes else "unknown"))
+    times = Counter(gene_id for gene_id, _ in repaired)
+    return [
+        (None, "ambiguous") if gene_id and times[gene_id] > 1 else (gene_id, reason) for gene_id, reason in repaired
+    ]
 
 
 def _genes_of_date(month: int, number: int, vocabulary: GeneVocabulary) -> set[str]:

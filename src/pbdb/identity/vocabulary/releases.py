@@ -28,7 +28,7 @@ __all__ = [
 ]  # fmt: skip
 
 PUBCHEM = "pubchem"
-DECIDING = (GENES, PUBCHEM)
+DECIDING = (GENES, PUBCHEM, *TABLES)
 """Kinds that decide what a load makes of its files; the others label what is loaded."""
 KINDS = (*genes.KINDS, *cells.KINDS, PUBCHEM, *TABLES)
 
