@@ -23,9 +23,10 @@ def db() -> None:
 def start(port: int | None) -> None:
     """Start the embedded server; with a port, BI tools can log in as pbdb_reader over loopback TCP.
 
-    Readers get their password and settings again, whatever they made of them.
+    Readers get their password and settings again, whatever they made of them; what killed loads left goes.
     """
     from pbdb.database import schema
+    from pbdb.loading import leftovers
     from pbdb.query import database
     from pbdb.server import connect
 
@@ -34,6 +35,7 @@ def start(port: int | None) -> None:
     database.ready(user_settings)
     schema.settle(connect.engine(user_settings))
     connect.reader_password(user_settings)
+    leftovers.clear(user_settings)
     say("The server runs.")
     if port:
         click.echo(connect.url(user_settings))
@@ -171,6 +173,8 @@ def verify(dataset: str | None, as_json: bool) -> None:
     differing = [each for each in verified if each.differences]
     if as_json:
         show_json([each.as_dict() for each in verified])
+    elif not verified:
+        say("No dataset is loaded.")
     else:
         _show_verified(verified)
         say(f"{len(verified) - len(differing)} of {len(verified)} datasets are as the specification says.")
@@ -189,6 +193,28 @@ def _show_verified(verified: list[Any]) -> None:
     ]
     if listed:
         show_table(listed, ["dataset", "check", "places", "for example"])
+
+
+@examples("pbdb db tidy", "pbdb db tidy --json")
+@db.command("tidy")
+@json_option
+def tidy_up(as_json: bool) -> None:
+    """Remove what replaced and killed loads left: tables nobody can read any more, folders of the cache.
+
+    Loads do this by themselves. What a running query, backup or load still needs stays until the next time.
+    """
+    from pbdb.loading import leftovers
+    from pbdb.server import connect
+
+    user_settings = settings()
+    connect.ensure_running(user_settings)
+    left = leftovers.clear(user_settings)
+    if as_json:
+        show_json(asdict(left))
+        return
+    click.echo(f"Removed: {len(left.tables)} tables, {len(left.folders)} folders.")
+    if left.waiting:
+        say(f"{len(left.waiting)} tables wait for a query, a backup or a load to end: {', '.join(left.waiting)}.")
 
 
 @examples("pbdb db revision -m 'add compound.title'")

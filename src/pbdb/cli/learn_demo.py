@@ -10,7 +10,7 @@ from pbdb.cli.common import say
 from pbdb.cli.matched_demo import RELEASE, _command, _simulate
 from pbdb.common.settings import Settings
 
-COMPOUNDS, ASKED, EPOCHS, REPEATS = 40, "bortezomib", 10, 3
+COMPOUNDS, ASKED, EPOCHS, REPEATS = 40, "bortezomib", 5, 2
 MODEL, PAGE = "model", "evaluation.html"
 
 
@@ -30,9 +30,7 @@ def run(demo_settings: Settings) -> None:
     _command("embed", "train", "--out", str(model))
     _command("embed", "load", str(model), "--replace")
     _command("embed", "similar", ASKED, "--top", "6")
-    say(
-        "\nPlanted: the compounds of one mechanism act alike; carfilzomib, ixazomib and MG-132 block the proteasome too."
-    )
+    say("\nPlanted: compounds of one mechanism act alike; MG-132 and ixazomib block the proteasome too.")
     place = ("--context", "CVCL:0023", "--dose", "2", "--time", "24")
     _command("embed", "predict", ASKED, *place, "--top", "5")
     page = home / PAGE

@@ -72,9 +72,9 @@ def check(engine: Engine) -> list[str]:
         if (behind := _behind(connection)) is not None:
             return [behind]
         views_behind = _views_behind(connection)
-        found = [*catalog.differences(connection), *reader_limits.faults(connection)]
+        differences = [*catalog.differences(connection), *reader_limits.faults(connection)]
         transaction.rollback()
-    return found if views_behind is None else [views_behind, *found]
+    return differences if views_behind is None else [views_behind, *differences]
 
 
 def settle(engine: Engine) -> None:
@@ -128,10 +128,10 @@ def _move(connection: Connection, context: EnvironmentContext) -> None:
     locks.take(connection, LOCK)
     roles.prepare(connection)
     if not _is_there(connection, context):
-        own = connection.execute(text("SELECT current_setting('role')")).scalar_one()
+        role = connection.execute(text("SELECT current_setting('role')")).scalar_one()
         connection.exec_driver_sql(f"SET LOCAL ROLE {OWNER}")
         _change(connection, context)
-        connection.execute(text("SELECT set_config('role', :own, true)"), {"own": own})
+        connection.execute(text("SELECT set_config('role', :own, true)"), {"own": role})
     roles.settle(connection)
 
 
@@ -197,13 +197,13 @@ def _through_the_door(bind: Engine | Connection, verb: Callable[[Config, str], N
 
 
 def _behind(connection: Connection) -> str | None:
-    found = current(connection)
-    if found is None:
+    revision = current(connection)
+    if revision is None:
         return "The database has no schema of pbdb yet: run `pbdb db upgrade`."
-    if found not in _known():
-        return f"The schema is at revision {found}, which this version of pbdb does not know: update pbdb."
-    if found != head():
-        return f"The schema is at revision {found}, behind this version of pbdb ({head()}): run `pbdb db upgrade`."
+    if revision not in _known():
+        return f"The schema is at revision {revision}, which this version of pbdb does not know: update pbdb."
+    if revision != head():
+        return f"The schema is at revision {revision}, behind this version of pbdb ({head()}): run `pbdb db upgrade`."
     return None
 
 

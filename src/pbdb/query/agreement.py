@@ -29,38 +29,38 @@ def read(
     """
     if len(datasets) > 2:
         raise ConfigError(f"{len(datasets)} data sets make no pair: give one or two.")
-    wanted = {"metric": metric, "quantity": quantity, "level": level, "datasets": list(datasets)}
-    opened = database.connect(settings)
-    with opened.rows(_SUMMARY, wanted) as (columns, rows):
+    parameters = {"metric": metric, "quantity": quantity, "level": level, "datasets": list(datasets)}
+    db = database.connect(settings)
+    with db.rows(_SUMMARY, parameters) as (columns, rows):
         table = list(columns), list(rows)
     if not table[1]:
-        raise QueryError(_refusal(opened, wanted))
+        raise QueryError(_refusal(db, parameters))
     return table
 
 
-def _refusal(opened: database.Database, wanted: dict[str, Any]) -> str:
+def _refusal(db: database.Database, parameters: dict[str, Any]) -> str:
     """Say which of what was asked for is not there."""
-    metrics = _names(opened, "SELECT DISTINCT metric FROM agreement_summary ORDER BY 1", wanted)
+    metrics = _names(db, "SELECT DISTINCT metric FROM agreement_summary ORDER BY 1", parameters)
     if not metrics:
         return "No agreement is stored: run `pbdb agreement run`."
-    if wanted["metric"] not in metrics:
-        return f"No agreement by '{wanted['metric']}' is stored; there is: {', '.join(metrics)}."
+    if parameters["metric"] not in metrics:
+        return f"No agreement by '{parameters['metric']}' is stored; there is: {', '.join(metrics)}."
     of_metric = "SELECT DISTINCT quantity FROM agreement_summary WHERE metric = %(metric)s ORDER BY 1"
-    quantities = _names(opened, of_metric, wanted)
-    if wanted["quantity"] is not None and wanted["quantity"] not in quantities:
-        return f"'{wanted['metric']}' has no quantity '{wanted['quantity']}'; it has: {', '.join(quantities)}."
-    level = f" at level {wanted['level']} (`pbdb agreement run --level {wanted['level']}`)" if wanted["level"] else ""
-    of_datasets = f" of {' and '.join(wanted['datasets'])}" if wanted["datasets"] else ""
+    quantities = _names(db, of_metric, parameters)
+    if parameters["quantity"] is not None and parameters["quantity"] not in quantities:
+        return f"'{parameters['metric']}' has no quantity '{parameters['quantity']}'; it has: {', '.join(quantities)}."
+    level = parameters["level"]
+    at_level = f" at level {level} (`pbdb agreement run --level {level}`)" if level else ""
+    of_datasets = f" of {' and '.join(parameters['datasets'])}" if parameters["datasets"] else ""
     named = _names(
-        opened, "SELECT dataset_a FROM agreement_summary UNION SELECT dataset_b FROM agreement_summary", wanted
+        db, "SELECT dataset_a FROM agreement_summary UNION SELECT dataset_b FROM agreement_summary", parameters
     )
-    return (
-        f"No agreement{of_datasets} by '{wanted['metric']}'{level} is stored; there is of: {', '.join(sorted(named))}."
-    )
+    sought = f"{of_datasets} by '{parameters['metric']}'{at_level}"
+    return f"No agreement{sought} is stored; there is of: {', '.join(sorted(named))}."
 
 
-def _names(opened: database.Database, query: str, wanted: dict[str, Any]) -> list[str]:
-    with opened.rows(query, wanted) as (_, rows):
+def _names(db: database.Database, query: str, parameters: dict[str, Any]) -> list[str]:
+    with db.rows(query, parameters) as (_, rows):
         return [str(name) for (name,) in rows]
 
 

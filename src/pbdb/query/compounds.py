@@ -86,11 +86,11 @@ def one_compound(database: Database, text: str) -> list[Row]:
     Raises:
         QueryError: there is none; the sentence names similar ones.
     """
-    candidates = by_name(database, text)
-    exact = [row for row in candidates if row["is_exact"]]
+    hits = by_name(database, text)
+    exact = [row for row in hits if row["is_exact"]]
     if exact:
         return exact
-    near = ", ".join(f"'{row['compound_name']}'" for row in candidates[:5])
+    near = ", ".join(f"'{row['compound_name']}'" for row in hits[:5])
     hint = f"; there are {near}" if near else ""
     raise QueryError(
         f"No compound is called '{text}'{hint}: `pbdb compound search --name TEXT` looks into all names.", value=text
@@ -104,10 +104,10 @@ def fetch(database: Database, query: str, parameters: dict[str, Any]) -> list[Ro
 
 
 def _standard(structure: str) -> Structure:
-    standard = chem.standardise(structure)
-    if isinstance(standard, Refusal):
-        raise ConfigError(f"The structure cannot be searched for: {standard.detail}.")
-    return standard
+    standardised = chem.standardise(structure)
+    if isinstance(standardised, Refusal):
+        raise ConfigError(f"The structure cannot be searched for: {standardised.detail}.")
+    return standardised
 
 
 _COMPOUNDS = """

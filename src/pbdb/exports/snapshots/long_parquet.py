@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pbdb.common.progress import Progress
-from pbdb.effects.stored_fit import BY_EFFECT, OF_LIMMA
+from pbdb.database.effect_arrays import BY_EFFECT, OF_LIMMA
 from pbdb.exports.snapshots import effects_parquet, parquet
 from pbdb.exports.snapshots.arrow_schemas import Words, described
 from pbdb.exports.snapshots.effects_parquet import Fit

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pbdb.common.errors import QueryError, SnapshotError
+from pbdb.database.effect_arrays import BY_EFFECT
 from pbdb.exports.snapshots import duckdb_catalog, duckdb_file, manifest
 from pbdb.exports.snapshots.duckdb_file import literal
-from pbdb.query.database import LAYERS
 
 if TYPE_CHECKING:
     import anndata as ad
@@ -112,17 +112,17 @@ class Snapshot:
     def _layers(
         self, obs: pd.DataFrame, gene_keys: np.ndarray[Any, Any], where: str
     ) -> dict[str, np.ndarray[Any, Any]]:
-        layers = {name: np.full((len(obs), len(gene_keys)), np.nan, dtype=np.float32) for name in LAYERS}
+        layers = {name: np.full((len(obs), len(gene_keys)), np.nan, dtype=np.float32) for name in BY_EFFECT}
         for fit_id in obs["fit_id"].unique().tolist():
             rows = np.flatnonzero(obs["fit_id"] == fit_id)
             keys = self.sql(_FIT_GENES, {"fit": fit_id})["gene_key"].to_numpy()
             columns = np.searchsorted(gene_keys, keys)
-            arrays = self.connection.sql(
-                f"SELECT {', '.join(LAYERS)} FROM core.default_effect WHERE fit_id = {fit_id} AND status = 'ok'{where}"
-                " ORDER BY effect_id"
+            found = self.connection.sql(
+                f"SELECT {', '.join(BY_EFFECT)} FROM core.default_effect"
+                f" WHERE fit_id = {fit_id} AND status = 'ok'{where} ORDER BY effect_id"
             ).to_arrow_table()
-            for name in LAYERS:
-                values = arrays[name].combine_chunks().flatten().to_numpy().reshape(len(rows), -1)
+            for name in BY_EFFECT:
+                values = found[name].combine_chunks().flatten().to_numpy().reshape(len(rows), -1)
                 layers[name][rows[:, None], columns[None, :]] = values
         return layers
 

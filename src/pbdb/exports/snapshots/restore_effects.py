@@ -19,8 +19,9 @@ from sqlalchemy import Connection, text
 from pbdb.common.progress import Progress
 from pbdb.database import copy_binary
 from pbdb.database.copy_text import cursor
+from pbdb.database.effect_arrays import BY_EFFECT, OF_LIMMA
 from pbdb.effects.engine import OK
-from pbdb.effects.stored_fit import BY_EFFECT, BY_GENE, OF_LIMMA, tile
+from pbdb.effects.stored_fit import BY_GENE, tile
 from pbdb.exports.snapshots.arrow_schemas import table_of
 from pbdb.exports.snapshots.effects_parquet import LANDMARK, ahead
 from pbdb.exports.snapshots.parquet import require_plausible
