@@ -351,9 +351,7 @@ class Cluster:
         while self._processes() and time.monotonic() < deadline:
             time.sleep(0.02)
         if self._processes():
-            raise ServerError(
-                f"Processes {self._processes()} of a killed server in '{self.home}' do not end: kill them."
-            )
+            raise ServerError(f"Processes {self._processes()} of a killed server in '{self.home}' go on: kill them.")
 
     def _processes(self) -> list[int]:
         """Processes of the server, or of an upgrade that was left alone."""
