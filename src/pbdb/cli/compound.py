@@ -97,14 +97,21 @@ def search(limit: int, as_json: bool, **chosen: str | None) -> None:
 )
 @json_option
 def resolve(path: Path, pubchem: Literal["local", "rest"], as_json: bool) -> None:
-    """Resolve the compounds of a CSV file, and say which route decided and what was in the way.
+    """Resolve the compounds of a table, and say which route decided and what was in the way.
 
-    FILE has any of the columns smiles, inchikey, pubchem_cid, cas and name; other columns are ignored.
+    FILE (.csv, .tsv, .xlsx) has any of the columns smiles, inchikey, pubchem_cid, cas and name, in any usual spelling;
+    other columns are not read, and named.
     """
     from pbdb.identity.compounds import pubchem_bulk_lookup, user_table
+    from pbdb.identity.vocabulary import references
 
     user_settings = settings()
-    rows = user_table.resolve_file(path, pubchem_bulk_lookup.lookup(user_settings, pubchem), user_settings.workers)
+    given = user_table.read(path)
+    for note in given.notes:
+        say(f"{note[0].upper()}{note[1:]}.")
+    asked = pubchem_bulk_lookup.lookup(user_settings, pubchem)
+    listed = references.structures_by_name(user_settings, references.in_home(user_settings))
+    rows = user_table.resolve_table(given, asked, user_settings.workers, listed)
     _print(rows, as_json, f"'{path}' has no rows.")
     if not as_json:
         say(user_table.in_words(rows))

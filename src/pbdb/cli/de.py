@@ -32,14 +32,27 @@ class Span(click.ParamType[Any]):
 
 @examples(
     "pbdb de run --matrix counts.csv.gz --samples samples.csv --readout counts --out effects.parquet",
+    "pbdb de run --matrix counts.txt --samples plan.xlsx --readout counts --out effects.xlsx",
     "pbdb de run --matrix plates.h5ad --samples samples.csv --readout counts --mode replicate --out wells.parquet",
     "pbdb de run --matrix l3.parquet --samples samples.csv --readout log2_intensity --out effects.parquet --json",
 )
 @de.command()
-@click.option("--matrix", required=True, type=A_PATH, help="Genes x samples (.csv, .tsv, .parquet, 10x folder), .h5ad.")
-@click.option("--samples", required=True, type=A_PATH, help="Sample sheet, one row per column of the matrix.")
+@click.option(
+    "--matrix",
+    required=True,
+    type=A_PATH,
+    help="Genes x samples (.csv, .tsv, .xlsx, .parquet, .gct, .gctx, folder of 10x, STARsolo or kb), or .h5ad.",
+)
+@click.option(
+    "--samples", required=True, type=A_PATH, help="Sample sheet (.csv, .tsv, .xlsx, .parquet), a row per sample."
+)
 @click.option("--readout", required=True, type=click.Choice(["counts", "log2_intensity"]), help="What the values are.")
-@click.option("--out", required=True, type=A_PATH, help="Parquet file to write; replaced where it is there.")
+@click.option(
+    "--out",
+    required=True,
+    type=A_PATH,
+    help="File to write (.parquet, .csv, .csv.gz, .xlsx, .h5ad); replaced where it is there.",
+)
 @click.option(
     "--method", type=click.Choice(["voom", "trend", "deseq2"]), help="By default voom for counts, else trend."
 )
@@ -99,6 +112,8 @@ def run(matrix: Path, samples: Path, out: Path, report: Path | None, as_json: bo
         written = plate_run.run(
             matrix, samples, out, _choices(**chosen), report_to=report_to, progress=reporter.progress
         )
+    for note in written["notes"]:
+        say(f"{note[0].upper()}{note[1:]}.")
     if written["ignored_columns"]:
         say(f"Columns of the sheet that were not read: {', '.join(written['ignored_columns'])}.")
     if as_json:

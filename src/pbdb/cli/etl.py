@@ -100,6 +100,7 @@ def show(source: str, as_json: bool) -> None:
 )
 @click.option("--workers", type=click.IntRange(1), help="Pool single cells in N processes, each of about 4 GiB.")
 @click.option("--cluster", metavar="ADDRESS", help="Pool single cells on the Dask scheduler at ADDRESS (tcp://...).")
+@click.option("--allow-gene-loss", is_flag=True, help="Load although most features are no gene of the vocabulary.")
 @click.option("--dry-run", is_flag=True, help="Check everything, change nothing, and print what would change.")
 @json_option
 def load(source: str, folder: Path | None, as_json: bool, **chosen: Any) -> None:
@@ -140,7 +141,12 @@ def _say_outcome(outcome: Outcome) -> None:
 )
 @etl.command()
 @click.argument("name")
-@click.option("--matrix", required=True, type=A_PATH, help="Genes x samples (.csv, .tsv, .parquet, 10x folder), .h5ad.")
+@click.option(
+    "--matrix",
+    required=True,
+    type=A_PATH,
+    help="Genes x samples (.csv, .tsv, .xlsx, .parquet, .gct, .gctx, folder of 10x, STARsolo or kb), or .h5ad.",
+)
 @click.option("--samples", type=A_PATH, help="Sample sheet (.csv, .tsv, .xlsx); without it the samples of an .h5ad.")
 @click.option("--technology", help="How it was measured, in words; a blank to fill in without it.")
 @click.option("--force", is_flag=True, help="Replace a file of that name.")
@@ -159,6 +165,8 @@ def new(name: str, matrix: Path, samples: Path | None, technology: str | None, f
     if as_json:
         show_json(asdict(written))
         return
+    for note in written.notes:
+        say(f"{note[0].upper()}{note[1:]}.")
     show_table(list(written.found.items()), ["part", "found"])
     say(f"'{path}' is written: {written.samples:,} samples are in both files.")
     if written.no_matrix_column or written.no_sheet_row:

@@ -14,9 +14,10 @@ import pandas as pd
 from pbdb.common.errors import DesignError
 from pbdb.common.ids import stable_id, stable_ids
 from pbdb.common.progress import Progress, silent
+from pbdb.database.effect_arrays import BY_EFFECT, OF_LIMMA
 from pbdb.effects.engine import Design, Fit, Summary, deseq2, fill, gather, prepare, tested_genes
 from pbdb.effects.groups import NUMBERS, FitOptions, Group, Plan, fit_groups, make_plan, run_deseq2
-from pbdb.effects.stored_fit import BY_EFFECT, BY_GENE, COUNTED, GENE_FACTS, OF_LIMMA, FitFacts, StoredFit, tile
+from pbdb.effects.stored_fit import BY_GENE, COUNTED, GENE_FACTS, FitFacts, StoredFit, tile
 from pbdb.samples import matrix_file
 from pbdb.sources.declaration import FEW_CELLS
 

@@ -22,7 +22,7 @@ from pbdb.common import output_files
 from pbdb.common.errors import ConfigError, DataError, DesignError
 from pbdb.common.progress import Progress, silent
 from pbdb.common.version import __version__
-from pbdb.effects import plate_sheets
+from pbdb.effects import plate_sheets, table_forms
 from pbdb.effects.engine import NO_GENE, OK, Design, NullCheck, complete, deseq2, prepare, tested_genes
 from pbdb.effects.engine.adjust import adjust
 from pbdb.effects.groups import NUMBERS, FitOptions, Group, Plan, fit_groups, make_plan, run_deseq2
@@ -87,7 +87,10 @@ def run(
     if choices.min_cells and experiment.sheet["n_cells"].isna().all():
         raise DataError(f"min_cells needs the number of cells: add the column n_cells to the sheet '{sheet.name}'.")
     read = time.perf_counter()
-    with EffectTable(out, with_samples=choices.mode == "replicate") as table:
+    with (
+        table_forms.parquet_of(out) as parquet,
+        EffectTable(parquet, with_samples=choices.mode == "replicate") as table,
+    ):
         fits = [
             _fit_group(_Job(make_plan(group, choices), experiment, choices, table, progress, out.parent))
             for group in fit_groups(wells_of(experiment, choices), choices)
@@ -121,12 +124,12 @@ def _report(experiment: Plates, choices: FitOptions) -> dict[str, Any]:
         "n_samples": len(experiment.sheet),
         "n_genes": len(experiment.genes),
         "ignored_columns": list(experiment.ignored),
+        "notes": list(experiment.notes),
     }
 
 
 def _check_paths(matrix: Path, sheet: Path, out: Path, report_to: Path | None) -> None:
-    if out.suffix != ".parquet":
-        raise ConfigError(f"The effects are written as Parquet; let the name '{out.name}' end in .parquet.")
+    table_forms.form_of(out)
     others = {matrix.resolve(), sheet.resolve()}
     for path in [out, report_to] if report_to else [out]:
         output_files.require_file(path)

@@ -18,9 +18,6 @@ from pbdb.common import output_files
 from pbdb.effects.engine import OK
 from pbdb.effects.engine.design import Mode
 
-BY_EFFECT = ("log2_fc", "se", "neg_log10_p", "neg_log10_p_adj")
-# Beside p values of counts: those of limma.
-OF_LIMMA = ("neg_log10_p_limma", "neg_log10_p_adj_limma")
 BY_GENE = ("log2_fc", "se", "neg_log10_p_adj")
 GENE_FACTS = ("ave_expr", "sigma", "s2_post", "df_total")
 OF_COUNTS = ("dispersion",)

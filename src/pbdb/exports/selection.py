@@ -180,8 +180,8 @@ def blocks(
         part = ids[start : start + step]
         key = [chosen.facts["dataset_id"], chosen.facts["fit_id"], part]
         with connection.cursor().copy(_ARRAYS.format(columns=columns), key) as copy:
-            found = copy_binary.decode(b"".join(bytes(piece) for piece in copy), layout)
-        values = {name: found[name]["value"].astype(np.float32) for name in arrays}
+            decoded = copy_binary.decode(b"".join(bytes(piece) for piece in copy), layout)
+        values = {name: decoded[name]["value"].astype(np.float32) for name in arrays}
         yield slice(start, start + len(part)), values
 
 

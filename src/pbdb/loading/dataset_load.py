@@ -64,6 +64,7 @@ class Choices:
     what would change. plate_z: robust scores within plates as a layer of the canonical matrix. pubchem: ask its
     service (rest), or only what is on this machine (local); rest resolves the compounds again. workers, cluster:
     processes of this machine, or address of a Dask scheduler, that pool single cells; None: this process.
+    allow_gene_loss: load what is left where most features are no gene of the vocabulary in use.
     """
 
     folder: Path | None = None
@@ -76,6 +77,7 @@ class Choices:
     pubchem: Way = "local"
     workers: int | None = None
     cluster: str | None = None
+    allow_gene_loss: bool = False
 
     @property
     def stages(self) -> tuple[Stage, ...]:

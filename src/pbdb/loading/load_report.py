@@ -9,7 +9,7 @@ import pandas as pd
 
 from pbdb.effects.stored_fit import StoredFit
 from pbdb.loading.table_rows import Tables
-from pbdb.samples.canonicalise import Report
+from pbdb.samples.transform_report import MANY_UNKNOWN, Report, told_of_genes
 
 SHOWN = 10
 DOUBTFUL = 0.1
@@ -104,8 +104,8 @@ def doubts(stored: Sequence[StoredFit]) -> Iterator[str]:
             yield (
                 f"{fit.label}: of {facts.n_null_wells} vehicle wells tested against the others,"
                 f" {facts.null_any_share:.0%} have a gene at p_adj 0.05 (at least {facts.null_any_share_low:.0%};"
-                " 5 % is right): its p values are too small, as wells differ by more than their counts say; look at plates"
-                " and wells before you filter by p_adj"
+                " 5 % is right): its p values are too small, as wells differ by more than their counts say; look at"
+                " plates and wells before you filter by p_adj"
             )
 
 
@@ -129,5 +129,10 @@ def transformed(n_samples: int, report: Report, unlisted: Mapping[str, list[str]
     left_out = ", ".join(f"{n:,} {code}" for code, n in report.dropped.items() if n) or "none"
     cells = f"{report.n_cells:,} cells to " if report.n_cells else ""
     yield f"{cells}{n_samples:,} samples x {report.n_genes:,} genes; flagged: {flagged}; left out: {left_out}"
+    if report.gene_loss > MANY_UNKNOWN:
+        yield f"warning: {told_of_genes(report)}"
+    if report.respelled:
+        listed = ", ".join(f"'{name}' as '{kept}'" for name, kept in list(report.respelled.items())[:SHOWN])
+        yield f"names that differ only in case, blanks or Unicode form count as one: {listed}"
     if report.n_left_out:
         yield f"{report.n_left_out:,} profiles of other kinds were left out"

@@ -12,12 +12,14 @@ from pbdb.effects import dataset_fits
 from pbdb.identity.compounds.source_compounds import source_compounds, unknown_compounds
 from pbdb.identity.contexts.resolve import ContextVocabulary
 from pbdb.identity.genes.mapper import GeneMapper, gene_mapper
+from pbdb.identity.vocabulary import references
 from pbdb.identity.vocabulary import releases as vocabulary
 from pbdb.loading import ledger, load_report, stage_cache, table_rows
 from pbdb.loading.dataset_load import DatasetLoad
 from pbdb.loading.publish import Load, publish
 from pbdb.matches import match_table
 from pbdb.samples import canonicalise, matrix_file, plate_zscores, validate
+from pbdb.samples.transform_report import MOST_UNKNOWN
 from pbdb.sources import fetch
 from pbdb.sources.declaration import Files
 
@@ -43,10 +45,9 @@ def find_files(load: DatasetLoad) -> None:
 def make_samples(load: DatasetLoad) -> None:
     """transform: raw profiles to the canonical sample matrix and its samples, unless the cache has them."""
     load.source = load.source.with_contexts(load.files())
-    marker = load.folder / "transform.json"
     if load.choices.force:
         stage_cache.forget(load.folder)
-    if marker.is_file():
+    if stage_cache.is_done(load.folder / "transform.json"):
         load.reporter.stage("transform", "done before")
         load.samples = stage_cache.read_samples(load.folder)
     else:
@@ -67,12 +68,13 @@ def _transform(load: DatasetLoad) -> None:
             _mapper(load, files),
             load.matrix,
             lambda n: load.reporter.progress("transform samples", n, None),
+            most_unknown=1 if load.choices.allow_gene_loss else MOST_UNKNOWN,
         )
         entry.rows_in, entry.rows_out = report.rows_in, len(load.samples)
         entry.report = report.as_dict() | {"unlisted_columns": files.unlisted}
         entry.dropped = dict(report.dropped)
-        stage_cache.write_samples(load.folder, load.samples)
-        stage_cache.mark(load.folder / "transform.json", entry.report)
+        kept = stage_cache.write_samples(load.folder, load.samples)
+        stage_cache.mark(load.folder / "transform.json", entry.report, load.matrix, kept)
     for sentence in load_report.transformed(len(load.samples), report, files.unlisted):
         load.reporter.stage("transform", sentence)
 
@@ -97,7 +99,7 @@ def _score_plates(load: DatasetLoad) -> None:
 def make_rows(load: DatasetLoad) -> None:
     """validate: check the samples, resolve the compounds, and make the rows of the tables."""
     marker = load.folder / "validate.json"
-    if marker.is_file() and load.choices.pubchem != "rest":
+    if stage_cache.is_done(marker) and load.choices.pubchem != "rest":
         load.reporter.stage("validate", "done before")
         load.tables = stage_cache.read_tables(load.folder)
         return
@@ -106,16 +108,24 @@ def make_rows(load: DatasetLoad) -> None:
         files = load.files()
         unknown = unknown_compounds(load.source, files, samples)
         validate.check(f"Dataset '{load.dataset}'", samples, load.source.assay.readout, unknown)
-        compounds, annotations = source_compounds(load.source, files, samples, load.pubchem, load.settings.workers)
+        compounds, annotations = source_compounds(
+            load.source, files, samples, load.pubchem, load.settings.workers, _references(load)
+        )
         tables = table_rows.dataset_tables(load.source, load.dataset, samples, compounds, annotations, _cells(load))
         tables["dataset"]["is_simulated"] = _is_simulated(load)
         entry.rows_in, entry.rows_out = len(samples), len(tables["sample"])
         resolved = load_report.resolution(tables)
         entry.report = asdict(resolved)
-        stage_cache.write_tables(load.folder, tables)
-        stage_cache.mark(marker, entry.report)
+        kept = stage_cache.write_tables(load.folder, tables)
+        stage_cache.mark(marker, entry.report, *kept)
     load.tables = tables
     load.reporter.stage("validate", resolved.sentence())
+
+
+def _references(load: DatasetLoad) -> dict[str, list[str]]:
+    with load.engine.connect() as connection:
+        releases = references.in_use(connection)
+    return references.structures_by_name(load.settings, releases)
 
 
 def _cells(load: DatasetLoad) -> ContextVocabulary | None:

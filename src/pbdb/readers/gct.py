@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,8 @@ import pandas as pd
 
 from pbdb.common.errors import DataError
 from pbdb.common.output_files import replacing
-from pbdb.readers.tables import DAMAGED, damaged, missing
+from pbdb.readers.opening import DAMAGED, open_text
+from pbdb.readers.tables import damaged, missing
 
 ABSENT = frozenset({"", "-666", "-666.0", "na", "NA", "nan", "NaN"})
 
@@ -49,9 +50,9 @@ def read(path: Path, rows: Sequence[str] | None = None) -> Profiles:
     if not path.is_file():
         raise missing(path)
     try:
-        with _open(path) as text:
+        with open_text(path) as text:
             return _read(path, text, rows)
-    except (*DAMAGED, OSError) as problem:
+    except DAMAGED as problem:
         raise damaged(path, problem) from None
 
 
@@ -68,16 +69,35 @@ class _Shape:
 def _read(path: Path, text: IO[str], wanted: Sequence[str] | None) -> Profiles:
     lines = (line.rstrip("\n") for line in text)
     shape = _shape(path, next(lines, ""), next(lines, ""))
-    header = next(lines, "").split("\t")
+    header = _filled(next(lines, "").split("\t"))
     width = 1 + shape.n_fields + shape.n_columns
-    if len(header) < width:
-        raise DataError(f"'{path.name}' announces {width} columns, but its heading has {len(header)}.")
+    if len(header) != width:
+        raise DataError(
+            f"'{path.name}' announces {shape.n_columns} samples, but its heading has "
+            f"{len(header) - 1 - shape.n_fields}: correct the sizes in its second line, or get the whole file."
+        )
     names = header[1 + shape.n_fields : width]
     described = [line.split("\t") for line in islice(lines, shape.n_lines)]
+    _refuse_twice(path, [line[0] for line in described], header[1 : 1 + shape.n_fields])
     columns = pd.DataFrame({line[0]: known(line[1 + shape.n_fields : width]) for line in described}, index=names)
     ids, fields, values = _body(path, lines, shape, None if wanted is None else set(wanted))
     table = pd.DataFrame(fields, columns=header[1 : 1 + shape.n_fields], index=ids, dtype=object)
     return _ordered(path, Profiles(values.T, table.rename_axis("id"), columns.rename_axis("id")), wanted)
+
+
+def _filled(cells: list[str]) -> list[str]:
+    """Cells up to the last that holds something: spreadsheets leave empty ones at the ends of lines."""
+    n = len(cells)
+    while n and not cells[n - 1].strip():
+        n -= 1
+    return cells[:n]
+
+
+def _refuse_twice(path: Path, *fields: Sequence[str]) -> None:
+    for names in fields:
+        twice = next((name for at, name in enumerate(names) if name in names[:at]), None)
+        if twice is not None:
+            raise DataError(f"'{path.name}' has the field '{twice}' of its metadata twice: rename or delete one.")
 
 
 def _shape(path: Path, version: str, sizes: str) -> _Shape:
@@ -121,8 +141,9 @@ def _body(
 
 
 def _numbers(path: Path, name: str, cells: list[str], n: int) -> npt.NDArray[np.float32]:
-    if len(cells) < n:
-        raise DataError(f"'{path.name}' has {len(cells)} values in row '{name}', not {n}: it is incomplete.")
+    if len(cells) < n or any(cell.strip() for cell in cells[n:]):
+        what = "it is incomplete" if len(cells) < n else "its sizes or its heading are wrong"
+        raise DataError(f"'{path.name}' has {len(cells)} values in row '{name}', not {n}: {what}.")
     try:
         return np.array(["nan" if cell.strip() in ABSENT else cell for cell in cells[:n]], dtype=np.float32)
     except ValueError as problem:
@@ -141,13 +162,6 @@ def _ordered(path: Path, found: Profiles, wanted: Sequence[str] | None) -> Profi
         absent = wanted[int(np.argmax(places < 0))]
         raise DataError(f"'{path.name}' has no row '{absent}' ({int((places < 0).sum())} such ids).")
     return Profiles(found.values[:, places], found.rows.iloc[places], found.columns)
-
-
-def _open(path: Path) -> IO[str]:
-    """Open text whose lines end in a line feed, a carriage return or both."""
-    with path.open("rb") as raw:
-        zipped = raw.read(2) == b"\x1f\x8b"
-    return cast(IO[str], gzip.open(path, "rt", encoding="utf-8") if zipped else path.open(encoding="utf-8"))
 
 
 # --- writing -------------------------------------------------------------------------------------------------

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import csv as csv_module
-import gzip
 import warnings
-import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,16 +16,10 @@ import scipy.sparse as sp
 
 from pbdb.common.arrays import is_whole
 from pbdb.common.errors import DataError, SourceError
+from pbdb.readers.bombs import bounded, require_plausible, require_rows
+from pbdb.readers.opening import DAMAGED, open_text
 
-DAMAGED = (
-    EOFError,
-    gzip.BadGzipFile,
-    zlib.error,
-    UnicodeDecodeError,
-    pd.errors.ParserError,
-    pd.errors.ParserWarning,
-    csv_module.Error,
-)
+DAMAGES = (*DAMAGED, pd.errors.ParserWarning)
 MISSING = ("", "NA")
 MAX_COUNT = np.iinfo(np.int32).max
 
@@ -143,15 +135,12 @@ def damaged(path: Path, problem: BaseException) -> DataError:
 def _open(path: Path) -> IO[str]:
     if not path.is_file():
         raise missing(path)
-    with path.open("rb") as raw:
-        zipped = raw.read(2) == b"\x1f\x8b"
-    if zipped:
-        return gzip.open(path, "rt", encoding="utf-8-sig", newline="")
-    return path.open(encoding="utf-8-sig", newline="")
+    require_plausible(path)
+    return open_text(path, newline="")
 
 
-def _lines(text: IO[str]) -> Iterator[str]:
-    for line in text:
+def _lines(text: IO[str], name: str) -> Iterator[str]:
+    for line in bounded(text, name):
         if "\0" in line:
             raise csv_module.Error("it holds bytes that are no text")
         yield line
@@ -160,8 +149,8 @@ def _lines(text: IO[str]) -> Iterator[str]:
 def _header(path: Path, sep: str) -> list[str]:
     try:
         with _open(path) as text:
-            names = next(csv_module.reader(_lines(text), delimiter=sep), [])
-    except DAMAGED as problem:
+            names = next(csv_module.reader(_lines(text, path.name), delimiter=sep), [])
+    except DAMAGES as problem:
         raise damaged(path, problem) from None
     if not names:
         raise DataError(f"The file '{path.name}' in '{path.parent}' is empty.", file=path.name)
@@ -178,12 +167,13 @@ def _table(path: Path, sep: str) -> pd.DataFrame:
     rows = []
     try:
         with _open(path) as text:
-            reader = csv_module.reader(_lines(text), delimiter=sep)
+            reader = csv_module.reader(_lines(text, path.name), delimiter=sep)
             for row in reader:
                 if row and len(row) != len(names):
                     raise csv_module.Error(f"line {reader.line_num} has {len(row)} fields, not {len(names)}")
                 rows.append(row)
-    except DAMAGED as problem:
+                require_rows(len(rows), path.name)
+    except DAMAGES as problem:
         raise damaged(path, problem) from None
     table = pd.DataFrame(filter(None, rows[1:]), columns=pd.Index(names), dtype=object)
     return table.mask(table.isin(MISSING))
@@ -194,7 +184,7 @@ def _values(path: Path, sep: str, header: list[str]) -> tuple[np.ndarray[Any, An
         with _open(path) as text, warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)
             frame = pd.read_csv(text, sep=sep, dtype={header[0]: str}, keep_default_na=False, index_col=False)
-    except DAMAGED as problem:
+    except DAMAGES as problem:
         raise damaged(path, problem) from None
     genes = frame.pop(header[0]).to_numpy(dtype=object)
     for name in frame.columns[[kind.kind not in "iuf" for kind in frame.dtypes]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,51 +16,15 @@ import scipy.sparse as sp
 from pbdb.common import units
 from pbdb.common.arrays import are_whole
 from pbdb.common.errors import DataError
+from pbdb.identity.compounds.source_compounds import compound_keys
 from pbdb.identity.genes.mapper import GeneMapper
 from pbdb.identity.genes.resolve import GeneMap, gene_id_of
+from pbdb.readers.cells import is_missing
 from pbdb.readers.profile_block import Block
 from pbdb.samples.matrix_file import Writer
 from pbdb.samples.standard_obs import standard_obs
+from pbdb.samples.transform_report import MOST_UNKNOWN, SHOWN, Report, check_gene_loss, with_one_spelling
 from pbdb.sources.declaration import FEW_CELLS, Column, Constant, Files, Mapped, Samples, Source
-
-
-@dataclass
-class Report:
-    """What a transform read, wrote and left out.
-
-    n_left_out: profiles that were passed over; dropped: they and genes, by reason. no_dose: treated samples of a
-    condition without a molar dose, by the unit they have. facts: what the source decided by all that is loaded.
-    n_cells: single cells that were read, where samples are pooled from them.
-    """
-
-    n_samples: int = 0
-    n_left_out: int = 0
-    n_cells: int = 0
-    n_in_fit: int = 0
-    n_genes: int = 0
-    flags: Counter[str] = field(default_factory=Counter)
-    genes: Counter[str] = field(default_factory=Counter)
-    dropped: Counter[str] = field(default_factory=Counter)
-    no_dose: Counter[str] = field(default_factory=Counter)
-    facts: dict[str, Any] = field(default_factory=dict)
-
-    def as_dict(self) -> dict[str, Any]:
-        """The report as plain values."""
-        return {
-            "n_samples": self.n_samples,
-            "n_in_fit": self.n_in_fit,
-            "n_genes": self.n_genes,
-            "flags": dict(self.flags),
-            "genes": dict(self.genes),
-            "no_dose": dict(self.no_dose),
-            "facts": self.facts,
-            **({"n_cells": self.n_cells} if self.n_cells else {}),
-        }
-
-    @property
-    def rows_in(self) -> int:
-        """Cells, or profiles, that came in."""
-        return self.n_cells or self.n_samples + self.n_left_out
 
 
 def transform(
@@ -71,10 +34,13 @@ def transform(
     mapper: GeneMapper,
     path: Path,
     progress: Callable[[int], None] = lambda n_samples: None,
+    *,
+    most_unknown: float = MOST_UNKNOWN,
 ) -> tuple[pd.DataFrame, Report]:
     """Write the canonical matrix of a dataset and return its samples.
 
-    mapper: how feature names become genes. Memory is bounded by one block and the sample table.
+    mapper: how feature names become genes. most_unknown: share of features that may be no known gene.
+    Memory is bounded by one block and the sample table.
     The table has the columns of `canonical_samples`; its rows stand in the order of the matrix.
 
     Raises:
@@ -91,8 +57,10 @@ def transform(
             writer.add(genes.apply(block.matrix), genes.gene_keys, _fractions(block, genes))
             tables.append(table)
             progress(writer.n_rows)
-        samples = _with_few_cells(_all(tables, source), source.datasets[dataset].min_cells)
+        samples = with_one_spelling(_all(tables, source), compound_keys(source, files), report)
+        samples = _with_few_cells(samples, source.datasets[dataset].min_cells)
         _need_genes(source, writer)
+        check_gene_loss(source, report, most_unknown)
         _fill(report, samples, writer)
         writer.finish(
             standard_obs(source, dataset, samples), _var(writer, maps), {"pbdb": json.dumps(report.as_dict())}
@@ -161,6 +129,8 @@ class _Maps:
     def _add(self, gene_map: GeneMap) -> None:
         self._report.genes.update(gene_map.counts)
         self._report.dropped.update(f"gene {reason}" for reason in gene_map.dropped["reason"])
+        unknown = gene_map.dropped["source"][gene_map.dropped["reason"] == "unknown"]
+        self._report.unknown_genes += [str(name) for name in unknown[:SHOWN]]
 
 
 def _read(source: Source, dataset: str, files: Files) -> Iterator[Block]:
@@ -202,7 +172,8 @@ def canonical_samples(source: Source, raw: pd.DataFrame) -> pd.DataFrame:
     table["source_sample"] = _text(source, raw, rules.sample)
     table["plate"] = _text(source, raw, rules.plate)
     table["well"] = _text(source, raw, rules.well)
-    table["compound"] = _text(source, raw, rules.compound)
+    compounds = _text(source, raw, rules.compound)
+    table["compound"] = compounds.where(~compounds.map(lambda name: name is None or is_missing(name)), None)
     table["dose_fm"] = _doses(source, raw, rules).mask(vehicle, 0)
     table["time_h"] = _times(source, raw, rules)
     table["context"] = _contexts(source, raw, rules)

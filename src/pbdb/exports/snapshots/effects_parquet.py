@@ -24,8 +24,8 @@ import pyarrow.parquet as pq
 from pbdb.common.errors import SnapshotError
 from pbdb.common.progress import Progress
 from pbdb.database import copy_binary
+from pbdb.database.effect_arrays import BY_EFFECT, OF_LIMMA
 from pbdb.database.models import N_LANDMARKS
-from pbdb.effects.stored_fit import BY_EFFECT, OF_LIMMA
 from pbdb.exports.snapshots import parquet
 from pbdb.exports.snapshots.arrow_schemas import Words, described
 from pbdb.exports.snapshots.database_state import Frozen
@@ -73,8 +73,8 @@ class Fit:
 
 def fits(frozen: Frozen) -> list[Fit]:
     """The fits of the chosen datasets that have effects, in the order of their files."""
-    found = [Fit(**row) for row in frozen.rows(_FITS)]
-    return sorted(found, key=lambda fit: fit.path())
+    exported = [Fit(**row) for row in frozen.rows(_FITS)]
+    return sorted(exported, key=lambda fit: fit.path())
 
 
 def facts_of(frozen: Frozen, fit: Fit) -> pa.Table:
@@ -102,9 +102,9 @@ def write(
     schema = described(SCHEMA, "effect", words)
     packed = Packed()
     with closing(ahead(_parts(frozen, wanted))) as parts:
-        for (fit, key), own in groupby(parts, key=lambda part: (part.fit, part.key)):
+        for (fit, key), of_fit in groupby(parts, key=lambda part: (part.fit, part.key)):
             with parquet.written(root, fit.path(), schema, FLOATS) as (table, done):
-                for part in own:
+                for part in of_fit:
                     if part.facts.num_rows or not table.rows:
                         table.add(packed.table(part))
                     progress(fit.path(), table.rows, None)
@@ -138,9 +138,9 @@ def ahead(source: Generator[T]) -> Generator[T]:
     """Read one thing ahead, in a thread of its own."""
     with closing(source), ThreadPoolExecutor(1) as reader:
         coming: Future[T | None] = reader.submit(next, source, None)
-        while (found := coming.result()) is not None:
+        while (item := coming.result()) is not None:
             coming = reader.submit(next, source, None)
-            yield found
+            yield item
 
 
 def _n_full(facts: pa.Table, fit: Fit) -> int:
@@ -187,14 +187,14 @@ class Packed:
     def _lists(self, part: Part, name: str) -> pa.Array:
         if part.block is None or name not in (part.block.dtype.names or ()):
             return pa.nulls(part.facts.num_rows, SCHEMA.field(name).type)
-        given = copy_binary.values(part.block, name)
+        numbers = copy_binary.values(part.block, name)
         held = self._memory.get(name)
-        if held is None or held.size < given.size:
-            held = self._memory[name] = np.empty(given.size, dtype=np.float32)
-        held[: given.size].reshape(given.shape)[...] = given
-        offsets = np.arange(len(given) + 1, dtype=np.int32) * np.int32(given.shape[1])
+        if held is None or held.size < numbers.size:
+            held = self._memory[name] = np.empty(numbers.size, dtype=np.float32)
+        held[: numbers.size].reshape(numbers.shape)[...] = numbers
+        offsets = np.arange(len(numbers) + 1, dtype=np.int32) * np.int32(numbers.shape[1])
         absent = pc.invert(part.facts["has_landmark"]).combine_chunks() if name == LANDMARK else None
-        return pa.ListArray.from_arrays(pa.array(offsets), pa.array(held[: given.size]), mask=absent)
+        return pa.ListArray.from_arrays(pa.array(offsets), pa.array(held[: numbers.size]), mask=absent)
 
 
 # An effect without signature stands in the middle of those with one: zeros are sent, and made null here.

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pbdb.common.progress import Progress
-from pbdb.effects.stored_fit import BY_EFFECT, OF_LIMMA
+from pbdb.database.effect_arrays import BY_EFFECT, OF_LIMMA
 from pbdb.exports.snapshots import effects_parquet, parquet
 from pbdb.exports.snapshots.arrow_schemas import Words, described
 from pbdb.exports.snapshots.effects_parquet import Fit
@@ -63,11 +63,11 @@ def _long(rows: pa.RecordBatch, genes: pa.Table) -> pa.Table:
     is_there = ~np.isnan(flat["log2_fc"])
     of_effect = pa.array(np.repeat(np.arange(rows.num_rows), genes.num_rows)[is_there])
     of_gene = pa.array(np.tile(np.arange(genes.num_rows), rows.num_rows)[is_there])
-    found = {name: values[is_there] for name, values in flat.items()}
+    kept = {name: values[is_there] for name, values in flat.items()}
     columns = [rows[name].take(of_effect) for name in OF_EFFECT]
     columns += [genes[name].combine_chunks().take(of_gene) for name in ("gene_id", "gene_symbol")]
-    columns += [pa.array(found["log2_fc"]), pa.array(found["se"]), _t(found["log2_fc"], found["se"])]
-    columns += [_p(found[name]) for name in ARRAYS[2:]]
+    columns += [pa.array(kept["log2_fc"]), pa.array(kept["se"]), _t(kept["log2_fc"], kept["se"])]
+    columns += [_p(kept[name]) for name in ARRAYS[2:]]
     return pa.table(columns, schema=SCHEMA)
 
 

@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from pbdb.common.errors import VocabularyError
-from pbdb.readers.text import DAMAGED, need_columns, open_text, read_table
+from pbdb.readers.text import DAMAGED, head, headings, need_columns, open_text, read_table
 
 CONTEXT_COLUMNS = (
     "context",
@@ -97,16 +97,12 @@ def _recognise(path: Path) -> str:
     with path.open("rb") as start:
         if start.read(4) == b"PAR1":
             return "depmap"
-    with open_text(path) as text:
-        head = text.read(20_000)
-    if head.startswith("format-version:"):
+    start_of_table = head(path)
+    if start_of_table.startswith("format-version:"):
         return "cell_ontology"
-    if re.search(r"^ID   .+\nAC   CVCL_", head, re.MULTILINE):
+    if re.search(r"^ID   .+\nAC   CVCL_", start_of_table, re.MULTILINE):
         return "cellosaurus"
-    first = head.split("\n", 1)[0]
-    if "Cellosaurus.Accession.id" in first:
-        return "names"
-    if "RRID" in first.strip().split("\t"):
+    if {"Cellosaurus.Accession.id", "RRID"} & set(headings(path).split("\t")):
         return "names"
     raise VocabularyError(
         f"{path.name} is none of the cell tables known here ({', '.join(_READERS)}): give one of these.", file=path.name
@@ -150,8 +146,8 @@ def _entries(lines: Iterable[str]) -> Iterator[dict[str, list[str]]]:
 
 
 def _version(heading: dict[str, list[str]]) -> str | None:
-    found = (re.search(r"Version:?\s*([\d.]+\d)", line) for lines in heading.values() for line in lines)
-    return next((match[1] for match in found if match), None)
+    matches = (re.search(r"Version:?\s*([\d.]+\d)", line) for lines in heading.values() for line in lines)
+    return next((match[1] for match in matches if match), None)
 
 
 def _cellosaurus_row(entry: dict[str, list[str]]) -> dict[str, object]:
@@ -238,8 +234,8 @@ def _read_obo(path: Path) -> CellPart:
     with open_text(path) as text:
         for stanza in _stanzas(text):
             if "data-version" in stanza:
-                found = re.search(r"\d{4}-\d{2}-\d{2}", stanza["data-version"][0])
-                release = f"Cell Ontology {found[0]}" if found else None
+                date = re.search(r"\d{4}-\d{2}-\d{2}", stanza["data-version"][0])
+                release = f"Cell Ontology {date[0]}" if date else None
             term = curie(stanza.get("id", [""])[0])
             if term is None or not term.startswith("CL:") or "true" in stanza.get("is_obsolete", []):
                 continue
@@ -306,9 +302,7 @@ def _read_depmap(path: Path) -> CellPart:
 
 def _read_names(path: Path) -> CellPart:
     """Read a table of names with Cellosaurus accessions: mapCells of r-cellosaurus, or annotation of PharmacoGx."""
-    with open_text(path) as text:
-        sep = "\t" if "\t" in text.readline() else ","
-    table = read_table(path, sep=sep).replace("", None)
+    table = read_table(path).replace("", None)
     table = table.rename(columns={"Cellosaurus.Accession.id": "RRID"})
     table = table.assign(context=table["RRID"].str.split(";")).explode("context").dropna(subset=["context"])
     table["context"] = [curie(a) for a in table["context"]]

@@ -17,7 +17,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from pbdb.common.errors import VocabularyError
-from pbdb.readers.text import DAMAGED, need_columns, open_text, read_table
+from pbdb.readers.text import DAMAGED, head, headings, need_columns, open_text, read_table
 
 GENE_COLUMNS = ("gene_id", "symbol", "name", "biotype", "chromosome", "entrez_id", "hgnc_id")
 RETIRED_COLUMNS = ("retired_id", "gene_id")
@@ -101,9 +101,7 @@ def _recognise(path: Path) -> str:
     with path.open("rb") as start:
         if start.read(4) == b"PAR1":
             return "catalogue"
-    with open_text(path) as text:
-        head = text.read(20_000)
-    kind = _recognise_text(head)
+    kind = _recognise_text(head(path)) or _recognise_text(headings(path))
     if kind is None:
         raise VocabularyError(
             f"{path.name} is none of the gene tables known here ({', '.join(_READERS)}): give one of these.",
@@ -112,8 +110,8 @@ def _recognise(path: Path) -> str:
     return kind
 
 
-def _recognise_text(head: str) -> str | None:
-    first = head.split("\n", 1)[0].lower()
+def _recognise_text(start: str) -> str | None:
+    first = start.split("\n", 1)[0].lower()
     columns = set(first.strip().split("\t"))
     if {"hgnc_id", "symbol", "prev_symbol"} <= columns:
         return "hgnc"
@@ -121,9 +119,9 @@ def _recognise_text(head: str) -> str | None:
         return "l1000"
     if columns & {"gene stable id", "ensembl_gene_id"}:
         return "biomart"
-    if re.search(r'\tgene\t.*gene_id "', head):
+    if re.search(r'\tgene\t.*gene_id "', start):
         return "ensembl_gtf"
-    return "retired_ids" if re.match(r'\s*\{\s*"ENS[A-Z]*G\d', head) else None
+    return "retired_ids" if re.match(r'\s*\{\s*"ENS[A-Z]*G\d', start) else None
 
 
 # --- tables that define the genes of a release ---------------------------------------------------------------
@@ -142,11 +140,11 @@ def _read_gtf(path: Path) -> GenePart:
 
 def _gtf_gene(line: str) -> dict[str, str]:
     chromosome, _, rest = line.partition("\t")
-    found = dict(_GTF_ATTRIBUTE.findall(rest))
-    found["gene_id"] = found["gene_id"].partition(".")[0]
-    found["chromosome"] = chromosome.removeprefix("chr")
-    found["biotype"] = found.pop("gene_biotype", None) or found.pop("gene_type", "")
-    return found
+    attributes = dict(_GTF_ATTRIBUTE.findall(rest))
+    attributes["gene_id"] = attributes["gene_id"].partition(".")[0]
+    attributes["chromosome"] = chromosome.removeprefix("chr")
+    attributes["biotype"] = attributes.pop("gene_biotype", None) or attributes.pop("gene_type", "")
+    return attributes
 
 
 def _read_biomart(path: Path) -> GenePart:

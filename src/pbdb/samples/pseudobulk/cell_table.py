@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -186,8 +187,10 @@ def constant_values(name: str, table: CellTable, kept: npt.NDArray[np.bool_]) ->
 
 
 def sample_names(samples: pd.DataFrame, keys: Sequence[str]) -> list[str]:
-    """Names of samples: their keys in a row."""
-    return ["_".join(row) for row in samples[list(keys)].itertuples(index=False)]
+    """Names of samples: their keys in a row; where two would be one, every key is in brackets."""
+    rows = list(samples[list(keys)].itertuples(index=False))
+    times = Counter("_".join(row) for row in rows)
+    return ["_".join(f"({key})" if times["_".join(row)] > 1 else key for key in row) for row in rows]
 
 
 def varies(name: str, constant: str, sample: pd.Series[Any]) -> DataError:

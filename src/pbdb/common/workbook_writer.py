@@ -1,4 +1,4 @@
-"""Write Excel workbooks (xlsx) for simulated releases, row by row, so that a sheet may be larger than the memory.
+"""Write Excel workbooks (xlsx) row by row, so that a sheet may be larger than the memory.
 
 Texts are shared strings and dates are numbers with a format of dates, as Excel itself writes them; missing cells are
 left out. The same rows give the same bytes.
