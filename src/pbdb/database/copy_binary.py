@@ -37,8 +37,8 @@ class Source(Protocol):
 def rows(columns: Mapping[str, Value], n_rows: int) -> bytes:
     """Encode rows in the order of `columns`, without header and trailer.
 
-    A value is an array of n_rows scalars (int64, int32, float64, float32, bool), a matrix of n_rows x k (float32, int32,
-    int64: an array column; float16: a halfvec), or one scalar or text or None for all rows.
+    A value is an array of n_rows scalars (int64, int32, float64, float32, bool), a matrix of n_rows x k (float32,
+    int32, int64: an array column; float16: a halfvec), or one scalar or text or None for all rows.
     """
     return bytes(Encoder().rows(columns, n_rows))
 
