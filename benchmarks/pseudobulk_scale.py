@@ -88,7 +88,7 @@ def pool(folder: Path, workers: int | None) -> dict:
     found = Workers(n=workers, threads=os.cpu_count() or 1)
     facts = pseudobulk([folder / "plate1.h5ad"], folder / "samples.h5ad", declared, workers=found)
     seconds = time.perf_counter() - start
-    return {"seconds": round(seconds, 1), "peak_rss_mb": peak_mb(), "left_out": facts["left_out"]}
+    return {"seconds": round(seconds, 1), "peak_rss_mb": peak_mb(), "left_out": facts.left_out}
 
 
 def fit(folder: Path, workers: int | None) -> dict:

@@ -22,6 +22,7 @@ from pathlib import Path
 
 from many_effects import FULL, database
 
+from pbdb.common.progress import silent
 from pbdb.common.settings import Settings
 from pbdb.exports.snapshots import effects_parquet
 from pbdb.exports.snapshots.database_state import frozen
@@ -42,7 +43,7 @@ def discard(settings: Settings) -> int:
 def export(settings: Settings, folder: Path) -> int:
     """Write every effect to Parquet; return the bytes."""
     with frozen(settings) as state:
-        written = effects_parquet.write(state, lambda fit, key: True, folder, {}, lambda what, done, total: None)
+        written = effects_parquet.write(state, lambda fit, key: True, folder, {}, silent)
         return sum(file.bytes for _, _, file in written)
 
 

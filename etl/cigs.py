@@ -85,20 +85,20 @@ def blocks(files: Files, dataset: str) -> Iterator[Block]:
     for key in subsets:
         places = [at for at, name in enumerate(features[key]) if name in common]
         genes = np.array([features[key][at] for at in places], dtype=object)
-        told = wells(key, files[f"{key}_metadata"])
+        metadata = wells(key, files[f"{key}_metadata"])
         facts = {f"genes of {key} that another file lacks": len(features[key]) - len(places)}
-        yield from _of_subset(key, told, sheets[key], places, genes, facts)
+        yield from _of_subset(key, metadata, sheets[key], places, genes, facts)
 
 
 def _of_subset(
     key: str,
-    told: pd.DataFrame,
+    metadata: pd.DataFrame,
     sheet: workbook.Sheet,
     places: Sequence[int],
     genes: np.ndarray[Any, Any],
     facts: Mapping[str, int],
 ) -> Iterator[Block]:
-    described = told.set_index("raw_id", drop=False)
+    described = metadata.set_index("raw_id", drop=False)
     read: list[tuple[pd.DataFrame, np.ndarray[Any, Any]]] = []
     n_undescribed = 0
     for names, counts in sheet.blocks():
@@ -108,7 +108,7 @@ def _of_subset(
         read.append((some.reset_index(drop=True), counts[is_told]))
     totals = [counts.sum(axis=1, dtype=np.int64) for _, counts in read]
     limit = _least_depth(pd.concat([some for some, _ in read]), np.concatenate(totals))
-    left_out = {"without_counts": len(told) - sum(len(some) for some, _ in read), "without_metadata": n_undescribed}
+    left_out = {"without_counts": len(metadata) - sum(len(some) for some, _ in read), "without_metadata": n_undescribed}
     for (some, counts), total in zip(read, totals, strict=True):
         depth = np.log2(np.maximum(total, 1))
         yield Block(
@@ -139,7 +139,11 @@ def wells(key: str, metadata: pd.DataFrame) -> pd.DataFrame:
     table = metadata.rename(columns=str.lower).rename(columns=COMMON)
     twice = table.loc[table["sample_unique_id"].duplicated(), "sample_unique_id"]
     if len(twice):
-        raise DataError(f"The sample '{twice.iloc[0]}' stands twice in the metadata of '{key}'.")
+        raise DataError(
+            f"The sample '{twice.iloc[0]}' stands twice in the metadata of '{key}'.",
+            column="raw_id",
+            value=twice.iloc[0],
+        )
     _check(key, table, "dose", SUBSETS[key].dose)
     _check(key, table, "time", HOURS)
     treat = table["treat"].str.replace(r"^Compd", "Cpd", regex=True)
@@ -174,12 +178,14 @@ def _well_names(table: pd.DataFrame) -> pd.Series[Any]:
 
 
 def _check(key: str, table: pd.DataFrame, name: str, expected: int) -> None:
-    found = pd.to_numeric(table[name].astype(str).str.extract(r"^\s*(-?[0-9.]+)")[0])
-    wrong = table[found.notna() & (found != expected) & (found != -666)]
+    numbers = pd.to_numeric(table[name].astype(str).str.extract(r"^\s*(-?[0-9.]+)")[0])
+    wrong = table[numbers.notna() & (numbers != expected) & (numbers != -666)]
     if len(wrong):
         raise DataError(
             f"The sample '{wrong['sample_unique_id'].iloc[0]}' of '{key}' has the {name} '{wrong[name].iloc[0]}', but "
-            f"the file is for {expected}: it is not the file it is called."
+            f"the file is for {expected}: it is not the file it is called.",
+            column=name,
+            value=wrong[name].iloc[0],
         )
 
 
@@ -196,8 +202,8 @@ def compounds(files: Files) -> pd.DataFrame:
         if f"{key}_metadata" in files:
             seen |= set(wells(key, files[f"{key}_metadata"])["compound"].dropna())
     further = pd.DataFrame({"catalogue": sorted(seen - set(table["catalogue"]))})
-    found: pd.DataFrame = pd.concat([table, further], ignore_index=True).reindex(columns=list(MCE_COLUMNS))
-    return found
+    sheet: pd.DataFrame = pd.concat([table, further], ignore_index=True).reindex(columns=list(MCE_COLUMNS))
+    return sheet
 
 
 MCE_COLUMNS = ("name", "catalogue", "cas", "mechanism", "clinical_information", "approval")

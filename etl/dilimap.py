@@ -88,22 +88,26 @@ class Together:
         is_mito = matrices[0].var.index.astype(str).str.startswith("MT-")[kept]
         genes = names[0][kept].to_numpy(dtype=object)
         n_lacking = len(set(names[0]).union(*names[1:])) - len(genes)
-        return cls(matrices, _wells([one.obs for one in matrices]), genes, is_mito, n_lacking)
+        return cls(matrices, _wells([matrix.obs for matrix in matrices]), genes, is_mito, n_lacking)
 
     def rows(self, positions: np.ndarray[Any, Any]) -> sp.csr_matrix:
         """Counts of wells at ascending positions, genes in common order."""
-        found, start = [], 0
+        parts, start = [], 0
         for matrix in self.matrices:
             inside = positions[(positions >= start) & (positions < start + matrix.shape[0])] - start
-            found.append(matrix.rows(inside)[:, _gene_ids(matrix).get_indexer(pd.Index(self.genes))])
+            parts.append(matrix.rows(inside)[:, _gene_ids(matrix).get_indexer(pd.Index(self.genes))])
             start += matrix.shape[0]
-        return sp.vstack(found, format="csr")
+        return sp.vstack(parts, format="csr")
 
 
 def _gene_ids(matrix: Annotated) -> pd.Index[str]:
     names = pd.Index(matrix.var["gene_id"].astype(str))
     if names.has_duplicates:
-        raise DataError(f"The gene '{names[names.duplicated()][0]}' stands twice in a matrix of DILImap.")
+        raise DataError(
+            f"The gene '{names[names.duplicated()][0]}' stands twice in a matrix of DILImap.",
+            column="gene_id",
+            value=names[names.duplicated()][0],
+        )
     return names
 
 
@@ -115,7 +119,9 @@ def _wells(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
     species = wells["SPECIES"].astype(str).str.strip().str.lower()
     if (species != "human").any():
         raise DataError(
-            f"DILImap has cells of '{species[species != 'human'].iloc[0]}', which its declaration does not."
+            f"DILImap has cells of '{species[species != 'human'].iloc[0]}', which its declaration does not.",
+            column="SPECIES",
+            value=species[species != "human"].iloc[0],
         )
     return wells.assign(
         sample=names.where(again == 0, names + "-" + again.astype(str)).to_numpy(),
@@ -133,15 +139,15 @@ def quality(together: Together) -> pd.DataFrame:
     The limit of counts is the median less 2.5 standard deviations of log10 counts over all wells loaded.
     """
     wells = together.wells
-    found = pd.concat([_plate(together, plate) for _, plate in wells.groupby("PLATE_NAME", sort=False)]).sort_index()
-    log_counts = np.log10(found["n"].clip(lower=1))
+    measured = pd.concat([_plate(together, plate) for _, plate in wells.groupby("PLATE_NAME", sort=False)]).sort_index()
+    log_counts = np.log10(measured["n"].clip(lower=1))
     limit = log_counts.median() - N_SD_COUNTS * log_counts.std()
     return pd.DataFrame(
         {
             "passes_ldh": wells["LDH_QC"] == "",
             "passes_counts": log_counts > limit,
-            "passes_mito": 100 * found["n_mito"] < MOST_MITO_PERCENT * found["n"],
-            "passes_correlation": found["correlation"] > found["limit"],
+            "passes_mito": 100 * measured["n_mito"] < MOST_MITO_PERCENT * measured["n"],
+            "passes_correlation": measured["correlation"] > measured["limit"],
             "least_log10_counts": limit,
         }
     )
@@ -160,13 +166,15 @@ def _plate(together: Together, plate: pd.DataFrame) -> pd.DataFrame:
     best = [_best(alike[np.ix_(group, group)]) for group in groups]
     firsts = np.concatenate([values[: min(map(len, groups))] for values in best])
     spread = float(firsts[np.isfinite(firsts)].std()) if np.isfinite(firsts).any() else 0.0
-    found = pd.DataFrame({"n": _sums(counts), "n_mito": _sums(counts[:, together.is_mito])}, index=plate.index)
-    found["correlation"], found["limit"] = np.nan, LEAST_CORRELATION
+    measured = pd.DataFrame({"n": _sums(counts), "n_mito": _sums(counts[:, together.is_mito])}, index=plate.index)
+    measured["correlation"], measured["limit"] = np.nan, LEAST_CORRELATION
     for group, values in zip(groups, best, strict=True):
         of_many = _robust(alike[np.ix_(group, group)]) if len(group) > FEW_REPLICATES else values
         limit = max(float(np.median(of_many)) - N_SD_CORRELATION * spread, LEAST_CORRELATION)
-        found.loc[plate.index[group], ["correlation", "limit"]] = np.column_stack([of_many, np.full(len(group), limit)])
-    return found
+        measured.loc[plate.index[group], ["correlation", "limit"]] = np.column_stack(
+            [of_many, np.full(len(group), limit)]
+        )
+    return measured
 
 
 def _best(alike: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
@@ -180,26 +188,26 @@ def _robust(alike: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 
     The published rule takes the top n / 2 + 1 of n, of which the well itself, sorted first, counts for nothing.
     """
-    found: np.ndarray[Any, Any] = _others(alike)[:, : len(alike) // 2].mean(axis=1)
-    return np.where(np.isfinite(found), found, np.nan)
+    means: np.ndarray[Any, Any] = _others(alike)[:, : len(alike) // 2].mean(axis=1)
+    return np.where(np.isfinite(means), means, np.nan)
 
 
 def _others(alike: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """Correlations of each well, the highest first, its own and undefined ones last."""
-    own = np.eye(len(alike), dtype=bool) | ~np.isfinite(alike)
-    found: np.ndarray[Any, Any] = np.sort(np.where(own, -np.inf, alike), axis=1)[:, ::-1]
-    return found
+    is_last = np.eye(len(alike), dtype=bool) | ~np.isfinite(alike)
+    descending: np.ndarray[Any, Any] = np.sort(np.where(is_last, -np.inf, alike), axis=1)[:, ::-1]
+    return descending
 
 
 def _sums(counts: sp.csr_matrix) -> np.ndarray[Any, Any]:
-    found: np.ndarray[Any, Any] = np.asarray(counts.sum(axis=1)).ravel()
-    return found
+    sums: np.ndarray[Any, Any] = np.asarray(counts.sum(axis=1)).ravel()
+    return sums
 
 
 def _passes(wells: pd.DataFrame) -> pd.Series[bool]:
     checks = ["passes_ldh", "passes_counts", "passes_mito", "passes_correlation"]
-    found: pd.Series[bool] = wells[checks].all(axis=1) & ~wells["is_replaced"]
-    return found
+    passes: pd.Series[bool] = wells[checks].all(axis=1) & ~wells["is_replaced"]
+    return passes
 
 
 # --- doses -----------------------------------------------------------------------------------------------------
@@ -215,7 +223,7 @@ def harmonised(wells: pd.DataFrame) -> dict[float, float]:
     times = Counter(treated["CONCENTRATION_UM"].dropna())
     training = set(treated.loc[treated["is_training"], "CONCENTRATION_UM"])
     clusters: dict[float, list[float]] = {}
-    for dose in sorted(times, key=lambda one: (one not in training, -times[one], one)):
+    for dose in sorted(times, key=lambda candidate: (candidate not in training, -times[candidate], candidate)):
         clusters.setdefault(_nearest(dose, clusters), []).append(dose)
     return {
         dose: _representative(anchor, members, training) for anchor, members in clusters.items() for dose in members
@@ -230,8 +238,8 @@ def _nearest(dose: float, anchors: Iterable[float]) -> float:
 
 
 def _representative(anchor: float, members: Sequence[float], training: set[float]) -> float:
-    preferred = [one for one in members if one in training] or list(members)
-    return min(preferred, key=lambda one: (_decimals(one), abs(one - anchor), one))
+    preferred = [dose for dose in members if dose in training] or list(members)
+    return min(preferred, key=lambda dose: (_decimals(dose), abs(dose - anchor), dose))
 
 
 def _decimals(dose: float) -> int:
@@ -241,8 +249,8 @@ def _decimals(dose: float) -> int:
 
 def _looked_up(doses: pd.Series[float], known: Mapping[float, float]) -> list[float]:
     """The dose of every well; one that only failed wells have joins the nearest within reach."""
-    found = {dose: known.get(_nearest(dose, known), dose) for dose in set(doses.dropna()) - set(known)}
-    return [known.get(dose, found.get(dose, dose)) for dose in doses]
+    nearest = {dose: known.get(_nearest(dose, known), dose) for dose in set(doses.dropna()) - set(known)}
+    return [known.get(dose, nearest.get(dose, dose)) for dose in doses]
 
 
 def _facts(dataset: str, wells: pd.DataFrame, doses: Mapping[float, float]) -> dict[str, Any]:
@@ -253,7 +261,9 @@ def _facts(dataset: str, wells: pd.DataFrame, doses: Mapping[float, float]) -> d
         "decided_over": list(PARTS[dataset]),
         "least_log10_counts": round(float(wells["least_log10_counts"].iloc[0]), 4),
         "failed": failed | {"any": int((~_passes(wells)).sum()), "replaced": int(wells["is_replaced"].sum())},
-        "doses_taken_as": {f"{dose:g}": f"{one:g}" for dose, one in sorted(doses.items()) if one != dose},
+        "doses_taken_as": {
+            f"{dose:g}": f"{standard:g}" for dose, standard in sorted(doses.items()) if standard != dose
+        },
     }
 
 
@@ -265,10 +275,10 @@ def compounds(files: Files) -> pd.DataFrame:
     parts = [part for part in ("training", "validation") if part in files]
     names = sorted({str(name) for part in parts for name in files[part].obs["COMPOUND"]})
     labels = files["labels"].drop_duplicates("compound_name").rename(columns={"compound_name": "COMPOUND"})
-    told = pd.DataFrame({"COMPOUND": names}).merge(labels, on="COMPOUND", how="left")
-    told = told.reindex(columns=["COMPOUND", "smiles", *LABELS])
-    told.loc[told["COMPOUND"].isin(["DMSO", "DMSO_replaced"]), "smiles"] = "CS(C)=O"
-    return told
+    labelled = pd.DataFrame({"COMPOUND": names}).merge(labels, on="COMPOUND", how="left")
+    labelled = labelled.reindex(columns=["COMPOUND", "smiles", *LABELS])
+    labelled.loc[labelled["COMPOUND"].isin(["DMSO", "DMSO_replaced"]), "smiles"] = "CS(C)=O"
+    return labelled
 
 
 # --- the declaration -------------------------------------------------------------------------------------------

@@ -42,9 +42,9 @@ OBS_COLUMNS = (
 def blocks(files: Files, dataset: str) -> Iterator[Block]:
     """Profiles in the order of the matrix, described by the curated table, which stands for the embedded one."""
     matrix: Annotated = files["matrix"]
-    told = files["samples"]
-    wells = described(ordered(told, matrix.obs.index, "obs.parquet", "X.h5ad"))
-    left_out = {"without_counts": len(told) - len(wells)} if len(told) > len(wells) else {}
+    listed = files["samples"]
+    wells = described(ordered(listed, matrix.obs.index, "obs.parquet", "X.h5ad"))
+    left_out = {"without_counts": len(listed) - len(wells)} if len(listed) > len(wells) else {}
     features = feature_names(ordered(files["genes"], matrix.var.index, "var.parquet", "X.h5ad"))
     for some, counts in matrix.blocks():
         yield Block(wells.iloc[some].reset_index(drop=True), counts, features, left_out)
@@ -71,16 +71,19 @@ def described(obs: pd.DataFrame) -> pd.DataFrame:
     if len(lacking):
         raise DataError(
             f"The sample '{lacking['sample'].iloc[0]}' of 'obs.parquet' has no percent_volume_dmso ({len(lacking)} "
-            "such): without it no vehicle is its own; get the whole table."
+            "such): without it no vehicle is its own; get the whole table.",
+            file="obs.parquet",
+            column="percent_volume_dmso",
+            value=lacking["sample"].iloc[0],
         )
     return wells
 
 
 def _quantity(texts: pd.Series[Any]) -> pd.DataFrame:
     """Number and unit of each text; a missing one has neither, and one that is no quantity stays, to be refused."""
-    given = texts.astype("string")
-    found = given.str.extract(rf"^{QUANTITY}$")
-    return found.assign(number=found["number"].fillna(given))
+    strings = texts.astype("string")
+    parts = strings.str.extract(rf"^{QUANTITY}$")
+    return parts.assign(number=parts["number"].fillna(strings))
 
 
 def _percent(value: Any) -> str | None:
@@ -108,8 +111,8 @@ def compounds(files: Files) -> pd.DataFrame:
 def _first(table: pd.DataFrame, names: tuple[str, ...]) -> dict[str, str]:
     """Values by compound of the first of these columns that the table has, whatever their capitals."""
     columns = {str(name).lower(): str(name) for name in table}
-    found = next((columns[name] for name in names if name in columns), None)
-    return {} if found is None else dict(zip(table["compound"], table[found], strict=True))
+    column = next((columns[name] for name in names if name in columns), None)
+    return {} if column is None else dict(zip(table["compound"], table[column], strict=True))
 
 
 def _cells(context: str, name: str, tissue: str, sex: str, stage: str | None, ethnicity: str | None) -> Cells:

@@ -77,7 +77,11 @@ def _wells(files: Files, dataset: str) -> pd.DataFrame:
     wells = _table(files[f"{dataset}_inst_info"]).rename(columns=FORMER_NAMES)
     lacking = [name for name in WELL_COLUMNS if name not in wells]
     if lacking:
-        raise SourceError(f"The table inst_info of {dataset} has no column '{lacking[0]}': get the table of GEO.")
+        raise SourceError(
+            f"The table inst_info of {dataset} has no column '{lacking[0]}': get the table of GEO.",
+            column=lacking[0],
+            dataset=dataset,
+        )
     for name in ("pert_type", "pert_dose_unit", "pert_time_unit"):
         wells[name] = wells[name].str.lower()
     wells["well"] = wells["rna_well"] if "rna_well" in wells else wells["det_well"]
@@ -131,9 +135,9 @@ def compounds(files: Files) -> pd.DataFrame:
     tables += [_portal(files), _seen(files)]
     both = pd.concat([table.reindex(columns=_COMPOUND_COLUMNS) for table in tables], ignore_index=True)
     both = both[both["pert_id"].notna()]
-    found: pd.DataFrame = both.groupby("pert_id", sort=True, as_index=False).first()
-    found.loc[found["pert_id"] == "DMSO", "canonical_smiles"] = "CS(C)=O"
-    return found
+    first: pd.DataFrame = both.groupby("pert_id", sort=True, as_index=False).first()
+    first.loc[first["pert_id"] == "DMSO", "canonical_smiles"] = "CS(C)=O"
+    return first
 
 
 _COMPOUND_COLUMNS = ["pert_id", "pert_iname", "canonical_smiles", "inchi_key", "pubchem_cid"]
@@ -149,9 +153,9 @@ def _portal(files: Files) -> pd.DataFrame:
         return pd.DataFrame(columns=_COMPOUND_COLUMNS)
     table = _table(files["portal_samples"])[["sm_center_canonical_id", "sm_lincs_id"]].dropna().drop_duplicates()
     for name in ("portal_annotations", "portal_structures"):
-        told = _table(files[name]).drop_duplicates("sm_lincs_id")
-        new = [column for column in told.columns if column not in table or column == "sm_lincs_id"]
-        table = table.merge(told[new], on="sm_lincs_id", how="left")
+        portal = _table(files[name]).drop_duplicates("sm_lincs_id")
+        new = [column for column in portal.columns if column not in table or column == "sm_lincs_id"]
+        table = table.merge(portal[new], on="sm_lincs_id", how="left")
     return table.rename(columns=_FROM_PORTAL)
 
 
@@ -223,13 +227,13 @@ def _files() -> dict[str, File]:
     for dataset, (series, inst_info, pert_info, level3) in PHASES.items():
         folder = f"{GEO}{series[:5]}nnn/{series}/suppl/"
         dated = DATES[dataset]
-        own = {
+        of_dataset = {
             "level3": (f"{level3}.gctx.gz", Gctx, ()),
             "inst_info": (f"{inst_info}.txt.gz", plain.tsv(), ()),
             "cell_info": (f"cell_info{dated.get('cell_info', '')}.txt.gz", plain.tsv(), CELL_COLUMNS),
             "gene_info": (f"gene_info{dated.get('gene_info', '')}.txt.gz", plain.tsv(), ("pr_gene_id", "pr_is_lm")),
         }
-        for key, (name, read, columns) in own.items():
+        for key, (name, read, columns) in of_dataset.items():
             full = f"{series}_Broad_LINCS_{name}"
             declared[f"{dataset}_{key}"] = File(
                 full, read, folder + full, columns=columns, others_allowed=True, datasets=(dataset,),

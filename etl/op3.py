@@ -100,7 +100,12 @@ def _describe(rows: pd.DataFrame) -> pd.DataFrame:
     plate, is_control = _cleaned(rows["plate_name"]), _is_control(rows["control"])
     is_dmso = rows["sm_name"] == VEHICLE
     if (is_dmso & ~is_control).any():
-        raise DataError(f"'{NAME}' has '{VEHICLE}' with control False: it is the vehicle, and a control.")
+        raise DataError(
+            f"'{NAME}' has '{VEHICLE}' with control False: it is the vehicle, and a control.",
+            file=NAME,
+            column="control",
+            value=False,
+        )
     return rows.assign(
         sample=plate + "_" + rows["well"] + "_" + rows["cell_type"].str.replace(" ", "_"),
         plate=plate,
@@ -115,7 +120,12 @@ def _is_control(control: pd.Series) -> pd.Series:
     """Truth values, which the file may hold as such or as text."""
     known = control.str.strip().str.lower().map(CONTROL)
     if known.isna().any():
-        raise DataError(f"Column 'control' of '{NAME}' has the value '{control[known.isna()].iloc[0]}', not a truth.")
+        raise DataError(
+            f"Column 'control' of '{NAME}' has the value '{control[known.isna()].iloc[0]}', not a truth.",
+            file=NAME,
+            column="control",
+            value=control[known.isna()].iloc[0],
+        )
     return known.astype(bool)
 
 
@@ -126,11 +136,16 @@ def _cleaned(names: pd.Series) -> pd.Series:
 
 def compounds(files: Files) -> pd.DataFrame:
     """Name, structure and LINCS id of each compound; a structure missing in one row is taken from another."""
-    told = _rows(files)[["sm_name", "SMILES", "sm_lincs_id"]]
-    several = told.groupby("sm_name")["SMILES"].nunique()
+    structures = _rows(files)[["sm_name", "SMILES", "sm_lincs_id"]]
+    several = structures.groupby("sm_name")["SMILES"].nunique()
     if (several > 1).any():
-        raise DataError(f"'{NAME}' has several SMILES for '{several.idxmax()}': a compound has one structure.")
-    return told.groupby("sm_name", as_index=False).first()
+        raise DataError(
+            f"'{NAME}' has several SMILES for '{several.idxmax()}': a compound has one structure.",
+            file=NAME,
+            column="SMILES",
+            value=several.idxmax(),
+        )
+    return structures.groupby("sm_name", as_index=False).first()
 
 
 SOURCE = Source(

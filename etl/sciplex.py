@@ -60,7 +60,10 @@ def describe(samples: pd.DataFrame) -> pd.DataFrame:
     parts = written.astype("string").str.extract(DOSE).astype(object)
     unread = written.notna() & parts["dose"].isna()
     if unread.any():
-        raise DataError(f"Source 'sciplex': the dose '{written[unread].iloc[0]}' is no number with a unit.")
+        raise DataError(
+            f"Source 'sciplex': the dose '{written[unread].iloc[0]}' is no number with a unit.",
+            value=written[unread].iloc[0],
+        )
     compound = samples["pert_compound"].mask(is_vehicle, VEHICLE)
     return samples.assign(compound=compound, dose=parts["dose"], unit=parts["unit"], is_vehicle=is_vehicle)
 
@@ -77,7 +80,8 @@ def as_curated(cells: pd.DataFrame) -> pd.DataFrame:
     lacking = [name for name in OWN_COLUMNS if name not in cells]
     if lacking:
         raise DataError(
-            f"Zenodo's file has no column '{lacking[0]}' of its cells: it is not the release described here."
+            f"Zenodo's file has no column '{lacking[0]}' of its cells: it is not the release described here.",
+            column=lacking[0],
         )
     value, unit = cells["dose_value"], cells["dose_unit"].astype(object)
     spelled = value.map(lambda dose: f"{float(dose):g}", na_action="ignore").astype(object) + unit
@@ -87,7 +91,10 @@ def as_curated(cells: pd.DataFrame) -> pd.DataFrame:
 def human_genes(files: Any, genes: pd.DataFrame) -> pd.DataFrame:
     """Genes of Zenodo's file, those of the mouse without a name: they are not pooled."""
     if "ensembl_id" not in genes:
-        raise DataError(f"The genes of Zenodo's file have no column 'ensembl_id'; they have {list(genes.columns)}.")
+        raise DataError(
+            f"The genes of Zenodo's file have no column 'ensembl_id'; they have {list(genes.columns)}.",
+            column="ensembl_id",
+        )
     return _human(genes["ensembl_id"], genes.index)
 
 
@@ -115,8 +122,8 @@ def compounds(files: Files) -> pd.DataFrame:
     """Compounds by the names the cells have; with structure and CAS number where the supplement tells them."""
     table = _named(files)
     table["first_word"] = table["compound"].map(_plain)
-    told = _supplement(files)
-    return table.merge(told, how="left", left_on="first_word", right_index=True)
+    structures = _supplement(files)
+    return table.merge(structures, how="left", left_on="first_word", right_index=True)
 
 
 def _named(files: Files) -> pd.DataFrame:
@@ -141,10 +148,10 @@ def _supplement(files: Files) -> pd.DataFrame:
     vehicle = pd.DataFrame({"smiles": "CS(C)=O", "cas": "67-68-5"}, index=[_plain(VEHICLE)])
     if "supplement" not in files:
         return vehicle
-    told = files["supplement"].dropna(subset="name").drop_duplicates("name")
-    told = told.set_index(told["name"].map(_plain))[["SMILES", "CAS.Number"]]
-    told = told[~told.index.duplicated(keep=False)].set_axis(["smiles", "cas"], axis=1)
-    both: pd.DataFrame = pd.concat([told.assign(smiles=told["smiles"].str.split(" ").str[0]), vehicle])
+    structures = files["supplement"].dropna(subset="name").drop_duplicates("name")
+    structures = structures.set_index(structures["name"].map(_plain))[["SMILES", "CAS.Number"]]
+    structures = structures[~structures.index.duplicated(keep=False)].set_axis(["smiles", "cas"], axis=1)
+    both: pd.DataFrame = pd.concat([structures.assign(smiles=structures["smiles"].str.split(" ").str[0]), vehicle])
     return both
 
 

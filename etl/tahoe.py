@@ -75,7 +75,8 @@ def blocks(files: Files, dataset: str) -> Iterator[Block]:
     if lonely:
         raise DataError(
             f"There is the cell table 'obs/{lonely[0]}.parquet' but not the file of {lonely[0]}: get it, or remove the "
-            "table to load the other plates."
+            "table to load the other plates.",
+            file=f"obs/{lonely[0]}.parquet",
         )
     facts = {"plates": there, "plates_not_there": [plate for plate in PLATES if plate not in there]}
     for plate in there:
@@ -111,11 +112,13 @@ def amounts(texts: pd.Series) -> pd.DataFrame:
     """
     distinct = pd.Series(texts.astype(object).unique()).dropna().astype(str)
     plain = distinct.map(_amount).astype("string")
-    found = plain.str.extract(AMOUNT).astype(object).set_axis(distinct, axis=0)
-    wrong = found.index[found["value"].isna()]
+    parts = plain.str.extract(AMOUNT).astype(object).set_axis(distinct, axis=0)
+    wrong = parts.index[parts["value"].isna()]
     if len(wrong):
-        raise DataError(f"Source 'tahoe': '{wrong[0]}' is neither a number with a unit nor [(name, number, unit)].")
-    return found.reindex(texts.astype(object).map(str, na_action="ignore")).set_axis(texts.index, axis=0)
+        raise DataError(
+            f"Source 'tahoe': '{wrong[0]}' is neither a number with a unit nor [(name, number, unit)].", value=wrong[0]
+        )
+    return parts.reindex(texts.astype(object).map(str, na_action="ignore")).set_axis(texts.index, axis=0)
 
 
 def _amount(text: str) -> str:
@@ -141,11 +144,14 @@ def placed(cells: pd.DataFrame) -> pd.DataFrame:
     starts = cells.index.str.slice(0, 3)
     unknown = ~starts.isin(list(WELLS))
     if unknown.any():
-        raise DataError(f"The cell '{cells.index[unknown][0]}' has no number of a well, 01 to 96, before its first _.")
+        raise DataError(
+            f"The cell '{cells.index[unknown][0]}' has no number of a well, 01 to 96, before its first _.",
+            value=cells.index[unknown][0],
+        )
     if "pert_compound" in cells:
         return cells.assign(well=starts.map(WELLS))
-    own = {name: cells[other] for name, other in OWN_COLUMNS.items() if other in cells}
-    return cells.assign(well=starts.map(WELLS), pert_time=HOURS, **own)
+    renamed = {name: cells[other] for name, other in OWN_COLUMNS.items() if other in cells}
+    return cells.assign(well=starts.map(WELLS), pert_time=HOURS, **renamed)
 
 
 def hub_genes(files: Any, genes: pd.DataFrame) -> pd.DataFrame:
@@ -158,10 +164,16 @@ def hub_genes(files: Any, genes: pd.DataFrame) -> pd.DataFrame:
     for symbols, where in ((hub["gene_symbol"], "gene_metadata.parquet"), (pd.Series(genes.index), "a plate's file")):
         if symbols.duplicated().any():
             twice = symbols[symbols.duplicated()].iloc[0]
-            raise DataError(f"The symbol '{twice}' stands twice in {where}: genes are joined by it, one to one.")
+            raise DataError(
+                f"The symbol '{twice}' stands twice in {where}: genes are joined by it, one to one.", value=twice
+            )
     ids = hub.set_index("gene_symbol")["ensembl_id"].reindex(genes.index)
     if ids.isna().any():
-        raise DataError(f"The gene '{ids.index[ids.isna()][0]}' of a plate's file is not in gene_metadata.parquet.")
+        raise DataError(
+            f"The gene '{ids.index[ids.isna()][0]}' of a plate's file is not in gene_metadata.parquet.",
+            file="gene_metadata.parquet",
+            value=ids.index[ids.isna()][0],
+        )
     return pd.DataFrame({"feature": ids.to_numpy(), "symbol": genes.index})
 
 
@@ -174,7 +186,11 @@ def compounds(files: Files) -> pd.DataFrame:
     drugs = hub.assign(drug=hub["drug"].map(lambda name: unicodedata.normalize("NFC", name).strip()))
     if drugs["drug"].map(spelled).duplicated().any():
         twice = drugs["drug"][drugs["drug"].map(spelled).duplicated()].iloc[0]
-        raise DataError(f"The drug '{twice}' stands twice in drug_metadata.parquet: every drug must be there once.")
+        raise DataError(
+            f"The drug '{twice}' stands twice in drug_metadata.parquet: every drug must be there once.",
+            file="drug_metadata.parquet",
+            value=twice,
+        )
     drugs["moa-fine"] = drugs["moa-fine"].where(drugs["moa-fine"] != "unclear", None)
     vehicle = pd.DataFrame({"drug": [VEHICLE], "canonical_smiles": "CS(C)=O", "pubchem_cid": ALIASES[VEHICLE]})
     return pd.concat([drugs[drugs["drug"] != VEHICLE], vehicle], ignore_index=True)
@@ -182,11 +198,11 @@ def compounds(files: Files) -> pd.DataFrame:
 
 def _lines() -> dict[str, Cells]:
     """Lines by the accession the cell tables have."""
-    found = {}
+    contexts = {}
     for line in _LINES.split(";"):
         accession, *name, tissue = line.split()
-        found[f"CVCL_{accession}"] = Cells(f"CVCL:{accession}", " ".join(name), tissue=tissue.replace("_", " "))
-    return found
+        contexts[f"CVCL_{accession}"] = Cells(f"CVCL:{accession}", " ".join(name), tissue=tissue.replace("_", " "))
+    return contexts
 
 
 def _files() -> dict[str, File]:

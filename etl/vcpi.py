@@ -40,13 +40,13 @@ WELL_COLUMNS = (
 def blocks(files: Files, dataset: str) -> Iterator[Block]:
     """Profiles of the wells that stand in both tables, in the order of the matrix; spike-ins are counted, not read."""
     matrix: Wide = files[f"{dataset}_data"]
-    told = wells(files[f"{dataset}_metadata"])
+    metadata = wells(files[f"{dataset}_metadata"])
     counted = set(matrix.samples)
     left_out = {
-        "without_counts": int((~told["sequenced_id"].isin(counted)).sum()),
-        "without_metadata": len(counted - set(told["sequenced_id"])),
+        "without_counts": int((~metadata["sequenced_id"].isin(counted)).sum()),
+        "without_metadata": len(counted - set(metadata["sequenced_id"])),
     }
-    described = told.set_index("sequenced_id", drop=False)
+    described = metadata.set_index("sequenced_id", drop=False)
     wanted = [name for name in matrix.samples if name in described.index]
     is_gene = ~np.array([str(name).startswith(SPIKE_IN) for name in matrix.features])
     for part in matrix.blocks(wanted):
@@ -65,7 +65,10 @@ def wells(metadata: pd.DataFrame) -> pd.DataFrame:
     text = _text(metadata).drop_duplicates()
     twice = text.loc[text["sequenced_id"].duplicated(), "sequenced_id"]
     if len(twice):
-        raise DataError(f"The sample '{twice.iloc[0]}' stands twice in the metadata of VCPI, with different values.")
+        raise DataError(
+            f"The sample '{twice.iloc[0]}' stands twice in the metadata of VCPI, with different values.",
+            value=twice.iloc[0],
+        )
     is_placed = text["row_id"].notna() & text["column_id"].notna()
     is_control = text["is_control"].str.lower() == "true"
     return text.assign(
@@ -92,23 +95,23 @@ def _written(value: object) -> str | None:
 def compounds(files: Files) -> pd.DataFrame:
     """The chemistry of the release, and compounds of wells that it does not tell of; a number is no name."""
     dataset = next(key for key in RELEASES if f"{key}_chemistry" in files)
-    told = _text(files[f"{dataset}_chemistry"]).drop_duplicates()
-    structure = next((name for name in ("canonical_smiles", "smiles") if name in told), None)
-    told = told.assign(smiles=told[structure] if structure else None)
+    chemistry = _text(files[f"{dataset}_chemistry"]).drop_duplicates()
+    structure = next((name for name in ("canonical_smiles", "smiles") if name in chemistry), None)
+    chemistry = chemistry.assign(smiles=chemistry[structure] if structure else None)
     seen = _text(files[f"{dataset}_metadata"])[["compound", "user_compound_id"]].dropna().drop_duplicates("compound")
-    every = pd.concat([told, seen[~seen["compound"].isin(told["compound"])]], ignore_index=True)
+    every = pd.concat([chemistry, seen[~seen["compound"].isin(chemistry["compound"])]], ignore_index=True)
     return every[["compound", "user_compound_id", "inchi_key", "smiles"]].drop_duplicates()
 
 
 def _files() -> dict[str, File]:
     declared = {}
     for dataset, (release, _) in RELEASES.items():
-        own = {
+        of_dataset = {
             "data": (wide("gene_id"), ()),
             "metadata": (readers.parquet, WELL_COLUMNS),
             "chemistry": (readers.parquet, ("compound", "user_compound_id", "inchi_key")),
         }
-        for kind, (read, columns) in own.items():
+        for kind, (read, columns) in of_dataset.items():
             declared[f"{dataset}_{kind}"] = File(
                 f"{release}_{kind}.parquet", read, columns=columns, others_allowed=True, datasets=(dataset,)
             )

@@ -1,5 +1,21 @@
--- A view column without words of its own takes those of the table columns of its name; where there are none, or they
--- differ, those of a view's.
+-- A column of a view in schema core has the words of the table in schema part that the view shows.
+DO $$
+DECLARE
+    bare record;
+BEGIN
+    FOR bare IN
+        SELECT c.relname, a.attname, col_description(t.attrelid, t.attnum) AS words
+        FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
+        JOIN pg_class p ON p.relname = c.relname AND p.relnamespace = 'part'::regnamespace
+        JOIN pg_attribute t ON t.attrelid = p.oid AND t.attname = a.attname
+        WHERE c.relnamespace = 'core'::regnamespace AND c.relkind = 'v'
+          AND pg_get_userbyid(c.relowner) = current_user AND col_description(c.oid, a.attnum) IS NULL
+    LOOP
+        EXECUTE format('COMMENT ON COLUMN core.%I.%I IS %L', bare.relname, bare.attname, bare.words);
+    END LOOP;
+END $$;
+-- Another view column without words of its own takes those of the table columns of its name; where there are none, or
+-- they differ, those of a view's.
 DO $$
 DECLARE
     bare record;

@@ -6,14 +6,21 @@ import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 import pytest
 from commands import call
 from support import running_server, throwaway_home
 
+import pbdb as library
 from pbdb.cli import pbdb
+from pbdb.common.settings import Settings
 
-README = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+COOKBOOK = (ROOT / "docs" / "cookbook.md").read_text(encoding="utf-8")
+QUESTIONS = dict(re.findall(r"```sql\n-- name: (\w+)\n(.*?)```", COOKBOOK, flags=re.S))
 LINES = [line for block in re.findall(r"```bash\n(.*?)```", README, flags=re.S) for line in block.splitlines()]
 
 
@@ -64,3 +71,22 @@ def test_each_line_of_the_readme_runs(
 
 def test_the_readme_shows_six_lines() -> None:
     assert len(LINES) == 6
+
+
+@pytest.fixture(scope="module")
+def places(demo: tuple[Path, str], tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Any]:
+    """The demo's database, and a snapshot of it."""
+    folder = tmp_path_factory.mktemp("cookbook") / "snapshot"
+    call(demo[0], "export", "snapshot", "--release", "demo", "--out", str(folder), check=True)
+    return library.connect(Settings(home=demo[0])), library.connect(folder)
+
+
+def test_the_cookbook_has_ten_questions() -> None:
+    assert len(QUESTIONS) == 10
+
+
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_each_question_has_one_answer_on_database_and_snapshot(places: tuple[Any, Any], name: str) -> None:
+    database, snapshot = (place.sql(QUESTIONS[name]) for place in places)
+    assert len(database) or name == "left_out", "nothing was left out in this demo; all else has an answer"
+    pd.testing.assert_frame_equal(database, snapshot, check_dtype=False, rtol=1e-6)

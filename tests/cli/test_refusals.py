@@ -75,3 +75,9 @@ def test_a_file_that_declares_no_source_is_told_from_one_that_is_not_there(
     for key, words in (("sheet.csv", r"is a \.py file"), ("driad.csv", "did you mean 'driad'")):
         with pytest.raises(SourceError, match=words):
             registry.get(key)
+
+
+def test_the_last_stage_is_one_of_the_list_in_its_order(typed: Typed) -> None:
+    refused = typed("etl", "load", "driad", "--until", "load")
+    assert refused.exit_code == 2
+    assert "'load' is not one of 'extract', 'transform', 'validate', 'effects', 'publish', 'match'" in refused.stderr

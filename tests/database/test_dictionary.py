@@ -1,10 +1,9 @@
-"""The dictionary: complete, and the same in the catalog, in docs/ and in Arrow."""
+"""The dictionary: complete, and the same in the catalog and in docs/."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-import pyarrow as pa
 import pytest
 from sqlalchemy import Connection
 
@@ -48,11 +47,3 @@ def test_diagram_draws_keys_with_their_optionality(connection: Connection) -> No
     assert 'dataset ||--o{ fit : "dataset_id"' in page
     assert 'compound |o--o{ source_compound : "compound_id"' in page
     assert "        bigint dataset_id FK" in page
-
-
-def test_arrow_fields_carry_the_comments(connection: Connection) -> None:
-    schema = pa.schema([("log2_fc", pa.float32()), ("unknown", pa.int8())])
-    described = dictionary.described(connection, schema, "condition_effect")
-    assert described.field("log2_fc").metadata[b"description"].startswith(b"log2 fold change")
-    assert described.field("unknown").metadata is None
-    assert described.metadata[b"description"].startswith(b"Effects, one row per condition and gene")

@@ -1,21 +1,16 @@
-"""Partitions: built beside, swapped in, with everything their parent has."""
+"""Partitions: filled beside, attached unseen, shown by one row, with everything their parent has."""
 
 from __future__ import annotations
 
 import pytest
-from rows import add_dataset
+from rows import add_dataset, add_partitions
 from sqlalchemy import Connection, Engine, text
 
 from pbdb.common.errors import DataError, SchemaError
 from pbdb.database import partitions
 from pbdb.database.models.policies import PARTITIONED, VALUE_COLUMNS
 
-
-def _put(connection: Connection, table: str, suffix: str) -> str:
-    name = partitions.create_standalone(connection, table, "one", 1, suffix)
-    partitions.finish(connection, table, name)
-    partitions.swap(connection, table, 1, name)
-    return name
+GENE = "INSERT INTO {} (dataset_id, gene_key, fit_id, log2_fc) VALUES (1, {}, 1, '{{{}}}')"
 
 
 @pytest.fixture
@@ -24,63 +19,78 @@ def loaded(connection: Connection) -> Connection:
     return connection
 
 
-@pytest.mark.parametrize("table", PARTITIONED)
-def test_swap_replaces_the_partition_of_the_dataset(loaded: Connection, table: str) -> None:
-    old, new = _put(loaded, table, "a"), _put(loaded, table, "b")
-    assert partitions.partition_of(loaded, table, 1) == new
-    assert loaded.execute(text("SELECT to_regclass(:old)"), {"old": old}).scalar() is None
+def _fill(connection: Connection, generation: int, value: float) -> dict[str, str]:
+    names = {table: partitions.create_standalone(connection, table, 1, generation) for table in PARTITIONED}
+    connection.exec_driver_sql(GENE.format(names["gene_effect"], 7, value))
+    for table, name in names.items():
+        partitions.finish(connection, table, name)
+    return names
+
+
+def _shown(connection: Connection) -> list[float]:
+    return [row[0][0] for row in connection.exec_driver_sql("SELECT log2_fc FROM core.gene_effect")]
+
+
+def test_a_generation_is_shown_when_it_is_made_current_and_not_before(loaded: Connection) -> None:
+    for value in (0.5, 2.5):
+        generation = partitions.new_generation(loaded)
+        before = _shown(loaded)
+        partitions.attach(loaded, 1, generation, _fill(loaded, generation, value))
+        assert _shown(loaded) == before
+        partitions.make_current(loaded, 1, generation)
+        assert _shown(loaded) == [value]
+    partitions.retire(loaded, 1)
+    assert _shown(loaded) == []
 
 
 @pytest.mark.parametrize("table", PARTITIONED)
 def test_a_partition_brings_its_indexes_so_that_attaching_builds_none(loaded: Connection, table: str) -> None:
-    name = partitions.create_standalone(loaded, table, "one", 1, "a")
+    generation = partitions.new_generation(loaded)
+    name = partitions.create_standalone(loaded, table, 1, generation)
     partitions.finish(loaded, table, name)
     before = _indexes(loaded, name)
-    partitions.swap(loaded, table, 1, name)
-    assert _indexes(loaded, name) == before
+    partitions.attach(loaded, 1, generation, {table: name})
+    assert _indexes(loaded, partitions.partition(table, generation)) == before
     parents = text("SELECT count(*) FROM pg_index WHERE indrelid = CAST(:name AS regclass)")
-    assert len(before) == loaded.execute(parents, {"name": f"core.{table}"}).scalar()
+    assert len(before) == loaded.execute(parents, {"name": f"part.{table}"}).scalar()
 
 
 def test_value_arrays_of_a_partition_are_neither_compressed_nor_sampled(loaded: Connection) -> None:
     query = text("SELECT attname, attstorage, attstattarget FROM pg_attribute WHERE attrelid = CAST(:name AS regclass)")
+    add_partitions(loaded, 1)
     for table in ("effect", "gene_effect"):
-        found = {row[0]: tuple(row[1:]) for row in loaded.execute(query, {"name": _put(loaded, table, "a")})}
-        assert {found[column] for column in VALUE_COLUMNS[table]} == {("e", 0)}
+        name = partitions.partition(table, partitions.current(loaded, 1) or 0)
+        columns = {row[0]: tuple(row[1:]) for row in loaded.execute(query, {"name": name})}
+        assert {columns[column] for column in VALUE_COLUMNS[table]} == {("e", 0)}
 
 
 def test_a_standalone_table_takes_rows_of_its_dataset_only(loaded: Connection) -> None:
-    name = partitions.create_standalone(loaded, "gene_effect", "one", 1, "a")
+    name = partitions.create_standalone(loaded, "gene_effect", 1, partitions.new_generation(loaded))
     with pytest.raises(Exception, match=partitions.BOUND):
         loaded.exec_driver_sql(f"INSERT INTO {name} (dataset_id, gene_key, fit_id) VALUES (2, 1, 1)")
 
 
 def test_copy_can_freeze_after_empty(engine: Engine) -> None:
     with engine.begin() as connection:
-        name = partitions.create_standalone(connection, "gene_effect", "one", 1, "a")
+        name = partitions.create_standalone(connection, "gene_effect", 1, partitions.new_generation(connection))
     with engine.begin() as connection:
         partitions.empty(connection, name)
-        with connection.connection.driver_connection.cursor().copy(f"COPY {name} FROM STDIN (FREEZE)") as copy:
-            copy.write("1\t1\t1\t{0.5}\t{0.1}\t{2}\n")
+        driver = connection.connection.driver_connection
+        with driver.cursor().copy(f"COPY {name} (dataset_id, gene_key, fit_id) FROM STDIN (FREEZE)") as copy:
+            copy.write("1\t1\t1\n")
         assert connection.exec_driver_sql(f"SELECT count(*) FROM {name}").scalar() == 1
 
 
-def test_leftovers_of_a_dataset_are_dropped_and_those_of_others_stay(loaded: Connection) -> None:
-    _put(loaded, "effect", "used")
-    partitions.create_standalone(loaded, "effect", "one", 1, "left")
-    other = partitions.create_standalone(loaded, "effect", "one_more", 2, "left")
-    assert partitions.drop_leftovers(loaded, "one") == 1
-    assert loaded.execute(text("SELECT to_regclass(:name)"), {"name": other}).scalar()
-    assert partitions.partition_of(loaded, "effect", 1)
+def test_rows_that_name_what_is_not_there_are_refused(loaded: Connection) -> None:
+    generation = partitions.new_generation(loaded)
+    partitions.attach(loaded, 1, generation, _fill(loaded, generation, 0.5))
+    with pytest.raises(DataError, match="1 rows of gene_effect name a fit_id that"):
+        partitions.refuse_orphans(loaded, 1, generation)
 
 
-def test_names_that_cannot_be_are_refused(connection: Connection) -> None:
-    with pytest.raises(DataError, match="shorter key"):
-        partitions.create_standalone(connection, "effect", "x" * 60, 1, "a")
-    with pytest.raises(DataError, match="cannot name a table"):
-        partitions.create_standalone(connection, "effect", "x; DROP", 1, "a")
+def test_only_tables_that_have_partitions_get_them(connection: Connection) -> None:
     with pytest.raises(SchemaError, match="has no partitions"):
-        partitions.create_standalone(connection, "gene", "one", 1, "a")
+        partitions.create_standalone(connection, "gene", 1, 1)
 
 
 def _indexes(connection: Connection, name: str) -> set[str]:

@@ -109,11 +109,28 @@ def _add_what_a_load_does_not_make(settings: Settings) -> None:
             _add_agreement(connection, *row)
         seed = connection.execute(text("SELECT count(*) FROM core.dataset")).scalar_one()
         _add_members(connection, f"split {seed}")
+        _add_learning(connection, seed)
         signature = np.random.default_rng(seed).normal(0, 1, 978).round(3).tolist()
         connection.execute(
             text("UPDATE core.effect SET landmark = CAST(:l AS halfvec), n_landmarks = 900 WHERE landmark IS NULL"),
             {"l": str(signature)},
         )
+
+
+def _add_learning(connection: Connection, number: int) -> None:
+    """A model and an evaluation of all datasets there are."""
+    datasets = list(connection.execute(text("SELECT dataset FROM core.dataset ORDER BY 1")).scalars())
+    about = {"datasets": datasets, "parameters": {}, "code_version": "0"}
+    model = {"model_id": number, "model": f"model {number}", "kind": "lowrank", "n_dimensions": 2, "learnt_from": {}}
+    insert(connection, "embedding_model", model | about | {"cosine_levels": [0.0], "cosine_quantiles": [0.0] * 5})
+    vectors = """INSERT INTO core.compound_embedding
+        SELECT DISTINCT :key, coalesce(parent_inchikey, inchikey), CAST('[1,2]' AS vector), 0.9, 1, 1, 1, false
+        FROM core.compound"""
+    connection.execute(text(vectors), {"key": number})
+    names = {"evaluation": "e", "task": "transfer", "evaluated_on": "all", "learner": "mean", "statistic": "skill"}
+    counts = dict.fromkeys(("n_test_conditions", "n_test_compounds", "n_repeats"), 1)
+    facts = {"evaluation_id": number, "quantity": "score", "interval_status": "degenerate"}
+    insert(connection, "evaluation", facts | names | counts | about)
 
 
 def _add_members(connection: Connection, split: str) -> None:
@@ -203,6 +220,11 @@ ARGUMENTS = {
     "find_compound(text)": ["''", "'secret'", "'ethanol'", "'e'"],
     "similar_structures(bit,integer)": ["repeat('01', 1024)::bit(2048), 1000"],
     "similar_compounds(text,integer)": ["'{open}', 1000", "'{closed}', 1000"],
+    "acts_like(text,integer,text,double precision)": [
+        "'{open}', 1000, 'model 2'",
+        "'{closed}', 1000, 'model 3'",
+        "'secret', 1000",
+    ],
     "compound_key(text,text,text,text,bigint)": ["'inchikey', 'a', 'b', 'c', 5"],
     "match_conditions(double precision,text,double precision,text[],integer,boolean)": [
         "10, 'inchikey', 0, NULL, 1, true",
@@ -276,15 +298,11 @@ def test_no_error_message_carries_a_hidden_value(both: Both) -> None:
 
 def _met(connection: Connection, columns: list[tuple[str, str]]) -> list[str]:
     """Columns in which a cheap function of the user's own, run before other conditions, meets a hidden value."""
-    connection.exec_driver_sql(
-        "CREATE FUNCTION pg_temp.meets(t text) RETURNS boolean COST 0.0001 LANGUAGE plpgsql AS "
-        "$$ BEGIN IF t LIKE '%%secret%%' THEN RAISE EXCEPTION 'met %%', t; END IF; RETURN true; END $$"
-    )
     met = []
     for relation, column in columns:
         try:
             with connection.begin_nested():
-                connection.exec_driver_sql(f"SELECT count(*) FROM {relation} WHERE pg_temp.meets({column})")
+                connection.exec_driver_sql(f"SELECT count(*) FROM {relation} WHERE public.meets({column})")
         except DBAPIError as error:
             assert "met " in str(error)
             met.append(f"{relation}.{column}")
@@ -294,7 +312,11 @@ def _met(connection: Connection, columns: list[tuple[str, str]]) -> list[str]:
 def test_a_function_of_the_users_own_meets_no_hidden_row(both: Both) -> None:
     """Cheap functions are run first, unless a policy stands before them; the owner's meets what is there."""
     columns = _text_columns(both.settings)
-    with connect.engine(both.settings).connect() as owner:
+    with connect.engine(both.settings).begin() as owner:
+        owner.exec_driver_sql(
+            "CREATE FUNCTION public.meets(t text) RETURNS boolean COST 0.0001 LANGUAGE plpgsql AS "
+            "$$ BEGIN IF t LIKE '%%secret%%' THEN RAISE EXCEPTION 'met %%', t; END IF; RETURN true; END $$"
+        )
         assert "source_compound.name" in {name.removeprefix("core.") for name in _met(owner, columns)}
     with _public(both.settings) as connection:
         assert _met(connection, columns) == []

@@ -20,7 +20,7 @@ from sqlalchemy import Connection, Engine, text
 from pbdb.common import packaged_files
 from pbdb.common.errors import SchemaError, ServerError
 from pbdb.common.settings import Settings
-from pbdb.database import catalog, schema, views
+from pbdb.database import catalog, partitions, schema, views
 from pbdb.database.models.policies import OWNER, READER
 from pbdb.server import connect, locks
 
@@ -43,7 +43,7 @@ def _view_oids(engine: Engine) -> object:
 def _everything(engine: Engine) -> tuple[object, ...]:
     views_ = "SELECT array_agg((relname, relacl, pg_get_viewdef(oid))::text ORDER BY relname) FROM pg_class"
     with engine.begin() as connection:
-        return catalog.facts(connection, "core"), _one(engine, views_ + " WHERE relnamespace = 'pbdb'::regnamespace")
+        return catalog.facts(connection), _one(engine, views_ + " WHERE relnamespace = 'pbdb'::regnamespace")
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def test_up_down_and_up_again_gives_the_same_schema(empty_engine: Engine, caplog
         == 0
     )
     with empty_engine.begin() as connection:
-        assert catalog.facts(connection, "core") == {}
+        assert catalog.facts(connection) == {}
     schema.upgrade(empty_engine)
     assert _everything(empty_engine) == before
 
@@ -104,7 +104,7 @@ def test_check_current_and_revision_touch_no_view(engine: Engine, capsys: pytest
 def test_alembic_sees_no_difference_though_there_are_partitions(engine: Engine) -> None:
     with engine.begin() as connection:
         add_dataset(connection, 1, "one")
-        add_partitions(connection, 1, "one")
+        add_partitions(connection, 1)
         command.check(schema.config(connection))
 
 
@@ -288,7 +288,7 @@ def test_head_is_required(empty_engine: Engine) -> None:
     assert "does not know: update pbdb" in refusal()
     drops = ("DROP VIEW pbdb.compendium", "DROP FUNCTION pbdb.find_compound")
     _run(empty_engine, f"UPDATE core.alembic_version SET version_num = '{schema.head()}'", *drops)
-    assert "Schema pbdb lacks compendium, find_compound: run `pbdb db upgrade`" in refusal()
+    assert "The database lacks pbdb.compendium, pbdb.find_compound: run `pbdb db upgrade`" in refusal()
     schema.upgrade(empty_engine)
     _run(empty_engine, "COMMENT ON SCHEMA pbdb IS 'stale'")
     assert "not those of this version of pbdb: run `pbdb db upgrade`" in refusal()
@@ -303,7 +303,7 @@ def test_head_is_visible_to_readers(connection: Connection) -> None:
 def test_check_is_silent_on_a_fresh_schema(engine: Engine) -> None:
     with engine.begin() as connection:
         add_dataset(connection, 1, "one")
-        add_partitions(connection, 1, "one")
+        add_partitions(connection, 1)
     assert schema.check(engine) == []
 
 
@@ -316,20 +316,20 @@ def test_check_is_silent_on_a_fresh_schema(engine: Engine) -> None:
         ("ALTER TABLE core.fit ADD COLUMN more int", "column fit.more is not in the models: integer"),
         ("ALTER TABLE core.gene DROP COLUMN biotype CASCADE", "column gene.biotype is missing"),
         ("ALTER TABLE core.fit DROP CONSTRAINT ck_fit_mode", "constraint fit.ck_fit_mode is missing"),
-        ("ALTER TABLE core.effect DROP CONSTRAINT fk_effect_fit_id", "constraint effect.fk_effect_fit_id is missing"),
+        ("ALTER TABLE core.fit DROP CONSTRAINT fk_fit_dataset_id", "constraint fit.fk_fit_dataset_id is missing"),
         (
             "DROP INDEX core.ix_condition_source_compound_id",
             "index condition.ix_condition_source_compound_id is missing",
         ),
         ("CREATE INDEX more ON core.gene (biotype)", "index gene.more is not in the models"),
-        ("ALTER TABLE core.effect ALTER COLUMN se SET STORAGE EXTENDED", "column effect.se is 'real[], storage x"),
+        ("ALTER TABLE part.effect ALTER COLUMN se SET STORAGE EXTENDED", "column effect.se is 'real[], storage x"),
         (
-            "ALTER TABLE core.effect ALTER COLUMN se SET STATISTICS 100",
+            "ALTER TABLE part.effect ALTER COLUMN se SET STATISTICS 100",
             "column effect.se is 'real[], storage e, statistics 100",
         ),
         (
-            "ALTER TABLE part.effect_one_test ALTER COLUMN se SET STATISTICS 100",
-            "column part.effect_one_test.se has storage e",
+            "ALTER TABLE part.effect_{generation} ALTER COLUMN se SET STATISTICS 100",
+            "column part.effect_{generation}.se has storage e",
         ),
         ("DROP POLICY public ON core.fit", "policy fit.public is missing"),
         ("ALTER POLICY public ON core.fit USING (true)", "policy fit.public is 'r, {pbdb_public}, true'"),
@@ -344,10 +344,11 @@ def test_check_is_silent_on_a_fresh_schema(engine: Engine) -> None:
 )
 def test_check_finds(connection: Connection, change: str, finding: str) -> None:
     add_dataset(connection, 1, "one")
-    add_partitions(connection, 1, "one")
-    connection.exec_driver_sql(change)
+    add_partitions(connection, 1)
+    number = str(partitions.current(connection, 1))
+    connection.exec_driver_sql(change.replace("{generation}", number))
     found = catalog.differences(connection)
-    assert any(finding in sentence for sentence in found), found
+    assert any(finding.replace("{generation}", number) in sentence for sentence in found), found
 
 
 def test_fingerprint_follows_the_files(sql_folder: Path) -> None:

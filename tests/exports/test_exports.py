@@ -30,7 +30,7 @@ from pbdb.exports import anndata_files, fingerprints, labels, selection, shards
 from pbdb.exports import gctx_file as gctx_export
 from pbdb.exports.limma_table import LAYERS
 from pbdb.exports.selection import Choice
-from pbdb.loading import pipeline
+from pbdb.loading import dataset_load
 from pbdb.server import connect
 
 STANDARD = (
@@ -58,7 +58,7 @@ def golden(
     sheet = sheet.assign(unit="uM", cells="A", note="")[list(made.SHEET)]
     made.write(place, sheet, pd.read_csv(f"{case}.matrix.csv.gz", index_col="gene"))
     with pytest.MonkeyPatch.context() as patch, new_database(database_server, place / "home", template) as settings:
-        patch.setattr(pipeline, "Options", partial(Options, span=0.5))
+        patch.setattr(dataset_load, "Options", partial(Options, span=0.5))
         made.load(settings, place)
         anndata_files.write(settings, Choice(include=["made"]), place / "out.h5ad")
         yield ad.read_h5ad(place / "out.h5ad"), pd.read_csv(f"{case}.effects.csv.gz")

@@ -41,11 +41,14 @@ def fill(connection: Connection, bulk: Bulk) -> None:
     for statement in (_IDENTITY + _CONDITIONS + _FITS).split(";"):
         if statement.strip():
             connection.execute(text(statement), sizes)
+    generation = partitions.new_generation(connection)
+    names = {}
     for table, statement in (("sample", _SAMPLES), ("effect", _EFFECTS), ("gene_effect", _GENE_EFFECTS)):
-        name = partitions.create_standalone(connection, table, bulk.dataset, bulk.base, "bulk")
-        connection.execute(text(statement.format(name=name)), sizes)
-        partitions.finish(connection, table, name)
-        partitions.swap(connection, table, bulk.base, name)
+        names[table] = partitions.create_standalone(connection, table, bulk.base, generation)
+        connection.execute(text(statement.format(name=names[table])), sizes)
+        partitions.finish(connection, table, names[table])
+    partitions.attach(connection, bulk.base, generation, names)
+    partitions.make_current(connection, bulk.base, generation)
     for table in (
         "gene",
         "compound",

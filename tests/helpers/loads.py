@@ -20,7 +20,7 @@ from pbdb.server import connect
 from pbdb.simulate import driad
 from pbdb.sources import registry
 
-UNSTABLE = ("etl_run",)
+UNSTABLE = ("etl_run", "generation")
 
 
 def load(settings: Settings, folder: Path | None, key: str = "driad", **choices: Any) -> dict[str, Any]:
@@ -29,7 +29,7 @@ def load(settings: Settings, folder: Path | None, key: str = "driad", **choices:
     (outcome,) = pipeline.load_source(
         registry.get(key), settings, pipeline.Choices(folder=folder, **choices), dataset=dataset
     )
-    return outcome
+    return dict(outcome.as_dict())
 
 
 def query(settings: Settings, statement: str, **values: Any) -> list[tuple[Any, ...]]:
@@ -45,18 +45,21 @@ def value(settings: Settings, statement: str, **values: Any) -> Any:
 
 
 def contents(settings: Settings, *, versions: bool = False) -> dict[str, str]:
-    """A checksum of the rows of every table of core, the ledger excepted, and the partitions.
+    """A checksum of what every table and view of core shows, ledger and generations excepted, and the partitions.
 
-    versions: of which transaction wrote which row, so that an equal row written anew is a difference.
+    versions: of which transaction wrote which row (of the tables in part that the views show), so that an equal row
+    written anew is a difference.
     """
-    relations = "SELECT relname FROM pg_class WHERE relnamespace = '{}'::regnamespace AND relkind IN ('r', 'p')"
+    relations = "SELECT relname FROM pg_class WHERE relnamespace = '{}'::regnamespace AND relkind IN {}"
     row = "concat(t.tableoid, t.xmin, t.ctid)" if versions else "t::text"
+    schemas = {name: "core" for (name,) in query(settings, relations.format("core", "('r')")) if name not in UNSTABLE}
+    stored = query(settings, relations.format("part", "('p')"))
+    schemas |= {name: "part" if versions else "core" for (name,) in stored}
     found = {
-        name: value(settings, f"SELECT md5(string_agg({row}, '|' ORDER BY {row})) FROM core.{name} t")
-        for (name,) in sorted(query(settings, relations.format("core")))
-        if name not in UNSTABLE
+        name: value(settings, f"SELECT md5(string_agg({row}, '|' ORDER BY {row})) FROM {schema}.{name} t")
+        for name, schema in schemas.items()
     }
-    partitions = query(settings, relations.format("part"))
+    partitions = query(settings, relations.format("part", "('r')"))
     return found | {"part": str(sorted(partitions) if versions else len(partitions))}
 
 
@@ -129,5 +132,10 @@ def loaded(database_server: Settings, with_driad: str, tmp_path: Path) -> Iterat
 
 def environment(settings: Settings) -> dict[str, str]:
     """Environment in which the command line uses these settings."""
-    own = {"PBDB_HOME": str(settings.home), "PBDB_DATABASE_URL": str(settings.database_url), "PBDB_WORKERS": "1"}
+    own = {
+        "PBDB_HOME": str(settings.home),
+        "PBDB_DATABASE_URL": str(settings.database_url),
+        "PBDB_WORKERS": "1",
+        "PBDB_READ_AS_SUPERUSER": "1",
+    }
     return {key: text for key, text in os.environ.items() if not key.startswith("PBDB_")} | own

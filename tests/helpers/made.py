@@ -98,4 +98,4 @@ def write(folder: Path, table: pd.DataFrame | None = None, values: pd.DataFrame 
 def load(settings: Settings, folder: Path, declared: Source = SOURCE, **choices: Any) -> dict[str, Any]:
     """Load a release of the made source."""
     (outcome,) = pipeline.load_source(declared, settings, pipeline.Choices(folder=folder, **choices))
-    return outcome
+    return dict(outcome.as_dict())

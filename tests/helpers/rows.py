@@ -12,11 +12,20 @@ from pbdb.database import partitions
 
 
 def insert(connection: Connection, table: str, *rows: dict[str, Any]) -> None:
-    """Insert rows into a table of schema core; dictionaries become JSON."""
+    """Insert rows into a table of schema core, or of the dataset's generation; dictionaries become JSON."""
     for row in rows:
+        place = _place(connection, table, row)
         plain = {key: json.dumps(value) if isinstance(value, dict) else value for key, value in row.items()}
         columns, places = ", ".join(plain), ", ".join(f":{key}" for key in plain)
-        connection.execute(text(f"INSERT INTO core.{table} ({columns}) VALUES ({places})"), plain)
+        connection.execute(text(f"INSERT INTO {place} ({columns}) VALUES ({places})"), plain)
+
+
+def _place(connection: Connection, table: str, row: dict[str, Any]) -> str:
+    if table not in partitions.PARTITIONED:
+        return f"core.{table}"
+    generation = partitions.current(connection, row["dataset_id"])
+    assert generation is not None
+    return partitions.partition(table, generation)
 
 
 def add_dataset(connection: Connection, dataset_id: int, dataset: str, **terms: object) -> None:
@@ -26,12 +35,17 @@ def add_dataset(connection: Connection, dataset_id: int, dataset: str, **terms: 
     insert(connection, "dataset", {"dataset_id": dataset_id, "dataset": dataset, "assay_id": 1} | words | terms)
 
 
-def add_partitions(connection: Connection, dataset_id: int, dataset: str, tables: Iterable[str] = ()) -> None:
-    """Give a dataset empty partitions, into which rows of the parents then go."""
-    for table in tables or partitions.PARTITIONED:
-        name = partitions.create_standalone(connection, table, dataset, dataset_id, "test")
+def add_partitions(connection: Connection, dataset_id: int, tables: Iterable[str] = ()) -> None:
+    """Give a dataset a generation of empty partitions, into which rows then go."""
+    generation = partitions.new_generation(connection)
+    names = {
+        table: partitions.create_standalone(connection, table, dataset_id, generation)
+        for table in tables or partitions.PARTITIONED
+    }
+    for table, name in names.items():
         partitions.finish(connection, table, name)
-        partitions.swap(connection, table, dataset_id, name)
+    partitions.attach(connection, dataset_id, generation, names)
+    partitions.make_current(connection, dataset_id, generation)
 
 
 NAN = float("nan")
@@ -53,12 +67,19 @@ def add_world(connection: Connection, base: int, dataset: str, **terms: object) 
     of their own (base + 63 and base + 64).
     """
     add_dataset(connection, base, dataset, **terms)
-    add_partitions(connection, base, dataset)
+    add_partitions(connection, base)
     _add_identity(connection, base)
     _add_reference(connection, base, bool(terms.get("is_redistributable")))
     _add_samples(connection, base)
     _add_effects(connection, base)
-    run = {"source": "made", "dataset": dataset, "release": "1", "stage": "load", "status": "done", "fingerprint": "f"}
+    run = {
+        "source": "made",
+        "dataset": dataset,
+        "release": "1",
+        "stage": "publish",
+        "status": "done",
+        "fingerprint": "f",
+    }
     rest = {"inputs": {}, "dropped": {}, "report": {}, "seconds": 1, "peak_mb": 1, "code_version": "0"}
     insert(connection, "etl_run", run | rest)
     insert(connection, "artifact", {"dataset": dataset, "kind": "x", "path": dataset, "n_bytes": 1, "sha256": "0"})

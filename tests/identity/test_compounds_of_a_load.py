@@ -12,6 +12,7 @@ from databases import new_database
 from loads import name_of, query, value
 
 from pbdb.common.ids import stable_id
+from pbdb.common.progress import Silent
 from pbdb.common.settings import Settings
 from pbdb.identity.compounds.pubchem_rest import Entry
 from pbdb.identity.vocabulary import releases
@@ -56,7 +57,7 @@ def release(tmp_path: Path) -> Path:
 
 
 def load(settings: Settings, release: Path, source: Source, **choices: object) -> None:
-    pipeline.load_source(source, settings, pipeline.Choices(folder=release, until="load", **choices), pubchem=Told())
+    pipeline.load_source(source, settings, pipeline.Choices(folder=release, effects=False, **choices), pubchem=Told())
 
 
 @pytest.fixture(scope="module")
@@ -95,14 +96,14 @@ def test_a_cid_that_is_no_whole_number_is_a_problem_and_not_kept(database: Setti
 def test_an_imported_file_of_pubchem_is_used_by_the_next_load(
     database: Settings, release: Path, tmp_path: Path
 ) -> None:
-    made.load(database, release, CIDS, until="load")
+    made.load(database, release, CIDS, effects=False)
     assert query(database, "SELECT inchikey FROM pbdb.compound") == []
     dump = tmp_path / "CID-SMILES"
     dump.write_text(f"679\tCS(=O)C\n2244\t{SMILES['x']}\n5311\t{SMILES['y']}\n", encoding="utf-8")
     releases.import_files(database, "pubchem", dump)
-    assert made.load(database, release, CIDS, until="load")["changed"]
+    assert made.load(database, release, CIDS, effects=False)["changed"]
     assert value(database, "SELECT count(*) FROM pbdb.compound") == 3
-    assert not made.load(database, release, CIDS, until="load")["changed"]
+    assert not made.load(database, release, CIDS, effects=False)["changed"]
 
 
 def test_statements_of_a_source_are_annotations(loaded: Settings) -> None:
@@ -113,11 +114,11 @@ def test_statements_of_a_source_are_annotations(loaded: Settings) -> None:
 def test_a_load_reports_routes_and_lists_the_unresolved(database: Settings, release: Path) -> None:
     said: list[str] = []
 
-    class Heard(pipeline.Silent):
+    class Heard(Silent):
         def stage(self, stage: str, message: str) -> None:
             said.append(message)
 
-    pipeline.load_source(made.SOURCE, database, pipeline.Choices(folder=release, until="load"), reporter=Heard())
+    pipeline.load_source(made.SOURCE, database, pipeline.Choices(folder=release, effects=False), reporter=Heard())
     (told,) = [message for message in said if "compounds:" in message]
     assert "3 compounds: 2 unresolved, 1 vehicle; 0 conflicts; unresolved: x, y;" in told
     assert said[0] == "made" and said[-1].startswith("matches with other datasets: 0 by parent_inchikey within 0 h")

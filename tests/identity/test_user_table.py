@@ -41,8 +41,10 @@ def test_blank_lines_count_as_lines_and_hold_no_compound(tmp_path: Path) -> None
     ("text", "says"),
     [
         ("a,b\n1,2\n", "none of the columns smiles"),
-        ("", "cannot be read as CSV"),
-        ("smiles,name\nCCO,ethanol,\n", "more cells than its first line has names"),
+        ("", "is empty"),
+        ("smiles,name\nCCO,ethanol,10\n", "one name less than the rows"),
+        ("smiles,name\nCCO,ethanol\nO,water,10\n", "Line 3 of .* has 3 cells, but there are 2 headings"),
+        ("SMILES,smiles_1\nCCO,CCO\n", "'SMILES' and 'smiles_1' .* both say smiles"),
         (None, "no file"),
     ],
 )

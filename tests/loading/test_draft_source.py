@@ -20,7 +20,7 @@ from pbdb.cli import pbdb
 from pbdb.common.errors import ConfigError, DataError, SourceError
 from pbdb.common.settings import Settings
 from pbdb.identity.contexts.resolve import ContextVocabulary
-from pbdb.loading import draft_source, pipeline
+from pbdb.loading import draft_source, pipeline, two_files
 from pbdb.loading import sheet_inference as columns
 from pbdb.sources import registry
 
@@ -77,7 +77,7 @@ def test_what_was_written_loads_from_where_it_lies(
     assert (written.no_matrix_column, written.no_sheet_row) == (1, 1)
     monkeypatch.chdir(tmp_path.parent)
     (outcome,) = pipeline.load_source(registry.get(str(written.path)), database, pipeline.Choices())
-    assert outcome["effects"] == {"ok": 1}
+    assert outcome.effects == {"ok": 1}
     dropped = value(database, "SELECT dropped FROM core.etl_run WHERE stage = 'transform'")
     assert dropped == {"profile no_matrix_column": 1, "profile no_sheet_row": 1}
 
@@ -102,7 +102,7 @@ def test_a_name_of_several_lines_stays_in_one_line_of_the_declaration(
 @pytest.mark.parametrize(("name", "sep"), [("SHEET.TSV", "\t"), ("sheet.tsv.csv", ","), ("v1.xlsx.txt", "\t")])
 def test_the_last_ending_says_how_a_sheet_is_separated(tmp_path: Path, name: str, sep: str) -> None:
     sheet().to_csv(tmp_path / name, sep=sep, index=False)
-    assert list(draft_source.read_sheet(tmp_path / name)) == list(sheet())
+    assert list(two_files.read_sheet(tmp_path / name).table) == list(sheet())
 
 
 def test_a_blank_the_user_made_is_refused_too(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from loads import query
 
 from pbdb.common.settings import Settings
 from pbdb.effects.engine import Options
-from pbdb.loading import pipeline
+from pbdb.loading import dataset_load
 
 LONG = """SELECT compound_name, dose_um, time_h, gene_id, log2_fc, se, t, p_value, p_adj FROM pbdb.condition_effect"""
 KEY = ["compound", "dose_um", "time_h", "gene"]
@@ -36,7 +36,7 @@ def both(
     sheet = sheet.assign(unit="uM", cells="A", note="")[list(made.SHEET)]
     made.write(place, sheet, pd.read_csv(f"{case}.matrix.csv.gz", index_col="gene"))
     with pytest.MonkeyPatch.context() as patch, new_database(database_server, place / "home", template) as settings:
-        patch.setattr(pipeline, "Options", partial(Options, span=0.5))
+        patch.setattr(dataset_load, "Options", partial(Options, span=0.5))
         made.load(settings, place)
         yield _ours(settings), _theirs(case)
 

@@ -44,8 +44,8 @@ BEFORE_THE_SWAP = {
     "transform": ("pbdb.samples.canonicalise", "standard_obs"),
     "validate": ("pbdb.loading.table_rows", "dataset_tables"),
     "effects": ("pbdb.effects.dataset_fits", "fill"),
-    "load, building": ("pbdb.loading.publish", "copy_gene_effects"),
-    "load, swapping": ("pbdb.database.partitions", "swap"),
+    "publish, building": ("pbdb.loading.publish", "copy_gene_effects"),
+    "publish, swapping": ("pbdb.database.partitions", "swap"),
 }
 
 

@@ -16,9 +16,11 @@ from loads import contents, copied, query, value
 
 from pbdb.common.errors import ServerError
 from pbdb.common.settings import Settings
+from pbdb.database.stage_names import STAGES
 from pbdb.effects import dataset_fits
 from pbdb.effects.engine import Options
-from pbdb.loading import pipeline, publish, stage_cache, table_rows
+from pbdb.effects.groups import FitOptions
+from pbdb.loading import dataset_load, publish, stage_cache, table_rows
 from pbdb.samples import canonicalise, matrix_file
 from pbdb.server import connect, locks
 from pbdb.sources.declaration import Cells
@@ -60,23 +62,23 @@ def never(*args: Any, **kwargs: Any) -> Any:
 
 
 def test_samples_alone_then_effects(database: Settings, folder: Path) -> None:
-    made.load(database, folder, until="load")
+    made.load(database, folder, effects=False)
     assert (count(database, "sample"), count(database, "fit"), count(database, "effect")) == (24, 0, 0)
-    assert not made.load(database, folder, until="load")["changed"]
+    assert not made.load(database, folder, effects=False)["changed"]
     assert made.load(database, folder)["effects"] == {"ok": 4}
     assert (count(database, "sample"), count(database, "fit"), count(database, "effect")) == (24, 1, 4)
 
 
 def test_samples_alone_again_keep_the_effects_of_the_same_samples(full: Settings, folder: Path) -> None:
     before = same(full)
-    assert made.load(full, folder, until="load", force=True)["changed"]
+    assert made.load(full, folder, effects=False, force=True)["changed"]
     assert same(full) == before
     assert not made.load(full, folder)["changed"]
 
 
 def test_other_samples_alone_take_the_effects_away(full: Settings, tmp_path: Path) -> None:
     changed = made.write(tmp_path / "other", made.sheet(note="seen"))
-    made.load(full, changed, until="load")
+    made.load(full, changed, effects=False)
     assert (count(full, "sample"), count(full, "fit"), count(full, "effect"), count(full, "gene_effect")) == (
         24,
         0,
@@ -86,7 +88,7 @@ def test_other_samples_alone_take_the_effects_away(full: Settings, tmp_path: Pat
     assert value(full, "SELECT effects_fingerprint FROM core.dataset") is None
 
 
-@pytest.mark.parametrize("until", ["extract", "transform", "validate"])
+@pytest.mark.parametrize("until", STAGES[:4])
 def test_earlier_stages_touch_no_table_and_are_not_done_again(
     database: Settings, folder: Path, until: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -103,7 +105,7 @@ def test_earlier_stages_touch_no_table_and_are_not_done_again(
 def test_a_load_in_parts_equals_a_load_at_once(full: Settings, folder: Path, tmp_path: Path) -> None:
     at_once = same(full)
     elsewhere = replace(full, home=tmp_path / "elsewhere")
-    for until in ("transform", "validate", "load", "effects"):
+    for until in STAGES[1:]:
         made.load(elsewhere, folder, until=until, force=until == "transform")
     publish.remove(connect.engine(full), "made")
     made.load(elsewhere, folder)
@@ -163,7 +165,7 @@ def test_other_options_replace_the_default_fit_only(
     full: Settings, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (old,), samples = query(full, "SELECT fit_id FROM core.fit"), query(full, "SELECT * FROM core.sample ORDER BY 1, 2")
-    monkeypatch.setattr(pipeline, "Options", partial(Options, robust=False))
+    monkeypatch.setattr(dataset_load, "Options", partial(Options, robust=False))
     monkeypatch.setattr(canonicalise, "transform", never)
     assert made.load(full, folder)["changed"]
     ((new, is_default),) = query(full, "SELECT fit_id, is_default FROM core.fit")
@@ -178,7 +180,7 @@ def publish_beside(settings: Settings, options: Options) -> None:
     (folder,) = (settings.cache / "made").iterdir()
     tables, samples = stage_cache.read_tables(folder), stage_cache.read_samples(folder)
     described = tables["sample"].assign(context=samples["context"].to_numpy())
-    chosen = dataset_fits.FitOptions(options, is_default=False)
+    chosen = FitOptions(options, is_default=False)
     matrix = folder / "samples.h5ad"
     stored = dataset_fits.fit_dataset("made", matrix, described, chosen, folder / "beside")
     ((print_, effects_print),) = query(settings, "SELECT fingerprint, effects_fingerprint FROM core.dataset")
@@ -193,7 +195,7 @@ def test_a_fit_beside_the_default_stays_until_the_samples_change(
     assert query(full, "SELECT is_default, count(*) FROM core.fit GROUP BY 1 ORDER BY 1") == [(False, 1), (True, 1)]
     beside = query(full, "SELECT e.* FROM core.effect e JOIN core.fit f USING (fit_id) WHERE NOT is_default ORDER BY 2")
     with monkeypatch.context() as patch:
-        patch.setattr(pipeline, "Options", partial(Options, robust=False))
+        patch.setattr(dataset_load, "Options", partial(Options, robust=False))
         made.load(full, folder, force=True)
     kept = query(full, "SELECT e.* FROM core.effect e JOIN core.fit f USING (fit_id) WHERE NOT is_default ORDER BY 2")
     assert str(kept) == str(beside)
@@ -265,7 +267,7 @@ def test_the_ledger_holds_the_stages_of_a_resumed_load_once_each(database: Setti
     made.load(database, folder, until="transform")
     made.load(database, folder)
     stages = query(database, "SELECT stage, status FROM core.etl_run ORDER BY etl_run_id")
-    done = ["extract", "transform", "extract", "validate", "effects", "load", "match"]
+    done = ["extract", "transform", "extract", "validate", "effects", "publish", "match"]
     assert stages == [(stage, "done") for stage in done]
 
 

@@ -30,7 +30,7 @@ def world(database: Settings) -> Settings:
     engine = connect.engine(database)
     with engine.begin() as connection:
         add_dataset(connection, 1, "one")
-        add_partitions(connection, 1, "one")
+        add_partitions(connection, 1)
         insert(connection, "feature_set", {"feature_set_id": 1, "n_genes": 1, "gene_keys": [1]})
         insert(connection, "compound", {"compound_id": 1, "inchikey": "K", "name": "drug"})
         written = {"source_compound_id": 1, "dataset_id": 1, "source_key": "k", "name": "D", "compound_id": 1}
@@ -138,6 +138,18 @@ def test_genes_make_a_signature(world: Settings) -> None:
         world, ["MYC"], ["ENSG00000000000"], Where(n=10, exact=True), opposite=True
     )
     assert ids(opposite) == ids(found)
+
+
+def test_a_compound_stands_for_its_effect_that_moves_most_genes(world: Settings) -> None:
+    with connect.engine(world).begin() as connection:
+        connection.execute(text("UPDATE core.effect SET n_up = effect_id % 200, n_down = 1 WHERE dataset_id = 1"))
+    chosen = signature_search.effect_of
+    assert chosen(world, "DRUG", None, Where())["effect_id"] == 199
+    assert chosen(world, "K", None, Where(contexts=["even"]))["effect_id"] == 198
+    assert chosen(world, "drug", 8e-9, Where(datasets=["one"]))["effect_id"] == 7
+    for compound, dose in (("drug", 5.0), ("other", None)):
+        with pytest.raises(QueryError, match=f"'{compound}' has no effect with a landmark signature"):
+            chosen(world, compound, dose, Where())
 
 
 def test_what_cannot_be_searched_is_a_sentence(world: Settings) -> None:

@@ -84,7 +84,7 @@ def test_rows_are_picked_in_the_order_given(tmp_path: Path) -> None:
         (V13.replace("7849", "780"), "has the row '780' twice"),
         (V13.replace("\ta\tb\tc", "\ta\tb\ta"), "has the column 'a' twice"),
         (V13.replace("6e1", "six"), "no number in row '7849'"),
-        (V13.replace("\ta\tb\tc", "\ta\tb"), "announces 5 columns, but its heading has 4"),
+        (V13.replace("\ta\tb\tc", "\ta\tb"), "announces 3 samples, but its heading has 2"),
     ],
 )
 def test_a_damaged_file_gives_one_sentence(tmp_path: Path, text: str, words: str) -> None:

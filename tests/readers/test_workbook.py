@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pbdb.common import workbook_writer
 from pbdb.common.errors import DataError, SourceError
 from pbdb.readers import workbook
-from pbdb.simulate import xlsxwrite
 
 MEMBER = "xl/worksheets/sheet1.xml"
 HEADING = ["Sample_id", datetime(2024, 9, 7), "HLA.A", "B & <b>"]
 
 
 def saved(path: Path, *rows: list[Any]) -> Path:
-    xlsxwrite.save(path, {"Sheet1": rows})
+    workbook_writer.save(path, {"Sheet1": rows})
     return path
 
 
@@ -132,12 +132,12 @@ def test_another_sheet_and_a_damaged_one_are_refused(tmp_path: Path) -> None:
 def test_a_small_sheet_is_text_with_white_space_collapsed(tmp_path: Path) -> None:
     path = tmp_path / "a.xlsx"
     rows = [["A title"], ["Name", "Catalog Number", "Catalog Number"], ["Syringaresin\n  ol", 12.0, None], ["x", -666]]
-    xlsxwrite.save(path, {"First": [["a"]], "Second": rows})
+    workbook_writer.save(path, {"First": [["a"]], "Second": rows})
     read = workbook.table(sheet="Second", skip=1, columns=("name", "catalogue", "cas"))
     found = read(path)
     assert found.to_numpy().tolist() == [["Syringaresin ol", "12", None], ["x", "-666", None]]
     assert list(found) == ["name", "catalogue", "cas"]
-    xlsxwrite.save(tmp_path / "b.xlsx", {"First": [["Name", None, "Dose"], ["x", "a note", 5]]})
+    workbook_writer.save(tmp_path / "b.xlsx", {"First": [["Name", None, "Dose"], ["x", "a note", 5]]})
     assert workbook.table("Name")(tmp_path / "b.xlsx").to_dict("list") == {"Name": ["x"], "Dose": ["5"]}
     with pytest.raises(SourceError, match=r"The first sheet of 'b\.xlsx' has 2 columns, not 3"):
         workbook.table("Name", columns=("a", "b", "c"))(tmp_path / "b.xlsx")

@@ -12,11 +12,12 @@ import pytest
 from loads import copy_of, load, query, value
 from simulated import Simulated
 
+from pbdb.common import workbook_writer
 from pbdb.common.errors import PbdbError
 from pbdb.common.settings import Settings
 from pbdb.readers import workbook
 from pbdb.samples import matrix_file
-from pbdb.simulate import cigs, xlsxwrite
+from pbdb.simulate import cigs
 from pbdb.simulate.known import DRUGS
 from pbdb.sources import registry
 
@@ -130,7 +131,7 @@ def test_a_dose_that_is_not_the_files_and_a_lacking_plate_stop_the_load(
     path = folder / "TCM_Compounds_HEK293T_10_MetaData.xlsx"
     table = workbook.table("Sample_unique_id")(path)
     table.loc[table[column] == old, column] = new
-    xlsxwrite.save(path, {"Sheet1": [list(table), *table.to_numpy(dtype=object).tolist()]})
+    workbook_writer.save(path, {"Sheet1": [list(table), *table.to_numpy(dtype=object).tolist()]})
     with pytest.raises(PbdbError, match=words):
         load(own, folder, "cigs", dataset="cigs_tcm")
 

@@ -17,8 +17,8 @@ from loads import load, query, value
 
 from pbdb.common.errors import PbdbError
 from pbdb.common.settings import Settings
-from pbdb.effects.dataset_fits import FitOptions
 from pbdb.effects.engine import Options
+from pbdb.effects.groups import FitOptions
 from pbdb.identity.compounds import source_compounds
 from pbdb.identity.genes import resolve as genes
 from pbdb.identity.vocabulary import releases

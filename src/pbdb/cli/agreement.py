@@ -9,7 +9,7 @@ import click
 
 from pbdb.cli.common import TerminalReporter, examples, json_option, say, settings, show_json, show_table
 from pbdb.cli.match import level_option, tolerance_option
-from pbdb.database.models import LEVELS
+from pbdb.database.choices import LEVELS
 
 
 @click.group()
@@ -61,11 +61,11 @@ def run(level: str, time_tolerance: float, as_json: bool, **chosen: Any) -> None
     from pbdb.matches.match_table import Rule
     from pbdb.query import database
 
-    found = settings()
-    database.ready(found)
+    user_settings = settings()
+    database.ready(user_settings)
     choices = agreement_run.Choices(rule=Rule(level, time_tolerance), **chosen)
     with TerminalReporter(quiet=as_json) as reporter:
-        done = agreement_run.run(found, choices, reporter.progress)
+        done = agreement_run.run(user_settings, choices, reporter.progress)
         reporter.stage("agreement", f"{done['matches']:,} matches, {done['summaries']:,} summaries")
     if as_json:
         show_json(done)
@@ -86,9 +86,9 @@ def replicates(datasets: tuple[str, ...], peers: int, as_json: bool) -> None:
     from pbdb.matches.agreement import replicates as agreement_replicates
     from pbdb.query import database
 
-    found = settings()
-    database.ready(found)
-    done = agreement_replicates.run(found, datasets, peers)
+    user_settings = settings()
+    database.ready(user_settings)
+    done = agreement_replicates.run(user_settings, datasets, peers)
     if as_json:
         show_json(done)
     else:

@@ -78,11 +78,11 @@ def search(limit: int, as_json: bool, **chosen: str | None) -> None:
     from pbdb.query import compounds as compound_search
     from pbdb.query import database
 
-    given = {way: text for way, text in chosen.items() if text is not None}
-    if len(given) != 1:
+    asked = {way: text for way, text in chosen.items() if text is not None}
+    if len(asked) != 1:
         raise click.UsageError("Give exactly one of --smiles, --substructure, --name, --inchikey, --cid.")
-    found = compound_search.find(database.connect(settings()), *given.popitem(), limit)
-    _print(found, as_json, "No compound is found.")
+    hits = compound_search.find(database.connect(settings()), *asked.popitem(), limit)
+    _print(hits, as_json, "No compound is found.")
 
 
 @examples("pbdb compound resolve compounds.csv", "pbdb compound resolve compounds.csv --pubchem rest --json")
@@ -97,14 +97,21 @@ def search(limit: int, as_json: bool, **chosen: str | None) -> None:
 )
 @json_option
 def resolve(path: Path, pubchem: Literal["local", "rest"], as_json: bool) -> None:
-    """Resolve the compounds of a CSV file, and say which route decided and what was in the way.
+    """Resolve the compounds of a table, and say which route decided and what was in the way.
 
-    FILE has any of the columns smiles, inchikey, pubchem_cid, cas and name; other columns are ignored.
+    FILE (.csv, .tsv, .xlsx) has any of the columns smiles, inchikey, pubchem_cid, cas and name, in any usual spelling;
+    other columns are not read, and named.
     """
     from pbdb.identity.compounds import pubchem_bulk_lookup, user_table
+    from pbdb.identity.vocabulary import references
 
-    found = settings()
-    rows = user_table.resolve_file(path, pubchem_bulk_lookup.lookup(found, pubchem), found.workers)
+    user_settings = settings()
+    given = user_table.read(path)
+    for note in given.notes:
+        say(f"{note[0].upper()}{note[1:]}.")
+    asked = pubchem_bulk_lookup.lookup(user_settings, pubchem)
+    listed = references.structures_by_name(user_settings, references.in_home(user_settings))
+    rows = user_table.resolve_table(given, asked, user_settings.workers, listed)
     _print(rows, as_json, f"'{path}' has no rows.")
     if not as_json:
         say(user_table.in_words(rows))

@@ -32,14 +32,27 @@ class Span(click.ParamType[Any]):
 
 @examples(
     "pbdb de run --matrix counts.csv.gz --samples samples.csv --readout counts --out effects.parquet",
+    "pbdb de run --matrix counts.txt --samples plan.xlsx --readout counts --out effects.xlsx",
     "pbdb de run --matrix plates.h5ad --samples samples.csv --readout counts --mode replicate --out wells.parquet",
     "pbdb de run --matrix l3.parquet --samples samples.csv --readout log2_intensity --out effects.parquet --json",
 )
 @de.command()
-@click.option("--matrix", required=True, type=A_PATH, help="Genes x samples (.csv, .tsv, .parquet, 10x folder), .h5ad.")
-@click.option("--samples", required=True, type=A_PATH, help="Sample sheet, one row per column of the matrix.")
+@click.option(
+    "--matrix",
+    required=True,
+    type=A_PATH,
+    help="Genes x samples (.csv, .tsv, .xlsx, .parquet, .gct, .gctx, folder of 10x, STARsolo or kb), or .h5ad.",
+)
+@click.option(
+    "--samples", required=True, type=A_PATH, help="Sample sheet (.csv, .tsv, .xlsx, .parquet), a row per sample."
+)
 @click.option("--readout", required=True, type=click.Choice(["counts", "log2_intensity"]), help="What the values are.")
-@click.option("--out", required=True, type=A_PATH, help="Parquet file to write; replaced where it is there.")
+@click.option(
+    "--out",
+    required=True,
+    type=A_PATH,
+    help="File to write (.parquet, .csv, .csv.gz, .xlsx, .h5ad); replaced where it is there.",
+)
 @click.option(
     "--method", type=click.Choice(["voom", "trend", "deseq2"]), help="By default voom for counts, else trend."
 )
@@ -51,6 +64,13 @@ class Span(click.ParamType[Any]):
     help="Effects of conditions, or of every treated sample.",
 )
 @click.option("--span", type=Span(), default="adaptive", show_default=True, help="Span of voom's trend.")
+@click.option(
+    "--p-values",
+    type=click.Choice(["counts", "limma"]),
+    default="counts",
+    show_default=True,
+    help="Of counts, which hold for single wells, limma's beside them; or limma's only. Intensities have limma's.",
+)
 @click.option(
     "--batching",
     type=click.Choice(["none", "published"]),
@@ -89,19 +109,23 @@ def run(matrix: Path, samples: Path, out: Path, report: Path | None, as_json: bo
 
     report_to = report or out.with_suffix(".report.json")
     with TerminalReporter(quiet=as_json) as reporter:
-        found = plate_run.run(matrix, samples, out, _choices(**chosen), report_to=report_to, progress=reporter.progress)
-    if found["ignored_columns"]:
-        say(f"Columns of the sheet that were not read: {', '.join(found['ignored_columns'])}.")
+        written = plate_run.run(
+            matrix, samples, out, _choices(**chosen), report_to=report_to, progress=reporter.progress
+        )
+    for note in written["notes"]:
+        say(f"{note[0].upper()}{note[1:]}.")
+    if written["ignored_columns"]:
+        say(f"Columns of the sheet that were not read: {', '.join(written['ignored_columns'])}.")
     if as_json:
-        show_json(found)
+        show_json(written)
         return
-    say(f"Wrote {found['rows']:,} rows to {out}, the report to {report_to}.")
-    show_table([_row(fit) for fit in found["fits"]], ["context", "stratum", "batch", "samples", "genes", "effects"])
+    say(f"Wrote {written['rows']:,} rows to {out}, the report to {report_to}.")
+    show_table([_row(fit) for fit in written["fits"]], ["context", "stratum", "batch", "samples", "genes", "effects"])
 
 
 def _choices(*, method: str | None, threads: int | None, no_filter: bool, no_norm: bool, **chosen: Any) -> Any:
     from pbdb.effects.engine import Options
-    from pbdb.effects.plate_run import Choices
+    from pbdb.effects.groups import FitOptions
 
     rule = chosen.pop("filter")
     options = Options(
@@ -111,9 +135,10 @@ def _choices(*, method: str | None, threads: int | None, no_filter: bool, no_nor
         filter="none" if no_filter else rule,
         normalise=not no_norm,
         robust=chosen.pop("robust"),
+        p_values=chosen.pop("p_values"),
         threads=threads or settings().workers,
     )
-    return Choices(options, deseq2=method == "deseq2", **chosen)
+    return FitOptions(options, deseq2=method == "deseq2", **chosen)
 
 
 def _row(fit: dict[str, Any]) -> list[Any]:

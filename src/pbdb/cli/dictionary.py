@@ -29,12 +29,14 @@ def dictionary(name: str | None, out: Path | None, as_json: bool) -> None:
             for path in words.write(connection, out):
                 say(f"wrote {path}")
             return
-        found = [
+        entries = [
             entry for entry in words.entries(connection) if name in (None, entry.object, entry.object.split("(")[0])
         ]
-    if not found:
-        raise ConfigError(f"There is no view, function or table '{name}': `pbdb dictionary` lists them all.")
+    if not entries:
+        raise ConfigError(
+            f"There is no view, function or table '{name}': `pbdb dictionary` lists them all.", value=name
+        )
     if as_json:
-        show_json([entry._asdict() for entry in found])
+        show_json([entry._asdict() for entry in entries])
     else:
-        click.echo(words.markdown(found), nl=False)
+        click.echo(words.markdown(entries), nl=False)

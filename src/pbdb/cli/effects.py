@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 import click
@@ -41,11 +42,18 @@ def effects() -> None:
     help="Expression filter of counts.",
 )
 @click.option(
+    "--p-values",
+    type=click.Choice(["counts", "limma"]),
+    default="counts",
+    show_default=True,
+    help="Of counts, which hold for single wells, limma's beside them; or limma's only. Intensities have limma's.",
+)
+@click.option(
     "--batching",
     type=click.Choice(["none", "published"]),
     default="none",
     show_default=True,
-    help="Cut large contexts as the published runs did; implies --filter limma.",
+    help="Cut large contexts as the published runs did; implies --filter limma and --p-values limma.",
 )
 @click.option(
     "--min-cells",
@@ -62,37 +70,37 @@ def run(dataset: str, compound: str | None, as_json: bool, **chosen: Any) -> Non
     """
     from pbdb.loading import further_fits
 
-    found = settings()
+    user_settings = settings()
     reporter = TerminalReporter(quiet=as_json)
-    choices = _choices(found, dataset, chosen)
-    outcome = further_fits.run_fits(found, dataset, choices, compound=compound, reporter=reporter)
+    choices = _choices(user_settings, dataset, chosen)
+    outcome = further_fits.run_fits(user_settings, dataset, choices, compound=compound, reporter=reporter)
     if as_json:
-        show_json(outcome)
+        show_json(asdict(outcome))
     else:
-        counts = ", ".join(f"{n:,} {status}" for status, n in outcome["effects"].items())
-        say(f"{len(outcome['fits'])} fits of '{dataset}' are stored: {counts}.")
+        counts = ", ".join(f"{n:,} {status}" for status, n in outcome.effects.items())
+        say(f"{len(outcome.fits)} fits of '{dataset}' are stored: {counts}.")
 
 
-def _choices(found: Any, dataset: str, chosen: dict[str, Any]) -> Any:
-    from pbdb.effects.dataset_fits import FitOptions
+def _choices(user_settings: Any, dataset: str, chosen: dict[str, Any]) -> Any:
     from pbdb.effects.engine import Options
+    from pbdb.effects.groups import FitOptions
     from pbdb.query import database
 
-    readout = database.readout(found, dataset)
+    readout = database.readout(user_settings, dataset)
     least = chosen["min_cells"]
-    is_published = chosen["batching"] == "published"
     options = Options(
         readout=readout,
         method=None if chosen["method"] in (None, "deseq2") else chosen["method"],
         span=chosen["span"],
-        filter="limma" if is_published and chosen["rule"] == "floor" else chosen["rule"],
+        filter=chosen["rule"],
         robust=chosen["robust"],
-        threads=found.workers,
+        p_values=chosen["p_values"],
+        threads=user_settings.workers,
     )
     return FitOptions(
         options,
         mode=chosen["mode"],
-        min_cells=database.min_cells(found, dataset) if least is None else least,
+        min_cells=database.min_cells(user_settings, dataset) if least is None else least,
         is_default=False,
         batching=chosen["batching"],
         deseq2=chosen["method"] == "deseq2",

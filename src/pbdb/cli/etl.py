@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from pbdb.cli.common import TerminalReporter, examples, json_option, say, settings, show_json, show_table
+from pbdb.database.stage_names import STAGES
+
+if TYPE_CHECKING:
+    from pbdb.loading.load_report import Outcome
 
 A_PATH = click.Path(path_type=Path)
-STAGES = ("extract", "transform", "validate", "load", "effects")
 
 
 @click.group()
@@ -56,18 +60,18 @@ def show(source: str, as_json: bool) -> None:
     """Show a source: its datasets, what their terms allow, its files and how to get them."""
     from pbdb.sources import registry, terms
 
-    found = registry.get(source)
-    datasets = {key: asdict(dataset) for key, dataset in found.datasets.items()}
+    declared = registry.get(source)
+    datasets = {key: asdict(dataset) for key, dataset in declared.datasets.items()}
     files = [
-        {"file": file.name, "url": file.url, "sha256": file.sha256, "set": file.set} for file in found.files.values()
+        {"file": file.name, "url": file.url, "sha256": file.sha256, "set": file.set} for file in declared.files.values()
     ]
     if as_json:
-        show_json({"source": found.key, "title": found.title, "datasets": datasets, "files": files})
+        show_json({"source": declared.key, "title": declared.title, "datasets": datasets, "files": files})
         return
-    click.echo(f"{found.key}: {found.title}\n{found.homepage or ''}")
-    for key in found.datasets:
+    click.echo(f"{declared.key}: {declared.title}\n{declared.homepage or ''}")
+    for key in declared.datasets:
         click.echo(f"\ndataset {key}")
-        for heading, words in terms.described(found, key):
+        for heading, words in terms.described(declared, key):
             click.echo(f"  {heading:<13}{words}")
 
 
@@ -82,7 +86,8 @@ def show(source: str, as_json: bool) -> None:
 @click.option(
     "--from", "folder", type=click.Path(path_type=Path), help="Folder that has the files; without it they are fetched."
 )
-@click.option("--until", type=click.Choice(STAGES), default="effects", show_default=True, help="Last stage to run.")
+@click.option("--until", type=click.Choice(STAGES), default=STAGES[-1], show_default=True, help="Last stage to run.")
+@click.option("--effects/--no-effects", default=True, help="Fit effects (the default), or load the samples alone.")
 @click.option("--force", is_flag=True, help="Run every stage anew, whatever is done.")
 @click.option("--verify", is_flag=True, help="Hash all files again instead of trusting remembered hashes.")
 @click.option("--plate-z", is_flag=True, help="Add robust z-scores within plates as a layer of the sample matrix.")
@@ -95,6 +100,7 @@ def show(source: str, as_json: bool) -> None:
 )
 @click.option("--workers", type=click.IntRange(1), help="Pool single cells in N processes, each of about 4 GiB.")
 @click.option("--cluster", metavar="ADDRESS", help="Pool single cells on the Dask scheduler at ADDRESS (tcp://...).")
+@click.option("--allow-gene-loss", is_flag=True, help="Load although most features are no gene of the vocabulary.")
 @click.option("--dry-run", is_flag=True, help="Check everything, change nothing, and print what would change.")
 @json_option
 def load(source: str, folder: Path | None, as_json: bool, **chosen: Any) -> None:
@@ -102,7 +108,7 @@ def load(source: str, folder: Path | None, as_json: bool, **chosen: Any) -> None
 
     SOURCE is a key of `pbdb etl list`, or the path of a file that declares one. A load replaces a dataset as a
     whole, at the very end: stopped anywhere, the old data stand and the next run goes on. Loading the same files
-    twice changes nothing.
+    twice changes nothing. The stages in their order: extract, transform, validate, effects, publish, match.
     """
     from pbdb.loading import pipeline
     from pbdb.sources import registry
@@ -113,20 +119,19 @@ def load(source: str, folder: Path | None, as_json: bool, **chosen: Any) -> None
         registry.get(source), settings(), pipeline.Choices(folder=folder, **chosen), dataset=dataset, reporter=reporter
     )
     if as_json:
-        show_json(outcomes)
+        show_json([outcome.as_dict() for outcome in outcomes])
         return
     for outcome in outcomes:
-        _tell(outcome)
+        _say_outcome(outcome)
 
 
-def _tell(outcome: dict[str, Any]) -> None:
-    changes = outcome.get("would_change")
-    if changes is not None:
-        rows = [[table, *counts.values()] for table, counts in changes.items()]
-        say(f"Dry run: nothing was changed. A load of '{outcome['dataset']}' would")
+def _say_outcome(outcome: Outcome) -> None:
+    if outcome.would_change is not None:
+        rows = [[table, *counts.values()] for table, counts in outcome.would_change.items()]
+        say(f"Dry run: nothing was changed. A load of '{outcome.dataset}' would")
         show_table(rows, ["table", "add", "remove", "keep"])
-    elif outcome["changed"]:
-        say(f"Dataset '{outcome['dataset']}' is loaded.")
+    elif outcome.changed:
+        say(f"Dataset '{outcome.dataset}' is loaded.")
 
 
 @examples(
@@ -136,7 +141,12 @@ def _tell(outcome: dict[str, Any]) -> None:
 )
 @etl.command()
 @click.argument("name")
-@click.option("--matrix", required=True, type=A_PATH, help="Genes x samples (.csv, .tsv, .parquet, 10x folder), .h5ad.")
+@click.option(
+    "--matrix",
+    required=True,
+    type=A_PATH,
+    help="Genes x samples (.csv, .tsv, .xlsx, .parquet, .gct, .gctx, folder of 10x, STARsolo or kb), or .h5ad.",
+)
 @click.option("--samples", type=A_PATH, help="Sample sheet (.csv, .tsv, .xlsx); without it the samples of an .h5ad.")
 @click.option("--technology", help="How it was measured, in words; a blank to fill in without it.")
 @click.option("--force", is_flag=True, help="Replace a file of that name.")
@@ -155,6 +165,8 @@ def new(name: str, matrix: Path, samples: Path | None, technology: str | None, f
     if as_json:
         show_json(asdict(written))
         return
+    for note in written.notes:
+        say(f"{note[0].upper()}{note[1:]}.")
     show_table(list(written.found.items()), ["part", "found"])
     say(f"'{path}' is written: {written.samples:,} samples are in both files.")
     if written.no_matrix_column or written.no_sheet_row:
@@ -182,6 +194,51 @@ def _cells() -> Any:
         return None
 
 
+@examples("pbdb etl remove driad", "pbdb etl remove driad --dry-run", "pbdb etl remove driad --yes")
+@etl.command()
+@click.argument("dataset")
+@click.option("--dry-run", is_flag=True, help="Print what would go, and change nothing.")
+@click.option("--yes", is_flag=True, help="Do not ask; needed where there is no terminal.")
+@json_option
+def remove(dataset: str, dry_run: bool, yes: bool, as_json: bool) -> None:
+    """Take DATASET out of the database, with its effects, its matches and its places in splits.
+
+    The ledger keeps what was done, and the cache its canonical matrix: the next load is quick. On a terminal it
+    asks first.
+    """
+    from pbdb.loading import removal
+
+    user_settings = settings()
+    counts = removal.plan(user_settings, dataset)
+    if not as_json:
+        show_table([[table, n] for table, n in counts.items()], ["table", "rows to go"])
+    removed = not dry_run and (yes or _confirmed(dataset))
+    if removed:
+        removal.remove(user_settings, dataset)
+    if as_json:
+        show_json({"dataset": dataset, "rows": counts, "removed": removed})
+    say(f"Dataset '{dataset}' is no longer in the database." if removed else "Nothing was changed.")
+
+
+def _confirmed(dataset: str) -> bool:
+    """Ask on a terminal.
+
+    Raises:
+        ConfigError: there is no terminal.
+    """
+    from pbdb.common.errors import ConfigError
+
+    if not _has_terminal():
+        raise ConfigError(
+            f"Removing '{dataset}' needs a yes: add --yes, or --dry-run to see what would go.", dataset=dataset
+        )
+    return click.confirm(f"Remove dataset '{dataset}' from the database?", err=True)
+
+
+def _has_terminal() -> bool:
+    return sys.stdin.isatty()
+
+
 @examples("pbdb etl status", "pbdb etl status driad --json")
 @etl.command()
 @click.argument("name", required=False)
@@ -195,11 +252,11 @@ def status(name: str | None, as_json: bool) -> None:
     from pbdb.query import database
     from pbdb.server import connect
 
-    found = settings()
-    database.ready(found)
-    rows = ledger.entries(connect.engine(found), name)
+    user_settings = settings()
+    database.ready(user_settings)
+    rows = ledger.entries(connect.engine(user_settings), name)
     if name is not None and not rows:
-        _require_known(name, ledger.entries(connect.engine(found)))
+        _require_known(name, ledger.entries(connect.engine(user_settings)))
     if as_json:
         show_json(rows)
         return
@@ -222,4 +279,4 @@ def _require_known(name: str, rows: list[dict[str, Any]]) -> None:
     for key in registry.known():
         names |= {key, *registry.get(key).datasets}
     if name not in names:
-        raise QueryError(f"There is no dataset or source '{name}': {meant(name, sorted(names))}")
+        raise QueryError(f"There is no dataset or source '{name}': {meant(name, sorted(names))}", value=name)

@@ -7,7 +7,7 @@ from dataclasses import asdict
 import click
 
 from pbdb.cli.common import examples, json_option, say, settings, show_json, show_table
-from pbdb.database.models import LEVELS
+from pbdb.database.choices import LEVELS
 
 level_option = click.option(
     "--level",
@@ -58,11 +58,11 @@ def status(as_json: bool) -> None:
     from pbdb.query import database
 
     with database.connect(settings()).rows(_COUNTS) as (columns, rows):
-        found = list(rows)
+        counts = list(rows)
     if as_json:
-        show_json([dict(zip(columns, row, strict=True)) for row in found])
-    elif found:
-        show_table(found, columns)
+        show_json([dict(zip(columns, row, strict=True)) for row in counts])
+    elif counts:
+        show_table(counts, columns)
     else:
         say("No conditions match: matches need two data sets that share compounds, cells and times.")
 

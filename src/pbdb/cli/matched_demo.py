@@ -15,13 +15,13 @@ WITH_REPLICATES = ("screen_one", "screen_two")
 PEERS = 128
 
 
-def run(own: Settings, compounds: int) -> None:
+def run(demo_settings: Settings, compounds: int) -> None:
     """Simulate, load, match, measure agreement, write the page, and search, as a user would at a terminal."""
     from pbdb.simulate import screens as simulated
     from pbdb.simulate.declarations import screens
 
-    release = own.home / RELEASE
-    os.environ["PBDB_HOME"] = str(own.home)
+    release = demo_settings.home / RELEASE
+    os.environ["PBDB_HOME"] = str(demo_settings.home)
     os.environ.pop("PBDB_DATABASE_URL", None)
     _simulate(release, compounds)
     _command("vocab", "import", "genes", str(release / simulated.VOCABULARY), "--release", "simulated")
@@ -34,10 +34,12 @@ def run(own: Settings, compounds: int) -> None:
     _command("agreement", "run", "--peers", str(PEERS))
     _command("agreement", "show", "--metric", "direction")
     say("\nPlanted: screen_two as screen_one, screen_signs in direction only, screen_apart not at all.")
-    _command("agreement", "report", "--out", str(own.home / PAGE))
-    _search(own)
+    _command("agreement", "report", "--out", str(demo_settings.home / PAGE))
+    _search(demo_settings)
     say("\nTo go on, open the page in a browser, and use the demo's database:")
-    say(f"  {own.home / PAGE}\n  export PBDB_HOME={shlex.quote(str(own.home))}\n  pbdb serve --open")
+    say(
+        f"  {demo_settings.home / PAGE}\n  export PBDB_HOME={shlex.quote(str(demo_settings.home))}\n  pbdb serve --open"
+    )
 
 
 def _simulate(release: Path, compounds: int) -> None:
@@ -49,18 +51,18 @@ def _simulate(release: Path, compounds: int) -> None:
     say(f"Simulated {len(truth.log2_fc)} screens of the same {len(truth.compounds)} compounds in '{release}'")
 
 
-def _search(own: Settings) -> None:
+def _search(demo_settings: Settings) -> None:
     from pbdb.query import database
 
     query = """SELECT effect_id FROM effect WHERE compound_name = %(compound)s AND dataset = %(dataset)s
         AND mode = 'pooled' AND dose_um = %(dose)s
         AND context = (SELECT context FROM context WHERE context_name = %(cells)s)"""
-    given = dict(zip(("compound", "dataset", "cells", "dose"), SHOWN, strict=True))
-    found = database.connect(own).sql(query, given)
-    if not found.empty:
+    parameters = dict(zip(("compound", "dataset", "cells", "dose"), SHOWN, strict=True))
+    effect = database.connect(demo_settings).sql(query, parameters)
+    if not effect.empty:
         _command("signature", "index")
         say(f"\nSignatures most like that of {SHOWN[0]} at {SHOWN[3]:g} uM in {SHOWN[2]} of {SHOWN[1]}:")
-        _command("signature", "search", "--like", str(found["effect_id"].iloc[0]), "-n", "8")
+        _command("signature", "search", "--like", str(effect["effect_id"].iloc[0]), "-n", "8")
 
 
 def _command(*arguments: str) -> None:

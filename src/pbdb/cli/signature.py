@@ -15,12 +15,14 @@ def signature() -> None:
 
 
 @examples(
+    "pbdb signature search --like bortezomib --dose 10 --context A549",
     "pbdb signature search --like 1234567890",
     "pbdb signature search --like 1234567890 --opposite --dataset l1000_phase1",
     "pbdb signature search --up HMOX1,HSPA8 --down MYC,CCND1 --context A375",
 )
 @signature.command()
-@click.option("--like", type=int, help="An effect_id: find effects like this one.")
+@click.option("--like", help="An effect_id, or a compound (name or InChIKey; its effect that moves most genes).")
+@click.option("--dose", "dose_um", type=float, help="With a compound: its effect at this dose, in uM.")
 @click.option("--up", default="", help="Genes that go up: symbols or Ensembl ids, with commas between them.")
 @click.option("--down", default="", help="Genes that go down.")
 @click.option("--opposite", is_flag=True, help="Find the most opposite instead of the most similar.")
@@ -29,8 +31,13 @@ def signature() -> None:
 @click.option("-n", type=int, default=20, show_default=True, help="Number of results.")
 @click.option("--exact", is_flag=True, help="Compare with every effect instead of using the index.")
 @json_option
-def search(like: int | None, up: str, down: str, opposite: bool, as_json: bool, **chosen: Any) -> None:
-    """Find the effects with the most similar signature: cosine of moderated t over the 978 landmarks."""
+def search(
+    like: str | None, dose_um: float | None, up: str, down: str, opposite: bool, as_json: bool, **chosen: Any
+) -> None:
+    """Find the effects with the most similar signature: cosine of moderated t over the 978 landmarks.
+
+    --dataset and --context limit what is searched, and of which effects of a compound one is taken.
+    """
     from pbdb.query import database
     from pbdb.query import signatures as signature_search
 
@@ -38,13 +45,14 @@ def search(like: int | None, up: str, down: str, opposite: bool, as_json: bool, 
         raise click.UsageError("Give --like EFFECT, or genes with --up and --down, not both.")
     if like is None and not up and not down:
         raise click.UsageError("Give --like EFFECT, or genes with --up and --down.")
-    found = settings()
-    database.ready(found)
+    user_settings = settings()
+    database.ready(user_settings)
     where = signature_search.Where(**chosen)
     if like is not None:
-        rows = signature_search.like_effect(found, like, where, opposite=opposite)
+        effect_id = _effect_id(like, dose_um, where)
+        rows = signature_search.like_effect(user_settings, effect_id, where, opposite=opposite)
     else:
-        rows, left_out = signature_search.like_genes(found, _names(up), _names(down), where, opposite=opposite)
+        rows, left_out = signature_search.like_genes(user_settings, _names(up), _names(down), where, opposite=opposite)
         if left_out:
             say(f"Not among the landmarks, left out: {', '.join(left_out)}")
     if as_json:
@@ -53,6 +61,19 @@ def search(like: int | None, up: str, down: str, opposite: bool, as_json: bool, 
         show_table([list(row.values()) for row in rows], list(rows[0]))
     else:
         say("No effect with landmarks fits the selection.")
+
+
+def _effect_id(like: str, dose_um: float | None, where: Any) -> int:
+    from pbdb.query import signatures
+
+    if like.isdigit():
+        return int(like)
+    effect = signatures.effect_of(settings(), like, dose_um, where)
+    say(
+        "Like {compound_name} {dose_um:g} uM in {context_name} ({dataset}, {time_h:g} h; {n_up} genes up, "
+        "{n_down} down), effect {effect_id}:".format(**effect)
+    )
+    return int(effect["effect_id"])
 
 
 def _names(text: str) -> list[str]:
@@ -69,10 +90,12 @@ def index(rebuild: bool, as_json: bool) -> None:
     from pbdb.query import signatures as signature_search
     from pbdb.server import connect
 
-    found = settings()
-    database.ready(found)
+    user_settings = settings()
+    database.ready(user_settings)
     with TerminalReporter(quiet=as_json) as reporter:
-        seconds = signature_search.build_indexes(connect.engine(found), rebuild=rebuild, progress=reporter.progress)
+        seconds = signature_search.build_indexes(
+            connect.engine(user_settings), rebuild=rebuild, progress=reporter.progress
+        )
         for dataset, took in seconds.items():
             reporter.stage("index", f"{dataset} in {took:.1f} s")
     if as_json:

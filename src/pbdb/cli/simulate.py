@@ -13,7 +13,7 @@ import click
 
 from pbdb import simulate as simulators
 from pbdb.cli.common import examples, say
-from pbdb.common import output_targets
+from pbdb.common import output_files
 from pbdb.common.errors import ConfigError, meant
 
 GENES = "genes.tsv"
@@ -48,8 +48,8 @@ def simulate(source: str, out: Path, seed: int | None) -> None:
     """Write a small release of SOURCE in its published file layout, with effects planted and listed in truth.csv."""
     known = writers()
     if source not in known:
-        raise ConfigError(f"There is no simulator of '{source}': {meant(source, list(known))}")
-    output_targets.make_folder(out, empty=True)
+        raise ConfigError(f"There is no simulator of '{source}': {meant(source, list(known))}", value=source)
+    output_files.make_folder(out, empty=True)
     known[source](out, **({} if seed is None else {"seed": seed}))
     files = [path for path in out.rglob("*") if path.is_file()]
     size = sum(file.stat().st_size for file in files)

@@ -7,8 +7,7 @@ from typing import Any
 import click
 
 from pbdb.cli.common import examples, json_option, say, settings, show_json, show_table
-from pbdb.database.models import LEVELS
-from pbdb.database.models.matches import SPLIT_KINDS
+from pbdb.database.choices import LEVELS, SPLIT_KINDS
 
 PARENT = "parent"
 
@@ -22,6 +21,7 @@ def split() -> None:
     "pbdb split make --kind compound --seed 1",
     "pbdb split make --kind scaffold --seed 1 --test 0.2 --name hard",
     "pbdb split make --kind published --seed 13",
+    "pbdb split make --kind transfer --level skeleton",
     "pbdb split make --kind attribute --dataset op3",
 )
 @split.command()
@@ -48,14 +48,15 @@ def make(name: str | None, replace: bool, as_json: bool, **chosen: Any) -> None:
 
     A compound is one in all data sets and salt forms (at the level chosen, and by CID); data sets that share wells,
     and lines derived from one another, stay together. Kind scaffold holds out Murcko scaffolds, published pairs of
-    compound and context as the published training runs do, attribute follows what the source says of each condition.
+    compound and context as the published training runs do, transfer compounds of one data set that train in others (new
+    to the data set, not to the model), attribute follows what the source says of each condition.
     """
     from pbdb.learn.splits import store as splits
     from pbdb.query import database
 
-    found = settings()
-    database.ready(found)
-    done = splits.make(found, _rule(chosen), name, replace=replace)
+    user_settings = settings()
+    database.ready(user_settings)
+    done = splits.make(user_settings, _rule(chosen), name, replace=replace)
     if as_json:
         show_json(done)
     else:
@@ -68,8 +69,8 @@ def _rule(chosen: dict[str, Any]) -> Any:
     from pbdb.learn.splits.store import Rule, usual_shares
 
     usual = usual_shares(chosen["kind"])
-    given = {fold: chosen.pop(fold) for fold in ("validation", "test")}
-    shares = Shares(**{fold: getattr(usual, fold) if share is None else share for fold, share in given.items()})
+    asked = {fold: chosen.pop(fold) for fold in ("validation", "test")}
+    shares = Shares(**{fold: getattr(usual, fold) if share is None else share for fold, share in asked.items()})
     level = "parent_inchikey" if chosen["level"] == PARENT else chosen["level"]
     return Rule(**chosen | {"level": level, "shares": shares})
 
@@ -82,15 +83,15 @@ def list_(as_json: bool) -> None:
     from pbdb.learn.splits import store as splits
     from pbdb.query import database
 
-    found = settings()
-    database.ready(found)
-    rows = splits.listed(found)
+    user_settings = settings()
+    database.ready(user_settings)
+    rows = splits.listed(user_settings)
     if as_json:
         show_json(rows)
     elif rows:
         folds = (", ".join(f"{n:,} {fold}" for fold, n in sorted((row["folds"] or {}).items())) for row in rows)
         show_table(
-            ((row["split"], row["kind"], told) for row, told in zip(rows, folds, strict=True)),
+            ((row["split"], row["kind"], sizes) for row, sizes in zip(rows, folds, strict=True)),
             ("split", "kind", "folds"),
         )
     else:
@@ -106,9 +107,9 @@ def show(name: str, as_json: bool) -> None:
     from pbdb.learn.splits import store as splits
     from pbdb.query import database
 
-    found = settings()
-    database.ready(found)
-    page = splits.show(found, name)
+    user_settings = settings()
+    database.ready(user_settings)
+    page = splits.show(user_settings, name)
     if as_json:
         show_json(page)
         return
@@ -131,9 +132,9 @@ def check(name: str, as_json: bool) -> None:
     from pbdb.learn.splits import store as splits
     from pbdb.query import database
 
-    found = settings()
-    database.ready(found)
-    done = splits.check(found, name)
+    user_settings = settings()
+    database.ready(user_settings)
+    done = splits.check(user_settings, name)
     if as_json:
         show_json(done)
     else:
@@ -149,7 +150,7 @@ def _print_check(done: dict[str, Any]) -> None:
     header = ("must be in one fold", "promised", "n", "in several", "for example")
     keys = ("what", "promised", "n", "n_leaking")
     findings = done["findings"]
-    show_table(([*(one[key] for key in keys), ", ".join(one["examples"])] for one in findings), header)
+    show_table(([*(finding[key] for key in keys), ", ".join(finding["examples"])] for finding in findings), header)
     if done["n_undivided"]:
         say(f"{done['n_undivided']:,} conditions, loaded since, are in no fold.")
     if done["ok"]:
@@ -164,7 +165,7 @@ def drop(name: str) -> None:
     from pbdb.learn.splits import store as splits
     from pbdb.query import database
 
-    found = settings()
-    database.ready(found)
-    splits.drop(found, name)
+    user_settings = settings()
+    database.ready(user_settings)
+    splits.drop(user_settings, name)
     say(f"Split '{name}' is gone.")

@@ -109,21 +109,23 @@ def status(as_json: bool) -> None:
 def _ready() -> Any:
     from pbdb.query import database
 
-    found = settings()
-    database.ready(found)
-    return found
+    user_settings = settings()
+    database.ready(user_settings)
+    return user_settings
 
 
 def _tell(outcome: dict[str, Any], as_json: bool) -> None:
     if as_json:
         show_json(outcome)
         return
-    told = {name: value for name, value in outcome.items() if isinstance(value, int) and not isinstance(value, bool)}
-    counts = ", ".join(f"{value:,} {name.replace('n_rows', 'rows').replace('_', ' ')}" for name, value in told.items())
+    numbers = {name: value for name, value in outcome.items() if isinstance(value, int) and not isinstance(value, bool)}
+    counts = ", ".join(
+        f"{value:,} {name.replace('n_rows', 'rows').replace('_', ' ')}" for name, value in numbers.items()
+    )
     if "kind" in outcome:
         say(f"{outcome['kind']} {outcome['release']}: {counts}")
     else:
-        say(f"Labelled: {counts}" if any(told.values()) else "Nothing to label: all that is loaded has its labels.")
+        say(f"Labelled: {counts}" if any(numbers.values()) else "Nothing to label: all that is loaded has its labels.")
     if outcome.get("is_current") is False:
         say(f"It is not in use yet: pbdb vocab use {outcome['kind']} '{outcome['release']}'")
     for row in outcome.get("stale", []):

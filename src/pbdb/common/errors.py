@@ -10,8 +10,11 @@
     ├── VocabularyError        a gene, cell line or compound vocabulary is missing or malformed
     ├── DesignError            an experiment no effect can be estimated from
     ├── QueryError             a query that is not allowed, or that the server refused
-    └── SnapshotError          a snapshot that cannot be written, or is not what its manifest says
+    ├── SnapshotError          a snapshot that cannot be written, or is not what its manifest says
+    ├── DiskError              a file of pbdb's own cannot be written or read: the disk is full, or forbids it
+    └── WorkerError            processes that share the work die before it is done
 
+The facts of its sentence are attributes too: `file`, `line`, `column`, `value`, `dataset`, None where it names none.
 A message is one sentence or two: what is wrong, where, and what to do. The command line prints it and ends
 with exit code 1, with --debug the traceback too; anything that is not a PbdbError is a bug and shows its traceback.
 """
@@ -27,7 +30,7 @@ MOST_LISTED = 24
 
 def meant(name: str, known: Sequence[str]) -> str:
     """End a sentence about a name that is not known: with the one that was meant, or all there are."""
-    lower = {one.lower(): one for one in known}
+    lower = {known_name.lower(): known_name for known_name in known}
     near = difflib.get_close_matches(name.lower(), lower, n=1)
     if near:
         return f"did you mean '{lower[near[0]]}'?"
@@ -41,7 +44,24 @@ def first_line(problem: BaseException) -> str:
 
 
 class PbdbError(Exception):
-    """Base of all errors that a user can mend."""
+    """Base of all errors that a user can mend; its attributes are what the sentence names.
+
+    file: name or path, as the sentence has it; line: from 1; column: of a table; value: what was given or read;
+    dataset: short name.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        file: str | None = None,
+        line: int | None = None,
+        column: str | None = None,
+        value: object = None,
+        dataset: str | None = None,
+    ):
+        super().__init__(message)
+        self.file, self.line, self.column, self.value, self.dataset = file, line, column, value, dataset
 
 
 class ConfigError(PbdbError):
@@ -80,6 +100,14 @@ class SnapshotError(PbdbError):
     """A snapshot that cannot be written, or is not what its manifest says."""
 
 
+class DiskError(PbdbError):
+    """A file of pbdb's own cannot be written or read."""
+
+
+class WorkerError(PbdbError):
+    """Processes that share the work die before it is done."""
+
+
 @dataclass(frozen=True)
 class Violation:
     """One broken rule: where, which rule, how many rows, and up to three examples."""
@@ -98,5 +126,9 @@ class InvalidDataError(DataError):
     """Several violations at once; `violations` holds them all."""
 
     def __init__(self, what: str, violations: Sequence[Violation]):
-        self.violations = tuple(violations)
-        super().__init__(f"{what} cannot be loaded: " + "; ".join(map(str, self.violations)) + ".")
+        super().__init__(f"{what} cannot be loaded: " + "; ".join(map(str, violations)) + ".")
+        self.what, self.violations = what, tuple(violations)
+
+    def __reduce__(self) -> tuple[type[InvalidDataError], tuple[str, tuple[Violation, ...]]]:
+        """Come back whole from another process; the message is made anew."""
+        return InvalidDataError, (self.what, self.violations)

@@ -65,5 +65,7 @@ def _plain(part: object, table: str) -> str | int | float | None:
     if isinstance(part, Real) and not isinstance(part, bool) and math.isfinite(number := float(part)):
         return int(number) if number.is_integer() else number
     raise DataError(
-        f"Table '{table}': {part!r} cannot be part of a natural key; give text, a whole number, a finite float or None."
+        f"Table '{table}': {part!r} cannot be part of a natural key;"
+        " give text, a whole number, a finite float or None.",
+        value=part,
     )

@@ -29,7 +29,9 @@ def unsaid(names: Iterable[str]) -> Iterator[None]:
 
 
 def _hush(problem: BaseException, names: list[str]) -> None:
-    problem.args = tuple(without(one, names) if isinstance(one, str) else one for one in problem.args)
+    problem.args = tuple(
+        without(argument, names) if isinstance(argument, str) else argument for argument in problem.args
+    )
     cause = problem.__cause__ or problem.__context__
     if cause is None:
         return

@@ -12,7 +12,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from pbdb.common.errors import ConfigError, PbdbError
+from pbdb.common.errors import ConfigError, WorkerError
 
 TRIES = 3
 SECONDS_TO_CONNECT = 5
@@ -47,7 +47,7 @@ def each(work: Work, tasks: Tasks, workers: Workers) -> Iterator[Path]:
 
     Raises:
         ConfigError: the cluster does not answer, or its workers cannot run pbdb.
-        PbdbError: that of a task, or a task has lost its worker again and again.
+        PbdbError: that of a task; WorkerError: a task has lost its worker again and again.
     """
     if not tasks:
         return iter(())
@@ -75,7 +75,7 @@ def _in_processes(work: Work, tasks: Tasks, n: int) -> Iterator[Path]:
         except BrokenProcessPool:
             continue
         return
-    raise PbdbError(
+    raise WorkerError(
         f"A worker process ended {TRIES} times before its task was done: it was killed, most likely for want of "
         "memory; run the command again with fewer --workers, what is done is kept."
     )
@@ -139,7 +139,7 @@ def _result(future: Any, address: str) -> bytes:
     try:
         content: bytes = future.result()
     except distributed.KilledWorker:
-        raise PbdbError(
+        raise WorkerError(
             f"A task was lost with its worker on the cluster '{address}' again and again: its workers die, most likely "
             "for want of memory (each needs about 4 GiB); what is done is kept."
         ) from None

@@ -34,10 +34,10 @@ def dose_fm(value: str | float, unit: str) -> int:
     """
     factor = FM_PER_UNIT.get(molar_unit(unit))
     if factor is None:
-        raise DataError(f"'{unit}' is not a molar unit; known are {', '.join(FM_PER_UNIT)}.")
+        raise DataError(f"'{unit}' is not a molar unit; known are {', '.join(FM_PER_UNIT)}.", value=unit)
     scaled = (_decimal(value, "dose") * factor).quantize(Decimal(1), rounding=ROUND_HALF_UP)
     if scaled > MAX_FM:
-        raise DataError(f"The dose {value} {unit} is beyond any concentration: check its unit.")
+        raise DataError(f"The dose {value} {unit} is beyond any concentration: check its unit.", value=value)
     return int(scaled)
 
 
@@ -55,7 +55,7 @@ def hours(value: str | float, unit: str) -> float:
     """
     factor = HOURS_PER_UNIT.get(SPELLINGS.get(unit.strip().lower(), unit))
     if factor is None:
-        raise DataError(f"'{unit}' is not a unit of time; known are {', '.join(HOURS_PER_UNIT)}.")
+        raise DataError(f"'{unit}' is not a unit of time; known are {', '.join(HOURS_PER_UNIT)}.", value=unit)
     return float(_decimal(value, "time") * factor)
 
 
@@ -79,5 +79,5 @@ def _decimal(value: str | float, what: str) -> Decimal:
     except InvalidOperation:
         raise DataError(f"'{value}' is not a {what}.") from None
     if not number.is_finite() or number < 0:
-        raise DataError(f"'{value}' is not a {what}: it must be a number from 0.")
+        raise DataError(f"'{value}' is not a {what}: it must be a number from 0.", value=value)
     return number

@@ -5,15 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Table, text
 
 from pbdb.database import roles
-from pbdb.database.models import PARTITIONS, SCHEMA, Base
-from pbdb.database.models.policies import OWNER, PUBLIC, READER, statements
+from pbdb.database.models import PARTITIONS, SCHEMA, STORED, Base
+from pbdb.database.models.policies import OWNER, PARTITIONED, PUBLIC, READER, statements
 
-SCRATCH = "pbdb_scratch"
+SCRATCH, SCRATCH_PARTITIONS = "pbdb_scratch", "pbdb_scratch_part"
 
-_BARE = re.compile(rf"\b({SCHEMA}|{SCRATCH})\.")
+_BARE = re.compile(rf"\b({SCHEMA}|{PARTITIONS}|{SCRATCH}|{SCRATCH_PARTITIONS})\.")
 
 Facts = dict[tuple[str, str], str]
 
@@ -23,28 +23,35 @@ def differences(connection: Connection) -> list[str]:
 
     The models are made real in a scratch schema, which goes when the savepoint is rolled back.
     """
-    there = facts(connection, SCHEMA)
+    there = facts(connection)
     with connection.begin_nested() as savepoint:
         _build_scratch(connection)
-        wanted = facts(connection, SCRATCH)
+        wanted = facts(connection, SCRATCH, SCRATCH_PARTITIONS)
         savepoint.rollback()
     return [*_compare(there, wanted), *_partitions(connection), *_without_comment(connection)]
 
 
-def facts(connection: Connection, schema: str) -> Facts:
-    """Everything that matters about the tables of a schema: (what, name) -> definition, schema left out."""
-    parameters = {"schema": schema, "roles": [READER, PUBLIC]}
+def facts(connection: Connection, core: str = SCHEMA, part: str = PARTITIONS) -> Facts:
+    """Everything that matters about the tables of both schemas: (what, name) -> definition, schema left out."""
+    parameters = {"schema": core, "partitions": part, "roles": [READER, PUBLIC]}
     rows = connection.execute(_FACTS, parameters)
     return {(kind, name): _BARE.sub("", definition) for kind, name, definition in rows}
 
 
 def _build_scratch(connection: Connection) -> None:
     connection.exec_driver_sql("SET LOCAL search_path = public")
-    connection.exec_driver_sql(f"CREATE SCHEMA {SCRATCH}")
-    Base.metadata.create_all(connection.execution_options(schema_translate_map={SCHEMA: SCRATCH}))
+    for schema in (SCRATCH, SCRATCH_PARTITIONS):
+        connection.exec_driver_sql(f"CREATE SCHEMA {schema}")
+    connection.execution_options(schema_translate_map={SCHEMA: SCRATCH, PARTITIONS: SCRATCH_PARTITIONS})
+    Base.metadata.create_all(connection, [table for table in Base.metadata.tables.values() if not _is_view(table)])
+    STORED.create_all(connection)
     connection.execution_options(schema_translate_map=None)
-    for statement in statements(SCRATCH):
+    for statement in statements(SCRATCH, SCRATCH_PARTITIONS):
         connection.exec_driver_sql(statement)
+
+
+def _is_view(table: Table) -> bool:
+    return table.name in PARTITIONED
 
 
 def _compare(there: Facts, wanted: Facts) -> Iterator[str]:
@@ -59,7 +66,7 @@ def _compare(there: Facts, wanted: Facts) -> Iterator[str]:
 
 
 def _partitions(connection: Connection) -> list[str]:
-    parameters = {"schema": SCHEMA, "partitions": PARTITIONS}
+    parameters = {"partitions": PARTITIONS}
     return list(connection.execute(_PARTITIONS, parameters).scalars())
 
 
@@ -72,8 +79,9 @@ def _without_comment(connection: Connection) -> list[str]:
 _FACTS = text("""
     WITH tables AS (
         SELECT c.oid, c.relname, c.relkind, c.relrowsecurity, c.relforcerowsecurity, c.relacl
-        FROM pg_class c WHERE c.relnamespace = to_regnamespace(:schema) AND c.relkind IN ('r', 'p')
-          AND NOT c.relispartition AND c.relname <> 'alembic_version'
+        FROM pg_class c WHERE (c.relnamespace = to_regnamespace(:schema) AND c.relkind = 'r'
+          AND c.relname <> 'alembic_version' OR c.relnamespace = to_regnamespace(:partitions) AND c.relkind = 'p')
+          AND NOT c.relispartition
     )
     SELECT 'table', relname, concat_ws(', ',
         CASE WHEN relkind = 'p' THEN 'partitioned by ' || pg_get_partkeydef(oid) ELSE 'plain' END,
@@ -120,7 +128,7 @@ _PARTITIONS = text("""
     WITH parts AS (
         SELECT i.inhparent, i.inhrelid, format('%I.%I', n.nspname, c.relname) AS name, n.nspname
         FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-        JOIN pg_class p ON p.oid = i.inhparent AND p.relkind = 'p' AND p.relnamespace = to_regnamespace(:schema)
+        JOIN pg_class p ON p.oid = i.inhparent AND p.relkind = 'p' AND p.relnamespace = to_regnamespace(:partitions)
     )
     SELECT 'partition ' || name || ' is not in schema ' || :partitions FROM parts WHERE nspname <> :partitions
     UNION ALL

@@ -1,4 +1,7 @@
-"""The views and functions of schema pbdb: dropped before a migration, built again from sql/ after it."""
+"""The views and functions of sql/: dropped before a migration, built again after it.
+
+Most are in schema pbdb; core has views of what is current in the tables of schema part, part the functions of these.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +15,12 @@ from sqlalchemy import Connection, text
 
 from pbdb.common import packaged_files
 from pbdb.common.errors import SchemaError
+from pbdb.database.models import PARTITIONS, SCHEMA
 from pbdb.database.models.policies import OWNER
 from pbdb.database.roles import VIEWS
 from pbdb.server.locks import BUSY
 
-OURS = {"schema": VIEWS, "owner": OWNER}
+OURS = {"views": [VIEWS, SCHEMA], "functions": [VIEWS, PARTITIONS], "owner": OWNER}
 COMMENT = "Views and functions of pbdb, the public contract; sql/ "
 
 
@@ -66,9 +70,7 @@ def is_current(connection: Connection) -> bool:
 def missing(connection: Connection) -> list[str]:
     """Views and functions that a file of sql/ makes and the database does not have."""
     made = {
-        name
-        for file in files()
-        for name in re.findall(r"^CREATE (?:VIEW|FUNCTION) pbdb\.(\w+)", file.read_text(), re.M)
+        name for file in files() for name in re.findall(r"^CREATE (?:VIEW|FUNCTION) (\w+\.\w+)", file.read_text(), re.M)
     }
     there = connection.execute(_OWN_NAMES, OURS).scalars()
     return sorted(made - set(there))
@@ -80,10 +82,10 @@ def refuse_foreign_dependents(connection: Connection) -> None:
     Raises:
         SchemaError: it names every such object.
     """
-    found = connection.execute(_DEPENDENTS, OURS).scalars().all()
-    if found:
+    dependents = connection.execute(_DEPENDENTS, OURS).scalars().all()
+    if dependents:
         raise SchemaError(
-            f"The views of schema {VIEWS} cannot be rebuilt, for others depend on them: {', '.join(found)}."
+            f"The views of schema {VIEWS} cannot be rebuilt, for others depend on them: {', '.join(dependents)}."
             " Drop them (keep their definition), upgrade, and make them again."
         )
 
@@ -136,22 +138,23 @@ def _still_possible(connection: Connection, before: Before) -> list[Grant]:
 
 def _by_default(connection: Connection, before: Before) -> list[Grant]:
     """What default privileges of the schema, whoever declared them, give on objects that are new."""
-    found = (Grant(*row) for row in connection.execute(_DEFAULTS, OURS))
-    return [grant for grant in found if grant.name not in before.names]
+    grants = (Grant(*row) for row in connection.execute(_DEFAULTS, OURS))
+    return [grant for grant in grants if grant.name not in before.names]
 
 
 # Ours is what belongs to pbdb_owner: a user's own view in the schema belongs to the user.
 _OWN = """
     own AS (
         SELECT 'pg_class'::regclass AS classid, c.oid, 'TABLE' AS kind, format('%I.%I', n.nspname, c.relname) AS name,
-               c.relname AS plain, c.relacl AS acl
+               n.nspname || '.' || c.relname AS plain, n.nspname, c.relacl AS acl
         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-        WHERE n.nspname = :schema AND c.relkind = 'v' AND pg_get_userbyid(c.relowner) = :owner
+        WHERE n.nspname = ANY (:views) AND c.relkind = 'v' AND pg_get_userbyid(c.relowner) = :owner
         UNION ALL
         SELECT 'pg_proc'::regclass, p.oid, 'FUNCTION',
-               format('%I.%I(%s)', n.nspname, p.proname, pg_get_function_identity_arguments(p.oid)), p.proname, p.proacl
+               format('%I.%I(%s)', n.nspname, p.proname, pg_get_function_identity_arguments(p.oid)),
+               n.nspname || '.' || p.proname, n.nspname, p.proacl
         FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
-        WHERE n.nspname = :schema AND pg_get_userbyid(p.proowner) = :owner
+        WHERE n.nspname = ANY (:functions) AND pg_get_userbyid(p.proowner) = :owner
     )
 """
 _COMMENT = text("SELECT obj_description(oid, 'pg_namespace') FROM pg_namespace WHERE nspname = :schema")
@@ -204,5 +207,5 @@ _DEFAULTS = text(f"""
            CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END, a.is_grantable
     FROM own JOIN pg_default_acl d ON d.defaclobjtype = CASE kind WHEN 'TABLE' THEN 'r' ELSE 'f' END::"char"
     JOIN pg_namespace n ON n.oid = d.defaclnamespace CROSS JOIN LATERAL aclexplode(d.defaclacl) a
-    WHERE n.nspname = :schema
+    WHERE n.nspname = own.nspname
 """)

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,59 +13,16 @@ import pandas as pd
 
 from pbdb.common.errors import DesignError
 from pbdb.common.ids import stable_id, stable_ids
-from pbdb.effects.engine import (
-    NO_DOSE,
-    NO_GENE,
-    NO_SAMPLE,
-    NO_VEHICLE,
-    OK,
-    Design,
-    Options,
-    Summary,
-    build_design,
-    deseq2,
-    fill,
-    gather,
-    prepare,
-    tested_genes,
-)
-from pbdb.effects.engine.batching import published_batches
-from pbdb.effects.stored_fit import BY_EFFECT, BY_GENE, COUNTED, GENE_FACTS, StoredFit, tile
+from pbdb.common.progress import Progress, silent
+from pbdb.database.effect_arrays import BY_EFFECT, OF_LIMMA
+from pbdb.effects.engine import Design, Fit, Summary, deseq2, fill, gather, prepare, tested_genes
+from pbdb.effects.groups import NUMBERS, FitOptions, Group, Plan, fit_groups, make_plan, run_deseq2
+from pbdb.effects.stored_fit import BY_GENE, COUNTED, GENE_FACTS, FitFacts, StoredFit, tile
 from pbdb.samples import matrix_file
 from pbdb.sources.declaration import FEW_CELLS
 
-VERSION = 1
-PADDED = "padded"
-Ints = npt.NDArray[np.int64]
-Progress = Callable[[str, int, int], None]
-
-
-@dataclass(frozen=True)
-class FitOptions:
-    """Choices of an effects stage beyond those of the engine; all of them stand in `fit.parameters`."""
-
-    options: Options
-    mode: Literal["pooled", "replicate"] = "pooled"
-    min_cells: int = 0
-    is_default: bool = True
-    batching: Literal["none", "published"] = "none"
-    deseq2: bool = False
-
-    @property
-    def method(self) -> str:
-        """voom, trend or deseq2."""
-        return "deseq2" if self.deseq2 else self.options.chosen_method
-
-    def as_dict(self) -> dict[str, Any]:
-        """Everything that decides the numbers, by name."""
-        chosen = {name: value for name, value in asdict(self.options).items() if name != "threads"}
-        return chosen | {
-            "method": self.method,
-            "mode": self.mode,
-            "min_cells": self.min_cells,
-            "batching": self.batching,
-            "version": VERSION,
-        }
+MEANING = 1  # of the names in `fit.parameters`: part of the ids of fits, which stay when code changes
+FLAGGED = "flagged"
 
 
 def fit_dataset(
@@ -76,7 +31,7 @@ def fit_dataset(
     samples: pd.DataFrame,
     choices: FitOptions,
     folder: Path,
-    progress: Progress = lambda what, done, total: None,
+    progress: Progress = silent,
     wanted: frozenset[int] | None = None,
 ) -> list[StoredFit]:
     """Fit every context and stratum of a dataset; finished fits found in `folder` are kept.
@@ -84,229 +39,153 @@ def fit_dataset(
     matrix: canonical file; samples: the rows of table `sample` in the matrix's order, with `context` as text.
     wanted: conditions whose effects are kept, all unless given; every fit is of all its samples.
     """
+    choices = choices.settled()
     gene_keys = matrix_file.read_annotations(matrix)[1]["gene_key"].to_numpy(dtype=np.int32)
     return [
-        _fit_group(group, matrix, gene_keys, choices, folder, progress)
-        for whole in _groups(dataset, samples)
-        for batch in (_batches(whole) if choices.batching == "published" else [whole])
-        for group in ([batch] if wanted is None else batch.only(wanted))
+        _fit_group(_Job(dataset, matrix, group, choices, gene_keys, progress), folder)
+        for whole_group in fit_groups(wells_of(samples), choices)
+        for group in ([whole_group] if wanted is None else whole_group.only(wanted))
     ]
 
 
-@dataclass(frozen=True)
-class _Group:
-    """The samples of one fit, in the order of the matrix; their index is the row of the matrix.
+def wells_of(samples: pd.DataFrame) -> pd.DataFrame:
+    """The samples that belong to a condition, as wells for `groups`; `sample_id` besides.
 
-    batch: its number from 1 where a context was cut, else None; padded: conditions whose effects are not kept, for
-    another batch gives them, or nobody wants them.
+    Samples of few cells are flagged for the default fit only: how many are enough, each fit decides.
     """
-
-    dataset: str
-    context: str
-    stratum: str | None
-    rows: pd.DataFrame
-    batch: int | None = None
-    padded: frozenset[int] = frozenset()
-
-    @property
-    def label(self) -> str:
-        return self.context if self.stratum is None else f"{self.context} {self.stratum}"
-
-    def only(self, wanted: frozenset[int]) -> list[_Group]:
-        """The group without the effects of other conditions; nothing where it has none of those wanted."""
-        conditions = frozenset(self.rows["condition_id"].astype(int))
-        return [replace(self, padded=self.padded | (conditions - wanted))] if conditions & wanted else []
-
-    def fit_id(self, choices: FitOptions) -> int:
-        decided = json.dumps(choices.as_dict(), sort_keys=True)
-        batch = () if self.batch is None else (self.batch,)
-        return stable_id("fit", self.dataset, self.context, self.stratum, decided, *batch)
+    samples = samples[samples["condition_id"].notna()]
+    is_usable = samples["in_fit"] | samples["flags"].map(lambda flags: list(flags) == [FEW_CELLS])
+    return pd.DataFrame(
+        {
+            "sample_id": samples["sample_id"].astype(np.int64),
+            "condition": samples["condition_id"].astype(np.int64),
+            "compound": samples["source_compound_id"],
+            "plate": samples["plate_id"],
+            "time_h": samples["time_h"],
+            "is_vehicle": samples["is_vehicle"].astype(bool),
+            "has_dose": samples["dose_fm"].notna(),
+            "n_cells": samples["n_cells"],
+            "context": samples["context"],
+            "stratum": samples["stratum"],
+            "unusable": np.where(is_usable, "", FLAGGED),
+        }
+    )
 
 
-def _groups(dataset: str, samples: pd.DataFrame) -> Iterator[_Group]:
-    with_condition = samples[samples["condition_id"].notna()]
-    for (context, stratum), rows in with_condition.groupby(["context", "stratum"], dropna=False, sort=True):
-        yield _Group(dataset, str(context), str(stratum) if isinstance(stratum, str) else None, rows)
-
-
-def _batches(whole: _Group) -> Iterator[_Group]:
-    """Cut a context as the published runs did; conditions without a usable sample stay with the first batch."""
-    rows = whole.rows
-    taken = rows[_usable(rows)]
-    rest = rows[~rows["condition_id"].isin(taken["condition_id"])]
-    batches = published_batches(taken["source_compound_id"].to_numpy(), taken["is_vehicle"].to_numpy(dtype=bool))
-    if len(batches) == 1:
-        yield whole
-        return
-    for number, batch in enumerate(batches, start=1):
-        own = taken.iloc[batch.samples]
-        padded = frozenset(own.loc[batch.padded, "condition_id"].astype(int))
-        with_rest = pd.concat([own, rest]).sort_index() if number == 1 else own
-        yield _Group(whole.dataset, whole.context, whole.stratum, with_rest, number, padded)
+def fit_parameters(choices: FitOptions) -> dict[str, Any]:
+    """Everything that decides the numbers, as `fit.parameters` has it."""
+    return choices.as_dict() | {"version": MEANING}
 
 
 @dataclass(frozen=True)
 class _Job:
-    """One fit on its way: its group, those samples of it that take part, and the folder that keeps it."""
+    """One fit on its way."""
 
-    stored: StoredFit
-    group: _Group
-    used: pd.DataFrame
+    dataset: str
+    matrix: Path
+    group: Group
     choices: FitOptions
     gene_keys: npt.NDArray[np.int32]
     progress: Progress
 
+    @property
+    def fit_id(self) -> int:
+        group, decided = self.group, json.dumps(fit_parameters(self.choices), sort_keys=True)
+        batch = () if group.batch is None else (group.batch,)
+        return stable_id("fit", self.dataset, group.context, group.stratum, decided, *batch)
 
-def _fit_group(
-    group: _Group,
-    matrix: Path,
-    gene_keys: npt.NDArray[np.int32],
-    choices: FitOptions,
-    folder: Path,
-    progress: Progress,
-) -> StoredFit:
-    stored = StoredFit(folder / str(group.fit_id(choices)))
-    if (stored.folder / "fit.json").is_file():
+    def told(self, done: int, total: int) -> None:
+        self.progress(self.group.label, done, total)
+
+
+def _fit_group(job: _Job, folder: Path) -> StoredFit:
+    stored = StoredFit(folder / str(job.fit_id))
+    if stored.is_finished:
         return stored
     stored.folder.mkdir(parents=True, exist_ok=True)
-    job = _Job(stored, group, _taking_part(group.rows, choices.min_cells), choices, gene_keys, progress)
+    plan = make_plan(job.group, job.choices)
+    if plan.design is None:
+        return _write_unestimated(job, stored, plan)
+    values = _values(job.matrix, plan.rows)
+    write = _write_deseq2 if job.choices.deseq2 else _write
     try:
-        design = _design(job)
-    except DesignError:
-        return _write_unestimated(job, NO_VEHICLE)
-    values = _values(matrix, job.used.index.to_numpy())
-    try:
-        return _write_deseq2(job, design, values) if choices.deseq2 else _write(job, design, values)
-    except DesignError:
-        return _write_unestimated(job, NO_GENE)
+        return write(job, stored, plan, plan.design, values)
+    except DesignError as problem:
+        return _write_unestimated(job, stored, plan.without_gene(problem))
 
 
-def _values(matrix: Path, rows: npt.NDArray[np.intp]) -> Any:
+def _values(matrix: Path, rows: npt.NDArray[np.int64]) -> Any:
     """The samples of a fit in the form that takes least memory: counts by gene, or dense intensities."""
     if matrix_file.is_dense(matrix):
         return matrix_file.read_rows(matrix, rows)
     return gather(lambda: matrix_file.count_chunks(matrix, rows))
 
 
-def _taking_part(rows: pd.DataFrame, min_cells: int) -> pd.DataFrame:
-    """Samples that are not flagged, of a known dose, of enough cells (or an unknown number)."""
-    enough = rows["n_cells"].isna() | (rows["n_cells"] >= min_cells)
-    return rows[(_usable(rows) & rows["dose_fm"].notna() & enough).to_numpy(dtype=bool)]
+def _write(job: _Job, stored: StoredFit, plan: Plan, design: Design, values: Any) -> StoredFit:
+    fit = prepare(values, design, job.choices.options)
+    _write_genes(job, stored, fit.genes, {name: getattr(fit, name) for name in GENE_FACTS})
+    _write_fit_samples(stored, plan)
+    names = (*BY_EFFECT, *OF_LIMMA) if fit.p_values == "counts" else BY_EFFECT
+    tiles = _tiles(stored, len(fit.effects), len(fit.genes), names)
+    summary = fill(fit, *tiles, progress=job.told)
+    if summary.dispersion is not None:
+        np.save(stored.folder / "dispersion.npy", summary.dispersion)
+    _write_effects(job, stored, plan, summary)
+    return stored.finish(_fitted(job, fit, summary))
 
 
-def _usable(rows: pd.DataFrame) -> pd.Series[bool]:
-    """Samples without a flag, or of few cells for the default fit: how many are enough, each fit decides."""
-    return rows["in_fit"] | rows["flags"].map(lambda flags: list(flags) == [FEW_CELLS])
-
-
-def _design(job: _Job) -> Design:
-    rows = job.used
-    design = build_design(
-        rows["condition_id"].to_numpy(dtype=np.int64),
-        rows["is_vehicle"].to_numpy(dtype=bool),
-        plate=rows["plate_id"].to_numpy(dtype=np.int64),
-        time=rows["time_h"].to_numpy(dtype=np.float64),
-        mode=job.choices.mode,
-    )
-    padded = np.isin(design.effects.condition, list(job.group.padded))
-    return _with_status(design, np.where(padded, PADDED, design.effects.status))
-
-
-def _with_status(design: Design, status: npt.NDArray[np.str_]) -> Design:
-    return replace(design, effects=replace(design.effects, status=status))
-
-
-def _write(job: _Job, design: Design, values: Any) -> StoredFit:
-    fit, folder = prepare(values, design, job.choices.options), job.stored.folder
-    np.save(folder / "gene_keys.npy", job.gene_keys[fit.genes])
-    for name in GENE_FACTS:
-        np.save(folder / f"{name}.npy", np.asarray(getattr(fit, name), dtype=np.float32))
-    _write_fit_samples(job, design.samples)
-    tiles = _tiles(job.stored, len(fit.effects), len(fit.genes))
-    summary = fill(fit, *tiles, progress=lambda done, total: job.progress(job.group.label, done, total))
-    _with_counts(_effects(job, design, fit.effects), summary).to_parquet(folder / "effects.parquet")
-    return _finish(job.stored, _facts(job, design, fit.report()) | {"neg_log10_p_cutoff": summary.cutoff_fit})
-
-
-def _write_deseq2(job: _Job, design: Design, values: Any) -> StoredFit:
+def _write_deseq2(job: _Job, stored: StoredFit, plan: Plan, design: Design, values: Any) -> StoredFit:
     """Fit each effect by itself; those DESeq2 cannot fit get their status."""
-    options, folder = job.choices.options, job.stored.folder
+    options = job.choices.options
     genes = tested_genes(values, design, options)
-    results = []
-    for done, one in enumerate(deseq2.run(values, design, genes, options.threads or 1), start=1):
-        results.append(one)
-        job.progress(job.group.label, done, len(design.ok))
-    status = design.effects.status.astype(object)
-    status[[one.effect for one in results]] = [one.status for one in results]
-    design = _with_status(design, status.astype(str))
-    estimated = [one for one in results if one.status == OK]
-    np.save(folder / "gene_keys.npy", job.gene_keys[genes])
-    for name in GENE_FACTS:
-        np.save(folder / f"{name}.npy", np.full(len(genes), np.nan, dtype=np.float32))
-    _write_fit_samples(job, design.samples)
-    summary = deseq2.fill(estimated, *_tiles(job.stored, len(estimated), len(genes)))
-    _with_counts(_effects(job, design, design.ok), summary).to_parquet(folder / "effects.parquet")
-    report = {"genes_in": values.shape[1], "n_control": int(design.is_control.sum()), "filter": options.filter}
-    return _finish(job.stored, _facts(job, design, report) | {"neg_log10_p_cutoff": summary.cutoff_fit})
+    plan, fitted = run_deseq2(values, plan, genes, options.threads or 1, job.told)
+    _write_genes(job, stored, genes, {name: np.full(len(genes), np.nan) for name in GENE_FACTS})
+    _write_fit_samples(stored, plan)
+    summary = deseq2.fill(fitted, *_tiles(stored, len(fitted), len(genes)))
+    _write_effects(job, stored, plan, summary)
+    facts = _designed(job, design, summary)
+    return stored.finish(
+        replace(facts, report={**facts.report, "n_control": facts.n_control, "filter": options.filter})
+    )
 
 
-def _tiles(stored: StoredFit, n_ok: int, n_genes: int) -> tuple[dict[str, Any], dict[str, Any]]:
+def _tiles(
+    stored: StoredFit, n_ok: int, n_genes: int, names: tuple[str, ...] = BY_EFFECT
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """Empty tiles by effect and by gene, on disk."""
-    by_effect = {name: tile(stored.folder / f"{name}.by_effect", (n_ok, n_genes), "w+") for name in BY_EFFECT}
+    by_effect = {name: tile(stored.folder / f"{name}.by_effect", (n_ok, n_genes), "w+") for name in names}
     by_gene = {name: tile(stored.folder / f"{name}.by_gene", (n_genes, n_ok), "w+") for name in BY_GENE}
     return by_effect, by_gene
 
 
-def _write_fit_samples(job: _Job, positions: Ints) -> None:
-    used = job.used.iloc[positions]
-    role = np.where(used["is_vehicle"], "vehicle", "treated")
-    table = pd.DataFrame({"sample_id": used["sample_id"].to_numpy(), "role": role})
-    table.to_parquet(job.stored.folder / "samples.parquet")
+def _write_genes(job: _Job, stored: StoredFit, genes: npt.NDArray[np.int64], facts: dict[str, Any]) -> None:
+    np.save(stored.folder / "gene_keys.npy", job.gene_keys[genes])
+    for name, values in facts.items():
+        np.save(stored.folder / f"{name}.npy", np.asarray(values, dtype=np.float32))
 
 
-def _effects(job: _Job, design: Design, ok: Ints) -> pd.DataFrame:
-    """One row per treated condition of the group, in the fit or not; first those of `ok`, in its order."""
-    found = design.effects
-    sample_id = pd.array(job.used["sample_id"].to_numpy()[found.sample], dtype="Int64")
-    sample_id[found.sample < 0] = pd.NA
-    table = pd.DataFrame(
-        {
-            "condition_id": np.asarray(found.condition, dtype=np.int64),
-            "sample_id": sample_id,
-            "status": found.status,
-            "n_treated": found.n_treated,
-            "n_control": found.n_control,
-            "n_plates": found.n_plates,
-            "n_control_same_plates": found.n_control_same_plates,
-        }
-    )
-    others = np.setdiff1d(np.flatnonzero(found.status != PADDED), ok)
-    table = table.iloc[np.concatenate([ok, others])]
-    return _with_ids(job.stored, pd.concat([table, _left_out(job.group, table["condition_id"])], ignore_index=True))
+def _write_fit_samples(stored: StoredFit, plan: Plan) -> None:
+    wells = plan.group.wells.iloc[plan.samples]
+    role = np.where(wells["is_vehicle"], "vehicle", "treated")
+    table = pd.DataFrame({"sample_id": wells["sample_id"].to_numpy(), "role": role})
+    table.to_parquet(stored.folder / "samples.parquet")
 
 
-def _left_out(group: _Group, in_fit: Iterable[int] = ()) -> pd.DataFrame:
-    """Treated conditions that have no sample in the fit, with the reason."""
-    rows = group.rows[~group.rows["is_vehicle"]]
-    rows = rows[~rows["condition_id"].isin([*group.padded, *in_fit])]
-    conditions = rows.groupby("condition_id", sort=True)["dose_fm"].first()
-    return pd.DataFrame(
-        {
-            "condition_id": conditions.index.to_numpy(dtype=np.int64),
-            "sample_id": pd.array([pd.NA] * len(conditions), dtype="Int64"),
-            "status": np.where(conditions.isna(), NO_DOSE, NO_SAMPLE),
-            "n_treated": 0,
-            "n_control": 0,
-            "n_plates": 0,
-            "n_control_same_plates": 0,
-        }
-    )
+def _write_effects(job: _Job, stored: StoredFit, plan: Plan, summary: Summary | None) -> None:
+    """One row per condition (or well) of the group, in the fit or not; first those estimated, in the tiles' order."""
+    others = np.setdiff1d(np.arange(len(plan.effects)), plan.estimated)
+    effects = plan.effects.iloc[np.concatenate([plan.estimated, others])].reset_index(drop=True)
+    sample_id = pd.array(plan.group.wells["sample_id"].to_numpy()[effects["well"]], dtype="Int64")
+    if job.choices.mode == "pooled":
+        sample_id[:] = pd.NA
+    table = effects.rename(columns={"condition": "condition_id"}).assign(sample_id=sample_id)
+    columns = ["condition_id", "sample_id", "status", *NUMBERS]
+    _with_counts(_with_ids(job, table[columns]), summary).to_parquet(stored.folder / "effects.parquet")
 
 
-def _with_ids(stored: StoredFit, table: pd.DataFrame) -> pd.DataFrame:
-    fit_id = int(stored.folder.name)
+def _with_ids(job: _Job, table: pd.DataFrame) -> pd.DataFrame:
     samples = [None if pd.isna(sample) else int(sample) for sample in table["sample_id"]]
-    keys = zip([fit_id] * len(table), table["condition_id"].tolist(), samples, strict=True)
+    keys = zip([job.fit_id] * len(table), table["condition_id"].tolist(), samples, strict=True)
     return table.assign(effect_id=stable_ids("effect", keys))
 
 
@@ -319,53 +198,71 @@ def _with_counts(effects: pd.DataFrame, summary: Summary | None) -> pd.DataFrame
             values = getattr(summary, name)
             column[: len(values)] = values
         counts[name] = column
-    return effects.assign(**counts)
+    spread = np.full(len(effects), np.nan, dtype=np.float32)
+    if summary is not None and summary.null_spread is not None:
+        spread[: len(summary.null_spread)] = summary.null_spread
+    return effects.assign(**counts, null_spread=spread)
 
 
-def _facts(job: _Job, design: Design | None, report: dict[str, Any]) -> dict[str, Any]:
+def _facts(job: _Job) -> FitFacts:
+    """What is known before anything is estimated."""
     group, choices = job.group, job.choices
-    df_prior = report.get("df_prior_median")
-    return {
-        "fit_id": group.fit_id(choices),
-        "dataset": group.dataset,
-        "context": group.context,
-        "stratum": group.stratum,
-        "method": choices.method,
-        "mode": choices.mode,
-        "is_default": choices.is_default,
-        "n_samples": design.n_samples if design else 0,
-        "n_control": report.get("n_control", 0),
-        "n_plates": design.n_plates if design else 0,
-        "n_components": design.n_components if design else 0,
-        "filter_rule": report.get("filter", "none"),
-        "n_genes_in": report["genes_in"],
-        "cpm_cutoff": report.get("cpm_cut"),
-        "min_samples": report.get("samples_needed"),
-        "span": report.get("span"),
-        "df_residual": report.get("df_residual"),
-        "df_prior": None if df_prior is None else float(df_prior),
-        "parameters": choices.as_dict() | ({"batch": group.batch} if group.batch else {}),
-        "report": report,
-    }
+    return FitFacts(
+        fit_id=job.fit_id,
+        dataset=job.dataset,
+        context=str(group.context),
+        stratum=group.stratum,
+        method=choices.method,
+        mode=choices.mode,
+        p_values=choices.p_values,
+        is_default=choices.is_default,
+        n_genes_in=len(job.gene_keys),
+        parameters=fit_parameters(choices) | ({"batch": group.batch} if group.batch else {}),
+        report={"genes_in": len(job.gene_keys)},
+    )
 
 
-def _write_unestimated(job: _Job, reason: str) -> StoredFit:
+def _designed(job: _Job, design: Design, summary: Summary) -> FitFacts:
+    return replace(
+        _facts(job),
+        n_samples=design.n_samples,
+        n_control=int(design.is_control.sum()),
+        n_plates=design.n_plates,
+        n_components=design.n_components,
+        filter_rule=job.choices.options.filter,
+        neg_log10_p_cutoff=summary.cutoff_fit,
+    )
+
+
+def _fitted(job: _Job, fit: Fit, summary: Summary) -> FitFacts:
+    report = fit.report()
+    df_prior, check = report["df_prior_median"], summary.null_check
+    facts = replace(
+        _designed(job, fit.design, summary),
+        filter_rule=report["filter"],
+        cpm_cutoff=report["cpm_cut"],
+        min_samples=report["samples_needed"],
+        span=report["span"],
+        df_residual=report["df_residual"],
+        df_prior=None if df_prior is None else float(df_prior),
+        report=report,
+    )
+    if check is None:
+        return facts
+    return replace(
+        facts,
+        n_null_wells=check.n_wells,
+        null_any_share=check.any_share,
+        null_any_share_low=check.any_share_low,
+        null_any_share_high=check.any_share_high,
+        null_tail_ratio=check.tail_ratio,
+    )
+
+
+def _write_unestimated(job: _Job, stored: StoredFit, plan: Plan) -> StoredFit:
     """A context without vehicle, treated samples or expressed genes: every condition is a row with its reason."""
-    folder = job.stored.folder
-    effects = _with_ids(job.stored, _left_out(job.group))
-    treated = job.used.loc[~job.used["is_vehicle"], "condition_id"]
-    effects.loc[effects["condition_id"].isin(treated), "status"] = reason
-    _with_counts(effects, None).to_parquet(folder / "effects.parquet")
-    np.save(folder / "gene_keys.npy", np.empty(0, dtype=np.int32))
-    for name in GENE_FACTS:
-        np.save(folder / f"{name}.npy", np.empty(0, dtype=np.float32))
-    _write_fit_samples(job, np.empty(0, dtype=np.int64))
-    return _finish(job.stored, _facts(job, None, {"genes_in": len(job.gene_keys)}) | {"neg_log10_p_cutoff": None})
-
-
-def _finish(stored: StoredFit, facts: dict[str, Any]) -> StoredFit:
-    """Write the facts last and under their name at once: a folder that has them is complete."""
-    part = stored.folder / "fit.json.part"
-    part.write_text(json.dumps(facts), encoding="utf-8")
-    os.replace(part, stored.folder / "fit.json")
-    return StoredFit(stored.folder)
+    none = np.empty(0, dtype=np.int64)
+    _write_effects(job, stored, plan, None)
+    _write_genes(job, stored, none, {name: none for name in GENE_FACTS})
+    pd.DataFrame({"sample_id": none, "role": none.astype(str)}).to_parquet(stored.folder / "samples.parquet")
+    return stored.finish(_facts(job))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,22 +14,23 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pbdb.common.arrays import Floats
+from pbdb.common.output_files import Unfinished
 from pbdb.effects.engine import OK
 
 TEXT = ("condition", "compound", "context", "gene", "status")
 WHOLE = ("n_treated", "n_control", "n_plates")
 BY_GENE = ("ave_expr", "sigma", "s2_post", "df_prior", "df_total")
-BY_VALUE = ("log2_fc", "se", "t", "p_value", "p_adj", "p_adj_fit", "b", "stdev_unscaled")
+OF_LIMMA = ("p_value_limma", "p_adj_limma")
+BY_VALUE = ("log2_fc", "se", "t", "p_value", "p_adj", "p_adj_fit", "b", "stdev_unscaled", *OF_LIMMA)
 COLUMNS = (
     "condition", "compound", "dose_um", "time_h", "context", "gene", "status", "log2_fc", "se", "t", "df_total",
     "p_value", "p_adj", "p_adj_fit", "ave_expr", "b", "stdev_unscaled", "sigma", "s2_post", "df_prior",
-    "n_treated", "n_control", "n_plates",
+    "n_treated", "n_control", "n_plates", *OF_LIMMA,
 )  # fmt: skip
 SAMPLE = "sample_id"
 OF_EFFECT = ("condition", "compound", "dose_um", "time_h", "context", *WHOLE, SAMPLE)
 ROWS_PER_GROUP = 1_000_000
-
-Floats = npt.NDArray[np.float64]
 
 
 def schema(with_samples: bool) -> pa.Schema:
@@ -62,11 +62,11 @@ class EffectTable:
     """
 
     def __init__(self, path: Path, *, with_samples: bool):
-        self._path, self._part = path, path.with_name(path.name + ".part")
+        self._file = Unfinished(path)
         self._schema = schema(with_samples)
         repeated = [name for name in self._schema.names if name not in BY_VALUE]
         self._writer = pq.ParquetWriter(
-            self._part,
+            self._file.path,
             self._schema,
             compression="zstd",
             use_dictionary=repeated,
@@ -82,9 +82,9 @@ class EffectTable:
         try:
             self._writer.close()
             if kind is None:
-                os.replace(self._part, self._path)
+                self._file.finish()
         finally:
-            self._part.unlink(missing_ok=True)
+            self._file.abandon()
 
     def add(self, effects: pd.DataFrame, values: Values) -> None:
         """Append genes x effects; `effects` has OF_EFFECT columns, one row per column of the arrays."""
@@ -116,8 +116,8 @@ def _numbers(effects: pd.DataFrame, values: Values, genes: slice, wanted: pa.Sch
     )
     ok = np.zeros(len(names) * len(effects), dtype=np.int32)
     columns["status"] = pa.DictionaryArray.from_arrays(ok, pa.array([OK]))
-    for name, one in values.by_gene.items():
-        columns[name] = _floats(np.repeat(one[genes], len(effects)))
+    for name, statistic in values.by_gene.items():
+        columns[name] = _floats(np.repeat(statistic[genes], len(effects)))
     for name, many in values.by_value.items():
         columns[name] = _floats(np.ascontiguousarray(many[genes]).ravel())
     return columns

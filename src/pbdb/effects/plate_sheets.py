@@ -1,32 +1,34 @@
-"""Anyone's plates: a matrix and a sample sheet, checked against each other and cut into what is fitted together."""
+"""Anyone's plates: a matrix and a sample sheet, read and checked against each other."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import scipy.sparse as sp
 
+from pbdb.common.arrays import Mask, is_whole
 from pbdb.common.errors import DataError, DesignError
-from pbdb.effects.engine.batching import published_batches
 from pbdb.effects.engine.checks import LARGEST_LOG2, check_counts, check_intensities
-from pbdb.readers import matrices, tables
+from pbdb.readers import matrices, sheets
+from pbdb.readers.cells import one_spelling, told_as_one
+from pbdb.readers.headings import NAMES, SUFFIXES, matching, spelled_as
+from pbdb.readers.pairing import of_matrix
+from pbdb.readers.quantities import in_unit, is_two_numbers
 
 REQUIRED = ("sample_id", "compound", "dose_um", "time_h", "plate", "is_control")
 OPTIONAL = ("context", "well", "stratum", "n_cells")
-TRUE = frozenset({"true", "t", "yes", "y", "1", "1.0"})
-FALSE = frozenset({"false", "f", "no", "n", "0", "0.0"})
-
-Batching = Literal["none", "published"]
-Ints = npt.NDArray[np.int64]
-Mask = npt.NDArray[np.bool_]
+TRUE = frozenset({"true", "t", "yes", "y", "1", "1.0", "ja", "wahr", "oui", "vrai", "si", "s\u00ed", "verdadero", "x"})
+FALSE = frozenset({"false", "f", "no", "n", "0", "0.0", "nein", "falsch", "non", "faux", "falso"})
+PARTS = {"dose_um": ("dose", "uM"), "time_h": ("time", "h"), "compound": ("compound", ""), "plate": ("plate", "")}
 
 
 @dataclass(frozen=True)
@@ -35,33 +37,14 @@ class Plates:
 
     sheet: one row per sample in the order of the matrix, with REQUIRED and OPTIONAL columns (missing ones null)
     and `condition`, the label; dose_um is NaN where unknown. values: samples x genes.
-    ignored: columns of the sheet that were not read.
+    ignored: columns of the sheet that were not read. notes: what else was not taken as it stands, in sentences.
     """
 
     sheet: pd.DataFrame
     genes: npt.NDArray[np.object_]
     values: Any
     ignored: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Group:
-    """The samples of one fit: rows of the sheet, and which of them belong to another batch (`padded`).
-
-    batch: its number from 1 where a context was cut, else None.
-    """
-
-    context: str | None
-    stratum: str | None
-    rows: Ints
-    padded: Mask
-    batch: int | None = None
-
-    @property
-    def label(self) -> str:
-        """Context, stratum and batch in words."""
-        parts = (self.context, self.stratum, f"batch {self.batch}" if self.batch else None)
-        return ", ".join(part for part in parts if part) or "all samples"
+    notes: tuple[str, ...] = ()
 
 
 def read(matrix: Path, sheet: Path, readout: str) -> Plates:
@@ -72,31 +55,113 @@ def read(matrix: Path, sheet: Path, readout: str) -> Plates:
         DataError: a file is unreadable, the two do not list the same samples, or values contradict the readout.
         DesignError: no sample is a vehicle, or all are.
     """
-    samples, ignored = read_sheet(sheet)
+    read_rows = read_sheet(sheet)
     profiles = matrices.read(matrix, sparse=readout == "counts")
-    samples = tables.aligned(samples, "sample_id", profiles.samples, sheet.name, matrix.name)
+    samples, profiles, notes = _paired(read_rows.sheet, profiles, sheet.name, matrix.name)
     _check_values(profiles, readout)
-    return Plates(samples, profiles.genes, profiles.values, ignored)
+    return Plates(samples, profiles.genes, profiles.values, read_rows.ignored, (*read_rows.notes, *notes))
 
 
-def read_sheet(path: Path) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """Read a sample sheet (.csv, or .tsv and .txt with tabs); also return the names of columns left unread."""
-    text = (tables.tsv if matrices.ending(path) in (".tsv", ".txt") else tables.csv)(path)
-    text.columns = text.columns.str.strip()
-    missing = [name for name in REQUIRED if name not in text]
-    if missing:
-        raise DataError(
-            f"The sheet '{path.name}' has no column '{missing[0]}'; it needs {', '.join(REQUIRED)} "
-            f"and may have {', '.join(OPTIONAL)}."
-        )
-    sheet = text.reindex(columns=[*REQUIRED, *OPTIONAL])
-    _refuse_empty(path, sheet, "context" in text)
+@dataclass(frozen=True)
+class SampleRows:
+    """The rows of a sample sheet, checked: see `Plates`."""
+
+    sheet: pd.DataFrame
+    ignored: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def read_sheet(path: Path) -> SampleRows:
+    """Read a sample sheet in any form that people give tables.
+
+    Raises:
+        DataError: a column is not there, or a cell cannot be right; the sentence names it.
+        DesignError: no sample is a vehicle, or all are.
+    """
+    written = sheets.read(path, fits=lambda table: all(map(partial(_heading, list(table.columns)), REQUIRED)))
+    text = written.table
+    headings = {name: heading for name in (*REQUIRED, *OPTIONAL) if (heading := _only_heading(path, text, name))}
+    for name in REQUIRED:
+        if name not in headings:
+            raise DataError(_without(path, text, name), file=path.name, column=name)
+    sheet = pd.DataFrame({name: text[heading] for name, heading in headings.items()}, dtype=object)
+    sheet = sheet.reindex(columns=[*REQUIRED, *OPTIONAL])
+    _refuse_empty(path, sheet, written.lines, "context" in headings)
     sheet["is_control"] = _flags(path, sheet)
     for name in ("dose_um", "time_h", "n_cells"):
-        sheet[name] = _numbers(path, sheet, name)
+        units_beside = text.get(f"{headings.get(name)} unit")
+        sheet[name] = _numbers(path, sheet, name, None if units_beside is None else units_beside)
+    respelled = one_spelling(sheet["compound"].dropna())
+    sheet["compound"] = sheet["compound"].replace(respelled)
     sheet["condition"] = [label(*row) for row in sheet[["compound", "dose_um", "time_h", "stratum"]].to_numpy()]
     _refuse_one_sided(path, sheet)
-    return sheet, tuple(name for name in text.columns if name not in (*REQUIRED, *OPTIONAL))
+    used = {*headings.values(), *(f"{heading} unit" for heading in headings.values())}
+    notes = [*written.notes, *([told_as_one(respelled)] if respelled else [])]
+    return SampleRows(sheet, tuple(name for name in text.columns if name not in used), tuple(notes))
+
+
+def _heading(columns: Sequence[str], name: str) -> list[str]:
+    """Headings that say a column's name, whatever their case and signs; a dose or time whose cells have units too."""
+    same = spelled_as(columns, name)
+    part, _ = PARTS.get(name, ("", ""))
+    if same or part not in ("dose", "time"):
+        return same
+    return [column for column in matching(columns, NAMES[part]) if f"{column} unit" in columns]
+
+
+def _only_heading(path: Path, text: pd.DataFrame, name: str) -> str | None:
+    same = _heading(list(text.columns), name)
+    if len(same) > 1:
+        raise DataError(f"The columns {' and '.join(map(repr, same))} of '{path.name}' both say {name}: rename one.")
+    return same[0] if same else None
+
+
+def _without(path: Path, text: pd.DataFrame, name: str) -> str:
+    part, unit = PARTS.get(name, ("", ""))
+    near = matching(text.columns, NAMES[part], SUFFIXES.get(part, ())) if part else []
+    of_unit = f" if it is in {unit}" if unit else ""
+    cure = f"; call '{near[0]}' so{of_unit}" if near else ""
+    return (
+        f"The sheet '{path.name}' has no column '{name}'{cure}; it needs {', '.join(REQUIRED)} "
+        f"and may have {', '.join(OPTIONAL)}. It has {', '.join(map(str, text.columns)) or 'none'}."
+    )
+
+
+def _paired(
+    samples: pd.DataFrame, profiles: matrices.Profiles, sheet: str, matrix: str
+) -> tuple[pd.DataFrame, matrices.Profiles, list[str]]:
+    """Rows of the sheet in the order of the matrix; samples of the matrix that have no row are left out, and told.
+
+    Raises:
+        DataError: a sample stands twice in the sheet, or is not in the matrix.
+    """
+    names = samples["sample_id"]
+    twice = names[names.duplicated()]
+    if len(twice):
+        which = samples[names == twice.iloc[0]]
+        raise DataError(
+            f"'{twice.iloc[0]}' stands twice in '{sheet}': every sample must be there once ({sheets.alike(which)})."
+        )
+    same, how = of_matrix(names.tolist(), profiles.samples.tolist())
+    lonely = sorted(set(names) - set(same))
+    if lonely:
+        raise DataError(
+            f"'{lonely[0]}' stands in '{sheet}' but not in '{matrix}' ({len(lonely)} such); the matrix has "
+            f"'{profiles.samples[0]}' and others: every row of the sheet must be a sample of the matrix."
+        )
+    samples = samples.assign(sample_id=names.map(same)).set_index("sample_id", drop=False)
+    kept = np.flatnonzero(np.isin(profiles.samples.astype(str), list(same.values())))
+    notes = [f"names of '{sheet}' and of '{matrix}' are the same {how}"] if how else []
+    if profiles.left_out:
+        notes.append(f"left out of '{matrix}', as no gene or sample: {', '.join(profiles.left_out)}")
+    if len(kept) < len(profiles.samples):
+        absent = profiles.samples[np.setdiff1d(np.arange(len(profiles.samples)), kept)[0]]
+        notes.append(
+            f"{len(profiles.samples) - len(kept)} samples of '{matrix}' have no row in '{sheet}' and are left out, "
+            f"such as '{absent}'"
+        )
+        profiles = profiles._replace(samples=profiles.samples[kept], values=profiles.values[kept])
+    return samples.loc[profiles.samples.tolist()].reset_index(drop=True), profiles, notes
 
 
 def label(compound: object, dose_um: float, time_h: float, stratum: object) -> str:
@@ -113,12 +178,17 @@ def _digits(number: float) -> str:
     return "nan" if math.isnan(number) else format(Decimal(f"{number:.15g}"), "f")
 
 
-def _refuse_empty(path: Path, sheet: pd.DataFrame, has_context: bool) -> None:
-    """Refuse empty cells; a dose may be unknown, and a vehicle needs no compound."""
+def _refuse_empty(path: Path, sheet: pd.DataFrame, lines: Sequence[int], has_context: bool) -> None:
+    """Refuse cells that say nothing; a dose may be unknown, and a vehicle needs no compound."""
     for name in ("sample_id", "time_h", "plate", "is_control", *(["context"] if has_context else [])):
         empty = np.flatnonzero(sheet[name].isna())
         if len(empty):
-            raise DataError(f"Row {empty[0] + 2} of the sheet '{path.name}' has no {name}: fill it in.")
+            raise DataError(
+                f"Row {lines[empty[0]]} of the sheet '{path.name}' has no {name}: fill it in.",
+                file=path.name,
+                line=int(lines[empty[0]]),
+                column=name,
+            )
 
 
 def _flags(path: Path, sheet: pd.DataFrame) -> pd.Series[bool]:
@@ -129,12 +199,31 @@ def _flags(path: Path, sheet: pd.DataFrame) -> pd.Series[bool]:
     control = text.isin(TRUE)
     if (~control & sheet["compound"].isna()).any():
         sample = sheet["sample_id"][~control & sheet["compound"].isna()].iloc[0]
-        raise DataError(f"Sample '{sample}' of the sheet '{path.name}' is treated with no compound: name it.")
+        raise DataError(
+            f"Sample '{sample}' of the sheet '{path.name}' is treated with no compound: name it.",
+            file=path.name,
+            column="compound",
+            value=sample,
+        )
     return control
 
 
-def _numbers(path: Path, sheet: pd.DataFrame, name: str) -> pd.Series[float]:
-    numbers = pd.to_numeric(sheet[name], errors="coerce").astype(np.float64)
+def _numbers(path: Path, sheet: pd.DataFrame, name: str, written_units: pd.Series[str] | None) -> pd.Series[float]:
+    """Numbers of a column; cells that came with a unit are brought to that of the column."""
+    values = sheet[name]
+    if written_units is not None:
+        pairs = zip(values, written_units, strict=True)
+        values = pd.Series(
+            [cell if cell is None else in_unit(cell, unit, PARTS[name][1]) for cell, unit in pairs], dtype=object
+        )
+        odd = sheet[name].notna() & values.isna()
+        if odd.any():
+            unit = written_units[odd].iloc[0]
+            raise DataError(
+                f"The {name} of sample '{sheet['sample_id'][odd].iloc[0]}' in the sheet '{path.name}' is in '{unit}': "
+                f"give it in {PARTS[name][1]}, or leave the cell empty."
+            )
+    numbers = pd.to_numeric(values, errors="coerce").astype(np.float64)
     wrong = sheet[name].notna() & ~(np.isfinite(numbers) & (numbers >= 0))
     if wrong.any():
         raise _bad_cell(path, sheet, name, wrong, "a number from 0")
@@ -143,17 +232,28 @@ def _numbers(path: Path, sheet: pd.DataFrame, name: str) -> pd.Series[float]:
 
 def _bad_cell(path: Path, sheet: pd.DataFrame, name: str, wrong: pd.Series[bool], wanted: str) -> DataError:
     row = sheet[wrong].iloc[0]
+    if is_two_numbers(str(row[name])):
+        wanted = f"{row[name].replace(',', '.')} or {row[name].replace(',', '')}"
     return DataError(
-        f"The {name} of sample '{row['sample_id']}' in the sheet '{path.name}' is '{row[name]}': give {wanted}."
+        f"The {name} of sample '{row['sample_id']}' in the sheet '{path.name}' is '{row[name]}': give {wanted}.",
+        file=path.name,
+        column=name,
+        value=row[name],
     )
 
 
 def _refuse_one_sided(path: Path, sheet: pd.DataFrame) -> None:
     if not sheet["is_control"].any():
-        raise DesignError(f"No sample of the sheet '{path.name}' is a vehicle: set is_control to true for those wells.")
+        raise DesignError(
+            f"No sample of the sheet '{path.name}' is a vehicle: set is_control to true for those wells.",
+            file=path.name,
+            column="is_control",
+        )
     if sheet["is_control"].all():
         raise DesignError(
-            f"All samples of the sheet '{path.name}' are vehicles: there is nothing to compare with them."
+            f"All samples of the sheet '{path.name}' are vehicles: there is nothing to compare with them.",
+            file=path.name,
+            column="is_control",
         )
 
 
@@ -170,7 +270,7 @@ def _check_values(profiles: matrices.Profiles, readout: str) -> None:
 
 
 def _wrong_count(values: npt.NDArray[Any]) -> Mask:
-    return np.asarray(~(values >= 0) | (values != np.rint(values)) | np.isinf(values))
+    return ~is_whole(values)
 
 
 def _wrong_intensity(values: npt.NDArray[Any]) -> Mask:
@@ -189,22 +289,3 @@ def _where(profiles: matrices.Profiles, is_wrong: Any) -> str:
         return ""
     first = np.lexsort((samples, genes))[0]
     return f" (gene {profiles.genes[genes[first]]} in sample {profiles.samples[samples[first]]})"
-
-
-def groups(plates: Plates, batching: Batching = "none") -> Iterator[Group]:
-    """Cut the samples by context and stratum, in order of their names, and into published batches if asked."""
-    for (context, stratum), rows in plates.sheet.groupby(["context", "stratum"], dropna=False, sort=True):
-        whole = Group(_text(context), _text(stratum), rows.index.to_numpy(np.int64), np.zeros(len(rows), dtype=bool))
-        yield from _batches(plates, whole) if batching == "published" else [whole]
-
-
-def _text(name: object) -> str | None:
-    return name if isinstance(name, str) else None
-
-
-def _batches(plates: Plates, group: Group) -> Iterator[Group]:
-    sheet = plates.sheet.iloc[group.rows]
-    batches = published_batches(sheet["compound"].to_numpy(), sheet["is_control"].to_numpy())
-    for number, batch in enumerate(batches, start=1):
-        rows = group.rows[batch.samples]
-        yield Group(group.context, group.stratum, rows, batch.padded, number if len(batches) > 1 else None)

@@ -4,21 +4,60 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Literal
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from pbdb.common import output_files
 from pbdb.effects.engine import OK
+from pbdb.effects.engine.design import Mode
 
-BY_EFFECT = ("log2_fc", "se", "neg_log10_p", "neg_log10_p_adj")
 BY_GENE = ("log2_fc", "se", "neg_log10_p_adj")
 GENE_FACTS = ("ave_expr", "sigma", "s2_post", "df_total")
+OF_COUNTS = ("dispersion",)
 COUNTED = ("n_up", "n_down", "n_up_fit", "n_down_fit")
+
+
+@dataclass(frozen=True)
+class FitFacts:
+    """The row of table `fit`, its arrays and keys of other tables excepted; dataset, context and stratum as text.
+
+    report, parameters: plain values of JSON. df_prior: the median over genes, which may be infinite.
+    """
+
+    fit_id: int
+    dataset: str
+    context: str
+    stratum: str | None
+    method: str
+    mode: Mode
+    p_values: str
+    is_default: bool
+    n_genes_in: int
+    parameters: Mapping[str, object]
+    report: Mapping[str, object]
+    filter_rule: str = "none"
+    n_samples: int = 0
+    n_control: int = 0
+    n_plates: int = 0
+    n_components: int = 0
+    cpm_cutoff: float | None = None
+    min_samples: float | None = None
+    span: float | None = None
+    df_residual: float | None = None
+    df_prior: float | None = None
+    neg_log10_p_cutoff: float | None = None
+    n_null_wells: int | None = None
+    null_any_share: float | None = None
+    null_any_share_low: float | None = None
+    null_any_share_high: float | None = None
+    null_tail_ratio: float | None = None
 
 
 @dataclass(frozen=True)
@@ -28,14 +67,24 @@ class StoredFit:
     folder: Path
 
     @cached_property
-    def facts(self) -> dict[str, Any]:
-        """The row of table `fit`, arrays excepted; with `dataset`, `context` and `stratum` as text."""
-        return dict(json.loads((self.folder / "fit.json").read_text(encoding="utf-8")))
+    def facts(self) -> FitFacts:
+        """What is known of the fit as a whole."""
+        return FitFacts(**json.loads((self.folder / "fit.json").read_text(encoding="utf-8")))
+
+    def finish(self, facts: FitFacts) -> StoredFit:
+        """Write the facts last and under their name at once: a folder that has them is complete."""
+        output_files.write_text(self.folder / "fit.json", json.dumps(asdict(facts)))
+        return StoredFit(self.folder)
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether all of it is there."""
+        return (self.folder / "fit.json").is_file()
 
     @property
     def label(self) -> str:
         """Context, and stratum where there is one."""
-        return " ".join(filter(None, (self.facts["context"], self.facts["stratum"])))
+        return " ".join(filter(None, (self.facts.context, self.facts.stratum)))
 
     @cached_property
     def effects(self) -> pd.DataFrame:
@@ -47,8 +96,13 @@ class StoredFit:
         """The tested genes, in array order."""
         return np.asarray(np.load(self.folder / "gene_keys.npy"))
 
+    @property
+    def tests_counts(self) -> bool:
+        """Whether its p values are of counts, with limma's beside them."""
+        return self.facts.p_values == "counts" and self.n_ok > 0
+
     def gene_fact(self, name: str) -> npt.NDArray[np.float32]:
-        """One of GENE_FACTS, aligned with gene_keys."""
+        """One of GENE_FACTS (or, of a fit that tests counts, OF_COUNTS), aligned with gene_keys."""
         return np.asarray(np.load(self.folder / f"{name}.npy"))
 
     @cached_property
@@ -62,7 +116,7 @@ class StoredFit:
         return int((self.effects["status"] == OK).sum())
 
     def by_effect(self, name: str) -> npt.NDArray[np.float32]:
-        """One of BY_EFFECT: estimated effects x genes, mapped from disk."""
+        """One of BY_EFFECT (or, of a fit that tests counts, OF_LIMMA): estimated effects x genes, mapped from disk."""
         return tile(self.folder / f"{name}.by_effect", (self.n_ok, len(self.gene_keys)), "r")
 
     def by_gene(self, name: str) -> npt.NDArray[np.float32]:

@@ -47,7 +47,7 @@ def write(settings: Settings, choice: Choice, out: Path) -> dict[str, Any]:
         ConfigError: `out` exists, cannot be written, or ends with neither.
     """
     if out.suffix not in _WRITERS:
-        raise ConfigError(f"'{out}' ends with neither .parquet nor .fps: the ending chooses the format.")
+        raise ConfigError(f"'{out}' ends with neither .parquet nor .fps: the ending chooses the format.", file=str(out))
     with selection.snapshot(settings) as connection:
         names = selection.datasets(connection, choice)["dataset"].tolist()
         with output_files.file(out) as part:

@@ -25,6 +25,7 @@ from pbdb.server import connect
 Connection = psycopg.Connection[tuple[Any, ...]]
 Floats = npt.NDArray[np.float32]
 BYTES_PER_BLOCK = 64 << 20
+HAVE_LIMMA = ("neg_log10_p", "neg_log10_p_adj")
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class FitChoice:
 
 @contextmanager
 def snapshot(settings: Settings) -> Iterator[Connection]:
-    """Read as pbdb_reader, everything as it stood at one moment; a load of a dataset waits, or says who is in its way.
+    """Read as pbdb_reader, everything as it stood at one moment, whatever is loaded meanwhile.
 
     Raises:
         SchemaError: the schema is not that of this version.
@@ -67,8 +68,6 @@ def snapshot(settings: Settings) -> Iterator[Connection]:
     with connect.connect_as_reader(settings, "pbdb export") as connection:
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         connection.read_only = True
-        # What a snapshot of rows does not keep are the partitions themselves, which a load swaps.
-        connection.execute("LOCK TABLE core.effect, core.sample IN ACCESS SHARE MODE")
         yield connection
 
 
@@ -89,13 +88,16 @@ def datasets(connection: Connection, choice: Choice) -> pd.DataFrame:
     table = frame(connection, _DATASETS)
     for name in (*choice.datasets, *choice.include):
         if name not in set(table["dataset"]):
-            raise QueryError(f"There is no dataset '{name}' in the database: `pbdb etl status` lists what is loaded.")
+            raise QueryError(
+                f"There is no dataset '{name}' in the database: `pbdb etl status` lists what is loaded.", dataset=name
+            )
     allowed = table["is_redistributable"] | table["dataset"].isin(choice.include)
     barred = table[~allowed & table["dataset"].isin(choice.datasets)]
     if len(barred):
         name, licence = barred.iloc[0][["dataset", "licence"]]
         raise QueryError(
-            f"Dataset '{name}' may not be passed on ({licence}): say --include {name} to export it for your own use."
+            f"Dataset '{name}' may not be passed on ({licence}): say --include {name} to export it for your own use.",
+            dataset=name,
         )
     if not allowed.any():
         raise QueryError(
@@ -131,12 +133,14 @@ def _require_known(connection: Connection, choice: Choice) -> None:
     compounds = frame(connection, _UNKNOWN_COMPOUNDS, {"wanted": list(choice.compounds)})["name"].tolist()
     if compounds:
         raise QueryError(
-            f"There is no compound '{compounds[0]}' in the database: `pbdb compound search --name` finds its names."
+            f"There is no compound '{compounds[0]}' in the database: `pbdb compound search --name` finds its names.",
+            value=compounds[0],
         )
     contexts = frame(connection, _UNKNOWN_CONTEXTS, {"wanted": list(choice.contexts)})["name"].tolist()
     if contexts:
         raise QueryError(
-            f"There is no context '{contexts[0]}' in the database: `SELECT * FROM context` shows what there is."
+            f"There is no context '{contexts[0]}' in the database: `SELECT * FROM context` shows what there is.",
+            value=contexts[0],
         )
 
 
@@ -159,20 +163,25 @@ def rows_at_once(n_genes: int, n_arrays: int) -> int:
 
 
 def blocks(
-    connection: Connection, chosen: FitChoice, arrays: Sequence[str], rows: int | None = None
+    connection: Connection, chosen: FitChoice, arrays: Sequence[str], rows: int | None = None, *, limma: bool = False
 ) -> Iterator[tuple[slice, dict[str, Floats]]]:
-    """Yield consecutive rows of `chosen.effects` with their arrays (effects x genes, float32)."""
+    """Yield consecutive rows of `chosen.effects` with their arrays (effects x genes, float32).
+
+    limma: take limma's p values where the fit shows those of counts.
+    """
     n_genes = len(chosen.genes)
     step = rows or rows_at_once(n_genes, 2 * len(arrays))
     layout = {name: np.empty((0, n_genes), dtype=np.float32) for name in arrays}
-    columns = ", ".join(f"e.{name}" for name in arrays)
+    columns = ", ".join(
+        f"coalesce(e.{name}_limma, e.{name})" if limma and name in HAVE_LIMMA else f"e.{name}" for name in arrays
+    )
     ids = chosen.effects["effect_id"].tolist()
     for start in range(0, len(ids), step):
         part = ids[start : start + step]
         key = [chosen.facts["dataset_id"], chosen.facts["fit_id"], part]
         with connection.cursor().copy(_ARRAYS.format(columns=columns), key) as copy:
-            found = copy_binary.decode(b"".join(bytes(piece) for piece in copy), layout)
-        values = {name: found[name]["value"].astype(np.float32) for name in arrays}
+            decoded = copy_binary.decode(b"".join(bytes(piece) for piece in copy), layout)
+        values = {name: decoded[name]["value"].astype(np.float32) for name in arrays}
         yield slice(start, start + len(part)), values
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,16 +10,17 @@ import numpy.typing as npt
 import pandas as pd
 from sqlalchemy import Connection, text
 
+from pbdb.common.progress import Progress
 from pbdb.database import copy_binary
 from pbdb.database.copy_text import copy_frame, cursor
+from pbdb.database.effect_arrays import BY_EFFECT, OF_LIMMA
 from pbdb.database.models import N_LANDMARKS
-from pbdb.effects.stored_fit import BY_EFFECT, BY_GENE, COUNTED, StoredFit
+from pbdb.effects.stored_fit import BY_GENE, COUNTED, StoredFit
 
 BYTES_PER_BLOCK = 64 << 20
 MIN_TESTED_FOR_LANDMARK = 500
 LARGEST_T = 50.0
 COUNTS = ("n_treated", "n_control", "n_plates", "n_control_same_plates")
-Progress = Callable[[str, int, int], None]
 
 
 def copy_effects(
@@ -40,10 +41,11 @@ def copy_effects(
         columns = list(_effect_columns(key, stored, slice(0, 0), landmarks))
         with cursor(connection) as open_cursor, open_cursor.copy(_copy_command(name, columns, freeze)) as copy:
             copy.write(copy_binary.HEADER)
-            for rows in _row_blocks(stored.n_ok, 4 * 8 * len(stored.gene_keys)):
+            n_arrays = len(BY_EFFECT) + len(OF_LIMMA)
+            for rows in _row_blocks(stored.n_ok, n_arrays * 8 * len(stored.gene_keys)):
                 block = _effect_columns(key, stored, rows, landmarks)
                 copy.write(copy_binary.rows(block, rows.stop - rows.start))
-                progress(f"load effects of {stored.facts['context']}", rows.stop, stored.n_ok)
+                progress(f"load effects of {stored.facts.context}", rows.stop, stored.n_ok)
             copy.write(copy_binary.TRAILER)
         copy_frame(connection, name, _without_arrays(key, stored), "FREEZE" if freeze else "")
 
@@ -62,11 +64,12 @@ def _effect_columns(
 ) -> dict[str, copy_binary.Value]:
     table = stored.effects.iloc[rows]
     arrays = {name: stored.by_effect(name)[rows] for name in BY_EFFECT}
+    limma = {name: stored.by_effect(name)[rows] if stored.tests_counts else None for name in OF_LIMMA}
     landmark, n_landmarks = _landmark(stored, arrays["log2_fc"], arrays["se"], landmarks)
     return {
         "dataset_id": key,
         "effect_id": table["effect_id"].to_numpy(dtype=np.int64),
-        "fit_id": int(stored.facts["fit_id"]),
+        "fit_id": stored.facts.fit_id,
         "condition_id": table["condition_id"].to_numpy(dtype=np.int64),
         "sample_id": _pooled_or(table["sample_id"]),
         "status": "ok",
@@ -74,7 +77,9 @@ def _effect_columns(
         "n_genes": table["n_genes"].to_numpy(dtype=np.int32),
         **{name: table[name].to_numpy(dtype=np.int32) for name in COUNTED},
         "n_landmarks": np.full(len(table), n_landmarks, dtype=np.int32),
+        "null_spread": table["null_spread"].to_numpy(dtype=np.float32) if stored.tests_counts else None,
         **arrays,
+        **limma,
         "landmark": landmark,
     }
 
@@ -89,7 +94,7 @@ def _landmark(
     """Moderated t of the landmark genes of pooled effects; None where fewer than 500 were tested."""
     keys = stored.gene_keys.tolist()
     tested = [(row, landmarks[key]) for row, key in enumerate(keys) if key in landmarks]
-    if len(tested) < MIN_TESTED_FOR_LANDMARK or stored.facts["mode"] != "pooled":
+    if len(tested) < MIN_TESTED_FOR_LANDMARK or stored.facts.mode != "pooled":
         return None, len(tested)
     rows, places = (list(side) for side in zip(*tested, strict=True))
     values = np.zeros((len(log2_fc), N_LANDMARKS), dtype=np.float16)
@@ -103,14 +108,14 @@ def _without_arrays(key: int, stored: StoredFit) -> pd.DataFrame:
     """Rows of the effects that could not be estimated."""
     table = stored.effects.iloc[stored.n_ok :]
     return table[["effect_id", "condition_id", "sample_id", "status", *COUNTS]].assign(
-        dataset_id=key, fit_id=int(stored.facts["fit_id"])
+        dataset_id=key, fit_id=stored.facts.fit_id
     )
 
 
 def copy_gene_effects(connection: Connection, name: str, key: int, fits: Sequence[StoredFit], *, freeze: bool) -> None:
     """Copy the pooled effects of fits into a table like `gene_effect`, gene-major."""
     for stored in fits:
-        if stored.n_ok == 0 or stored.facts["mode"] != "pooled":
+        if stored.n_ok == 0 or stored.facts.mode != "pooled":
             continue
         with (
             cursor(connection) as open_cursor,
@@ -121,7 +126,7 @@ def copy_gene_effects(connection: Connection, name: str, key: int, fits: Sequenc
                 block: dict[str, copy_binary.Value] = {
                     "dataset_id": key,
                     "gene_key": stored.gene_keys[rows],
-                    "fit_id": int(stored.facts["fit_id"]),
+                    "fit_id": stored.facts.fit_id,
                     **{column: stored.by_gene(column)[rows] for column in BY_GENE},
                 }
                 copy.write(copy_binary.rows(block, rows.stop - rows.start))

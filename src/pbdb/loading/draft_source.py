@@ -10,19 +10,15 @@ from __future__ import annotations
 
 import os
 import re
-import textwrap
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import pandas as pd
-
-from pbdb import readers
-from pbdb.common.errors import ConfigError, DataError
+from pbdb.common.errors import ConfigError
 from pbdb.identity.contexts.resolve import ContextVocabulary, resolve_context
+from pbdb.loading import two_files
 from pbdb.loading.sheet_inference import (
     ANNOTATIONS,
-    STRUCTURES,
     Found,
     columns_of,
     compound,
@@ -33,19 +29,18 @@ from pbdb.loading.sheet_inference import (
     plate,
     quoted,
     readout,
-    sample_column,
     time,
+    unnamed_vehicles,
     vehicle,
     well,
     zero_doses,
 )
-from pbdb.readers import matrices
-from pbdb.readers.matrices import Profiles
-from pbdb.readers.profile_block import Block
+from pbdb.loading.two_files import TwoFiles
+from pbdb.readers import mtx_folders
+from pbdb.readers.headings import STRUCTURES
 from pbdb.readers.profiles import TENX_MATRIX
 from pbdb.sources import registry
 
-SHEETS = {"csv": readers.csv, "tsv": readers.tsv, "xlsx": readers.xlsx}
 KEY = re.compile(r"[a-z][a-z0-9_]*")
 WIDTH = 100
 WORDS = (
@@ -59,7 +54,8 @@ BLANK_CELLS = "its Cellosaurus or Cell Ontology id ('CVCL:0023'), or '{key}:{nam
 class Written:
     """What was written: the file, its blanks by line, and how the two files fit each other.
 
-    found: what each part became; samples: in both files; no_matrix_column, no_sheet_row: in one of them only.
+    found: what each part became; samples: in both files; no_matrix_column, no_sheet_row: in one of them only. notes:
+    what of the files was not taken as it stands, in sentences.
     """
 
     path: Path
@@ -68,26 +64,7 @@ class Written:
     samples: int
     no_matrix_column: int
     no_sheet_row: int
-
-
-@dataclass(frozen=True)
-class _Given:
-    """The two files as read, and where they lie; `sheet` holds the rows of samples that the matrix has."""
-
-    declaration: Path
-    folder: Path
-    matrix: Path
-    samples: Path
-    profiles: Profiles
-    sheet: pd.DataFrame
-    sample: str
-    counted: Mapping[str, int]
-    all_have_counts: bool
-
-    @property
-    def key(self) -> str:
-        """Of the source, and of its one dataset."""
-        return self.declaration.stem
+    notes: tuple[str, ...] = ()
 
 
 def write(
@@ -110,76 +87,38 @@ def write(
         SourceError, DataError: a file is not there or cannot be read, or the two share no sample.
     """
     _check_name(path, force)
-    given = _read(path, matrix, samples)
+    given = two_files.read(path, matrix, samples)
     parts = _parts(given, technology, cells)
     lines = _declaration(given, parts)
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     blanks = {at: line.rpartition("# ")[2] for at, line in enumerate(lines, 1) if re.search(r"FILL_IN.*  # ", line)}
     told = {name: "; ".join(found.code for found in some) for name, some in parts.items() if some}
     left = {reason: given.counted.get(reason, 0) for reason in ("no_matrix_column", "no_sheet_row")}
-    return Written(path, told, blanks, len(given.sheet), **left)
+    return Written(path, told, blanks, len(given.sheet), **left, notes=given.notes)
 
 
 def _check_name(path: Path, force: bool) -> None:
     key = path.name.removesuffix(".py")
     if not KEY.fullmatch(key) or path.suffix != ".py":
-        raise ConfigError(f"'{key}' cannot be the name of a source: use lower case letters, digits and underscores.")
+        raise ConfigError(
+            f"'{key}' cannot be the name of a source: use lower case letters, digits and underscores.", value=key
+        )
     if key in registry.known():
-        raise ConfigError(f"'{key}' is a source that pbdb brings along: choose another name.")
+        raise ConfigError(f"'{key}' is a source that pbdb brings along: choose another name.", value=key)
     if path.exists() and not force:
-        raise ConfigError(f"The file '{path}' is there already: choose another name, or replace it with --force.")
+        raise ConfigError(
+            f"The file '{path}' is there already: choose another name, or replace it with --force.", file=str(path)
+        )
     if not path.parent.is_dir():
         raise ConfigError(f"There is no folder '{path.parent}' for '{path.name}': make it first.")
 
 
-def _read(path: Path, matrix: Path, samples: Path | None) -> _Given:
-    if samples is None and matrices.ending(matrix) != ".h5ad":
-        raise ConfigError(f"'{matrix.name}' does not describe its samples: give a sheet with --samples.")
-    profiles = matrices.read(matrix.parent if matrix.name in TENX_MATRIX else matrix, sparse=True)
-    sheet = readers.obs(matrix) if samples is None else read_sheet(samples)
-    found = sample_column(sheet, profiles.samples)
-    if found is None:
-        raise DataError(
-            f"No column of '{(samples or matrix).name}' holds sample names of '{matrix.name}', such as "
-            f"'{profiles.samples[0]}': add one that says which column of the matrix a row is."
-        )
-    block = readers.paired(profiles, sheet, found)
-    place = matrices.tenx_files(matrix)[0] if matrix.is_dir() else matrix
-    values, table = place.absolute(), (samples or matrix).absolute()
-    folder = Path(os.path.commonpath([values.parent, table.parent]))
-    return _Given(path, folder, values, table, profiles, block.samples, found, block.left_out, _no_zero(block))
-
-
-def _no_zero(block: Block) -> bool:
-    return bool((abs(block.matrix).sum(axis=1) != 0).all())
-
-
-def read_sheet(path: Path) -> pd.DataFrame:
-    """Read a sample sheet as text: .xlsx, .tsv and .txt with tabs, else commas.
-
-    Raises:
-        DataError: it has one column only.
-    """
-    sheet: pd.DataFrame = SHEETS[_sheet_reader(path)](path)
-    if len(sheet.columns) < 2 or sheet.empty:
-        raise DataError(
-            f"The sheet '{path.name}' has {len(sheet.columns)} columns and {len(sheet)} rows: give one row per sample, "
-            "separated by commas (.csv) or tabs (.tsv, .txt), or in a workbook (.xlsx)."
-        )
-    return sheet
-
-
-def _sheet_reader(path: Path) -> str:
-    """The function of pbdb.readers for a sheet."""
-    return {".xlsx": "xlsx", ".tsv": "tsv", ".txt": "tsv"}.get(matrices.ending(path), "csv")
-
-
-def _parts(given: _Given, technology: str | None, cells: ContextVocabulary | None) -> dict[str, list[Found]]:
+def _parts(given: TwoFiles, technology: str | None, cells: ContextVocabulary | None) -> dict[str, list[Found]]:
     """Every part of the declaration, in its order."""
     sheet = given.sheet
     compounds, where = compound(sheet), context(sheet)
     doses, non_molar = dose(sheet)
-    wells, vehicles = well(sheet), vehicle(sheet, compounds)
+    wells, vehicles = well(sheet), vehicle(sheet, compounds, doses)
     features, pattern = genes(given.profiles.genes)
     return {
         "technology": [_technology(technology, pattern)],
@@ -194,15 +133,18 @@ def _parts(given: _Given, technology: str | None, cells: ContextVocabulary | Non
         "context": [where],
         "vehicle": [vehicles],
         "contexts": _cells(given, where, cells),
-        "flags": [*_flags(given, compounds), *zero_doses(sheet, doses, compounds, vehicles)],
+        "flags": [*_flags(given, compounds, vehicles), *zero_doses(sheet, doses, compounds, vehicles)],
         "features": [features],
         "gene": [Found(f'r"{pattern}"')] if pattern else [],
     }
 
 
-def _flags(given: _Given, compounds: Found) -> list[Found]:
-    found = [Found(code) for code in flags(given.sheet, compounds)]
-    return found if given.all_have_counts else [*found, Found('Flag("no_counts", "n_counts == 0")')]
+def _flags(given: TwoFiles, compounds: Found, vehicles: Found) -> list[Found]:
+    marks = [
+        *(Found(code) for code in flags(given.sheet, compounds)),
+        *unnamed_vehicles(given.sheet, compounds, vehicles),
+    ]
+    return marks if given.all_have_counts else [*marks, Found('Flag("no_counts", "n_counts == 0")')]
 
 
 def _technology(given: str | None, pattern: str | None) -> Found:
@@ -211,7 +153,7 @@ def _technology(given: str | None, pattern: str | None) -> Found:
     return Found(quoted(given)) if given else Found("FILL_IN", "how it was measured, such as 'DRUG-seq'")
 
 
-def _cells(given: _Given, where: Found, known: ContextVocabulary | None) -> list[Found]:
+def _cells(given: TwoFiles, where: Found, known: ContextVocabulary | None) -> list[Found]:
     """An entry of `contexts` for each name of cells, with its id where the vocabulary has one."""
     if not where.columns:
         return [
@@ -235,16 +177,16 @@ def _one_cell(key: str, name: str, known: ContextVocabulary | None) -> Found:
 # The text of the declaration
 
 
-def _declaration(given: _Given, parts: Mapping[str, list[Found]]) -> list[str]:
+def _declaration(given: TwoFiles, parts: Mapping[str, list[Found]]) -> list[str]:
     function, compounds = _compounds(given, parts)
     body = [*_blocks(given, parts), "", "", *function]
     body += ["SOURCE = Source(", *(f"    {line}" for line in [*_source(given, parts), *compounds]), ")"]
     return [*_head(given), *_imports("\n".join(body)), "", "", *body]
 
 
-def _head(given: _Given) -> list[str]:
+def _head(given: TwoFiles) -> list[str]:
     return [
-        f'"""{given.key}: the samples of {given.matrix.name} that {given.samples.name} describes.',
+        f'"""{given.key}: the samples of {quoted(given.matrix.name)} that {quoted(given.samples.name)} describes.',
         "",
         "Written by `pbdb etl new`, and yours now. Correct what was inferred; where it says FILL_IN, write what the",
         f"end of the line asks for. Then: pbdb etl load {given.declaration.name}",
@@ -270,7 +212,7 @@ def _imports(body: str) -> list[str]:
     ]
 
 
-def _blocks(given: _Given, parts: Mapping[str, list[Found]]) -> list[str]:
+def _blocks(given: TwoFiles, parts: Mapping[str, list[Found]]) -> list[str]:
     gene = f", gene={parts['gene'][0].code}" if parts["gene"] else ""
     return [
         "def blocks(files: Files, dataset: str) -> Iterator[Block]:",
@@ -279,7 +221,7 @@ def _blocks(given: _Given, parts: Mapping[str, list[Found]]) -> list[str]:
     ]
 
 
-def _compounds(given: _Given, parts: Mapping[str, list[Found]]) -> tuple[list[str], list[str]]:
+def _compounds(given: TwoFiles, parts: Mapping[str, list[Found]]) -> tuple[list[str], list[str]]:
     """The function that makes the compound table of the sheet and its declaration; nothing where it tells nothing."""
     structures, annotations = columns_of(given.sheet, STRUCTURES), columns_of(given.sheet, ANNOTATIONS)
     names = [*structures.values(), *annotations.values()]
@@ -299,7 +241,7 @@ def _compounds(given: _Given, parts: Mapping[str, list[Found]]) -> tuple[list[st
     return function, [f"compounds=Compounds(compounds, key={quoted(key)}, {', '.join(told)}),"]
 
 
-def _source(given: _Given, parts: Mapping[str, list[Found]]) -> list[str]:
+def _source(given: TwoFiles, parts: Mapping[str, list[Found]]) -> list[str]:
     return [
         f'key="{given.key}",',
         f'title="{given.key}",',
@@ -331,8 +273,13 @@ def _source(given: _Given, parts: Mapping[str, list[Found]]) -> list[str]:
 
 
 def _line(found: Found, name: str = "") -> str:
-    blank = f"  # {' '.join(found.blank.split())}" if found.blank else ""
+    blank = f"  # {_on_one_line(found.blank)}" if found.blank else ""
     return f"    {name}{found.code},{blank}"
+
+
+def _on_one_line(words: str) -> str:
+    """Words as a comment can hold them: a line, without what cannot be seen."""
+    return "".join(character for character in " ".join(words.split()) if character.isprintable())
 
 
 def _list(values: Iterable[str]) -> str:
@@ -343,18 +290,17 @@ def _tuple(values: Iterable[str]) -> str:
     return f"({''.join(f'{quoted(value)}, ' for value in values).rstrip()})"
 
 
-def _folder(given: _Given) -> str:
+def _folder(given: TwoFiles) -> str:
     """Where the files lie, seen from the declaration."""
     way = os.path.relpath(given.folder, given.declaration.absolute().parent)
     return "Path(__file__).parent" if way == "." else f"Path(__file__).parent / {quoted(way)}"
 
 
-def _files(given: _Given, parts: Mapping[str, list[Found]]) -> list[str]:
+def _files(given: TwoFiles, parts: Mapping[str, list[Found]]) -> list[str]:
     read = "intensities" if parts["readout"][0].code == '"log2_intensity"' else "counts"
-    table = "obs" if given.samples == given.matrix else _sheet_reader(given.samples)
-    files = {"matrix": (given.matrix, read), "samples": (given.samples, table)}
+    files = {"matrix": (given.matrix, read), "samples": (given.samples, given.reader)}
     if given.matrix.name in TENX_MATRIX:
-        _, features, barcodes = matrices.tenx_files(given.matrix.parent)
+        _, features, barcodes = mtx_folders.tenx_files(given.matrix.parent)
         files |= {"features": (features, "tsv"), "barcodes": (barcodes, "tsv")}
     lines = [
         f'    "{what}": File({quoted(os.path.relpath(path.absolute(), given.folder))}, readers.{reader}),'
@@ -363,7 +309,7 @@ def _files(given: _Given, parts: Mapping[str, list[Found]]) -> list[str]:
     return ["files={", *lines, "},"]
 
 
-def _samples(given: _Given, parts: Mapping[str, list[Found]]) -> list[str]:
+def _samples(given: TwoFiles, parts: Mapping[str, list[Found]]) -> list[str]:
     names = ("sample", "plate", "well", "compound", "dose", "time", "context", "vehicle", "non_molar_units")
     lines = [_line(found, f"{name}=") for name in names for found in parts[name]]
     mapped = {column for name in names for found in parts[name] for column in found.columns}
@@ -372,7 +318,10 @@ def _samples(given: _Given, parts: Mapping[str, list[Found]]) -> list[str]:
 
 
 def _wrapped(values: Iterable[str]) -> list[str]:
-    words = [f"{quoted(value)}," for value in values]
-    return textwrap.wrap(
-        " ".join(words), WIDTH, initial_indent=" " * 8, subsequent_indent=" " * 8, break_long_words=False
-    )
+    """Quoted values in lines of at most WIDTH, broken between values and never within one."""
+    lines = [" " * 7]
+    for word in (f" {quoted(value)}," for value in values):
+        if lines[-1].strip() and len(lines[-1] + word) > WIDTH:
+            lines.append(" " * 7)
+        lines[-1] += word
+    return lines

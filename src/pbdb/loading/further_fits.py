@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy import Engine, text
 
 from pbdb.common.errors import ConfigError, SourceError
+from pbdb.common.private_files import private_files
 from pbdb.common.progress import Reporter, Silent
 from pbdb.common.settings import Settings
 from pbdb.effects import dataset_fits
+from pbdb.effects.groups import FitOptions
 from pbdb.loading import load_report, stage_cache
 from pbdb.loading.publish import Load, append
+from pbdb.loading.table_rows import Tables
 from pbdb.query import database
 from pbdb.samples import matrix_file
 from pbdb.server import connect, locks
@@ -24,14 +27,23 @@ DEFAULTS = """SELECT DISTINCT parameters FROM core.fit JOIN core.dataset USING (
     WHERE is_default AND dataset = :dataset"""
 
 
+@dataclass(frozen=True)
+class FurtherFits:
+    """What was stored: keys of fits, and effects by status."""
+
+    dataset: str
+    fits: list[int]
+    effects: dict[str, int]
+
+
 def run_fits(
     settings: Settings,
     dataset: str,
-    choices: dataset_fits.FitOptions,
+    choices: FitOptions,
     *,
     compound: str | None = None,
     reporter: Reporter | None = None,
-) -> dict[str, Any]:
+) -> FurtherFits:
     """Fit the canonical samples of a dataset anew and store the fits; those with the same choices are replaced.
 
     compound: store the effects of this source compound (its key or name) only; the fit is of all samples.
@@ -41,10 +53,11 @@ def run_fits(
         ConfigError: the choices are those of the default fits, or there is no such compound.
         ServerError: the dataset is being loaded.
     """
-    told = reporter or Silent()
+    hears, choices = reporter or Silent(), choices.settled()
     database.ready(settings)
     engine = connect.engine(settings)
-    with locks.alone(engine, f"load {dataset}", f"Dataset '{dataset}' is being loaded by another process"):
+    busy = f"Dataset '{dataset}' is being loaded by another process"
+    with locks.alone(engine, f"load {dataset}", busy), private_files(settings):
         matrix = _matrix(engine, settings, dataset)
         tables = stage_cache.read_tables(matrix.parent)
         context = stage_cache.read_samples(matrix.parent)["context"].to_numpy()
@@ -54,49 +67,51 @@ def run_fits(
         wanted = _conditions(tables, compound) if compound is not None else None
         _refuse_defaults(engine, dataset, choices)
         try:
-            stored = dataset_fits.fit_dataset(dataset, matrix, samples, choices, folder, told.progress, wanted)
+            stored = dataset_fits.fit_dataset(dataset, matrix, samples, choices, folder, hears.progress, wanted)
             load = Load(dataset, tables, stored, "", None, matrix_file.read_annotations(matrix)[1])
-            append(engine, load, told.progress)
+            append(engine, load, hears.progress)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-    return {
-        "dataset": dataset,
-        "fits": [one.facts["fit_id"] for one in stored],
-        "effects": load_report.statuses(stored),
-    }
+    return FurtherFits(dataset, [fit.facts.fit_id for fit in stored], load_report.statuses(stored))
 
 
 def _matrix(engine: Engine, settings: Settings, dataset: str) -> Path:
     with engine.connect() as connection:
-        found = connection.execute(text(MATRIX), {"dataset": dataset}).scalar_one_or_none()
-    if found is None:
-        raise SourceError(f"Dataset '{dataset}' is not loaded: run `pbdb etl load` of its source first.")
-    path = settings.home / str(found)
+        registered = connection.execute(text(MATRIX), {"dataset": dataset}).scalar_one_or_none()
+    if registered is None:
+        raise SourceError(
+            f"Dataset '{dataset}' is not loaded: run `pbdb etl load` of its source first.", dataset=dataset
+        )
+    path = settings.home / str(registered)
     if not path.is_file():
         raise SourceError(
-            f"The canonical samples of '{dataset}' are not in '{settings.home}': load it again with --force."
+            f"The canonical samples of '{dataset}' are not in '{settings.home}': load it again with --force.",
+            dataset=dataset,
         )
     return path
 
 
-def _refuse_defaults(engine: Engine, dataset: str, choices: dataset_fits.FitOptions) -> None:
+def _refuse_defaults(engine: Engine, dataset: str, choices: FitOptions) -> None:
     """Refuse choices that the default fits were made with: these would be replaced, and be the default no more."""
     with engine.connect() as connection:
-        if choices.as_dict() in connection.execute(text(DEFAULTS), {"dataset": dataset}).scalars().all():
-            raise ConfigError(
-                f"The default fits of '{dataset}' were made with these very choices: give others, or make them anew "
-                "with `pbdb etl load --force`."
-            )
+        defaults = connection.execute(text(DEFAULTS), {"dataset": dataset}).scalars().all()
+    if dataset_fits.fit_parameters(choices) in defaults:
+        raise ConfigError(
+            f"The default fits of '{dataset}' were made with these very choices: give others, or make them anew "
+            "with `pbdb etl load --force`.",
+            dataset=dataset,
+        )
 
 
-def _conditions(tables: dict[str, Any], compound: str) -> frozenset[int]:
+def _conditions(tables: Tables, compound: str) -> frozenset[int]:
     """Conditions of a source compound, named by its key or its name."""
     known = tables["source_compound"]
     hit = (known["source_key"] == compound) | (known["name"].str.lower() == compound.lower())
     if not hit.any():
         raise ConfigError(
-            f"There is no compound '{compound}' in this dataset: give its key or name as the source has it."
+            f"There is no compound '{compound}' in this dataset: give its key or name as the source has it.",
+            value=compound,
         )
     conditions = tables["condition"]
-    own = conditions["source_compound_id"].isin(known.loc[hit, "source_compound_id"])
-    return frozenset(conditions.loc[own, "condition_id"].astype(int))
+    of_compound = conditions["source_compound_id"].isin(known.loc[hit, "source_compound_id"])
+    return frozenset(conditions.loc[of_compound, "condition_id"].astype(int))

@@ -9,19 +9,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from sqlalchemy import Connection, Engine, delete, insert, or_, select
 
-from pbdb import __version__
 from pbdb.common.settings import Settings
+from pbdb.common.version import __version__
 from pbdb.database.copy_text import as_json
 from pbdb.database.models import Artifact, EtlRun
+from pbdb.database.stage_names import Stage
 from pbdb.sources.declaration import Source
 from pbdb.sources.fetch import Located
-
-Stage = Literal["extract", "transform", "validate", "load", "effects", "match"]
-STAGES: tuple[Stage, ...] = ("extract", "transform", "validate", "load", "effects", "match")
 
 
 @dataclass
@@ -32,7 +30,7 @@ class Entry:
     rows_in: int | None = None
     rows_out: int | None = None
     dropped: dict[str, int] = field(default_factory=dict)
-    report: dict[str, Any] = field(default_factory=dict)
+    report: Mapping[str, object] = field(default_factory=dict)
     seconds: float = 0.0
     peak_mb: float = 0.0
     status: str = "done"

@@ -3,32 +3,71 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass, field
 
 import pandas as pd
 
 from pbdb.effects.stored_fit import StoredFit
 from pbdb.loading.table_rows import Tables
-from pbdb.samples.canonicalise import Report
+from pbdb.samples.transform_report import MANY_UNKNOWN, Report, told_of_genes
 
 SHOWN = 10
+DOUBTFUL = 0.1
 VEHICLE = "vehicle"
 
 
-def resolution(tables: Tables) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Resolved:
+    """How the compounds of a dataset were resolved: numbers by route, and the names of those that were not."""
+
+    compounds: int
+    resolved_by: Mapping[str, int]
+    conflicts: int
+    unresolved: Sequence[str]
+    conditions: int
+
+    def sentence(self) -> str:
+        """The same in words."""
+        routes = ", ".join(f"{n} {_route(route)}" for route, n in self.resolved_by.items())
+        compounds = f"{self.compounds:,} compounds: {routes}; {self.conflicts} conflicts"
+        return f"{self.conditions:,} conditions; {compounds}{_listed(self.unresolved)}"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a dataset. holds: numbers of its rows, where it was loaded; effects: by status, where fitted.
+
+    would_change: of a dry run, rows that would be added, removed and kept, by table.
+    """
+
+    dataset: str
+    changed: bool
+    fingerprint: str
+    holds: Mapping[str, int] = field(default_factory=dict)
+    effects: Mapping[str, int] | None = None
+    would_change: Mapping[str, Mapping[str, int]] | None = None
+
+    def as_dict(self) -> dict[str, object]:
+        """The outcome as it is printed, without what does not apply."""
+        known = {"dataset": self.dataset, "changed": self.changed, "fingerprint": self.fingerprint, **self.holds}
+        more = {"effects": self.effects, "would_change": self.would_change}
+        return known | {name: value for name, value in more.items() if value is not None}
+
+
+def resolution(tables: Tables) -> Resolved:
     """Count how the compounds of a dataset were resolved."""
     compounds = tables["source_compound"]
     is_vehicle = compounds["source_compound_id"].isin(_vehicles(tables["sample"]))
     resolved_by = compounds["resolved_by"].mask(is_vehicle & (compounds["resolved_by"] == "unresolved"), VEHICLE)
     routes = resolved_by.value_counts()
     unresolved = compounds.loc[resolved_by == "unresolved", "name"]
-    return {
-        "compounds": len(compounds),
-        "resolved_by": {str(route): int(n) for route, n in routes.items()},
-        "conflicts": int(compounds["conflict"].notna().sum()),
-        "unresolved": sorted(set(unresolved)),
-        "conditions": len(tables["condition"]),
-    }
+    return Resolved(
+        len(compounds),
+        {str(route): int(n) for route, n in routes.items()},
+        int(compounds["conflict"].notna().sum()),
+        sorted(set(unresolved)),
+        len(tables["condition"]),
+    )
 
 
 def _vehicles(samples: pd.DataFrame) -> set[int]:
@@ -36,13 +75,6 @@ def _vehicles(samples: pd.DataFrame) -> set[int]:
     known = samples.dropna(subset=["source_compound_id"])
     is_vehicle = known["is_vehicle"].astype(bool)
     return set(known.loc[is_vehicle, "source_compound_id"]) - set(known.loc[~is_vehicle, "source_compound_id"])
-
-
-def in_words(report: dict[str, Any]) -> str:
-    """Say what `resolution` counted."""
-    routes = ", ".join(f"{n} {_route(route)}" for route, n in report["resolved_by"].items())
-    compounds = f"{report['compounds']:,} compounds: {routes}; {report['conflicts']} conflicts"
-    return f"{report['conditions']:,} conditions; {compounds}{_listed(report['unresolved'])}"
 
 
 def _listed(unresolved: Sequence[str]) -> str:
@@ -58,19 +90,35 @@ def _route(route: str) -> str:
     return route if route in ("unresolved", VEHICLE) else f"by {route}"
 
 
-def summary(tables: Tables, stored: Sequence[StoredFit] | None) -> dict[str, Any]:
-    """Count samples, conditions, compounds, and effects by status."""
+def rows_of(tables: Tables) -> dict[str, int]:
+    """Numbers of samples, conditions and compounds."""
     names = {"samples": "sample", "conditions": "condition", "compounds": "source_compound"}
-    counts: dict[str, Any] = {name: len(tables[table]) for name, table in names.items()}
-    if stored is not None:
-        counts["effects"] = statuses(stored)
-    return counts
+    return {name: len(tables[table]) for name, table in names.items()}
+
+
+def doubts(stored: Sequence[StoredFit]) -> Iterator[str]:
+    """Say of which fits the p values do not hold on their own vehicle wells."""
+    for fit in stored:
+        facts = fit.facts
+        if facts.null_any_share_low is not None and facts.null_any_share_low > DOUBTFUL:
+            yield (
+                f"{fit.label}: of {facts.n_null_wells} vehicle wells tested against the others,"
+                f" {facts.null_any_share:.0%} have a gene at p_adj 0.05 (at least {facts.null_any_share_low:.0%};"
+                " 5 % is right): its p values are too small, as wells differ by more than their counts say; look at"
+                " plates and wells before you filter by p_adj"
+            )
+
+
+def null_check(fit: StoredFit) -> dict[str, str | float | None]:
+    """What the ledger keeps of a fit's check on its own vehicle wells."""
+    names = ("p_values", "n_null_wells", "null_any_share", "null_any_share_low", "null_any_share_high")
+    return {name: getattr(fit.facts, name) for name in (*names, "null_tail_ratio")}
 
 
 def statuses(stored: Sequence[StoredFit]) -> dict[str, int]:
     """Count effects by status."""
-    found = pd.concat([one.effects["status"] for one in stored]).value_counts()
-    return {str(code): int(n) for code, n in found.items()}
+    counts = pd.concat([fit.effects["status"] for fit in stored]).value_counts()
+    return {str(code): int(n) for code, n in counts.items()}
 
 
 def transformed(n_samples: int, report: Report, unlisted: Mapping[str, list[str]]) -> Iterator[str]:
@@ -81,5 +129,10 @@ def transformed(n_samples: int, report: Report, unlisted: Mapping[str, list[str]
     left_out = ", ".join(f"{n:,} {code}" for code, n in report.dropped.items() if n) or "none"
     cells = f"{report.n_cells:,} cells to " if report.n_cells else ""
     yield f"{cells}{n_samples:,} samples x {report.n_genes:,} genes; flagged: {flagged}; left out: {left_out}"
+    if report.gene_loss > MANY_UNKNOWN:
+        yield f"warning: {told_of_genes(report)}"
+    if report.respelled:
+        listed = ", ".join(f"'{name}' as '{kept}'" for name, kept in list(report.respelled.items())[:SHOWN])
+        yield f"names that differ only in case, blanks or Unicode form count as one: {listed}"
     if report.n_left_out:
         yield f"{report.n_left_out:,} profiles of other kinds were left out"

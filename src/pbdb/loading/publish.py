@@ -1,29 +1,32 @@
-"""Publish a dataset: tables are built and indexed beside the old ones, then swapped in one short transaction."""
+"""Publish a dataset: a load fills the tables of a new generation, then makes it the current one in one transaction.
+
+Readers see the state before or the one after, whole, by their snapshot; none of them waits, and none is waited for.
+"""
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import pandas as pd
 from sqlalchemy import Connection, Engine, text
-from sqlalchemy.exc import SQLAlchemyError
 
-from pbdb import __version__
-from pbdb.common.errors import PbdbError
+from pbdb.common.errors import DataError
 from pbdb.common.ids import stable_id
-from pbdb.database import partitions
+from pbdb.common.progress import Progress, silent
+from pbdb.common.version import __version__
+from pbdb.database import partitions, tidy
 from pbdb.database.copy_text import copy_frame, insert_new, upsert
-from pbdb.effects.stored_fit import GENE_FACTS, StoredFit
+from pbdb.effects.stored_fit import GENE_FACTS, OF_COUNTS, StoredFit
 from pbdb.identity.compounds import in_database, names_in_database
 from pbdb.identity.vocabulary import genes as vocabulary_genes
-from pbdb.loading.copy_effects import Progress, copy_effects, copy_gene_effects
+from pbdb.loading.copy_effects import copy_effects, copy_gene_effects
 from pbdb.loading.table_rows import Tables, dataset_id
+from pbdb.matches import match_table
 from pbdb.server import locks
 
+TURN = "100s"  # for which a load waits for another's publish or a search for matches, in each of its tries
 KEPT_WHERE_NULL = {
     "context": ("tissue", "disease", "sex", "development_stage", "ethnicity", "donor", "parent_context"),
     "compound": (
@@ -62,39 +65,44 @@ class Load:
         return dataset_id(self.dataset)
 
 
-def publish(engine: Engine, load: Load, progress: Progress = lambda what, done, total: None) -> None:
-    """Replace a dataset in the database; until the last moment the old one stands.
+def publish(engine: Engine, load: Load, progress: Progress = silent) -> match_table.Matched:
+    """Replace a dataset in the database, its matches with it; until the last moment the old one stands.
 
     The caller holds the dataset's lock. Killed anywhere, the old data stay and leftovers go with the next load.
 
     Raises:
-        ServerError: a session keeps a lock we need.
+        ServerError: another load, or a search for matches, keeps a lock we need.
+        DataError: the rows do not fit together.
     """
     with engine.begin() as connection:
-        partitions.drop_leftovers(connection, load.dataset)
         others = _other_fits(connection, load)
+        generation = partitions.new_generation(connection)
+    busy = f"Generation {generation} of dataset '{load.dataset}' is being made by another process"
     try:
-        built = dict(_build(engine, load, others, progress))
-        with engine.begin() as connection:
-            locks.patiently(
-                connection, lambda: _replace(connection, load, built, others), f"Loading dataset '{load.dataset}'"
-            )
-    except Exception:
-        _clear(engine, load)
-        raise
+        with locks.alone(engine, partitions.lock_name(generation), busy):
+            matched = _make(engine, load, generation, others, progress)
+    finally:
+        tidy.tidy(engine)
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        partitions.analyze(connection, *built)
-        for table in ("condition", "source_compound", "compound", "fit", "fit_sample", "gene"):
+        partitions.analyze(connection)
+        for table in ("condition", "source_compound", "compound", "fit", "fit_sample", "gene", "match"):
             connection.exec_driver_sql(f"ANALYZE core.{table}")
+    return matched
 
 
-def _clear(engine: Engine, load: Load) -> None:
-    """Drop what a failed load has built; where even that fails the next load does it."""
-    with suppress(SQLAlchemyError, PbdbError), engine.begin() as connection:
-        partitions.drop_leftovers(connection, load.dataset)
+def _make(engine: Engine, load: Load, generation: int, others: list[int], progress: Progress) -> match_table.Matched:
+    built = dict(_build(engine, load, generation, others, progress))
+    what = f"Loading dataset '{load.dataset}'"
+    with engine.begin() as connection:
+        locks.patiently(connection, lambda: partitions.attach(connection, load.dataset_id, generation, built), what)
+    partitions.settle(engine)
+    with engine.begin() as connection:
+        return locks.patiently(
+            connection, lambda: _replace(connection, load, generation, others), what, match_table.LOCK
+        )
 
 
-def append(engine: Engine, load: Load, progress: Progress = lambda what, done, total: None) -> None:
+def append(engine: Engine, load: Load, progress: Progress = silent) -> None:
     """Store further fits of a loaded dataset beside its default ones; a fit that is there is replaced.
 
     Of `load` its fits and genes are read; the samples stay as they are.
@@ -107,8 +115,12 @@ def append(engine: Engine, load: Load, progress: Progress = lambda what, done, t
                 text(f"DELETE FROM core.{table} WHERE dataset_id = :dataset_id AND fit_id = ANY(:fits)"), own
             )
         _upsert_fits(connection, load)
-        copy_effects(connection, "core.effect", load.dataset_id, load.fits or (), progress, freeze=False)
-        copy_gene_effects(connection, "core.gene_effect", load.dataset_id, load.fits or (), freeze=False)
+        generation = partitions.current(connection, load.dataset_id)
+        if generation is None:
+            raise DataError(f"Dataset '{load.dataset}' has no effects: load it again with --force.")
+        by_effect, by_gene = (partitions.partition(table, generation) for table in ("effect", "gene_effect"))
+        copy_effects(connection, by_effect, load.dataset_id, load.fits or (), progress, freeze=False)
+        copy_gene_effects(connection, by_gene, load.dataset_id, load.fits or (), freeze=False)
         connection.execute(text("DELETE FROM core.fit_sample WHERE fit_id = ANY(:fits)"), own)
         for stored, fit_id in zip(load.fits or (), fits, strict=True):
             copy_frame(connection, "core.fit_sample", stored.samples.assign(fit_id=fit_id))
@@ -118,11 +130,11 @@ def remove(engine: Engine, dataset: str) -> None:
     """Take a dataset out of the database, its ledger excepted."""
     key = {"dataset_id": dataset_id(dataset)}
     with engine.begin() as connection:
-        for table in ("gene_effect", "effect", "sample"):
-            partitions.drop_partition(connection, table, key["dataset_id"])
+        partitions.retire(connection, key["dataset_id"])
         for table in ("fit", "condition", "source_compound", "plate", "dataset"):
             connection.execute(text(f"DELETE FROM core.{table} WHERE dataset_id = :dataset_id"), key)
         connection.execute(text("DELETE FROM core.artifact WHERE dataset = :dataset"), {"dataset": dataset})
+    tidy.tidy(engine)
 
 
 def _other_fits(connection: Connection, load: Load) -> list[int]:
@@ -139,19 +151,21 @@ def _other_fits(connection: Connection, load: Load) -> list[int]:
 
 
 def _brings_default(load: Load) -> bool:
-    return any(stored.facts["is_default"] for stored in load.fits or ())
+    return any(stored.facts.is_default for stored in load.fits or ())
 
 
 def _fit_ids(load: Load) -> list[int]:
-    return [int(stored.facts["fit_id"]) for stored in load.fits or ()]
+    return [stored.facts.fit_id for stored in load.fits or ()]
 
 
-def _build(engine: Engine, load: Load, others: list[int], progress: Progress) -> Iterator[tuple[str, str]]:
+def _build(
+    engine: Engine, load: Load, generation: int, others: list[int], progress: Progress
+) -> Iterator[tuple[str, str]]:
     """Fill and index the standalone tables, each in a transaction of its own; no lock of a parent is held meanwhile."""
-    yield "sample", _standalone(engine, load, "sample", lambda connection, name: _copy_samples(connection, name, load))
-    if load.fits is None and others:
-        return
     fits = load.fits or ()
+
+    def samples(connection: Connection, name: str) -> None:
+        copy_frame(connection, name, load.tables["sample"], "FREEZE")
 
     def by_effect(connection: Connection, name: str) -> None:
         copy_effects(connection, name, load.dataset_id, fits, progress, freeze=True)
@@ -161,22 +175,14 @@ def _build(engine: Engine, load: Load, others: list[int], progress: Progress) ->
         copy_gene_effects(connection, name, load.dataset_id, fits, freeze=True)
         _copy_others(connection, name, "gene_effect", load, others)
 
-    yield "effect", _standalone(engine, load, "effect", by_effect)
-    yield "gene_effect", _standalone(engine, load, "gene_effect", by_gene)
-
-
-def _standalone(engine: Engine, load: Load, table: str, fill: Callable[[Connection, str], None]) -> str:
-    with engine.begin() as connection:
-        name = partitions.create_standalone(connection, table, load.dataset, load.dataset_id, secrets.token_hex(4))
-    with engine.begin() as connection:
-        partitions.empty(connection, name)
-        fill(connection, name)
-        partitions.finish(connection, table, name)
-    return name
-
-
-def _copy_samples(connection: Connection, name: str, load: Load) -> None:
-    copy_frame(connection, name, load.tables["sample"], "FREEZE")
+    for table, fill in (("sample", samples), ("effect", by_effect), ("gene_effect", by_gene)):
+        with engine.begin() as connection:
+            name = partitions.create_standalone(connection, table, load.dataset_id, generation)
+        with engine.begin() as connection:
+            partitions.empty(connection, name)
+            fill(connection, name)
+            partitions.finish(connection, table, name)
+        yield table, name
 
 
 def _copy_others(connection: Connection, name: str, table: str, load: Load, others: list[int]) -> None:
@@ -190,38 +196,47 @@ def _copy_others(connection: Connection, name: str, table: str, load: Load, othe
         )
 
 
-def _replace(connection: Connection, load: Load, built: dict[str, str], others: list[int]) -> None:
+def _replace(connection: Connection, load: Load, generation: int, others: list[int]) -> match_table.Matched:
+    """Everything that makes the new state the dataset's: rows of plain tables, the current generation, what follows.
+
+    Seen by others at the commit, all of it. The lock of matches comes first, and is waited for: it makes loads publish
+    one after the other, so that none waits for rows of another.
+    """
+    connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{TURN}'")
+    locks.take(connection, match_table.LOCK)
+    connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{locks.LIMIT}'")
+    before = match_table.read_before(connection, load.dataset)
     tables = load.tables
+    has_new_effects = load.fits is not None or not others
     own = {"dataset_id": load.dataset_id}
     insert_new(connection, "assay", tables["assay"])
-    upsert(connection, "dataset", tables["dataset"].assign(**_prints(connection, load, built)))
+    upsert(connection, "dataset", tables["dataset"].assign(**_prints(connection, load, has_new_effects)))
     for table in ("context", "compound"):
         upsert(connection, table, tables[table], keep=KEPT_WHERE_NULL[table])
     in_database.remember(connection, load.dataset_id)
     for table in ("source_compound", "plate", "condition"):
         upsert(connection, table, tables[table])
     _replace_annotations(connection, tables, own)
-    if "effect" in built:
+    if has_new_effects:
         _upsert_fits(connection, load)
         _replace_fit_samples(connection, load)
         vocabulary_genes.mark_stale(connection)
-    # From here on readers wait: what takes time stands above.
-    for table in ("gene_effect", "effect", "sample"):
-        if table in built:
-            partitions.swap(connection, table, load.dataset_id, built[table])
-    if "effect" in built:
+    partitions.make_current(connection, load.dataset_id, generation)
+    if has_new_effects:
         kept = [*_fit_ids(load), *others]
         _delete_vanished(connection, "fit", "fit_id", own, kept)
     for table, key in (("condition", "condition_id"), ("source_compound", "source_compound_id"), ("plate", "plate_id")):
         _delete_vanished(connection, table, key, own, tables[table][key].tolist())
+    partitions.refuse_orphans(connection, load.dataset_id, generation)
     in_database.record(connection)
     names_in_database.choose(connection, load.dataset_id)
     load.finish(connection)
+    return match_table.refresh_dataset(connection, load.dataset, before)
 
 
-def _prints(connection: Connection, load: Load, built: dict[str, str]) -> dict[str, str | None]:
+def _prints(connection: Connection, load: Load, has_new_effects: bool) -> dict[str, str | None]:
     """Fingerprints of the dataset; that of effects stays where the effects stay."""
-    if "effect" in built:
+    if has_new_effects:
         return {"fingerprint": load.fingerprint, "effects_fingerprint": load.effects_fingerprint}
     row = connection.execute(
         text("SELECT effects_fingerprint FROM core.dataset WHERE dataset = :dataset"), {"dataset": load.dataset}
@@ -281,16 +296,17 @@ def _feature_set_id(stored: StoredFit) -> int:
 
 
 def _fit_row(load: Load, stored: StoredFit) -> dict[str, Any]:
-    facts = {name: value for name, value in stored.facts.items() if name not in ("dataset", "context")}
+    facts = {name: value for name, value in asdict(stored.facts).items() if name not in ("dataset", "context")}
     return {
         **facts,
         "dataset_id": load.dataset_id,
-        "context_id": stable_id("context", stored.facts["context"]),
+        "context_id": stable_id("context", stored.facts.context),
         "feature_set_id": _feature_set_id(stored),
         "is_stale": False,
         "effect_ids": stored.effects["effect_id"].iloc[: stored.n_ok].tolist(),
         "condition_ids": stored.effects["condition_id"].iloc[: stored.n_ok].tolist(),
         **{name: stored.gene_fact(name).tolist() for name in GENE_FACTS},
+        **{name: stored.gene_fact(name).tolist() if stored.tests_counts else None for name in OF_COUNTS},
         "code_version": __version__,
     }
 
@@ -298,7 +314,7 @@ def _fit_row(load: Load, stored: StoredFit) -> dict[str, Any]:
 def _replace_fit_samples(connection: Connection, load: Load) -> None:
     connection.execute(text("DELETE FROM core.fit_sample WHERE fit_id = ANY(:new)"), {"new": _fit_ids(load)})
     for stored in load.fits or ():
-        samples = stored.samples.assign(fit_id=int(stored.facts["fit_id"]))
+        samples = stored.samples.assign(fit_id=stored.facts.fit_id)
         copy_frame(connection, "core.fit_sample", samples)
 
 
@@ -308,5 +324,5 @@ def _delete_vanished(connection: Connection, table: str, key: str, own: dict[str
             f"DELETE FROM core.{table} WHERE dataset_id = :dataset_id "
             f"AND NOT EXISTS (SELECT FROM unnest(CAST(:kept AS bigint[])) k WHERE k = {key})"
         ),
-        own | {"kept": [int(one) for one in kept]},
+        own | {"kept": [int(identifier) for identifier in kept]},
     )

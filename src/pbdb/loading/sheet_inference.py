@@ -6,7 +6,7 @@ guessed where two columns would do.
 
 from __future__ import annotations
 
-import json
+import ast
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -16,37 +16,29 @@ import numpy.typing as npt
 import pandas as pd
 
 from pbdb.common import units
+from pbdb.readers.cells import plain
+from pbdb.readers.headings import NAMES, SUFFIXES, base, matching, suffix
+from pbdb.readers.pairing import of_matrix
+from pbdb.readers.quantities import first_not_a_number, is_two_numbers, logarithmic
 
-NUMBER = re.compile(r"\d+(?:\.\d*)?(?:[eE][-+]?\d+)?|\.\d+")
 WELL = re.compile(r"[A-Pa-p]{1,2}\d{1,2}")
-NAMES = {
-    "plate": ("plate", "plateid", "platename", "platebarcode", "assayplate", "detplate", "batch", "batchid"),
-    "well": ("well", "wellid", "wellname", "wellposition", "platewell"),
-    "compound": (
-        "compound", "compoundname", "treatment", "treatmentname", "drug", "drugname", "perturbagen", "perturbation",
-        "pertiname", "chemical", "chemicalname", "molecule", "substance", "testarticle", "treatmentid", "compoundid",
-        "drugid",
-    ),
-    "dose": ("dose", "concentration", "conc", "finalconcentration", "finalconc", "pertdose"),
-    "time": ("time", "timepoint", "hours", "duration", "exposure", "exposuretime", "treatmenttime", "perttime"),
-    "context": (
-        "cellline", "cell", "cells", "celltype", "celllinename", "cellname", "cellid", "cellmodel", "line", "context",
-    ),
-}  # fmt: skip
-STRUCTURES = {
-    "smiles": ("smiles", "canonicalsmiles", "isomericsmiles"),
-    "inchikey": ("inchikey",),
-    "pubchem_cid": ("pubchemcid", "cid"),
-    "cas": ("cas", "casnumber", "casno", "casrn"),
+SECOND_CHOICE = {
+    "compound": ("treatmentid", "compoundid", "drugid"),
+    "plate": ("batch", "batchid"),
+    "context": ("cell", "cells", "celltype", "cellid", "cellmodel", "line", "context", "zelltyp"),
 }
+"""Headings that name a part only where no better one does."""
 ANNOTATIONS = {"moa": ("moa", "mechanismofaction"), "target": ("target", "targets"), "pathway": ("pathway",)}
-SUFFIXES = {"dose": ("um", "nm", "mm", "pm"), "time": ("h", "hr", "hrs", "hours", "min", "minutes", "d", "days")}
-VEHICLES = ("dmso", "dmsocontrol", "dimethylsulfoxide", "vehicle", "vehiclecontrol", "solvent", "solventcontrol")
-CONTROLS = (*VEHICLES, "control", "ctrl", "ctlvehicle", "negativecontrol", "negcon", "negctrl")
+VEHICLE = re.compile(
+    r"\d*(dmso|dimethylsulf?(ph)?oxide?|dimethylsulphoxide?|vehicle|veh|vehikel|vehicule|vehiculo|solvent|losungsmittel"
+    r"|solvant|disolvente)(only|alone)?(control|ctrl|con|kontrolle|controle|veh|vehicle)?\d*(vv|vol|percent|final)?"
+)
+CONTROLS = ("control", "ctrl", "ctlvehicle", "negativecontrol", "negcon", "negctrl", "kontrolle", "controle", "testigo")
 UNTREATED = (
     "media", "medium", "mediaonly", "untreated", "notreatment", "nodrug", "nocompound", "none", "blank", "empty",
-    "nocells", "cellsonly", "water",
+    "nocells", "cellsonly", "water", "untreatedcontrol", "nontreated", "unbehandelt", "nontraite", "sintratar", "leer",
 )  # fmt: skip
+HOURS = ("hours", "stunden", "heures", "horas")
 LARGEST_LOG2 = 30
 MOST = 0.5
 GENES: tuple[tuple[str, str, str | None], ...] = (
@@ -56,8 +48,8 @@ GENES: tuple[tuple[str, str, str | None], ...] = (
     (r"[A-Za-z][A-Za-z0-9.-]*_\d+", "symbol", r"(.+)_\d+"),
     (r"(?!ILMN_)[A-Za-z][A-Za-z0-9.@_-]*(?<!_at)", "symbol", None),
 )
-YES = ("true", "t", "yes", "y", "1")
-OF_VEHICLE = ("iscontrol", "isvehicle", "control", "vehicle")
+YES = ("true", "t", "yes", "y", "1", "ja", "wahr", "oui", "vrai", "si", "verdadero", "x")
+OF_VEHICLE = ("isvehicle", "vehicle", "iscontrol", "control", "isnegativecontrol", "negativecontrol", "isdmso")
 
 
 @dataclass(frozen=True)
@@ -72,32 +64,39 @@ class Found:
     columns: tuple[str, ...] = ()
 
 
+NOTHING = Found("")
+Mask = npt.NDArray[np.bool_]
+Marked = dict[str, tuple[str, Mask]]
+
+
 def quoted(value: str) -> str:
-    """Write text as Python does, in double quotes."""
-    return json.dumps(value, ensure_ascii=False)
+    """Write text as Python does, in double quotes and on one line, whatever is in it: what cannot be seen, as escape.
+
+    It may stand in a docstring too.
+    """
+    return f'"{"".join(map(_in_quotes, value))}"'
 
 
-def plain(name: object) -> str:
-    """Lower case without punctuation, micro as u: `Cell_type` is celltype, `Dose (µM)` doseum."""
-    return re.sub(r"[^a-z0-9]", "", re.sub("[\u00b5\u03bc]", "u", str(name).lower()))
+def _in_quotes(character: str) -> str:
+    if character in '"\\':
+        return f"\\{character}"
+    return character if character.isprintable() else character.encode("unicode_escape").decode()
 
 
 def named(sheet: pd.DataFrame, names: Iterable[str], suffixes: Iterable[str] = ()) -> list[str]:
-    """Columns of one of the names, best first; a number at the end, and one of the suffixes, do not matter."""
-    found = []
-    for wanted in names:
-        shapes = {wanted, *(wanted + suffix for suffix in suffixes)}
-        found += [str(c) for c in sheet.columns if c and re.sub(r"\d+$", "", plain(c)) in shapes]
-    return [column for column in dict.fromkeys(found) if sheet[column].notna().any()]
+    """Columns of one of the names, best first, that hold something."""
+    return [column for column in matching(sheet.columns, names, suffixes) if sheet[column].notna().any()]
 
 
 def sample_column(sheet: pd.DataFrame, samples: npt.NDArray[np.object_]) -> str | None:
     """The column that holds most names of the matrix, each once; None where no column holds any."""
-    wanted = set(samples)
-    shared = {str(column): sheet[column].str.strip().isin(wanted) for column in sheet.columns if column}
-    fit = {column: int(there.sum()) for column, there in shared.items() if sheet[column][there].is_unique}
-    best = max(fit, key=lambda column: fit[column], default=None)
-    return best if best is not None and fit[best] else None
+    shared = {str(column): of_matrix(sheet[column].dropna().tolist(), list(samples))[0] for column in sheet.columns}
+    fit = {
+        column: len(same)
+        for column, same in shared.items()
+        if same and sheet[column][sheet[column].isin(list(same))].is_unique
+    }
+    return max(fit, key=lambda column: fit[column], default=None)
 
 
 def plate(sheet: pd.DataFrame) -> Found:
@@ -124,20 +123,33 @@ def context(sheet: pd.DataFrame) -> Found:
 
 
 def _first(sheet: pd.DataFrame, what: str, blank: str) -> Found:
-    for column in named(sheet, NAMES[what]):
-        return Found(f"col({quoted(column)})", None, (column,))
-    return Found("FILL_IN", blank)
+    """The column of a part; a blank where there is none, or two that tell the samples apart in different ways."""
+    every = named(sheet, NAMES[what])
+    columns = [column for column in every if base(column) not in SECOND_CHOICE.get(what, ())] or every
+    if not columns:
+        return Found("FILL_IN", blank)
+    other = next((column for column in columns[1:] if not _tell_the_same(sheet, columns[0], column)), None)
+    if other is not None:
+        return Found("FILL_IN", f"{blank}; both {columns[0]!r} and {other!r} may be it, and they say different things")
+    return Found(f"col({quoted(columns[0])})", None, (columns[0],))
+
+
+def _tell_the_same(sheet: pd.DataFrame, first: str, second: str) -> bool:
+    """Whether two columns group the samples alike."""
+    pairs = sheet[[first, second]].fillna("").drop_duplicates()
+    return bool(pairs[first].is_unique and pairs[second].is_unique)
 
 
 def dose(sheet: pd.DataFrame) -> tuple[Found, tuple[str, ...]]:
     """The column of doses with its unit, and units of it that are not molar."""
-    column = _numeric(sheet, "dose")
+    column, hint = _quantity(sheet, "dose", _is_molar)
     if column is None:
-        return Found("FILL_IN", "the column of doses and their unit, col('...', unit='uM')"), ()
-    unit = _suffix(column, "dose")
-    if unit is not None:
+        return Found("FILL_IN", f"the column of doses and their unit, col('...', unit='uM'){hint}"), ()
+    unit = suffix(column, "dose")
+    besides = _unit_columns(sheet, column, _is_molar)
+    if unit is not None and f"{column} unit" not in besides:
         return Found(f"col({quoted(column)}, unit={quoted(units.molar_unit(unit))})", None, (column,)), ()
-    for beside in _unit_columns(sheet, column, _is_molar):
+    for beside in besides:
         spelled = sheet[beside].dropna().map(units.molar_unit)
         other = tuple(sorted(set(spelled) - set(units.FM_PER_UNIT)))
         return Found(f"col({quoted(column)}, unit_column={quoted(beside)})", None, (column, beside)), other
@@ -146,43 +158,78 @@ def dose(sheet: pd.DataFrame) -> tuple[Found, tuple[str, ...]]:
 
 def time(sheet: pd.DataFrame) -> Found:
     """The column of times with its unit."""
-    column = _numeric(sheet, "time")
+    column, hint = _quantity(sheet, "time", _is_time)
     if column is None:
-        return Found("FILL_IN", "hours of treatment, const(24), or their column, col('...', unit='h')")
-    unit = _suffix(column, "time") or ("h" if plain(column).startswith("hours") else None)
-    if unit is not None:
+        return Found("FILL_IN", f"hours of treatment, const(24), or their column, col('...', unit='h'){hint}")
+    unit = suffix(column, "time") or ("h" if base(column) in HOURS else None)
+    besides = _unit_columns(sheet, column, _is_time)
+    if unit is not None and f"{column} unit" not in besides:
         return Found(f"col({quoted(column)}, unit={quoted(units.SPELLINGS[unit])})", None, (column,))
-    for beside in _unit_columns(sheet, column, _is_time):
+    for beside in besides:
         return Found(f"col({quoted(column)}, unit_column={quoted(beside)})", None, (column, beside))
     return Found(f"col({quoted(column)}, unit=FILL_IN)", "the unit of the times: 'h', 'min' or 'd'", (column,))
 
 
-def _numeric(sheet: pd.DataFrame, what: str) -> str | None:
-    """The first column of that name whose cells are numbers, or empty."""
-    for column in named(sheet, NAMES[what], SUFFIXES[what]):
-        if sheet[column].dropna().str.strip().str.fullmatch(NUMBER).all():
-            return column
-    return None
+def _quantity(sheet: pd.DataFrame, what: str, is_unit: Callable[[str], bool]) -> tuple[str | None, str]:
+    """The column of doses or times, or None and why there is none.
+
+    One whose unit is told is an answer, one without is not; of several answers that differ, the only one that says
+    `final` is what the cells were in.
+    """
+    columns = named(sheet, NAMES[what], SUFFIXES[what])
+    numeric = [column for column in columns if first_not_a_number(sheet[column]) is None]
+    if not numeric:
+        return None, _why_no_number(sheet, columns, what)
+    with_unit = [column for column in numeric if _has_unit(sheet, column, what, is_unit)] or numeric
+    final = [column for column in with_unit if re.search("final|end", base(column))]
+    if len(final) == 1:
+        return final[0], ""
+    other = next((column for column in with_unit[1:] if not _is_equal(sheet, with_unit[0], column, what)), None)
+    if other is not None:
+        return None, f"; both {with_unit[0]!r} and {other!r} may be it, and they say different things"
+    return with_unit[0], ""
 
 
-def _suffix(column: str, what: str) -> str | None:
-    """The unit a column's name ends with: `dose_um`, `Time (h)`."""
-    name = re.sub(r"\d+$", "", plain(column))
-    for base in NAMES[what]:
-        if name.startswith(base) and name[len(base) :] in SUFFIXES[what]:
-            return name[len(base) :]
-    return None
+def _has_unit(sheet: pd.DataFrame, column: str, what: str, is_unit: Callable[[str], bool]) -> bool:
+    return suffix(column, what) is not None or base(column) in HOURS or bool(_unit_columns(sheet, column, is_unit))
+
+
+def _is_equal(sheet: pd.DataFrame, first: str, second: str, what: str) -> bool:
+    """Whether two columns hold the same quantities: the same numbers in the same unit, or after conversion."""
+    scales = {"dose": units.FM_PER_UNIT, "time": units.HOURS_PER_UNIT}[what]
+    told = [units.SPELLINGS.get(suffix(column, what) or "") for column in (first, second)]
+    factors = [float(scales[unit]) if unit else None for unit in told]
+    if (factors[0] is None) != (factors[1] is None):
+        return False
+    values = [pd.to_numeric(sheet[column]).to_numpy(np.float64) for column in (first, second)]
+    return bool(np.allclose(values[0] * (factors[0] or 1), values[1] * (factors[1] or 1), rtol=1e-9, equal_nan=True))
+
+
+def _why_no_number(sheet: pd.DataFrame, columns: Iterable[str], what: str) -> str:
+    """The first cell that is no number, or a column of logarithms."""
+    for column in columns:
+        cell = str(first_not_a_number(sheet[column]))
+        why = f"may be {cell.replace(',', '.')} or {cell.replace(',', '')}" if is_two_numbers(cell) else "is no number"
+        return f"; the cell {cell!r} of {column!r} {why}: correct it in the sheet"
+    for column in sheet.columns:
+        if logarithmic(column) and what == "dose" and re.search("dose|conc|m$", plain(column)):
+            return f"; {column!r} holds logarithms: add a column of the doses themselves"
+    return ""
 
 
 def _unit_columns(sheet: pd.DataFrame, column: str, is_unit: Callable[[str], bool]) -> list[str]:
-    """Columns that say `unit` and hold at least one unit of the kind; those after the quantity first."""
+    """Columns that say `unit` and hold at least one unit of the kind; the column's own, and those after it, first."""
     found = [
         str(name)
         for name in sheet.columns
-        if "unit" in plain(name) and any(is_unit(text) for text in sheet[name].dropna().unique())
+        if re.search("unit|einheit|unite|unidad", plain(name))
+        and any(is_unit(text) for text in sheet[name].dropna().unique())
+        and (name == f"{column} unit" or not (str(name).endswith(" unit") and str(name)[:-5] in sheet))
     ]
     order = [str(name) for name in sheet.columns]
-    return sorted(found, key=lambda name: (order.index(name) < order.index(column), order.index(name)))
+    return sorted(
+        found, key=lambda name: (name != f"{column} unit", order.index(name) < order.index(column), order.index(name))
+    )
 
 
 def _is_molar(text: str) -> bool:
@@ -193,41 +240,61 @@ def _is_time(text: str) -> bool:
     return units.SPELLINGS.get(text.strip().lower(), text) in units.HOURS_PER_UNIT
 
 
-def vehicle(sheet: pd.DataFrame, compounds: Found) -> Found:
-    """The rule that finds vehicle wells: by the name of the compound, else by a column that says control.
+def vehicle(sheet: pd.DataFrame, compounds: Found, doses: Found = NOTHING) -> Found:
+    """The rule that finds vehicle wells: a column that says so, else the name of the compound, else any word for it.
 
-    Where two such columns mark different wells, neither is taken.
+    A blank where two columns mark different wells; that a column marks treated names more than the names do is no
+    contradiction, unless these wells have a dose.
     """
-    by_name = _marked(sheet, compounds.columns, VEHICLES)
-    candidates = by_name or _marked(sheet, named(sheet, OF_VEHICLE), YES) or _marked(sheet, sheet.columns, CONTROLS)
+    told = _marked(sheet, named(sheet, OF_VEHICLE), lambda word: word in YES)
+    by_name = _marked(sheet, compounds.columns, _is_vehicle)
+    others = [column for column in sheet.columns if column not in compounds.columns]
+    candidates = told or by_name or _marked(sheet, others, lambda word: _is_vehicle(word) or word in CONTROLS)
     masks = {tuple(mask) for _, mask in candidates.values()}
-    if len(masks) == 1:
-        column, (rule, _) = next(iter(candidates.items()))
-        return Found(quoted(rule), None, (column,))
     hint = "the wells of vehicle, an expression over columns: \"`Drug` == 'DMSO'\""
-    if candidates:
+    if len(masks) == 1:
+        column, (rule, mask) = next(iter(candidates.items()))
+        contradiction = _contradiction(sheet, column, mask, by_name, doses) if told else ""
+        if not contradiction:
+            return Found(quoted(rule), None, (column,))
+        hint += contradiction
+    elif candidates:
         hint += f"; {' and '.join(candidates)} mark different wells"
     if not all(map(_can_be_in_a_rule, compounds.columns)):
         hint += f"; no rule can hold the name {compounds.columns[0]!r}: rename that column in the sheet"
     return Found("FILL_IN", hint)
 
 
-def _marked(
-    sheet: pd.DataFrame, columns: Iterable[str], words: tuple[str, ...]
-) -> dict[str, tuple[str, npt.NDArray[np.bool_]]]:
+def _contradiction(sheet: pd.DataFrame, column: str, mask: Mask, by_name: Marked, doses: Found) -> str:
+    """What speaks against the wells that a column marks: wells of a vehicle's name among the others, or doses."""
+    for name, (_, named_mask) in by_name.items():
+        if (named_mask & ~mask).any():
+            return f"; {column} and {name} mark different wells"
+        extra = mask & ~named_mask
+        if extra.any() and doses.columns and (pd.to_numeric(sheet[doses.columns[0]])[extra] > 0).any():
+            words = sorted(sheet[name][extra].dropna().unique())[:3]
+            return f"; {column} also marks wells of {', '.join(words)}, which have a dose: are they positive controls?"
+    return ""
+
+
+def _is_vehicle(word: str) -> bool:
+    return VEHICLE.fullmatch(word) is not None
+
+
+def _marked(sheet: pd.DataFrame, columns: Iterable[str], is_word: Callable[[str], bool]) -> Marked:
     """By column that holds one of the words, but not in every row: the rule that finds them, and its rows."""
-    found = {}
+    marked: Marked = {}
     for column in filter(_can_be_in_a_rule, columns):
-        spelled = [value for value in sheet[column].dropna().unique() if plain(value) in words]
+        spelled = [value for value in sheet[column].dropna().unique() if is_word(plain(value))]
         mask = sheet[column].isin(spelled).to_numpy()
-        if spelled and not mask.all():
-            found[str(column)] = (is_one_of(str(column), spelled), mask)
-    return found
+        if spelled and not mask.all() and all(map(_can_be_in_a_rule, spelled)):
+            marked[str(column)] = (is_one_of(str(column), spelled), mask)
+    return marked
 
 
-def _can_be_in_a_rule(column: object) -> bool:
-    """Whether an expression may name the column; pandas takes these signs for its own, even in backticks."""
-    return bool(column) and not set("`'#") & set(str(column))
+def _can_be_in_a_rule(name: object) -> bool:
+    """Whether an expression may name the column or value; pandas takes these signs for its own, even in backticks."""
+    return bool(name) and not set("`'#") & set(str(name)) and str(name).isprintable()
 
 
 def is_one_of(column: str, values: list[str]) -> str:
@@ -240,11 +307,24 @@ def flags(sheet: pd.DataFrame, compounds: Found) -> list[str]:
     found = []
     for column in filter(_can_be_in_a_rule, compounds.columns):
         spelled = [value for value in sheet[column].dropna().unique() if plain(value) in UNTREATED]
-        if spelled:
+        if spelled and all(map(_can_be_in_a_rule, spelled)):
             found.append(f'Flag("untreated", {quoted(is_one_of(column, spelled))}, has_condition=False)')
         if sheet[column].isna().any():
             found.append(f'Flag("no_compound", {quoted(f"`{column}`.isnull()")}, has_condition=False)')
     return found
+
+
+def unnamed_vehicles(sheet: pd.DataFrame, compounds: Found, vehicles: Found) -> list[Found]:
+    """A blank for vehicle wells without a compound: they would be left out as untold."""
+    if not compounds.columns or vehicles.blank:
+        return []
+    column = compounds.columns[0]
+    n = int((_rows_of(sheet, vehicles) & sheet[column].isna()).sum())
+    return [Found("FILL_IN", f"{n} vehicle wells have no {column}: write the vehicle there, such as DMSO")] if n else []
+
+
+def _rows_of(sheet: pd.DataFrame, rule: Found) -> pd.Series[bool]:
+    return pd.Series(sheet.eval(ast.literal_eval(rule.code), engine="python"), dtype=bool)
 
 
 def zero_doses(sheet: pd.DataFrame, doses: Found, compounds: Found, vehicles: Found) -> list[Found]:
@@ -252,8 +332,7 @@ def zero_doses(sheet: pd.DataFrame, doses: Found, compounds: Found, vehicles: Fo
     if not doses.columns or not compounds.columns or vehicles.blank:
         return []
     names = sheet[compounds.columns[0]]
-    is_vehicle = pd.Series(sheet.eval(json.loads(vehicles.code), engine="python"), dtype=bool)
-    treated = ~is_vehicle & names.notna() & ~names.map(plain).isin(UNTREATED)
+    treated = ~_rows_of(sheet, vehicles) & names.notna() & ~names.map(plain).isin(UNTREATED)
     treated &= pd.to_numeric(sheet[doses.columns[0]]) == 0
     if not treated.any():
         return []

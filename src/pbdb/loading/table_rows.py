@@ -87,7 +87,7 @@ def _compounds(dataset: str, compounds: pd.DataFrame, annotations: pd.DataFrame)
         identities.insert(0, "compound_id", stable_ids("compound", zip(identities["inchikey"])))
     keys = compounds["source_key"].tolist()
     ids = stable_ids("source_compound", ((dataset, key) for key in keys))
-    found: list[Resolution] = compounds["resolution"].tolist()
+    resolutions: list[Resolution] = compounds["resolution"].tolist()
     table = pd.DataFrame(
         {
             "source_compound_id": ids,
@@ -98,11 +98,11 @@ def _compounds(dataset: str, compounds: pd.DataFrame, annotations: pd.DataFrame)
             "given_inchikey": compounds["inchikey"].to_numpy(),
             "given_pubchem_cid": pd.array([_cid(cell) for cell in compounds["pubchem_cid"]], "Int64"),
             "cas": compounds["cas"].to_numpy(),
-            "compound_id": pd.array([_compound_id(one) for one in found], dtype="Int64"),
-            "resolved_by": [one.route for one in found],
-            "rule_version": [one.rule_version for one in found],
-            "conflict": [one.conflict for one in found],
-            "problem": [one.problem for one in found],
+            "compound_id": pd.array([_compound_id(resolution) for resolution in resolutions], dtype="Int64"),
+            "resolved_by": [resolution.route for resolution in resolutions],
+            "rule_version": [resolution.rule_version for resolution in resolutions],
+            "conflict": [resolution.conflict for resolution in resolutions],
+            "problem": [resolution.problem for resolution in resolutions],
         }
     )
     return {
@@ -116,8 +116,8 @@ def _cid(cell: object) -> int | None:
     return cid_or_none(text_or_none(cell) or "")
 
 
-def _compound_id(found: Resolution) -> int | None:
-    return None if found.inchikey is None else stable_id("compound", found.inchikey)
+def _compound_id(resolution: Resolution) -> int | None:
+    return None if resolution.inchikey is None else stable_id("compound", resolution.inchikey)
 
 
 def _annotations(ids: dict[str, int], annotations: pd.DataFrame) -> pd.DataFrame:
@@ -142,12 +142,16 @@ def representatives(source: Source, compounds: pd.DataFrame) -> dict[str, str]:
     if source.condition_by == "source_compound":
         return dict(zip(keys, keys, strict=True))
     pairs = sorted(zip(keys, compounds["resolution"].tolist(), strict=True), key=lambda pair: pair[0])
-    of_cid = {found.pubchem_cid: found.inchikey for _, found in pairs if found.pubchem_cid and found.inchikey}
+    of_cid = {
+        resolution.pubchem_cid: resolution.inchikey
+        for _, resolution in pairs
+        if resolution.pubchem_cid and resolution.inchikey
+    }
     first: dict[object, str] = {}
     chosen = {}
-    for key, found in pairs:
-        cid = found.pubchem_cid
-        identity = found.inchikey or of_cid.get(cid) or cid or ("unresolved", key)
+    for key, resolution in pairs:
+        cid = resolution.pubchem_cid
+        identity = resolution.inchikey or of_cid.get(cid) or cid or ("unresolved", key)
         chosen[key] = first.setdefault(identity, key)
     return chosen
 
@@ -196,12 +200,12 @@ def _conditions(dataset: str, table: pd.DataFrame, described_by: tuple[str, ...]
 
 def _shared(attributes: pd.Series[Any], names: tuple[str, ...]) -> str:
     """What the samples of a condition have in common, as JSON; values that differ are a list."""
-    found: dict[str, Any] = {}
+    shared: dict[str, Any] = {}
     for name in names:
-        values = list(dict.fromkeys(one[name] for one in attributes if name in one))
+        values = list(dict.fromkeys(sample[name] for sample in attributes if name in sample))
         if values:
-            found[name] = values[0] if len(values) == 1 else sorted(values, key=str)
-    return as_json(found)
+            shared[name] = values[0] if len(values) == 1 else sorted(values, key=str)
+    return as_json(shared)
 
 
 def _samples(dataset: str, table: pd.DataFrame) -> pd.DataFrame:

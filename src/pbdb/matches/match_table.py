@@ -6,12 +6,13 @@ for each level of identity and time tolerance. A row holds for every window: `fr
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, Engine, text
 
 from pbdb.common.errors import ConfigError
-from pbdb.database.models import LEVELS
+from pbdb.database.choices import LEVELS
 from pbdb.server import locks
 
 DEFAULT_WINDOW = 10.0
@@ -28,9 +29,12 @@ class Rule:
 
     def __post_init__(self) -> None:
         if self.level not in LEVELS:
-            raise ConfigError(f"'{self.level}' is no level of identity: choose {', '.join(LEVELS)}.")
+            raise ConfigError(f"'{self.level}' is no level of identity: choose {', '.join(LEVELS)}.", value=self.level)
         if not 0 <= self.time_tolerance_h < float("inf"):
-            raise ConfigError(f"A time tolerance of {self.time_tolerance_h} h makes no sense: give hours from 0.")
+            raise ConfigError(
+                f"A time tolerance of {self.time_tolerance_h} h makes no sense: give hours from 0.",
+                value=self.time_tolerance_h,
+            )
 
     @property
     def parameters(self) -> dict[str, object]:
@@ -56,11 +60,39 @@ class Refreshed:
     in_window: int
 
 
-def refresh(engine: Engine, rule: Rule | None = None) -> Refreshed:
-    """Find the matches of a rule anew; agreement stays with matches that did not change, summaries if none did.
+@dataclass(frozen=True)
+class Matched:
+    """What a new state of a dataset did to matches, by rule, and how many stored results went that no longer hold."""
 
-    A load that was stopped before it matched still has to: only `refresh_dataset` forgets what was said of old effects.
-    """
+    refreshed: list[Refreshed]
+    forgotten: int
+
+    @property
+    def in_words(self) -> list[str]:
+        """What a load says of it."""
+        counts = (
+            f"{done.matches:,} by {done.rule.level} within {done.rule.time_tolerance_h:g} h" for done in self.refreshed
+        )
+        said = [f"matches with other datasets: {'; '.join(counts)}"]
+        if self.forgotten:
+            said.append(
+                f"{self.forgotten:,} stored rows of agreement rested on effects that changed, and are gone: "
+                "`pbdb agreement run` computes them anew"
+            )
+        return said
+
+
+@dataclass(frozen=True)
+class Before:
+    """A dataset before its new state: which samples and effects it showed, and rows of agreement that rest on them."""
+
+    fingerprint: str | None
+    effects_fingerprint: str | None
+    results: int
+
+
+def refresh(engine: Engine, rule: Rule | None = None) -> Refreshed:
+    """Find the matches of a rule anew; agreement stays with matches that did not change, summaries if none did."""
     with engine.begin() as connection:
         locks.take(connection, LOCK)
         chosen = rule or Rule()
@@ -71,14 +103,37 @@ def refresh(engine: Engine, rule: Rule | None = None) -> Refreshed:
     return done
 
 
-def refresh_dataset(engine: Engine, dataset: str) -> list[Refreshed]:
-    """Find the matches of one dataset anew, after a load, by every rule in use; what was said of them is forgotten."""
+def read_before(connection: Connection, dataset: str) -> Before:
+    """Read what `refresh_dataset` compares with; the caller holds the lock of matches."""
+    row = connection.execute(text(_PRINTS), {"dataset": dataset}).one_or_none()
+    results = connection.execute(text(_RESULTS), {"dataset": dataset}).scalar_one()
+    return Before(row.fingerprint, row.effects_fingerprint, results) if row else Before(None, None, results)
+
+
+def refresh_dataset(connection: Connection, dataset: str, before: Before) -> Matched:
+    """Find the matches of one dataset's new state by every rule in use, in the transaction that makes it.
+
+    Agreement stays where it rests on the same effects, that of replicates where it rests on the same samples.
+    """
+    prints = connection.execute(text(_PRINTS), {"dataset": dataset}).one()
+    if prints.effects_fingerprint is None or prints.effects_fingerprint != before.effects_fingerprint:
+        _run(connection, _FORGET_AGREEMENT, dataset)
+    if prints.fingerprint is None or prints.fingerprint != before.fingerprint:
+        _run(connection, _FORGET_REPLICATES, dataset)
+    refreshed = [_refresh(connection, rule, dataset) for rule in _rules(connection)]
+    if any(done.added or done.removed for done in refreshed):
+        _run(connection, (_FORGET_PAIRS,), dataset)
+    connection.execute(text(_NOTE), {"dataset": dataset})
+    left = connection.execute(text(_RESULTS), {"dataset": dataset}).scalar_one()
+    return Matched(refreshed, max(0, before.results - left))
+
+
+def match_dataset(engine: Engine, dataset: str) -> Matched:
+    """Find the matches of a dataset that an earlier version of pbdb loaded, and was stopped before it matched."""
     with engine.begin() as connection:
         locks.take(connection, LOCK)
-        for statement in _FORGET:
-            connection.execute(text(statement), {"dataset": dataset})
-        done = [_refresh(connection, rule, dataset) for rule in _rules(connection)]
-        connection.execute(text(_NOTE), {"dataset": dataset})
+        before = Before(None, None, read_before(connection, dataset).results)
+        done = refresh_dataset(connection, dataset, before)
     _analyze(engine)
     return done
 
@@ -89,19 +144,24 @@ def is_current(engine: Engine, dataset: str) -> bool:
         return bool(connection.execute(text(_IS_CURRENT), {"dataset": dataset}).scalar())
 
 
+def _run(connection: Connection, statements: Iterable[str], dataset: str) -> None:
+    for statement in statements:
+        connection.execute(text(statement), {"dataset": dataset})
+
+
 def _rules(connection: Connection) -> list[Rule]:
-    found = connection.execute(text("SELECT DISTINCT inchikey_level, time_tolerance_h FROM core.match"))
-    return sorted({Rule(), *(Rule(*row) for row in found)}, key=lambda rule: (rule.level, rule.time_tolerance_h))
+    used = connection.execute(text("SELECT DISTINCT inchikey_level, time_tolerance_h FROM core.match"))
+    return sorted({Rule(), *(Rule(*row) for row in used)}, key=lambda rule: (rule.level, rule.time_tolerance_h))
 
 
 def _refresh(connection: Connection, rule: Rule, dataset: str | None) -> Refreshed:
-    given = rule.parameters | {"dataset": dataset, "window": DEFAULT_WINDOW, "least": MIN_SHARED_COMPOUNDS}
+    parameters = rule.parameters | {"dataset": dataset, "window": DEFAULT_WINDOW, "least": MIN_SHARED_COMPOUNDS}
     connection.execute(text("DROP TABLE IF EXISTS pg_temp.found_match"))
-    connection.execute(text(_FIND), given)
+    connection.execute(text(_FIND), parameters)
     connection.execute(text("ANALYZE pg_temp.found_match"))
-    removed = connection.execute(text(_REMOVE), given).rowcount
-    added = connection.execute(text(_ADD), given).rowcount
-    matches, in_window = connection.execute(text(_COUNT), given).one()
+    removed = connection.execute(text(_REMOVE), parameters).rowcount
+    added = connection.execute(text(_ADD), parameters).rowcount
+    matches, in_window = connection.execute(text(_COUNT), parameters).one()
     return Refreshed(rule, removed, added, matches, in_window)
 
 
@@ -148,12 +208,19 @@ _ADD = f"""
 INSERT INTO core.match ({_COLUMNS}) SELECT {_COLUMNS} FROM pg_temp.found_match f
 WHERE NOT EXISTS (SELECT FROM core.match m WHERE m.match_id = f.match_id)"""
 _COUNT = f"SELECT count(*), count(*) FILTER (WHERE m.from_window <= :window) FROM core.match m WHERE {_SCOPE}"
+_PRINTS = "SELECT fingerprint, effects_fingerprint FROM core.dataset WHERE dataset = :dataset"
+_ITS_MATCH = f"m.match_id = g.match_id AND (m.dataset_id_a = {_OF_DATASET} OR m.dataset_id_b = {_OF_DATASET})"
+_RESULTS = f"""
+SELECT (SELECT count(*) FROM core.agreement g JOIN core.match m ON {_ITS_MATCH})
+    + (SELECT count(*) FROM core.replicate_agreement WHERE dataset_id = {_OF_DATASET})"""
+_FORGET_PAIRS = f"""
+DELETE FROM core.agreement_summary
+WHERE (dataset_id_a = {_OF_DATASET} OR dataset_id_b = {_OF_DATASET}) AND dataset_id_a <> dataset_id_b"""
 # A load may have changed effects under ids that stay.
-_FORGET = (
-    f"DELETE FROM core.agreement g USING core.match m WHERE m.match_id = g.match_id"
-    f" AND (m.dataset_id_a = {_OF_DATASET} OR m.dataset_id_b = {_OF_DATASET})",
+_FORGET_AGREEMENT = (f"DELETE FROM core.agreement g USING core.match m WHERE {_ITS_MATCH}", _FORGET_PAIRS)
+_FORGET_REPLICATES = (
     f"DELETE FROM core.replicate_agreement WHERE dataset_id = {_OF_DATASET}",
-    f"DELETE FROM core.agreement_summary WHERE dataset_id_a = {_OF_DATASET} OR dataset_id_b = {_OF_DATASET}",
+    f"DELETE FROM core.agreement_summary WHERE dataset_id_a = {_OF_DATASET} AND dataset_id_b = dataset_id_a",
 )
 _FORGET_SUMMARIES = """
 DELETE FROM core.agreement_summary

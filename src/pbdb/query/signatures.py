@@ -6,20 +6,21 @@ takes minutes, and search is right without it, only slower.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, LiteralString
 
 import psycopg
+from psycopg.rows import dict_row
 from sqlalchemy import Engine, text
 
 from pbdb.common.errors import ConfigError, QueryError, meant
+from pbdb.common.progress import Progress, silent
 from pbdb.common.settings import Settings
 from pbdb.database.models import N_LANDMARKS
 from pbdb.server import connect, locks
 
 Connection = psycopg.Connection[Any]
-Progress = Callable[[str, int, int], None]
 BUILD_MEMORY = "2GB"
 
 
@@ -34,7 +35,7 @@ class Where:
 
     def __post_init__(self) -> None:
         if self.n < 1:
-            raise ConfigError(f"{self.n} results make no sense: give a number from 1.")
+            raise ConfigError(f"{self.n} results make no sense: give a number from 1.", value=self.n)
 
 
 def like_effect(settings: Settings, effect_id: int, where: Where | None = None, *, opposite: bool = False) -> list[Any]:
@@ -46,13 +47,37 @@ def like_effect(settings: Settings, effect_id: int, where: Where | None = None, 
     with connect.connect_as_reader(settings) as connection:
         row = connection.execute(_LANDMARK, {"effect_id": effect_id}).fetchone()
         if row is None:
-            raise QueryError(f"There is no effect {effect_id}: take an effect_id of the view effect.")
+            raise QueryError(f"There is no effect {effect_id}: take an effect_id of the view effect.", value=effect_id)
         if row[0] is None:
             raise QueryError(
                 f"Effect {effect_id} has no landmark signature: it is of a single well, was not estimated, or its fit"
-                " tests fewer than 500 landmark genes."
+                " tests fewer than 500 landmark genes.",
+                value=effect_id,
             )
         return _search(connection, row[0], where or Where(), opposite, effect_id)
+
+
+def effect_of(settings: Settings, compound: str, dose_um: float | None, where: Where) -> dict[str, Any]:
+    """Choose the effect of a compound (name or InChIKey) that moves most genes, at a dose and where asked for.
+
+    Raises:
+        QueryError: the compound has no effect with a signature there.
+    """
+    with connect.connect_as_reader(settings) as connection, connection.cursor(row_factory=dict_row) as cursor:
+        chosen = {"compound": compound, "dose_um": dose_um, **_selection(where)}
+        effect = cursor.execute(_STRONGEST, chosen).fetchone()
+    if effect is None:
+        at = "" if dose_um is None else f" at {dose_um:g} uM"
+        raise QueryError(
+            f"'{compound}' has no effect with a landmark signature{at} in this selection: `pbdb compound show` tells"
+            " which names are known, SELECT * FROM effect which doses and contexts there are.",
+            value=compound,
+        )
+    return effect
+
+
+def _selection(where: Where) -> dict[str, list[str] | None]:
+    return {"datasets": list(where.datasets) or None, "contexts": list(where.contexts) or None}
 
 
 def like_genes(
@@ -95,12 +120,10 @@ def _refuse_both(up: Sequence[str], down: Sequence[str], places: dict[str, int])
     above = {places.get(name, name) for name in up}
     for name in down:
         if places.get(name, name) in above:
-            raise QueryError(f"Gene '{name}' is asked for up and down: give it once.")
+            raise QueryError(f"Gene '{name}' is asked for up and down: give it once.", value=name)
 
 
-def build_indexes(
-    engine: Engine, *, rebuild: bool = False, progress: Progress = lambda what, done, total: None
-) -> dict[str, float]:
+def build_indexes(engine: Engine, *, rebuild: bool = False, progress: Progress = silent) -> dict[str, float]:
     """Index the landmarks of every dataset that has none yet; return the seconds each took.
 
     rebuild: make existing ones anew.
@@ -133,7 +156,7 @@ def _search(
 ) -> list[dict[str, Any]]:
     _require(connection, "dataset", _DATASETS, where.datasets)
     _require(connection, "context", _CONTEXTS, where.contexts)
-    given = {
+    parameters = {
         "signature": signature,
         "n": where.n,
         "datasets": list(where.datasets) or None,
@@ -144,7 +167,7 @@ def _search(
     }
     try:
         with connection.cursor() as cursor:
-            cursor.execute(_SEARCH, given)
+            cursor.execute(_SEARCH, parameters)
             columns = [column.name for column in cursor.description or ()]
             return [dict(zip(columns, row, strict=True)) for row in cursor]
     except psycopg.Error as problem:
@@ -157,12 +180,23 @@ def _require(connection: Connection, what: str, query: LiteralString, asked: Seq
     known = [str(name) for (name,) in connection.execute(query)]
     for name in asked:
         if name not in known:
-            raise QueryError(f"There is no {what} '{name}' in the database: {meant(name, known)}")
+            raise QueryError(f"There is no {what} '{name}' in the database: {meant(name, known)}", value=name)
 
 
 _DATASETS = "SELECT dataset FROM pbdb.dataset ORDER BY 1"
 _CONTEXTS = "SELECT context FROM pbdb.context UNION SELECT context_name FROM pbdb.context ORDER BY 1"
 _LANDMARK = "SELECT e.landmark::text FROM core.effect e WHERE e.effect_id = %(effect_id)s"
+# Of equals the lowest id, so that the same question finds the same effect.
+_STRONGEST = """
+SELECT v.effect_id, v.dataset, v.compound_name, v.context_name, v.dose_um, v.time_h, v.n_up, v.n_down
+FROM pbdb.effect v JOIN core.effect e ON e.effect_id = v.effect_id
+WHERE e.landmark IS NOT NULL AND (
+    lower(v.compound_name) = lower(%(compound)s) OR lower(v.source_compound_name) = lower(%(compound)s)
+    OR v.inchikey = %(compound)s)
+AND (%(dose_um)s::float8 IS NULL OR v.dose_um = %(dose_um)s)
+AND (%(datasets)s::text[] IS NULL OR v.dataset = ANY (%(datasets)s))
+AND (%(contexts)s::text[] IS NULL OR v.context = ANY (%(contexts)s) OR v.context_name = ANY (%(contexts)s))
+ORDER BY v.n_up + v.n_down DESC, v.effect_id LIMIT 1"""
 _GENES = """
 SELECT u.name, g.landmark_index FROM unnest(%(names)s::text[]) u (name)
 JOIN core.gene g ON g.gene_id = u.name OR g.symbol = u.name WHERE g.landmark_index IS NOT NULL"""
@@ -172,8 +206,9 @@ SELECT * FROM pbdb.similar_signatures(%(signature)s::public.halfvec, %(n)s, %(da
 _PARTITIONS = """
 SELECT format('%I.%I', n.nspname, c.relname), d.dataset
 FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-JOIN core.dataset d ON pg_get_expr(c.relpartbound, c.oid) = format('FOR VALUES IN (''%s'')', d.dataset_id)
-WHERE i.inhparent = 'core.effect'::regclass ORDER BY d.dataset"""
+JOIN core.generation g ON c.relname = 'effect_' || g.generation AND g.is_current
+JOIN core.dataset d ON d.dataset_id = g.dataset_id
+WHERE i.inhparent = 'part.effect'::regclass ORDER BY d.dataset"""
 _OF_INDEXES = """
 FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid JOIN pg_am m ON m.oid = x.relam
 JOIN pg_class c ON c.oid = i.indrelid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE m.amname = 'hnsw'"""

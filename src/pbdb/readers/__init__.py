@@ -2,6 +2,8 @@
 
 from pbdb.readers.csr import cell_matrix
 from pbdb.readers.profiles import compounds_of, counts, intensities, obs, paired, xlsx
+from pbdb.readers.sheets import table as sheet
+from pbdb.readers.sheets import worksheet
 from pbdb.readers.tables import Matrix, aligned, csv, gene_matrix, only, parquet, tsv
 
 __all__ = [
@@ -17,6 +19,8 @@ __all__ = [
     "only",
     "paired",
     "parquet",
+    "sheet",
     "tsv",
+    "worksheet",
     "xlsx",
 ]

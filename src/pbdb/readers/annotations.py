@@ -13,12 +13,11 @@ from typing import Any
 
 import h5py
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from pbdb.common.arrays import Values
 from pbdb.common.errors import DataError
 
-Values = npt.NDArray[Any]
 INDEX_FIELDS = ("index", "_index")
 
 

@@ -7,11 +7,9 @@ from typing import Any
 
 import h5py
 import numpy as np
-import numpy.typing as npt
 
+from pbdb.common.arrays import Values
 from pbdb.readers import inflate
-
-Values = npt.NDArray[Any]
 
 
 class Stretches:

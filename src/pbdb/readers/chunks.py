@@ -18,10 +18,10 @@ import numpy as np
 import numpy.typing as npt
 from isal import isal_zlib
 
+from pbdb.common.arrays import Values
 from pbdb.readers import inflate
 
 Floats = npt.NDArray[np.float32]
-Values = npt.NDArray[Any]
 Positions = npt.NDArray[np.intp]
 Place = slice | Positions
 THREADS = min(8, os.cpu_count() or 1)

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from isal import isal_zlib
 
+from pbdb.common.arrays import Ints
 from pbdb.common.errors import DataError, SourceError
 from pbdb.readers.annotations import Annotations
 from pbdb.readers.blocks import Stretches
@@ -29,7 +30,6 @@ DAMAGED: tuple[Any, ...] = (
     zlib.error,
     isal_zlib.error,
 )
-Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)

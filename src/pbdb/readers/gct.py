@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import gzip
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from pbdb.common.errors import DataError
-from pbdb.readers.tables import DAMAGED, damaged, missing
+from pbdb.common.output_files import replacing
+from pbdb.readers.opening import DAMAGED, open_text
+from pbdb.readers.tables import damaged, missing
 
 ABSENT = frozenset({"", "-666", "-666.0", "na", "NA", "nan", "NaN"})
 
@@ -49,9 +50,9 @@ def read(path: Path, rows: Sequence[str] | None = None) -> Profiles:
     if not path.is_file():
         raise missing(path)
     try:
-        with _open(path) as text:
+        with open_text(path) as text:
             return _read(path, text, rows)
-    except (*DAMAGED, OSError) as problem:
+    except DAMAGED as problem:
         raise damaged(path, problem) from None
 
 
@@ -68,16 +69,35 @@ class _Shape:
 def _read(path: Path, text: IO[str], wanted: Sequence[str] | None) -> Profiles:
     lines = (line.rstrip("\n") for line in text)
     shape = _shape(path, next(lines, ""), next(lines, ""))
-    header = next(lines, "").split("\t")
+    header = _filled(next(lines, "").split("\t"))
     width = 1 + shape.n_fields + shape.n_columns
-    if len(header) < width:
-        raise DataError(f"'{path.name}' announces {width} columns, but its heading has {len(header)}.")
+    if len(header) != width:
+        raise DataError(
+            f"'{path.name}' announces {shape.n_columns} samples, but its heading has "
+            f"{len(header) - 1 - shape.n_fields}: correct the sizes in its second line, or get the whole file."
+        )
     names = header[1 + shape.n_fields : width]
     described = [line.split("\t") for line in islice(lines, shape.n_lines)]
+    _refuse_twice(path, [line[0] for line in described], header[1 : 1 + shape.n_fields])
     columns = pd.DataFrame({line[0]: known(line[1 + shape.n_fields : width]) for line in described}, index=names)
     ids, fields, values = _body(path, lines, shape, None if wanted is None else set(wanted))
     table = pd.DataFrame(fields, columns=header[1 : 1 + shape.n_fields], index=ids, dtype=object)
     return _ordered(path, Profiles(values.T, table.rename_axis("id"), columns.rename_axis("id")), wanted)
+
+
+def _filled(cells: list[str]) -> list[str]:
+    """Cells up to the last that holds something: spreadsheets leave empty ones at the ends of lines."""
+    n = len(cells)
+    while n and not cells[n - 1].strip():
+        n -= 1
+    return cells[:n]
+
+
+def _refuse_twice(path: Path, *fields: Sequence[str]) -> None:
+    for names in fields:
+        twice = next((name for at, name in enumerate(names) if name in names[:at]), None)
+        if twice is not None:
+            raise DataError(f"'{path.name}' has the field '{twice}' of its metadata twice: rename or delete one.")
 
 
 def _shape(path: Path, version: str, sizes: str) -> _Shape:
@@ -121,8 +141,9 @@ def _body(
 
 
 def _numbers(path: Path, name: str, cells: list[str], n: int) -> npt.NDArray[np.float32]:
-    if len(cells) < n:
-        raise DataError(f"'{path.name}' has {len(cells)} values in row '{name}', not {n}: it is incomplete.")
+    if len(cells) < n or any(cell.strip() for cell in cells[n:]):
+        what = "it is incomplete" if len(cells) < n else "its sizes or its heading are wrong"
+        raise DataError(f"'{path.name}' has {len(cells)} values in row '{name}', not {n}: {what}.")
     try:
         return np.array(["nan" if cell.strip() in ABSENT else cell for cell in cells[:n]], dtype=np.float32)
     except ValueError as problem:
@@ -143,13 +164,6 @@ def _ordered(path: Path, found: Profiles, wanted: Sequence[str] | None) -> Profi
     return Profiles(found.values[:, places], found.rows.iloc[places], found.columns)
 
 
-def _open(path: Path) -> IO[str]:
-    """Open text whose lines end in a line feed, a carriage return or both."""
-    with path.open("rb") as raw:
-        zipped = raw.read(2) == b"\x1f\x8b"
-    return cast(IO[str], gzip.open(path, "rt", encoding="utf-8") if zipped else path.open(encoding="utf-8"))
-
-
 # --- writing -------------------------------------------------------------------------------------------------
 
 
@@ -158,14 +172,9 @@ def write(path: Path, profiles: Profiles, *, version: str = "1.3", decimals: int
 
     decimals: of the values; missing metadata is written as -666, a missing value as nan.
     """
-    part = path.with_name(path.name + ".part")
     open_part = gzip.open if path.suffix == ".gz" else open
-    try:
-        with open_part(part, "wt", encoding="utf-8") as text:
-            text.writelines("\t".join(line) + "\n" for line in _lines(profiles, version, decimals))
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    with replacing(path) as part, open_part(part, "wt", encoding="utf-8") as text:
+        text.writelines("\t".join(line) + "\n" for line in _lines(profiles, version, decimals))
 
 
 def _lines(profiles: Profiles, version: str, decimals: int) -> Iterator[list[str]]:

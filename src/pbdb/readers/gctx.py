@@ -7,7 +7,6 @@ the block that is asked for.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -20,6 +19,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from pbdb.common.errors import DataError
+from pbdb.common.output_files import Unfinished
 from pbdb.readers import chunks
 from pbdb.readers.gct import Profiles, known
 from pbdb.readers.tables import damaged, missing
@@ -212,9 +212,8 @@ class Writer:
     def __init__(
         self, path: Path, rows: pd.DataFrame, *, level: int | None = 4, chunk: tuple[int, int] | None = None
     ) -> None:
-        self._path, self._rows = path, rows
-        self._part = path.with_name(path.name + ".part")
-        self._file = h5py.File(self._part, "w")
+        self._rows, self._unfinished = rows, Unfinished(path)
+        self._file = h5py.File(self._unfinished.path, "w")
         self._file.attrs["version"] = np.bytes_(VERSION)
         self._file.attrs["src"] = path.name
         self._matrix = self._file.create_dataset(
@@ -242,12 +241,12 @@ class Writer:
         for group, table in ((ROW, self._rows), (COLUMN, columns)):
             _write_metadata(self._file, group, table)
         self._file.close()
-        os.replace(self._part, self._path)
+        self._unfinished.finish()
 
     def abandon(self) -> None:
         """Close and remove what was written so far."""
         self._file.close()
-        self._part.unlink(missing_ok=True)
+        self._unfinished.abandon()
 
 
 def _chunk(n_genes: int) -> tuple[int, int]:

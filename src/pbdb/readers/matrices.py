@@ -1,28 +1,28 @@
-"""Readers of expression matrices in the formats labs keep them in: text, Parquet, h5ad, 10x folders.
+"""Readers of expression matrices in the formats labs keep them in: text, workbooks, Parquet, h5ad, GCT, folders.
 
     read(path, sparse=True)    -> Profiles: samples x genes, sparse (counts) or dense (intensities)
 
 | file | orientation | names |
 |---|---|---|
-| .csv, .tsv, .txt, each plain or .gz | genes x samples | first column: genes; heading: samples |
+| .csv, .tsv, .txt, each plain or .gz; .xlsx | genes x samples | first column: genes; heading: samples |
 | .parquet | genes x samples | the index pandas stored, else the first column: genes; other columns: samples |
-| .h5ad | samples x genes | obs and var names |
-| folder of matrix.mtx, features.tsv (or genes.tsv), barcodes.tsv, each plain or .gz | genes x samples | first columns |
+| .gct, plain or .gz; .gctx | genes x samples | ids of rows: genes; ids of columns: samples |
+| .h5ad of any version | samples x genes | obs and var names |
+| folder of matrix.mtx, features.tsv (or genes.tsv), barcodes.tsv (10x, STARsolo) | genes x samples | first columns |
+| folder of cells_x_genes.mtx, .genes.txt, .barcodes.txt (kb-python) | samples x genes | lines |
 
-Text and Parquet are read a block of genes at a time, so a sparse matrix is never dense as a whole.
+Text and Parquet are read a block of genes at a time, so a sparse matrix is never dense as a whole. Rows in which
+counting programs keep reads of no gene (`__no_feature`, `N_unmapped`) and columns that describe genes (featureCounts)
+are left out, and named in `left_out`.
 """
 
 from __future__ import annotations
 
-import csv
-import gzip
-import io
 import re
-import zlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -30,24 +30,38 @@ import pyarrow as pa
 import scipy.sparse as sp
 
 from pbdb.common.errors import DataError
+from pbdb.readers import gct, gctx, sheets
+from pbdb.readers.annotations import Annotations
+from pbdb.readers.bombs import MOST_GENES, require_plausible, require_rows
+from pbdb.readers.cells import cleaned
+from pbdb.readers.mtx_folders import read_folder
+from pbdb.readers.opening import DAMAGED, encoding_of, ending, open_bytes, starts_with
 from pbdb.readers.tables import missing
 
-TEXT = {".csv": ",", ".tsv": "\t", ".txt": "\t"}
-FORMATS = ".csv, .tsv or .txt (plain or .gz), .parquet, .h5ad, or a folder of matrix.mtx, features.tsv and barcodes.tsv"
+FORMATS = (
+    ".csv, .tsv or .txt (plain or .gz), .xlsx, .parquet, .h5ad, .gct, .gctx, or a folder of matrix.mtx, features.tsv "
+    "and barcodes.tsv"
+)
+TEXT = (".csv", ".tsv", ".txt", ".tab", ".counts")
 TEXT_BLOCK_BYTES = 32 * 2**20
-GENE_EXPRESSION = "Gene Expression"
-DAMAGED = (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error, ValueError, LookupError, pa.ArrowException)
+OF_FEATURE_COUNTS = ("Chr", "Start", "End", "Strand", "Length")
+OF_NO_GENE = re.compile(r"__\w+|N_(unmapped|multimapping|noFeature|ambiguous)")
+OF_HTSEQ = frozenset({"no_feature", "ambiguous", "too_low_aQual", "not_aligned", "alignment_not_unique"})
 
 Names = npt.NDArray[np.object_]
 Block = tuple[list[str], npt.NDArray[np.float64]]
 
 
 class Profiles(NamedTuple):
-    """Names of samples and genes, and the values, samples x genes; a missing value is NaN."""
+    """Names of samples and genes, and the values, samples x genes; a missing value is NaN.
+
+    left_out: names of rows or columns of the file that are neither gene nor sample.
+    """
 
     samples: Names
     genes: Names
     values: Any
+    left_out: tuple[str, ...] = ()
 
 
 def read(path: Path, *, sparse: bool) -> Profiles:
@@ -60,32 +74,44 @@ def read(path: Path, *, sparse: bool) -> Profiles:
     if not path.exists():
         raise missing(path)
     try:
-        found = _reader(path)(path, sparse)
+        require_plausible(path)
+        profiles = _of_genes(_reader(path)(path, sparse))
     except DAMAGED as problem:
         raise DataError(_unreadable(path, problem)) from None
-    for names, what in ((found.samples, "sample"), (found.genes, "gene")):
+    for names, what in ((profiles.samples, "sample"), (profiles.genes, "gene")):
         _refuse_bad_names(path, names, what)
-    return found
+    return profiles
 
 
 def _reader(path: Path) -> Callable[[Path, bool], Profiles]:
     if path.is_dir():
-        return _tenx
-    known = {".parquet": _parquet, ".h5ad": _h5ad, **dict.fromkeys(TEXT, _text)}
-    if ending(path) not in known:
+        return _folder
+    by_ending = {
+        ".parquet": _parquet, ".h5ad": _h5ad, ".gct": _gct, ".gctx": _gctx, ".xlsx": _workbook,
+        **dict.fromkeys(TEXT, _text),
+    }  # fmt: skip
+    if ending(path) not in by_ending:
         raise DataError(f"'{path.name}' is of no known format; give {FORMATS}.")
-    return known[ending(path)]
-
-
-def ending(path: Path) -> str:
-    """The ending of a file's name in lower case, that of compression left aside: `.csv` of `A.CSV.gz`."""
-    name = path.name.lower()
-    return Path(name.removesuffix(".gz")).suffix if name.endswith(".gz") else path.suffix.lower()
+    if starts_with(path, 4) == b"PK\x03\x04" and ending(path) in TEXT:
+        return _workbook
+    return by_ending[ending(path)]
 
 
 def _unreadable(path: Path, problem: BaseException) -> str:
     detail = " ".join(str(problem).split()) or type(problem).__name__
     return f"The matrix '{path.name}' cannot be read to its end ({detail}): it is damaged or of another format."
+
+
+def _of_genes(profiles: Profiles) -> Profiles:
+    """Without the rows in which counting programs keep reads of no gene."""
+    names = profiles.genes
+    summary = np.array([OF_NO_GENE.fullmatch(name) is not None for name in names], dtype=bool)
+    if len(OF_HTSEQ.intersection(names.tolist())) > 2:
+        summary |= np.isin(names.astype(str), sorted(OF_HTSEQ))
+    if not summary.any():
+        return profiles
+    left_out = (*profiles.left_out, *names[summary])
+    return Profiles(profiles.samples, names[~summary], profiles.values[:, np.flatnonzero(~summary)], left_out)
 
 
 def _refuse_bad_names(path: Path, names: Names, what: str) -> None:
@@ -96,54 +122,153 @@ def _refuse_bad_names(path: Path, names: Names, what: str) -> None:
         raise DataError(f"The {what} '{name}' stands {times} times in '{path.name}': every {what} must be there once.")
 
 
-def _open(path: Path) -> IO[bytes]:
-    """Open a file, decompressed where its first bytes are those of gzip."""
-    with path.open("rb") as start:
-        zipped = start.read(2) == b"\x1f\x8b"
-    return cast(IO[bytes], gzip.open(path)) if zipped else path.open("rb")
+# --- text and workbooks --------------------------------------------------------------------------------------------
 
 
-def _lines(path: Path, sep: str) -> Iterator[list[str]]:
-    with _open(path) as raw, io.TextIOWrapper(raw, encoding="utf-8-sig", newline="") as text:
-        yield from csv.reader(text, delimiter=sep)
+class _Layout(NamedTuple):
+    """How the columns of a table lie: names over all of them, lines above the values, and the samples' places."""
+
+    names: list[str]
+    line: int
+    samples: list[int]
+    described: tuple[str, ...]
+
+
+def _layout(path: Path, rows: Sequence[tuple[int, list[str]]]) -> _Layout:
+    """Find the heading of a table of genes x samples, also one name short as R writes it by default.
+
+    Raises:
+        DataError: there is none, or it is no matrix.
+    """
+    top = sheets.heading(rows)
+    names = top.names if top else []
+    if top is None or len(names) < 2:
+        raise DataError(
+            f"The heading of '{path.name}' holds {len(names)} columns; give genes in the first column and one "
+            "column per sample, separated by commas, semicolons or tabs."
+        )
+    if re.match(r"ENS[A-Z]*G\d|__|N_unmapped", names[0]) and all(re.fullmatch(r"\d+", name) for name in names[1:]):
+        raise DataError(
+            f"The first line of '{path.name}' holds counts of '{names[0]}', not names of samples: join the tables of "
+            "all samples and write a heading, genes first."
+        )
+    if names[0] == "Status" and any(row and row[0].startswith("Unassigned") for _, row in rows):
+        raise DataError(f"'{path.name}' is the summary of featureCounts: give its table of counts.")
+    has_facts = tuple(names[1:6]) == OF_FEATURE_COUNTS
+    samples = [at for at in range(6 if has_facts else 1, len(names)) if names[at] or _is_used(rows[top.at + 1 :], at)]
+    return _Layout(names, top.line, samples, OF_FEATURE_COUNTS if has_facts else ())
+
+
+def _is_used(rows: Sequence[tuple[int, list[str]]], at: int) -> bool:
+    return any(len(row) > at and cleaned(row[at]) for _, row in rows)
 
 
 def _text(path: Path, sparse: bool) -> Profiles:
-    sep = TEXT[ending(path)]
-    header = next(_lines(path, sep), [])
-    if len(header) < 2:
+    encoding = encoding_of(path)
+    sep = sheets.separator(path, encoding)
+    rows = list(sheets.text_rows(path, encoding, sep, sheets.LOOKED_AT))
+    layout = _layout(path, rows)
+    point = _decimal_point(path, rows, sep)
+    if any(cell != cleaned(cell) for line, row in rows if line > layout.line for cell in row[1:]):
+        return _of_rows(path, layout, list(sheets.text_rows(path, encoding, sep)), sparse, point)
+    blocks = _text_blocks(path, encoding, sep, point, layout, _width(rows, layout))
+    profiles = _from_blocks([layout.names[at] for at in layout.samples], blocks, sparse)
+    return profiles._replace(left_out=layout.described)
+
+
+def _width(rows: Sequence[tuple[int, list[str]]], layout: _Layout) -> int:
+    """Cells of a line, those of empty columns at its end included."""
+    return max([len(layout.names), *(len(row) for line, row in rows if line > layout.line)])
+
+
+def _decimal_point(path: Path, rows: Sequence[tuple[int, list[str]]], sep: str) -> str:
+    """The sign before decimals.
+
+    Raises:
+        DataError: commas stand in numbers where they may be of thousands.
+    """
+    commas = [cell for _, row in rows for cell in row[1:] if re.fullmatch(r"\s*[-+]?\d+,\d+\s*", cell)]
+    if sep == "," or not commas:
+        return "."
+    if all(re.fullmatch(r"[-+]?[1-9]\d{0,2},\d{3}", cell.strip()) for cell in commas):
         raise DataError(
-            f"The heading of '{path.name}' holds {len(header)} columns; give genes in the first column and one "
-            f"column per sample, separated by {'commas' if sep == ',' else 'tabs'}."
+            f"'{commas[0]}' in '{path.name}' may be {commas[0].replace(',', '.')} or {commas[0].replace(',', '')}: "
+            "save the numbers without a separator of thousands."
         )
-    return _from_blocks(header[1:], _text_blocks(path, sep, header), sparse)
+    return ","
 
 
-def _text_blocks(path: Path, sep: str, header: list[str]) -> Iterator[Block]:
+def _text_blocks(path: Path, encoding: str, sep: str, point: str, layout: _Layout, width: int) -> Iterator[Block]:
     from pyarrow import csv as arrow_csv
 
-    columns = [str(place) for place in range(len(header))]
-    types = {name: pa.float64() for name in columns[1:]} | {"0": pa.string()}
+    columns = [str(place) for place in range(width)]
+    wanted = [str(place) for place in layout.samples]
+    types = {name: pa.float64() for name in wanted} | {"0": pa.string()}
     try:
-        with _open(path) as raw:
+        with open_bytes(path) as raw:
             reader = arrow_csv.open_csv(
                 raw,
-                arrow_csv.ReadOptions(column_names=columns, skip_rows=1, block_size=TEXT_BLOCK_BYTES),
+                arrow_csv.ReadOptions(
+                    column_names=columns,
+                    skip_rows=layout.line,
+                    block_size=TEXT_BLOCK_BYTES,
+                    encoding="utf-8" if encoding == "utf-8-sig" else encoding,
+                ),
                 arrow_csv.ParseOptions(delimiter=sep),
-                arrow_csv.ConvertOptions(column_types=types),
+                arrow_csv.ConvertOptions(column_types=types, include_columns=["0", *wanted], decimal_point=point),
             )
             for batch in reader:
-                yield batch.column(0).to_pylist(), _dense(batch.columns[1:], batch.num_rows)
+                yield _filled(batch.column(0).to_pylist(), _dense(batch.columns[1:], batch.num_rows))
     except pa.ArrowInvalid as problem:
-        raise DataError(_not_a_number(path, header, str(problem))) from None
+        raise DataError(_not_a_number(path, layout, str(problem))) from None
 
 
-def _not_a_number(path: Path, header: list[str], problem: str) -> str:
-    found = re.search(r"column #(\d+).*invalid value '(.*)'", problem)
-    if not found:
+def _filled(names: list[Any], values: npt.NDArray[np.float64]) -> Block:
+    """Genes and values without the rows that hold nothing at all."""
+    names = [cleaned(name) if isinstance(name, str) else "" for name in names]
+    used = [at for at, name in enumerate(names) if name or not np.isnan(values[at]).all()]
+    return (names, values) if len(used) == len(names) else ([names[at] for at in used], values[used])
+
+
+def _not_a_number(path: Path, layout: _Layout, problem: str) -> str:
+    match = re.search(r"column #(\d+).*invalid value '(.*)'", problem)
+    if not match or layout.names[int(match[1])] == "":
         return _unreadable(path, ValueError(problem))
-    sample = header[int(found[1])]
-    return f"The matrix '{path.name}' holds '{found[2]}' in the column of sample '{sample}': give numbers only."
+    sample = layout.names[int(match[1])]
+    return f"The matrix '{path.name}' holds '{match[2]}' in the column of sample '{sample}': give numbers only."
+
+
+def _workbook(path: Path, sparse: bool) -> Profiles:
+    grids = sheets.grids(path)
+    if len(grids) != 1:
+        names = ", ".join(f"'{grid.name}'" for grid in grids) or "none"
+        raise DataError(
+            f"'{path.name}' has {len(grids)} worksheets that hold something ({names}): save the matrix alone, as .csv "
+            "or in a workbook of its own."
+        )
+    return _of_rows(path, _layout(path, grids[0].rows), grids[0].rows, sparse)
+
+
+def _of_rows(
+    path: Path, layout: _Layout, rows: Sequence[tuple[int, list[str]]], sparse: bool, point: str = "."
+) -> Profiles:
+    """A matrix of cells of text, all at once."""
+    body = [row for line, row in rows if line > layout.line and any(map(cleaned, row))]
+    numbers = [[_number(path, layout, row, at, point) for at in layout.samples] for row in body]
+    values = np.array(numbers, dtype=np.float64).reshape(len(body), len(layout.samples))
+    blocks = [([cleaned(row[0]) for row in body], values)] if body else []
+    profiles = _from_blocks([layout.names[at] for at in layout.samples], blocks, sparse)
+    return profiles._replace(left_out=layout.described)
+
+
+def _number(path: Path, layout: _Layout, row: list[str], at: int, point: str) -> float:
+    text = cleaned(row[at]).replace(point, ".") if at < len(row) else ""
+    try:
+        return float(text) if text not in ("", "NA") else np.nan
+    except ValueError:
+        raise DataError(
+            f"The matrix '{path.name}' holds '{text}' in the column of sample '{layout.names[at]}': give numbers only."
+        ) from None
 
 
 def _dense(columns: Iterable[Any], n_rows: int) -> npt.NDArray[np.float64]:
@@ -161,7 +286,8 @@ def _from_blocks(samples: list[str], blocks: Iterable[Block], sparse: bool) -> P
     parts: list[Any] = []
     for names, block in blocks:
         genes.extend(names)
-        parts.append(sp.csr_array(_whole(block)) if sparse else block)
+        require_rows(len(genes), "The matrix", MOST_GENES)
+        parts.append(sp.csr_array(_as_counts(block)) if sparse else block)
     if not genes:
         raise DataError("The matrix holds no gene: it has a heading and nothing below it.")
     stacked = sp.vstack(parts, format="csr") if sparse else np.concatenate(parts)
@@ -169,10 +295,10 @@ def _from_blocks(samples: list[str], blocks: Iterable[Block], sparse: bool) -> P
 
 
 def _names(names: Iterable[Any]) -> Names:
-    return np.array(["" if name is None else str(name) for name in names], dtype=object)
+    return np.array(["" if name is None else cleaned(str(name)) for name in names], dtype=object)
 
 
-def _whole(block: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def _as_counts(block: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Return whole numbers that fit as int32, anything else as it is."""
     fits = np.isfinite(block).all() and block.size and np.abs(block).max() < np.iinfo(np.int32).max
     return block.astype(np.int32) if fits and (block == np.rint(block)).all() else block
@@ -215,52 +341,32 @@ def _h5ad(path: Path, sparse: bool) -> Profiles:
         if "X" not in file:
             raise DataError(f"'{path.name}' has no matrix X: store the values there.")
         values = read_elem(file["X"])
-        samples, genes = (_names(read_elem(file[axis]).index) for axis in ("obs", "var"))
+        samples, genes = (_names(Annotations(file, axis).names()) for axis in ("obs", "var"))
     return Profiles(samples, genes, _as_wanted(values, sparse))
+
+
+def _gct(path: Path, sparse: bool) -> Profiles:
+    return _of_lincs(gct.read(path), sparse)
+
+
+def _gctx(path: Path, sparse: bool) -> Profiles:
+    return _of_lincs(gctx.Gctx(path).read(), sparse)
+
+
+def _of_lincs(found: gct.Profiles, sparse: bool) -> Profiles:
+    return Profiles(_names(found.columns.index), _names(found.rows.index), _as_wanted(found.values, sparse))
+
+
+def _folder(folder: Path, sparse: bool) -> Profiles:
+    samples, genes, values = read_folder(folder)
+    return Profiles(_names(samples), _names(genes), _as_wanted(values, sparse))
 
 
 def _as_wanted(values: Any, sparse: bool) -> Any:
     if not sparse:
         return (values.toarray() if sp.issparse(values) else np.asarray(values)).astype(np.float64, copy=False)
-    found = values if sp.issparse(values) and values.format == "csr" else sp.csc_array(values)
-    found.sum_duplicates()
-    found.eliminate_zeros()
-    found.data = _whole(found.data)
-    return found
-
-
-def _tenx(folder: Path, sparse: bool) -> Profiles:
-    from scipy.io import mmread
-
-    matrix, names_of_features, names_of_samples = tenx_files(folder)
-    features = list(_lines(names_of_features, "\t"))
-    barcodes = [line[0] for line in _lines(names_of_samples, "\t") if line]
-    with _open(matrix) as file:
-        values = sp.csc_array(sp.coo_array(mmread(file)).T)
-    if values.shape != (len(barcodes), len(features)):
-        raise DataError(
-            f"The matrix of '{folder.name}' has {values.shape[1]} genes and {values.shape[0]} samples, its lists of "
-            f"names {len(features)} and {len(barcodes)}: the three files do not belong together."
-        )
-    chosen = [place for place, line in enumerate(features) if len(line) < 3 or line[2] == GENE_EXPRESSION]
-    genes = _names(features[place][0] for place in chosen)
-    return Profiles(_names(barcodes), genes, _as_wanted(values[:, chosen], sparse))
-
-
-def tenx_files(folder: Path) -> tuple[Path, Path, Path]:
-    """Find the matrix, the features and the samples of a 10x folder.
-
-    Raises:
-        DataError: one of them is not there.
-    """
-    names = _part(folder, "features.tsv", "genes.tsv"), _part(folder, "barcodes.tsv")
-    return _part(folder, "matrix.mtx"), *names
-
-
-def _part(folder: Path, *names: str) -> Path:
-    """Find one file of a 10x folder, plain or gzipped."""
-    for name in names:
-        for path in (folder / f"{name}.gz", folder / name):
-            if path.is_file():
-                return path
-    raise DataError(f"The folder '{folder.name}' has no {names[0]} (or {names[0]}.gz): it is no 10x matrix folder.")
+    kept = values if sp.issparse(values) and values.format == "csr" else sp.csc_array(values)
+    kept.sum_duplicates()
+    kept.eliminate_zeros()
+    kept.data = _as_counts(kept.data)
+    return kept

@@ -14,11 +14,18 @@ import scipy.sparse as sp
 
 from pbdb.common.errors import DataError
 from pbdb.readers import matrices
+from pbdb.readers.annotations import Annotations
+from pbdb.readers.bombs import require_plausible
+from pbdb.readers.cells import cell_or_none, one_spelling
 from pbdb.readers.matrices import Profiles
+from pbdb.readers.opening import DAMAGED
+from pbdb.readers.pairing import of_matrix
 from pbdb.readers.profile_block import Block
+from pbdb.readers.quantities import tidied
+from pbdb.readers.sheets import alike
 from pbdb.readers.tables import MISSING, damaged, missing
 
-TENX_MATRIX = ("matrix.mtx", "matrix.mtx.gz")
+TENX_MATRIX = ("matrix.mtx", "matrix.mtx.gz", "cells_x_genes.mtx", "cells_x_genes.mtx.gz")
 
 
 def counts(path: Path) -> Profiles:
@@ -65,21 +72,23 @@ def _cell(cell: object) -> str | None:
 
 
 def obs(path: Path) -> pd.DataFrame:
-    """Read the samples of an h5ad as a sheet of text; their names are the column `obs_name`."""
+    """Read the samples of an h5ad of any version as a sheet of text; their names are the column `obs_name`."""
     import h5py
-    from anndata.io import read_elem
 
+    require_plausible(path)
     try:
         with h5py.File(path) as file:
-            table: pd.DataFrame = read_elem(file["obs"])
-    except matrices.DAMAGED as problem:
+            table = Annotations(file, "obs")
+            cells = {str(name): _text(table.column(name)) for name in table.columns}
+            names = [str(name) for name in table.names()]
+    except DAMAGED as problem:
         raise DataError(f"The samples of '{path.name}' cannot be read ({problem}): it is no h5ad.") from None
-    text = pd.DataFrame({str(name): _text(table[name]) for name in table.columns}, dtype=object)
-    return text.assign(obs_name=table.index.astype(str).to_numpy()).reset_index(drop=True)
+    text, _ = tidied(pd.DataFrame(cells, index=range(len(names)), dtype=object))
+    return text.assign(obs_name=names)
 
 
 def _text(column: pd.Series[Any]) -> list[str | None]:
-    return [None if missing else str(value) for value, missing in zip(column, pd.isna(column), strict=True)]
+    return [None if absent else cell_or_none(str(value)) for value, absent in zip(column, pd.isna(column), strict=True)]
 
 
 def paired(profiles: Profiles, sheet: pd.DataFrame, key: str, gene: str | None = None) -> Block:
@@ -92,11 +101,16 @@ def paired(profiles: Profiles, sheet: pd.DataFrame, key: str, gene: str | None =
     Raises:
         DataError: they share no sample, or a shared one has several rows in the sheet.
     """
-    rows = sheet.assign(**{key: sheet[key].str.strip()}).set_index(key, drop=False)
+    written = sheet[key].str.strip()
+    same, _ = of_matrix(written.dropna().tolist(), profiles.samples.tolist())
+    rows = sheet.assign(**{key: written.map(same).where(written.isin(list(same)), written)}).set_index(key, drop=False)
     known = rows.index[rows.index.isin(profiles.samples)]
     if known.has_duplicates:
         name = known[known.duplicated()][0]
-        raise DataError(f"The sample '{name}' has several rows in the sheet: give one for each column of the matrix.")
+        raise DataError(
+            f"The sample '{name}' has several rows in the sheet ({alike(rows.loc[[name]])}): give one for each column "
+            "of the matrix."
+        )
     if known.empty:
         raise DataError(_nothing_shared(profiles, sheet[key], key))
     shared = np.flatnonzero(np.isin(profiles.samples.astype(str), known.astype(str)))
@@ -107,6 +121,7 @@ def paired(profiles: Profiles, sheet: pd.DataFrame, key: str, gene: str | None =
         sp.csr_matrix(values) if sp.issparse(values) else np.ascontiguousarray(values),
         _names(profiles.genes, gene),
         {reason: n for reason, n in left_out.items() if n},
+        {"no_gene": len(profiles.left_out)} if profiles.left_out else {},
     )
 
 
@@ -132,8 +147,9 @@ def compounds_of(sheet: pd.DataFrame, key: str, columns: Sequence[str]) -> pd.Da
     Raises:
         DataError: two samples of a compound say different things.
     """
-    told = sheet[[key, *columns]].dropna(subset=[key])
-    groups = told.assign(**{key: told[key].str.strip()}).groupby(key, sort=True)
+    stated = sheet[[key, *columns]].dropna(subset=[key])
+    names = stated[key].str.strip()
+    groups = stated.assign(**{key: names.replace(one_spelling(names))}).groupby(key, sort=True)
     for name, several in (groups[list(columns)].nunique() > 1).items():
         if several.any():
             raise DataError(f"The compound '{several.idxmax()}' has several values of '{name}' in the sheet: give one.")

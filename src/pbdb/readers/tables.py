@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import csv as csv_module
-import gzip
 import warnings
-import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,17 +14,12 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
+from pbdb.common.arrays import is_whole
 from pbdb.common.errors import DataError, SourceError
+from pbdb.readers.bombs import bounded, require_plausible, require_rows
+from pbdb.readers.opening import DAMAGED, open_text
 
-DAMAGED = (
-    EOFError,
-    gzip.BadGzipFile,
-    zlib.error,
-    UnicodeDecodeError,
-    pd.errors.ParserError,
-    pd.errors.ParserWarning,
-    csv_module.Error,
-)
+DAMAGES = (*DAMAGED, pd.errors.ParserWarning)
 MISSING = ("", "NA")
 MAX_COUNT = np.iinfo(np.int32).max
 
@@ -73,7 +66,10 @@ def gene_matrix(column: str, sep: str = ",") -> Callable[[Path], Matrix]:
         if header[0] != column:
             raise SourceError(
                 f"The file '{path.name}' starts with the column '{header[0]}', not '{column}': it is not a table of "
-                "genes by samples as this source expects."
+                "genes by samples as this source expects.",
+                file=path.name,
+                line=1,
+                column=column,
             )
         genes, values = _values(path, sep, header)
         return Matrix(np.array(header[1:], dtype=object), genes, _counts(path, values, genes, header[1:]))
@@ -90,13 +86,19 @@ def aligned(sheet: pd.DataFrame, key: str, samples: np.ndarray[Any, Any], sheet_
     for names, where in ((sheet[key], sheet_name), (pd.Series(samples), name)):
         twice = names[names.duplicated()]
         if len(twice):
-            raise DataError(f"'{twice.iloc[0]}' stands twice in '{where}': every sample must be there once.")
+            raise DataError(
+                f"'{twice.iloc[0]}' stands twice in '{where}': every sample must be there once.",
+                file=where,
+                value=twice.iloc[0],
+            )
     listed, counted = set(sheet[key]), set(samples)
     for lonely, has, lacks in ((listed - counted, sheet_name, name), (counted - listed, name, sheet_name)):
         if lonely:
             raise DataError(
                 f"'{min(map(str, lonely))}' stands in '{has}' but not in '{lacks}' ({len(lonely)} such): "
-                "the two files must list the same samples."
+                "the two files must list the same samples.",
+                file=lacks,
+                value=min(map(str, lonely)),
             )
     return sheet.set_index(key, drop=False).loc[list(samples)].reset_index(drop=True)
 
@@ -110,33 +112,35 @@ def only(table: pd.DataFrame, column: str, values: Sequence[str], name: str) -> 
     unknown = sorted(set(table[column].astype(str)) - set(values))
     if unknown:
         raise DataError(
-            f"Column '{column}' of '{name}' has the unknown code '{unknown[0]}'; known are {', '.join(values)}."
+            f"Column '{column}' of '{name}' has the unknown code '{unknown[0]}'; known are {', '.join(values)}.",
+            file=name,
+            column=column,
+            value=unknown[0],
         )
 
 
 def missing(path: Path) -> SourceError:
     """The sentence for a file that is not there."""
-    return SourceError(f"There is no file '{path.name}' in '{path.parent}'.")
+    return SourceError(f"There is no file '{path.name}' in '{path.parent}'.", file=path.name)
 
 
 def damaged(path: Path, problem: BaseException) -> DataError:
     """The sentence for a file that cannot be read to its end."""
     detail = " ".join(str(problem).split())
-    return DataError(f"The file '{path.name}' in '{path.parent}' is damaged or incomplete ({detail}): get it again.")
+    return DataError(
+        f"The file '{path.name}' in '{path.parent}' is damaged or incomplete ({detail}): get it again.", file=path.name
+    )
 
 
 def _open(path: Path) -> IO[str]:
     if not path.is_file():
         raise missing(path)
-    with path.open("rb") as raw:
-        zipped = raw.read(2) == b"\x1f\x8b"
-    if zipped:
-        return gzip.open(path, "rt", encoding="utf-8-sig", newline="")
-    return path.open(encoding="utf-8-sig", newline="")
+    require_plausible(path)
+    return open_text(path, newline="")
 
 
-def _lines(text: IO[str]) -> Iterator[str]:
-    for line in text:
+def _lines(text: IO[str], name: str) -> Iterator[str]:
+    for line in bounded(text, name):
         if "\0" in line:
             raise csv_module.Error("it holds bytes that are no text")
         yield line
@@ -145,14 +149,16 @@ def _lines(text: IO[str]) -> Iterator[str]:
 def _header(path: Path, sep: str) -> list[str]:
     try:
         with _open(path) as text:
-            names = next(csv_module.reader(_lines(text), delimiter=sep), [])
-    except DAMAGED as problem:
+            names = next(csv_module.reader(_lines(text, path.name), delimiter=sep), [])
+    except DAMAGES as problem:
         raise damaged(path, problem) from None
     if not names:
-        raise DataError(f"The file '{path.name}' in '{path.parent}' is empty.")
+        raise DataError(f"The file '{path.name}' in '{path.parent}' is empty.", file=path.name)
     twice = [name for name, n in Counter(names).items() if n > 1]
     if twice:
-        raise DataError(f"The file '{path.name}' has the column '{twice[0]}' more than once.")
+        raise DataError(
+            f"The file '{path.name}' has the column '{twice[0]}' more than once.", file=path.name, column=twice[0]
+        )
     return names
 
 
@@ -161,12 +167,13 @@ def _table(path: Path, sep: str) -> pd.DataFrame:
     rows = []
     try:
         with _open(path) as text:
-            reader = csv_module.reader(_lines(text), delimiter=sep)
+            reader = csv_module.reader(_lines(text, path.name), delimiter=sep)
             for row in reader:
                 if row and len(row) != len(names):
                     raise csv_module.Error(f"line {reader.line_num} has {len(row)} fields, not {len(names)}")
                 rows.append(row)
-    except DAMAGED as problem:
+                require_rows(len(rows), path.name)
+    except DAMAGES as problem:
         raise damaged(path, problem) from None
     table = pd.DataFrame(filter(None, rows[1:]), columns=pd.Index(names), dtype=object)
     return table.mask(table.isin(MISSING))
@@ -177,7 +184,7 @@ def _values(path: Path, sep: str, header: list[str]) -> tuple[np.ndarray[Any, An
         with _open(path) as text, warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)
             frame = pd.read_csv(text, sep=sep, dtype={header[0]: str}, keep_default_na=False, index_col=False)
-    except DAMAGED as problem:
+    except DAMAGES as problem:
         raise damaged(path, problem) from None
     genes = frame.pop(header[0]).to_numpy(dtype=object)
     for name in frame.columns[[kind.kind not in "iuf" for kind in frame.dtypes]]:
@@ -187,9 +194,7 @@ def _values(path: Path, sep: str, header: list[str]) -> tuple[np.ndarray[Any, An
 
 
 def _counts(path: Path, values: np.ndarray[Any, Any], genes: np.ndarray[Any, Any], samples: list[str]) -> sp.csr_matrix:
-    wrong = ~((values >= 0) & (values <= MAX_COUNT))
-    if values.dtype.kind == "f":
-        wrong |= values != np.floor(values)
+    wrong = ~is_whole(values, MAX_COUNT)
     if wrong.any():
         gene, sample = np.argwhere(wrong)[0]
         raise _not_a_count(path, values[gene, sample], genes[gene], samples[sample])
@@ -199,5 +204,8 @@ def _counts(path: Path, values: np.ndarray[Any, Any], genes: np.ndarray[Any, Any
 def _not_a_count(path: Path, value: object, gene: str, sample: str) -> DataError:
     return DataError(
         f"The file '{path.name}' holds '{value}' for gene {gene} in sample {sample}: "
-        f"counts are whole numbers from 0 to {MAX_COUNT}."
+        f"counts are whole numbers from 0 to {MAX_COUNT}.",
+        file=path.name,
+        column=sample,
+        value=value,
     )

@@ -2,33 +2,34 @@
 
 from __future__ import annotations
 
-import gzip
-import zlib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import IO, cast
 
 import pandas as pd
-import pyarrow as pa
 
 from pbdb.common.errors import VocabularyError
+from pbdb.readers import sheets
+from pbdb.readers.opening import DAMAGED, UTF_8, marked_encoding, open_text
 
-DAMAGED = (OSError, EOFError, zlib.error, UnicodeDecodeError, ValueError, LookupError, pa.ArrowException)
-"""What reading a truncated or foreign file raises."""
-
-
-def open_text(path: Path) -> IO[str]:
-    """Open UTF-8 text, decompressed where its first bytes are those of gzip."""
-    with path.open("rb") as start:
-        if start.read(2) != b"\x1f\x8b":
-            return path.open(encoding="utf-8")
-    return cast(IO[str], gzip.open(path, "rt", encoding="utf-8"))
+__all__ = ["DAMAGED", "head", "headings", "need_columns", "open_text", "read_table"]
 
 
-def read_table(path: Path, columns: Iterable[str] = (), sep: str = "\t") -> pd.DataFrame:
+def head(path: Path, n: int = 20_000) -> str:
+    """The beginning of a published text."""
+    if sheets.is_workbook(path):
+        return ""
+    with open_text(path, marked_encoding(path) or UTF_8) as text:
+        return text.read(n)
+
+
+def headings(path: Path) -> str:
+    """The headings of a table in any form, in one line and separated by tabs; nothing where it is none."""
+    return "\t".join(sheets.headings(path))
+
+
+def read_table(path: Path, columns: Iterable[str] = ()) -> pd.DataFrame:
     """Read a table with a heading as text, empty cells as ''; see `need_columns`."""
-    with open_text(path) as text:
-        table = pd.read_csv(text, sep=sep, dtype=str, keep_default_na=False)
+    table = sheets.as_it_stands(path)
     need_columns(path, table, columns)
     return table
 

@@ -19,10 +19,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from pbdb.common.arrays import is_whole
 from pbdb.common.errors import DataError, SourceError
 from pbdb.readers.tables import damaged, missing
 
-STEP, ROWS = 8 << 20, 512
+STEP, ROWS, LONGEST_ROW = 8 << 20, 512, 64 << 20
 MAX_COLUMNS = 16_384
 MAX_COUNT = np.iinfo(np.int32).max
 ROW_END = b"</row>"
@@ -191,7 +192,7 @@ class Sheet:
     def _counts(self, names: list[str], values: npt.NDArray[np.float64]) -> npt.NDArray[np.int32]:
         if not all(names):
             raise DataError(f"A row of '{self._path.name}' has no name of a sample: every sample needs one.")
-        wrong = ~((values >= 0) & (values <= MAX_COUNT) & (values == np.floor(values)))
+        wrong = ~is_whole(values, MAX_COUNT)
         if wrong.any():
             row, column = np.argwhere(wrong)[0]
             value = values[row, column]
@@ -215,6 +216,8 @@ def _whole_rows(xml: IO[bytes]) -> Iterator[bytes]:
     rest = b""
     while step := xml.read(STEP):
         rest += step
+        if len(rest) > LONGEST_ROW:
+            raise LookupError(f"a row has no end after {LONGEST_ROW >> 20} MB")
         end = rest.rfind(ROW_END) + len(ROW_END)
         if end >= len(ROW_END):
             yield rest[:end]

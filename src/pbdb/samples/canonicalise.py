@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,55 +14,17 @@ import pandas as pd
 import scipy.sparse as sp
 
 from pbdb.common import units
+from pbdb.common.arrays import are_whole
 from pbdb.common.errors import DataError
+from pbdb.identity.compounds.source_compounds import compound_keys
 from pbdb.identity.genes.mapper import GeneMapper
 from pbdb.identity.genes.resolve import GeneMap, gene_id_of
+from pbdb.readers.cells import is_missing
 from pbdb.readers.profile_block import Block
 from pbdb.samples.matrix_file import Writer
 from pbdb.samples.standard_obs import standard_obs
+from pbdb.samples.transform_report import MOST_UNKNOWN, SHOWN, Report, check_gene_loss, with_one_spelling
 from pbdb.sources.declaration import FEW_CELLS, Column, Constant, Files, Mapped, Samples, Source
-
-VERSION = 2
-COUNTS_LOOKED_AT = 1 << 20
-
-
-@dataclass
-class Report:
-    """What a transform read, wrote and left out.
-
-    n_left_out: profiles that were passed over; dropped: they and genes, by reason. no_dose: treated samples of a
-    condition without a molar dose, by the unit they have. facts: what the source decided by all that is loaded.
-    n_cells: single cells that were read, where samples are pooled from them.
-    """
-
-    n_samples: int = 0
-    n_left_out: int = 0
-    n_cells: int = 0
-    n_in_fit: int = 0
-    n_genes: int = 0
-    flags: Counter[str] = field(default_factory=Counter)
-    genes: Counter[str] = field(default_factory=Counter)
-    dropped: Counter[str] = field(default_factory=Counter)
-    no_dose: Counter[str] = field(default_factory=Counter)
-    facts: dict[str, Any] = field(default_factory=dict)
-
-    def as_dict(self) -> dict[str, Any]:
-        """The report as plain values."""
-        return {
-            "n_samples": self.n_samples,
-            "n_in_fit": self.n_in_fit,
-            "n_genes": self.n_genes,
-            "flags": dict(self.flags),
-            "genes": dict(self.genes),
-            "no_dose": dict(self.no_dose),
-            "facts": self.facts,
-            **({"n_cells": self.n_cells} if self.n_cells else {}),
-        }
-
-    @property
-    def rows_in(self) -> int:
-        """Cells, or profiles, that came in."""
-        return self.n_cells or self.n_samples + self.n_left_out
 
 
 def transform(
@@ -73,10 +34,13 @@ def transform(
     mapper: GeneMapper,
     path: Path,
     progress: Callable[[int], None] = lambda n_samples: None,
+    *,
+    most_unknown: float = MOST_UNKNOWN,
 ) -> tuple[pd.DataFrame, Report]:
     """Write the canonical matrix of a dataset and return its samples.
 
-    mapper: how feature names become genes. Memory is bounded by one block and the sample table.
+    mapper: how feature names become genes. most_unknown: share of features that may be no known gene.
+    Memory is bounded by one block and the sample table.
     The table has the columns of `canonical_samples`; its rows stand in the order of the matrix.
 
     Raises:
@@ -93,8 +57,10 @@ def transform(
             writer.add(genes.apply(block.matrix), genes.gene_keys, _fractions(block, genes))
             tables.append(table)
             progress(writer.n_rows)
-        samples = _with_few_cells(_all(tables, source), source.datasets[dataset].min_cells)
+        samples = with_one_spelling(_all(tables, source), compound_keys(source, files), report)
+        samples = _with_few_cells(samples, source.datasets[dataset].min_cells)
         _need_genes(source, writer)
+        check_gene_loss(source, report, most_unknown)
         _fill(report, samples, writer)
         writer.finish(
             standard_obs(source, dataset, samples), _var(writer, maps), {"pbdb": json.dumps(report.as_dict())}
@@ -117,20 +83,20 @@ def _count(report: Report, source: Source, block: Block, table: pd.DataFrame) ->
     doseless = table["has_condition"] & ~table["is_vehicle"] & table["dose_fm"].isna()
     if doseless.any():
         column = getattr(source.samples.dose, "unit_column", None)
-        found = _text(source, block.samples, Column(column) if column else None)
-        report.no_dose.update(found[doseless].fillna("none").tolist())
+        spelled = _text(source, block.samples, Column(column) if column else None)
+        report.no_dose.update(spelled[doseless].fillna("none").tolist())
 
 
 def _fractions(block: Block, genes: GeneMap) -> sp.csr_matrix | None:
     """Fraction of a sample's cells expressing a gene; NaN where genes were summed, as their cells are not known."""
     if block.expressing is None:
         return None
-    found = genes.apply(block.expressing).astype(np.float32)
+    fractions = genes.apply(block.expressing).astype(np.float32)
     n_cells = block.samples["n_cells"].to_numpy(dtype=np.float32)
-    found.data /= np.repeat(n_cells, np.diff(found.indptr))
+    fractions.data /= np.repeat(n_cells, np.diff(fractions.indptr))
     summed = np.bincount(genes.target_index, minlength=len(genes.gene_keys)) > 1
-    found.data[summed[found.indices]] = np.nan
-    return found
+    fractions.data[summed[fractions.indices]] = np.nan
+    return fractions
 
 
 class _Maps:
@@ -150,19 +116,21 @@ class _Maps:
             self._count(names, self._known[names])
         return self._known[names]
 
-    def _count(self, names: Sequence[str], found: GeneMap) -> None:
+    def _count(self, names: Sequence[str], gene_map: GeneMap) -> None:
         """Count each feature once, on whichever plate it stands first."""
-        sources = np.bincount(found.target_index, minlength=len(found.gene_keys))
-        self.merged.update(found.gene_keys[sources > 1].tolist())
+        sources = np.bincount(gene_map.target_index, minlength=len(gene_map.gene_keys))
+        self.merged.update(gene_map.gene_keys[sources > 1].tolist())
         if not self._seen:
-            self._add(found)
+            self._add(gene_map)
         elif new := [name for name in names if name not in self._seen]:
             self._add(self._mapper.resolve(new))
         self._seen.update(names)
 
-    def _add(self, found: GeneMap) -> None:
-        self._report.genes.update(found.counts)
-        self._report.dropped.update(f"gene {reason}" for reason in found.dropped["reason"])
+    def _add(self, gene_map: GeneMap) -> None:
+        self._report.genes.update(gene_map.counts)
+        self._report.dropped.update(f"gene {reason}" for reason in gene_map.dropped["reason"])
+        unknown = gene_map.dropped["source"][gene_map.dropped["reason"] == "unknown"]
+        self._report.unknown_genes += [str(name) for name in unknown[:SHOWN]]
 
 
 def _read(source: Source, dataset: str, files: Files) -> Iterator[Block]:
@@ -180,17 +148,9 @@ def _with_counts(source: Source, block: Block) -> pd.DataFrame:
     if source.assay.readout == "log2_intensity":
         return block.samples.assign(n_counts=pd.array([pd.NA] * len(block.samples), dtype="Int64"))
     values: npt.NDArray[Any] = np.asarray(block.matrix.data if sp.issparse(block.matrix) else block.matrix)
-    if values.size and (values.min() < 0 or _fractional(values)):
+    if not are_whole(values):
         raise DataError(f"Source '{source.key}': the counts are negative or fractional; raw counts are needed.")
     return block.samples.assign(n_counts=np.asarray(block.matrix.sum(axis=1)).ravel().astype(np.int64))
-
-
-def _fractional(values: npt.NDArray[Any]) -> bool:
-    if values.dtype.kind in "iu":
-        return False
-    flat = values.ravel()
-    chunks = (flat[at : at + COUNTS_LOOKED_AT] for at in range(0, len(flat), COUNTS_LOOKED_AT))
-    return any(bool((~np.isfinite(chunk) | (chunk != np.floor(chunk))).any()) for chunk in chunks)
 
 
 def canonical_samples(source: Source, raw: pd.DataFrame) -> pd.DataFrame:
@@ -212,7 +172,8 @@ def canonical_samples(source: Source, raw: pd.DataFrame) -> pd.DataFrame:
     table["source_sample"] = _text(source, raw, rules.sample)
     table["plate"] = _text(source, raw, rules.plate)
     table["well"] = _text(source, raw, rules.well)
-    table["compound"] = _text(source, raw, rules.compound)
+    compounds = _text(source, raw, rules.compound)
+    table["compound"] = compounds.where(~compounds.map(lambda name: name is None or is_missing(name)), None)
     table["dose_fm"] = _doses(source, raw, rules).mask(vehicle, 0)
     table["time_h"] = _times(source, raw, rules)
     table["context"] = _contexts(source, raw, rules)
@@ -229,10 +190,10 @@ def canonical_samples(source: Source, raw: pd.DataFrame) -> pd.DataFrame:
 
 def _rule(source: Source, raw: pd.DataFrame, rule: str, what: str) -> pd.Series[bool]:
     try:
-        found = pd.Series(raw.eval(rule, engine="python"), index=raw.index).astype("boolean")
+        marks = pd.Series(raw.eval(rule, engine="python"), index=raw.index).astype("boolean")
     except Exception as problem:
         raise DataError(f"Source '{source.key}': the rule of '{what}' ({rule}) fails: {problem}.") from problem
-    return found.fillna(False).astype(bool)
+    return marks.fillna(False).astype(bool)
 
 
 def _codes(flags: Mapping[str, pd.Series[bool]], index: pd.Index[Any]) -> pd.Series[Any]:
@@ -244,7 +205,9 @@ def _codes(flags: Mapping[str, pd.Series[bool]], index: pd.Index[Any]) -> pd.Ser
 
 def _column(source: Source, raw: pd.DataFrame, name: str) -> pd.Series[Any]:
     if name not in raw.columns:
-        raise DataError(f"Source '{source.key}': the samples have no column '{name}'; they have {list(raw.columns)}.")
+        raise DataError(
+            f"Source '{source.key}': the samples have no column '{name}'; they have {list(raw.columns)}.", column=name
+        )
     return raw[name]
 
 
@@ -253,16 +216,20 @@ def _text(source: Source, raw: pd.DataFrame, mapped: Mapped | None) -> pd.Series
         return pd.Series(None, index=raw.index, dtype=object)
     if isinstance(mapped, Constant):
         return pd.Series(str(mapped.value), index=raw.index, dtype=object)
-    found = _column(source, raw, mapped.name)
-    text = found.astype(str).str.strip().astype(object)
-    text = text.where(found.notna() & (text != ""), None)
+    column = _column(source, raw, mapped.name)
+    text = column.astype(str).str.strip().astype(object)
+    text = text.where(column.notna() & (text != ""), None)
     return text if mapped.values is None else _translated(source, text, mapped.name, mapped.values)
 
 
 def _translated(source: Source, text: pd.Series[Any], name: str, values: Mapping[str, str]) -> pd.Series[Any]:
     unknown = sorted({value for value in text.dropna() if value not in values})
     if unknown:
-        raise DataError(f"Source '{source.key}': column '{name}' has the unknown value '{unknown[0]}'.")
+        raise DataError(
+            f"Source '{source.key}': column '{name}' has the unknown value '{unknown[0]}'.",
+            column=name,
+            value=unknown[0],
+        )
     return text.map(lambda value: values.get(value) if value is not None else None)
 
 
@@ -295,17 +262,21 @@ def _quantities(
     for pair in dict.fromkeys(zip(values, spelled, strict=True)):
         if pair[0] is not None:
             known[pair] = _converted(source, mapped.name, pair, convert)
-    found = [known.get(pair) for pair in zip(values, spelled, strict=True)]
-    return pd.Series(found, index=raw.index, dtype=object)
+    converted = [known.get(pair) for pair in zip(values, spelled, strict=True)]
+    return pd.Series(converted, index=raw.index, dtype=object)
 
 
 def _converted(source: Source, name: str, pair: tuple[str, str | None], convert: Callable[[str, str], Any]) -> Any:
     if pair[1] is None:
-        raise DataError(f"Source '{source.key}': column '{name}' has the value '{pair[0]}' without a unit.")
+        raise DataError(
+            f"Source '{source.key}': column '{name}' has the value '{pair[0]}' without a unit.",
+            column=name,
+            value=pair[0],
+        )
     try:
         return convert(pair[0], pair[1])
     except DataError as problem:
-        raise DataError(f"Source '{source.key}', column '{name}': {problem}") from None
+        raise DataError(f"Source '{source.key}', column '{name}': {problem}", column=name) from None
 
 
 def _contexts(source: Source, raw: pd.DataFrame, rules: Samples) -> pd.Series[Any]:
@@ -314,7 +285,8 @@ def _contexts(source: Source, raw: pd.DataFrame, rules: Samples) -> pd.Series[An
     if unknown:
         raise DataError(
             f"Source '{source.key}': the cells '{unknown[0]}' are not declared ({len(unknown)} such names); "
-            "add them to `contexts` in the source's file."
+            "add them to `contexts` in the source's file.",
+            value=unknown[0],
         )
     return names.map({name: cells.context for name, cells in source.contexts.items()})
 

@@ -18,6 +18,7 @@ import pandas as pd
 import scipy.sparse as sp
 
 from pbdb.common.errors import DataError
+from pbdb.common.output_files import Unfinished
 
 ROWS_PER_CHUNK = 4096
 VALUES_PER_CHUNK = 1 << 18
@@ -37,10 +38,9 @@ class Writer:
     """
 
     def __init__(self, path: Path, *, dense: bool):
-        self._path = path
-        self._part = path.with_name(path.name + ".part")
+        self._unfinished = Unfinished(path)
         self._need_room(0)
-        self._file = h5py.File(self._part, "w")
+        self._file = h5py.File(self._unfinished.path, "w")
         self._columns: dict[int, int] = {}
         self._indptr: list[npt.NDArray[np.int64]] = [np.zeros(1, dtype=np.int64)]
         self._dense = dense
@@ -126,7 +126,7 @@ class Writer:
             write_elem(self._file, name, content)
         self._name_layer()
         self._file.close()
-        os.replace(self._part, self._path)
+        self._unfinished.finish()
 
     def _mark_sparse(self, group: h5py.Group) -> None:
         group.attrs.update({"encoding-type": "csr_matrix", "encoding-version": "0.1.0"})
@@ -145,12 +145,12 @@ class Writer:
         """Close and remove what was written so far."""
         with suppress(OSError, RuntimeError):
             self._file.close()
-        self._part.unlink(missing_ok=True)
+        self._unfinished.abandon()
 
     def _need_room(self, n_bytes: int) -> None:
         """Stop while there is room: HDF5 writes late, and a disk that is full then leaves it unable to close a file."""
-        if shutil.disk_usage(self._path.parent).free < n_bytes + SPARE_BYTES:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._part))
+        if shutil.disk_usage(self._unfinished.path.parent).free < n_bytes + SPARE_BYTES:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._unfinished.path))
 
 
 def _moved(matrix: sp.csr_matrix, columns: npt.NDArray[np.int32], n_columns: int) -> sp.csr_matrix:
@@ -211,11 +211,11 @@ def count_chunks(path: Path, rows: npt.NDArray[np.intp]) -> Iterator[sp.csr_matr
 
 
 def _dense_rows(matrix: h5py.Dataset, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.float32]:
-    found = np.empty((len(rows), matrix.shape[1]), dtype=np.float32)
+    dense = np.empty((len(rows), matrix.shape[1]), dtype=np.float32)
     for some in _stretches(rows):
         wanted = rows[some]
-        found[some] = matrix[wanted[0] : wanted[-1] + 1][wanted - wanted[0]]
-    return found
+        dense[some] = matrix[wanted[0] : wanted[-1] + 1][wanted - wanted[0]]
+    return dense
 
 
 def _stretches(rows: npt.NDArray[np.intp]) -> Iterator[slice]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
+from pbdb.common import output_files
 from pbdb.samples import matrix_file
 
 LAYER = "plate_z"
@@ -33,10 +33,10 @@ def _median(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Median of each column; NaN where no well has a value."""
     if not np.isnan(values).any():
         return np.asarray(np.median(values, axis=0))
-    found = np.full(values.shape[1], np.nan, dtype=values.dtype)
+    medians = np.full(values.shape[1], np.nan, dtype=values.dtype)
     some = ~np.isnan(values).all(axis=0)
-    found[some] = np.nanmedian(values[:, some], axis=0)
-    return found
+    medians[some] = np.nanmedian(values[:, some], axis=0)
+    return medians
 
 
 def has_layer(path: Path) -> bool:
@@ -53,18 +53,21 @@ def add_layer(path: Path) -> None:
     It is done on a copy that takes the file's place at the end: stopped anywhere, the file is as it was.
     """
     plates = matrix_file.read_annotations(path)[0]["plate"].astype(str).to_numpy()
-    part = path.with_name(path.name + ".part")
-    shutil.copyfile(path, part)
-    with h5py.File(part, "r+") as file:
-        matrix = file["X"]
-        chunks = tuple(map(min, matrix.chunks, matrix.shape))
-        layer = file.create_dataset(f"layers/{LAYER}", matrix.shape, "f4", chunks=chunks)
-        layer.attrs.update({"encoding-type": "array", "encoding-version": "0.2.0"})
-        for rows in _rows_of(plates):
-            together = len(rows) == rows[-1] + 1 - rows[0]
-            where = slice(rows[0], rows[-1] + 1) if together else rows
-            layer[where] = plate_z(matrix[where])
-    os.replace(part, path)
+    with output_files.replacing(path) as part:
+        shutil.copyfile(path, part)
+        with h5py.File(part, "r+") as file:
+            _score(file, plates)
+
+
+def _score(file: h5py.File, plates: npt.NDArray[Any]) -> None:
+    matrix = file["X"]
+    chunks = tuple(map(min, matrix.chunks, matrix.shape))
+    layer = file.create_dataset(f"layers/{LAYER}", matrix.shape, "f4", chunks=chunks)
+    layer.attrs.update({"encoding-type": "array", "encoding-version": "0.2.0"})
+    for rows in _rows_of(plates):
+        together = len(rows) == rows[-1] + 1 - rows[0]
+        where = slice(rows[0], rows[-1] + 1) if together else rows
+        layer[where] = plate_z(matrix[where])
 
 
 def _rows_of(plates: npt.NDArray[Any]) -> list[npt.NDArray[np.intp]]:

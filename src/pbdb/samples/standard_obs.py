@@ -47,8 +47,8 @@ def standard_obs(source: Source, dataset: str, samples: pd.DataFrame) -> pd.Data
         obs[name] = obs[name].astype("float64")
     parts = (samples["plate"], samples["well"], samples["compound"], obs["cell_type"].astype(object))
     names = pd.Series(["_".join(str(part) for part in row if part is not None) for row in zip(*parts, strict=True)])
-    own = samples["source_sample"].astype(str).to_numpy()
-    obs.index = pd.Index(names.where(~names.duplicated(keep=False), names + "_" + own))
+    source_names = samples["source_sample"].astype(str).to_numpy()
+    obs.index = pd.Index(names.where(~names.duplicated(keep=False), names + "_" + source_names))
     obs.index.name = "sample_id"
     return obs
 
@@ -59,5 +59,5 @@ def _attribute(samples: pd.DataFrame, name: str) -> pd.Series[Any]:
 
 def _told(samples: pd.DataFrame, name: str, of_cells: Callable[[str], str | None]) -> pd.Series[Any]:
     """What the source tells of a sample, where donors differ; else what it tells of the cells."""
-    own = _attribute(samples, name)
-    return own.where(own.notna(), samples["context"].map(lambda key: of_cells(key) or "unknown"))
+    stated = _attribute(samples, name)
+    return stated.where(stated.notna(), samples["context"].map(lambda key: of_cells(key) or "unknown"))

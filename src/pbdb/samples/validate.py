@@ -32,15 +32,17 @@ def check(what: str, samples: pd.DataFrame, readout: Readout, unknown_compounds:
         InvalidDataError: with every broken rule, the rows it concerns and three examples.
     """
     rules = RULES + COUNT_RULES if readout == "counts" else RULES
-    found = [violation for rule in rules if (violation := _violation(samples, *rule))]
+    violations = [violation for rule in rules if (violation := _violation(samples, *rule))]
     if unknown_compounds:
-        found.append(
+        violations.append(
             Violation("compound", "must be in the compound table", len(unknown_compounds), tuple(unknown_compounds[:3]))
         )
     if not (samples["is_vehicle"] & samples["in_fit"]).any():
-        found.append(Violation("is_vehicle", "needs at least one vehicle sample that no flag excludes", len(samples)))
-    if found:
-        raise InvalidDataError(what, found)
+        violations.append(
+            Violation("is_vehicle", "needs at least one vehicle sample that no flag excludes", len(samples))
+        )
+    if violations:
+        raise InvalidDataError(what, violations)
 
 
 def _violation(samples: pd.DataFrame, where: str, rule: str, broken: Rule) -> Violation | None:

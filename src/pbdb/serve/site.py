@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 
 from fastapi import Request, Response
 
-from pbdb import __version__
 from pbdb.common.errors import QueryError
+from pbdb.common.version import __version__
 from pbdb.serve import catalog
 from pbdb.serve import names as naming
 from pbdb.serve.assets import Asset

@@ -18,8 +18,8 @@ import pandas as pd
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from pbdb.common import workbook_writer
 from pbdb.simulate import wells as plates
-from pbdb.simulate import xlsxwrite
 from pbdb.simulate.planted import Planted, plant
 
 SUPPLEMENT = "41592_2025_2781_MOESM3_ESM.xlsx"
@@ -68,7 +68,7 @@ def write(folder: str | Path, *, genes: int = 420, seed: int = SEED) -> Truth:
     for dataset in ("cigs_mce", "cigs_tcm"):
         kinds = [_write(folder, key, planted, measured, rng) for key, facts in FILES.items() if facts[0] == dataset]
         _note(truth, dataset, pd.concat(kinds))
-    xlsxwrite.save(folder / SUPPLEMENT, _supplement(planted))
+    workbook_writer.save(folder / SUPPLEMENT, _supplement(planted))
     plates.write_vocabulary(folder, planted, measured, {"SEPT7": "SEPTIN7"})
     plates.finish(folder, truth.effects)
     return truth
@@ -105,12 +105,12 @@ def _write(folder: Path, key: str, planted: Planted, measured: NDArray[np.intp],
     rest = rng.poisson(20, (len(wells), len(UNKNOWN))) * (factor > 0)[:, None]
     values = np.hstack([counts, rest])
     sheet = _count_rows(dataset, [*symbols, *UNKNOWN], wells["id"].tolist(), values)
-    xlsxwrite.save(folder / f"{name}_Counts.xlsx", {"Sheet1": sheet})
+    workbook_writer.save(folder / f"{name}_Counts.xlsx", {"Sheet1": sheet})
     metadata = _mce_metadata(wells, key) if dataset == "cigs_mce" else _tcm_metadata(wells, key)
     metadata = pd.concat([metadata.sample(frac=1, random_state=rng), metadata.head(1).assign(**_nobody(metadata))])
     rows: list[list[Any]] = [[NOTE]] if has_note else []
     rows += [list(metadata.columns), *metadata.to_numpy(dtype=object).tolist()]
-    xlsxwrite.save(folder / f"{name}_MetaData.xlsx", {"Sheet1": rows})
+    workbook_writer.save(folder / f"{name}_MetaData.xlsx", {"Sheet1": rows})
     return wells
 
 

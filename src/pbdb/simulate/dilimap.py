@@ -88,8 +88,8 @@ def _split(split: str, planted: Planted) -> pd.DataFrame:
     table["compound"] = [
         "DMSO" if drug == -1 else "DMSO_replaced" if drug == -2 else name_of(planted, drug) for drug in table["drug"]
     ]
-    given = [WRITTEN.get((split, plate), DOSES) for plate in table["plate"]]
-    table["written"] = [doses[dose] for doses, dose in zip(given, table["dose"], strict=True)]
+    written_as = [WRITTEN.get((split, plate), DOSES) for plate in table["plate"]]
+    table["written"] = [doses[dose] for doses, dose in zip(written_as, table["dose"], strict=True)]
     return table.assign(split=split)
 
 
@@ -156,10 +156,10 @@ def _labels(planted: Planted) -> pd.DataFrame:
 
 def _worth(splits: dict[str, pd.DataFrame]) -> dict[str, dict[str, int]]:
     """Wells by flag; the borderline well passes where the limit of counts is lower."""
-    found = {}
+    counts_of = {}
     for dataset, parts in (("dilimap_train", ["train"]), ("dilimap_train_val", ["train", "val"])):
         kinds = pd.concat([splits[part]["kind"] for part in parts])
         lone = "low_counts" if len(parts) == 1 else "in_fit"
         named = kinds.replace({"vehicle": "in_fit", "treated": "in_fit", "borderline": lone})
-        found[dataset] = {str(kind): int(n) for kind, n in named.value_counts().items()}
-    return found
+        counts_of[dataset] = {str(kind): int(n) for kind, n in named.value_counts().items()}
+    return counts_of

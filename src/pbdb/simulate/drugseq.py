@@ -167,8 +167,8 @@ class _Plan:
         for row, good in enumerate(robust):
             kind = "vehicle" if good else "unreliable_vehicle"
             rows.append((row * N_COLUMNS + VEHICLE_COLUMN, kind, -1, -1))
-        given = [(*row, *self.given(*row[1:])) for row in sorted(rows)]
-        return pd.DataFrame(given, columns=["position", "kind", "drug", "dose", "code", "concentration"])
+        wells = [(*row, *self.given(*row[1:])) for row in sorted(rows)]
+        return pd.DataFrame(wells, columns=["position", "kind", "drug", "dose", "code", "concentration"])
 
     def given(self, kind: str, drug: int, dose: int) -> tuple[str, str | None]:
         """Code and concentration of what is in a well; no concentration for water."""

@@ -74,9 +74,9 @@ def _cell(name: str, drugs: int, number: int) -> pd.DataFrame:
     for plate in range(N_PLATES):
         for level, pair in STRATA.items():
             rows += [("vehicle", -1, -1, level, plate)] * N_VEHICLES
-            given = [(drug, dose) for drug in range(drugs) for dose in pair for _ in range(_OF_PLATE)]
-            rows += [("treated", drug, dose, level, plate) for drug, dose in given]
-        rows += [("positive_control", -2 - one, -1, 0.625, plate) for one in range(len(POSITIVE))]
+            treated = [(drug, dose) for drug in range(drugs) for dose in pair for _ in range(_OF_PLATE)]
+            rows += [("treated", drug, dose, level, plate) for drug, dose in treated]
+        rows += [("positive_control", -2 - number, -1, 0.625, plate) for number in range(len(POSITIVE))]
     table = pd.DataFrame(rows, columns=["kind", "drug", "dose", "level", "plate"])
     if number == 0:
         table.loc[table.index[table["kind"] == "treated"][0], "kind"] = "zero_library"

@@ -139,10 +139,10 @@ def _plate(
     prefix = f"CPC{number:03d}" if dataset == "l1000_phase1" else f"REP.A{number:03d}"
     rna_plate = f"{prefix}_{cells}_{hours}H_X{replicate + 1}"
     plate = f"{rna_plate}_B{20 + replicate}"
-    found = []
+    wells = []
     for at, well in enumerate(_content(replicate, has_vehicle)):
         name = f"{chr(65 + at // 24)}{at % 24 + 1:02d}"
-        found.append(
+        wells.append(
             {
                 "inst_id": f"{plate}:{name}",
                 "rna_plate": rna_plate,
@@ -156,7 +156,7 @@ def _plate(
                 "cell_id": cells,
             }
         )
-    return found
+    return wells
 
 
 def _content(replicate: int, has_vehicle: bool) -> list[dict[str, object]]:

@@ -69,8 +69,8 @@ def write(folder: str | Path, *, genes: int = 600, seed: int = 20231130) -> Trut
     effects = effects[effects["gene_id"].isin(table["gene_id"])].reset_index(drop=True)
     release.write_truth(folder / release.TRUTH, effects)
     release.write_sums(folder)
-    found = {"symbol": len(table), "alias": len(ALIASED), "unknown": len(UNKNOWN_SYMBOLS)}
-    return Truth(effects, _worth(obs), {least: _statuses(obs, least) for least in TESTED}, found)
+    genes_by_kind = {"symbol": len(table), "alias": len(ALIASED), "unknown": len(UNKNOWN_SYMBOLS)}
+    return Truth(effects, _worth(obs), {least: _statuses(obs, least) for least in TESTED}, genes_by_kind)
 
 
 # --- profiles ------------------------------------------------------------------------------------------------

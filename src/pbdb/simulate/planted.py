@@ -112,9 +112,9 @@ def _gene_ids(n_made_up: int) -> list[list[str]]:
     """Ensembl ids, beyond those in use; of 150 genes one has its neighbour's id too, and one has two of its own."""
     gene_ids = [[gene.gene_id] for gene in GENES] + [[f"ENSG00000{900_000 + i}"] for i in range(n_made_up)]
     for trio in range(n_made_up // 150):
-        one, neighbour, two = (gene_ids[len(GENES) + 150 * trio + k] for k in range(3))
-        one.append(neighbour[0])
-        two.append(f"ENSG00000{990_000 + trio}")
+        first, neighbour, second = (gene_ids[len(GENES) + 150 * trio + k] for k in range(3))
+        first.append(neighbour[0])
+        second.append(f"ENSG00000{990_000 + trio}")
     return gene_ids
 
 

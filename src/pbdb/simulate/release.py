@@ -133,4 +133,4 @@ def reasons(genes: pd.DataFrame, counts: NDArray[np.int64], is_null: NDArray[np.
 def counted(reasons: NDArray[np.str_]) -> dict[str, int]:
     """Cells in no sample, by reason."""
     names, n = np.unique(reasons[reasons != ""], return_counts=True)
-    return {str(name): int(one) for name, one in zip(names, n, strict=True)}
+    return {str(name): int(count) for name, count in zip(names, n, strict=True)}

@@ -158,9 +158,9 @@ def _write_curated(
         assay="sci-Plex",
     )
     table = genes.set_index(pd.Index(genes["gene_id"], name="ensembl_gene_id"))[["symbol"]]
-    for name, one in (("obs", cells), ("var", table)):
+    for name, frame in (("obs", cells), ("var", table)):
         (folder / name).mkdir(exist_ok=True)
-        one.sample(frac=1, random_state=rng).to_parquet(folder / name / f"{NAME}.parquet")
+        frame.sample(frac=1, random_state=rng).to_parquet(folder / name / f"{NAME}.parquet")
 
 
 def _write_zenodo(

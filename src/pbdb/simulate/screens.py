@@ -62,11 +62,11 @@ def _responses(planted: Floats, doses: list[float], rng: Generator) -> dict[str,
     """Log2 fold changes of each screen, compounds x its doses x genes."""
     n_drugs, _, n_genes = planted.shape
     curve = (np.array(doses) / (np.array(doses) + 1))[:, None]
-    whole = planted + _own(n_drugs, n_genes, rng)[:, None] * curve
+    responses = planted + _own(n_drugs, n_genes, rng)[:, None] * curve
     kinds = {
-        "screen_one": whole,
-        "screen_two": whole,
-        "screen_signs": _strengths_shuffled(whole, rng),
+        "screen_one": responses,
+        "screen_two": responses,
+        "screen_signs": _strengths_shuffled(responses, rng),
         "screen_apart": _own(n_drugs, n_genes, rng)[:, None] * curve,
     }
     return {name: values[:, [doses.index(dose) for dose in DOSES[name]]] for name, values in kinds.items()}
@@ -74,8 +74,8 @@ def _responses(planted: Floats, doses: list[float], rng: Generator) -> dict[str,
 
 def _own(n_drugs: int, n_genes: int, rng: Generator) -> Floats:
     """What each compound does beside its mechanism, and what all do."""
-    own = OWN_SIZE * rng.normal(size=(n_drugs, n_genes)) * (rng.random((n_drugs, n_genes)) < OWN_SHARE)
-    return own + COMMON_SIZE * rng.normal(size=n_genes) * (rng.random(n_genes) < COMMON_SHARE)
+    of_drug = OWN_SIZE * rng.normal(size=(n_drugs, n_genes)) * (rng.random((n_drugs, n_genes)) < OWN_SHARE)
+    return of_drug + COMMON_SIZE * rng.normal(size=n_genes) * (rng.random(n_genes) < COMMON_SHARE)
 
 
 def _strengths_shuffled(values: Floats, rng: Generator) -> Floats:
@@ -106,7 +106,7 @@ def _wells(dataset: str, n_drugs: int, replicates: int) -> pd.DataFrame:
             content = [(VEHICLE, np.nan, -1, -1)] * N_VEHICLES
             content += [(DRUGS[n].name, dose, n, at) for n in range(n_drugs) for at, dose in enumerate(DOSES[dataset])]
             plate = f"{cells.replace(' ', '')}-{replicate + 1}"
-            rows += [(f"{plate}_{well:03}", plate, cells, *found) for well, found in enumerate(content)]
+            rows += [(f"{plate}_{well:03}", plate, cells, *of_well) for well, of_well in enumerate(content)]
     return pd.DataFrame(rows, columns=["sample", "plate", "cells", "compound", "dose_um", "drug", "at"])
 
 

@@ -143,8 +143,17 @@ def _described(cells: pd.DataFrame, genes: pd.DataFrame, counts: NDArray[np.int6
 def _write_plates(
     folder: Path, cells: pd.DataFrame, counts: NDArray[np.int64], genes: pd.DataFrame, rng: Generator
 ) -> None:
-    own = ["sample", "drug", "drugname_drugconc", "cell_line", "plate", "gene_count", "tscp_count", "pcnt_mito"]
-    embedded = cells.drop(columns="drug").rename(columns={"drug_name": "drug"})[own]
+    embedded_columns = [
+        "sample",
+        "drug",
+        "drugname_drugconc",
+        "cell_line",
+        "plate",
+        "gene_count",
+        "tscp_count",
+        "pcnt_mito",
+    ]
+    embedded = cells.drop(columns="drug").rename(columns={"drug_name": "drug"})[embedded_columns]
     for plate in PLATES:
         here = (cells["plate"] == plate).to_numpy()
         name = f"{plate}_filt_Vevo_Tahoe100M_WServicesFrom_ParseGigalab.h5ad"
@@ -181,7 +190,7 @@ def _write_hub(folder: Path, planted: Planted, genes: pd.DataFrame, rng: Generat
     hub = pd.DataFrame({"gene_symbol": genes["symbol"], "ensembl_id": genes["gene_id"]})
     hub = hub.assign(token_id=np.arange(3, len(hub) + 3)).sample(frac=1, random_state=rng)
     hub.to_parquet(folder / "gene_metadata.parquet", index=False)
-    told = [None if at == UNTOLD else drug.smiles for at, (_, drug) in enumerate(planted.drugs)]
+    smiles = [None if at == UNTOLD else drug.smiles for at, (_, drug) in enumerate(planted.drugs)]
     drugs = pd.DataFrame(
         {
             "drug": [NAMES.get(at, drug.name) for at, (_, drug) in enumerate(planted.drugs)],
@@ -191,8 +200,10 @@ def _write_hub(folder: Path, planted: Planted, genes: pd.DataFrame, rng: Generat
             "human-approved": "yes",
             "clinical-trials": "yes",
             "gpt-notes-approval": "",
-            "canonical_smiles": told,
-            "pubchem_cid": [np.nan if one is None else float(1_000_000 + at) for at, one in enumerate(told)],
+            "canonical_smiles": smiles,
+            "pubchem_cid": [
+                np.nan if structure is None else float(1_000_000 + at) for at, structure in enumerate(smiles)
+            ],
         }
     )
     drugs.to_parquet(folder / "drug_metadata.parquet", index=False)

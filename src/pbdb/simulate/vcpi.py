@@ -154,7 +154,14 @@ def _chemistry(planted: Planted) -> pd.DataFrame:
     """Structures by key; a row stands twice, and the reference compounds stand in no row."""
     rows: list[tuple[str, str, str | None, str | None]] = [(DMSO, "DMSO", inchikey("CS(C)=O"), "CS(C)=O")]
     for at, (_, drug) in enumerate(planted.drugs):
-        told = at != UNTOLD
-        rows.append((uuid(at), number(at), inchikey(drug.smiles) if told else None, drug.smiles if told else None))
+        has_structure = at != UNTOLD
+        rows.append(
+            (
+                uuid(at),
+                number(at),
+                inchikey(drug.smiles) if has_structure else None,
+                drug.smiles if has_structure else None,
+            )
+        )
     columns = ["compound", "user_compound_id", "inchi_key", "canonical_smiles"]
     return pd.DataFrame([*rows, rows[1]], columns=columns)

@@ -24,8 +24,8 @@ def measured(planted: Planted) -> NDArray[np.intp]:
 
 def shifts(planted: Planted, genes: NDArray[np.intp], drug: NDArray[np.intp], dose: NDArray[np.intp]) -> Floats:
     """Planted log2 fold changes, wells x genes; drug -1 is none."""
-    found: Floats = np.where((drug >= 0)[:, None], planted.log2_fc[drug, dose][:, genes], 0.0)
-    return found
+    log2_fc: Floats = np.where((drug >= 0)[:, None], planted.log2_fc[drug, dose][:, genes], 0.0)
+    return log2_fc
 
 
 def counts(
@@ -42,8 +42,8 @@ def counts(
     number = pd.factorize(plates)[0]
     effect = rng.normal(0, plate_sd, (number.max() + 1, len(genes)))[number]
     mean = share / share.sum() * library[:, None] * np.exp2(shift + effect)
-    found: NDArray[np.int64] = rng.poisson(mean * rng.gamma(1 / spread, spread, mean.shape))
-    return found
+    counted: NDArray[np.int64] = rng.poisson(mean * rng.gamma(1 / spread, spread, mean.shape))
+    return counted
 
 
 def truth(planted: Planted, genes: NDArray[np.intp]) -> pd.DataFrame:

@@ -274,7 +274,10 @@ class Files:
             SourceError: the file is not part of this load.
         """
         if key not in self._paths:
-            raise SourceError(f"The file '{self._declared[key].name}' is not among the files of this load.")
+            raise SourceError(
+                f"The file '{self._declared[key].name}' is not among the files of this load.",
+                file=self._declared[key].name,
+            )
         return self._paths[key]
 
     def sets(self) -> list[str]:
@@ -283,16 +286,20 @@ class Files:
         return list(dict.fromkeys(name for name in present if name is not None))
 
 
-def check_columns(file: File, found: list[str]) -> list[str]:
+def check_columns(file: File, columns: list[str]) -> list[str]:
     """Compare a table's columns with its declaration; return columns nobody declared, where they are allowed.
 
     Raises:
         SourceError: a declared column is missing, or another one is there that is neither declared nor allowed.
     """
-    missing = [name for name in file.columns if name not in found]
-    extra = [name for name in found if name not in file.columns and name not in file.ignored]
+    missing = [name for name in file.columns if name not in columns]
+    extra = [name for name in columns if name not in file.columns and name not in file.ignored]
     if missing or (extra and not file.others_allowed):
-        raise SourceError(_columns_changed(file.name, missing, extra if not file.others_allowed else []))
+        raise SourceError(
+            _columns_changed(file.name, missing, extra if not file.others_allowed else []),
+            file=file.name,
+            column=(missing or extra)[0],
+        )
     return extra
 
 
@@ -347,10 +354,16 @@ class Source:
         for file in self.files.values():
             unknown = [key for key in file.datasets if key not in self.datasets]
             if unknown:
-                raise SourceError(f"Source '{self.key}': file '{file.name}' names unknown datasets {unknown}.")
+                raise SourceError(
+                    f"Source '{self.key}': file '{file.name}' names unknown datasets {unknown}.",
+                    file=file.name,
+                    dataset=unknown[0],
+                )
         unknown = [name for name in self.samples.condition_attributes if name not in self.samples.attributes]
         if unknown:
-            raise SourceError(f"Source '{self.key}': the condition attribute '{unknown[0]}' is not in `attributes`.")
+            raise SourceError(
+                f"Source '{self.key}': the condition attribute '{unknown[0]}' is not in `attributes`.", value=unknown[0]
+            )
         codes = [flag.code for flag in self.flags]
         if len(set(codes)) < len(codes):
             raise SourceError(f"Source '{self.key}' declares a flag twice.")

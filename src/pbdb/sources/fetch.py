@@ -18,16 +18,17 @@ from typing import Any, Literal
 
 import fsspec
 
+from pbdb.common import output_files
 from pbdb.common.errors import SourceError, first_line
+from pbdb.common.hashing import CHUNK, sha256_of_file
+from pbdb.common.progress import Progress, silent
 from pbdb.common.settings import Settings
 from pbdb.sources.declaration import Dataset, File, Source
 
-CHUNK = 8 << 20
 TAG = 8  # characters that tell parts of two versions of a file apart
 SUMS = "SHA256SUMS"
 SUM = re.compile(r"(?P<digest>[0-9a-fA-F]{64})\s+\*?(?:\./)?(?P<name>.+)")
 Checked = Literal["declaration", "SHA256SUMS", "first download", "recorded"]
-Progress = Callable[[str, int, int | None], None]
 
 
 @dataclass(frozen=True)
@@ -38,10 +39,6 @@ class Located:
     n_bytes: int
     sha256: str
     checked: Checked
-
-
-def silent(what: str, done: int, total: int | None) -> None:
-    """Progress that nobody sees."""
 
 
 def locate(
@@ -66,14 +63,14 @@ def locate(
     if folder is None:
         root = settings.downloads / source.key
         wanted = _to_fetch(declared, root)
-        found = {key: _downloaded(source, dataset, file, root, hashed, progress) for key, file in wanted.items()}
+        located = {key: _downloaded(source, dataset, file, root, hashed, progress) for key, file in wanted.items()}
     elif folder.is_dir():
         wanted = _complete_sets(source, declared, folder)
-        found = {key: _in_folder(source, file, folder, hashed) for key, file in wanted.items()}
+        located = {key: _in_folder(source, file, folder, hashed) for key, file in wanted.items()}
     else:
-        raise SourceError(f"There is no folder '{folder}' to load from.")
+        raise SourceError(f"There is no folder '{folder}' to load from.", file=str(folder))
     place = settings.downloads / source.key / "unpacked"
-    return {key: _readable(declared[key], one, place, progress) for key, one in found.items()}
+    return {key: _readable(declared[key], file, place, progress) for key, file in located.items()}
 
 
 def how_to_get(source: Source, dataset: Dataset) -> str:
@@ -99,7 +96,7 @@ def _complete_sets(source: Source, declared: Mapping[str, File], folder: Path) -
         members = [key for key in declared if declared[key].set == name]
         if any(there[key] for key in members) and not all(there[key] for key in members):
             lacking = next(declared[key].name for key in members if not there[key])
-            raise SourceError(f"'{folder}' has only part of the set {name}: '{lacking}' is missing.")
+            raise SourceError(f"'{folder}' has only part of the set {name}: '{lacking}' is missing.", file=lacking)
     needed = [key for key in declared if declared[key].set is not None and not declared[key].optional]
     if needed and not any(there[key] for key in needed):
         raise SourceError(f"'{folder}' lacks files of source '{source.key}': it needs {_alternatives(declared)}.")
@@ -130,15 +127,17 @@ def _lying(folder: Path, file: File) -> Path:
 def _in_folder(source: Source, file: File, folder: Path, hashed: Callable[[Path], str]) -> Located:
     path = _lying(folder, file)
     if not path.is_file():
-        raise SourceError(f"There is no file '{file.name}' in '{folder}', which source '{source.key}' needs.")
-    found = hashed(path)
+        raise SourceError(
+            f"There is no file '{file.name}' in '{folder}', which source '{source.key}' needs.", file=file.name
+        )
+    digest = hashed(path)
     listed = _listed(folder).get(path.relative_to(folder).as_posix())
     published = file.sha256 if path == folder / file.name else None
     advice = "put the right one in its place"
-    _check(path, found, published, "the declaration of the source", advice)
-    _check(path, found, listed, SUMS, advice)
+    _check(path, digest, published, "the declaration of the source", advice)
+    _check(path, digest, listed, SUMS, advice)
     checked: Checked = "declaration" if published else "SHA256SUMS" if listed else "recorded"
-    return Located(path, path.stat().st_size, found, checked)
+    return Located(path, path.stat().st_size, digest, checked)
 
 
 def _downloaded(
@@ -164,18 +163,18 @@ def download(file: File, folder: Path, settings: Settings, advice: str, progress
     return _known(file, path, sha256(path, settings, progress=progress))
 
 
-def _known(file: File, path: Path, found: str) -> Located:
+def _known(file: File, path: Path, digest: str) -> Located:
     """A fetched file with the hash that is declared, or was recorded when it was fetched first."""
     sums = path.parent / SUMS
     known = _listed(path.parent).get(file.name)
     advice = "delete it, and the next run fetches it again"
-    _check(path, found, file.sha256, "the declaration of the source", advice)
-    _check(path, found, known, f"the record of its first download ('{sums}', remove the line to renew it)", advice)
+    _check(path, digest, file.sha256, "the declaration of the source", advice)
+    _check(path, digest, known, f"the record of its first download ('{sums}', remove the line to renew it)", advice)
     if known is None:
         with sums.open("a", encoding="utf-8") as record:
-            record.write(f"{found}  {file.name}\n")
+            record.write(f"{digest}  {file.name}\n")
     checked: Checked = "declaration" if file.sha256 else "recorded" if known else "first download"
-    return Located(path, path.stat().st_size, found, checked)
+    return Located(path, path.stat().st_size, digest, checked)
 
 
 def _readable(file: File, located: Located, folder: Path, progress: Progress) -> Located:
@@ -190,25 +189,25 @@ def _readable(file: File, located: Located, folder: Path, progress: Progress) ->
 
 
 def _unpack(packed: Path, target: Path, progress: Progress) -> None:
-    part = target.with_name(target.name + ".part")
     try:
-        with gzip.open(packed) as content, part.open("wb") as local:
+        with output_files.replacing(target) as part, gzip.open(packed) as content, part.open("wb") as local:
             while chunk := content.read(CHUNK):
                 local.write(chunk)
                 progress(f"unpack {packed.name}", local.tell(), None)
     except (OSError, EOFError, zlib.error) as problem:
-        part.unlink(missing_ok=True)
         raise SourceError(
-            f"'{packed.name}' in '{packed.parent}' could not be unpacked to '{target.parent}' ({first_line(problem)})."
+            f"'{packed.name}' in '{packed.parent}' could not be unpacked to '{target.parent}' ({first_line(problem)}).",
+            file=packed.name,
         ) from None
-    os.replace(part, target)
 
 
-def _check(path: Path, found: str, expected: str | None, by: str, advice: str) -> None:
-    if expected is not None and found != expected:
+def _check(path: Path, digest: str, expected: str | None, by: str, advice: str) -> None:
+    if expected is not None and digest != expected:
         raise SourceError(
-            f"The SHA-256 of '{path.name}' in '{path.parent}' is {found[:12]}..., but {by} says {expected[:12]}...: "
-            f"the file is damaged or of another release; {advice}."
+            f"The SHA-256 of '{path.name}' in '{path.parent}' is {digest[:12]}..., but {by} says {expected[:12]}...: "
+            f"the file is damaged or of another release; {advice}.",
+            file=path.name,
+            value=digest,
         )
 
 
@@ -218,10 +217,14 @@ def _listed(folder: Path) -> dict[str, str]:
         return {}
     listed = {}
     for line in filter(str.strip, sums.read_text(encoding="utf-8").splitlines()):
-        found = SUM.fullmatch(line.strip())
-        if found is None:
-            raise SourceError(f"'{sums}' has the line '{line}', which is no SHA-256 and name of a file: correct it.")
-        listed[found["name"]] = found["digest"].lower()
+        match = SUM.fullmatch(line.strip())
+        if match is None:
+            raise SourceError(
+                f"'{sums}' has the line '{line}', which is no SHA-256 and name of a file: correct it.",
+                file=str(sums),
+                value=line,
+            )
+        listed[match["name"]] = match["digest"].lower()
     return listed
 
 
@@ -230,7 +233,9 @@ def _fetch(source: Source, dataset: str, file: File, path: Path, progress: Progr
     if file.url is None:
         raise SourceError(
             f"'{file.name}' of source '{source.key}' cannot be fetched: "
-            f"{how_to_get(source, source.datasets[dataset])}; then load with --from and the folder you put it in."
+            f"{how_to_get(source, source.datasets[dataset])}; then load with --from and the folder you put it in.",
+            file=file.name,
+            dataset=dataset,
         )
     _get(file.url, path, "get the file yourself and use --from", progress, _headers(source, source.datasets[dataset]))
 
@@ -256,7 +261,8 @@ def _get(url: str, path: Path, advice: str, progress: Progress, headers: Mapping
         kept = sum(part.stat().st_size for part in _parts(path))
         raise SourceError(
             f"'{path.name}' could not be fetched from {url} ({first_line(problem)}); {kept:,} bytes are kept: "
-            f"run the command again to go on, or {advice}."
+            f"run the command again to go on, or {advice}.",
+            file=path.name,
         ) from problem
     os.replace(part, path)
 
@@ -311,16 +317,7 @@ def sha256(path: Path, settings: Settings, *, verify: bool = False, progress: Pr
         ).fetchone()
         if known and not verify:
             return str(known[0])
-    digest = _hash(path, stat.st_size, progress)
+    digest = sha256_of_file(path, progress)
     with closing(sqlite3.connect(settings.home / "hashes.sqlite", timeout=60)) as cache, cache:
         cache.execute("INSERT OR REPLACE INTO hash VALUES (?, ?, ?, ?, ?)", (*key, digest))
     return digest
-
-
-def _hash(path: Path, size: int, progress: Progress) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as content:
-        while chunk := content.read(CHUNK):
-            digest.update(chunk)
-            progress(f"check {path.name}", content.tell(), size)
-    return digest.hexdigest()

@@ -19,8 +19,8 @@ FOLDER = "pbdb.etl"
 
 def known() -> list[str]:
     """Keys of all sources, sorted: file names of etl/ and names of entry points."""
-    own = [module.name for module in pkgutil.iter_modules(importlib.import_module(FOLDER).__path__)]
-    return sorted({*own, *(point.name for point in entry_points(group=GROUP))})
+    brought = [module.name for module in pkgutil.iter_modules(importlib.import_module(FOLDER).__path__)]
+    return sorted({*brought, *(point.name for point in entry_points(group=GROUP))})
 
 
 def get(key: str) -> Source:
@@ -36,8 +36,10 @@ def get(key: str) -> Source:
     for point in entry_points(group=GROUP, name=key):
         return _checked(point.load(), key, point.value)
     if Path(key).exists():
-        raise SourceError(f"'{key}' declares no source: a declaration is a .py file; `pbdb etl new` writes one.")
-    raise SourceError(f"There is no source '{key}': {meant(key, known())}")
+        raise SourceError(
+            f"'{key}' declares no source: a declaration is a .py file; `pbdb etl new` writes one.", value=key
+        )
+    raise SourceError(f"There is no source '{key}': {meant(key, known())}", value=key)
 
 
 def declaration(source: Source) -> Path:
@@ -47,16 +49,18 @@ def declaration(source: Source) -> Path:
 
 def _from_file(path: Path) -> Source:
     if not path.is_file():
-        raise SourceError(f"There is no file '{path}' that could declare a source.")
+        raise SourceError(f"There is no file '{path}' that could declare a source.", file=str(path))
     _refuse_blanks(path)
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None:
-        raise SourceError(f"'{path}' is not a Python file.")
+        raise SourceError(f"'{path}' is not a Python file.", file=str(path))
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
     except Exception as problem:
-        raise SourceError(f"'{path}' cannot be read as a source: {type(problem).__name__}: {problem}.") from problem
+        raise SourceError(
+            f"'{path}' cannot be read as a source: {type(problem).__name__}: {problem}.", file=str(path)
+        ) from problem
     return _source(module, path.stem)
 
 
@@ -72,18 +76,24 @@ def _refuse_blanks(path: Path) -> None:
         return
     wanted = lines[blanks[0] - 1].rpartition("# ")[2].strip() if "# " in lines[blanks[0] - 1] else "a value"
     others = f", and {len(blanks) - 1} more" if len(blanks) > 1 else ""
-    raise SourceError(f"'{path}' has a blank in line {blanks[0]}{others}: write there instead of FILL_IN: {wanted}.")
+    raise SourceError(
+        f"'{path}' has a blank in line {blanks[0]}{others}: write there instead of FILL_IN: {wanted}.",
+        file=str(path),
+        line=blanks[0],
+    )
 
 
 def _source(module: ModuleType, key: str) -> Source:
     return _checked(getattr(module, "SOURCE", None), key, str(module.__file__))
 
 
-def _checked(found: object, key: str, where: str) -> Source:
-    if not isinstance(found, Source):
-        raise SourceError(f"'{where}' declares no source: it needs SOURCE = Source(...).")
-    if found.key != key:
+def _checked(source: object, key: str, where: str) -> Source:
+    if not isinstance(source, Source):
+        raise SourceError(f"'{where}' declares no source: it needs SOURCE = Source(...).", file=str(where))
+    if source.key != key:
         raise SourceError(
-            f"'{where}' declares the source '{found.key}': its key must be '{key}', the name of its file."
+            f"'{where}' declares the source '{source.key}': its key must be '{key}', the name of its file.",
+            file=str(where),
+            value=source.key,
         )
-    return found
+    return source

@@ -18,7 +18,7 @@ ACCESS: dict[Access, str] = {
 def described(source: Source, dataset: str) -> list[tuple[str, str]]:
     """Terms of a data set, its files, and the commands that load it, as pairs of a heading and words."""
     declared, assay = source.datasets[dataset], source.of(dataset).assay
-    told = [
+    lines = [
         ("release", declared.release),
         ("technology", f"{assay.technology}, {assay.readout}"),
         ("licence", declared.license),
@@ -31,7 +31,7 @@ def described(source: Source, dataset: str) -> list[tuple[str, str]]:
         *(("file" if at == 0 else "", _file(file)) for at, file in enumerate(source.files_of(dataset).values())),
         *(("get it" if at == 0 else "", words) for at, words in enumerate(_ways(source, dataset))),
     ]
-    return [(heading, words) for heading, words in told if words]
+    return [(heading, words) for heading, words in lines if words]
 
 
 def allowed(dataset: Dataset) -> str:
@@ -51,7 +51,8 @@ def _token(dataset: Dataset) -> str | None:
 
 def _overlap(source: Source, dataset: str) -> str | None:
     group = source.datasets[dataset].overlap_group
-    others = [key for key, one in source.datasets.items() if group and one.overlap_group == group and key != dataset]
+    groups = {key: declared.overlap_group for key, declared in source.datasets.items()}
+    others = [key for key, its_group in groups.items() if group and its_group == group and key != dataset]
     if not others:
         return None
     counts = "this one counts" if source.datasets[dataset].is_primary else "the other one counts"

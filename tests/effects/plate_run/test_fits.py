@@ -13,6 +13,7 @@ import scipy.sparse as sp
 
 from pbdb.effects import dataset_fits
 from pbdb.effects.engine import Options, batching, normalise
+from pbdb.effects.groups import FitOptions
 from pbdb.effects.stored_fit import StoredFit
 from pbdb.samples import matrix_file
 
@@ -46,7 +47,7 @@ def fit(folder: Path, sheet: pd.DataFrame, described: pd.DataFrame, **choices: A
     keys = np.arange(len(counts), dtype=np.int32)
     writer.add(sp.csr_matrix(counts.to_numpy().T), keys)
     writer.finish(pd.DataFrame(index=counts.columns), pd.DataFrame({"gene_key": keys}, index=counts.index), {})
-    chosen = dataset_fits.FitOptions(Options(threads=1), **choices)
+    chosen = FitOptions(Options(threads=1), **choices)
     return dataset_fits.fit_dataset("made", folder / "samples.h5ad", described, chosen, folder)
 
 
@@ -60,7 +61,7 @@ def test_published_batches_hold_every_condition_once(tmp_path: Path, monkeypatch
     described.loc[flagged, "in_fit"] = False
     described.loc[flagged, "flags"] = pd.Series([["bad"]] * len(described))[flagged]
     stored = fit(tmp_path, sheet, described, batching="published")
-    assert [one.facts["parameters"]["batch"] for one in stored] == [1, 2]
+    assert [one.facts.parameters["batch"] for one in stored] == [1, 2]
     effects = pd.concat([one.effects for one in stored]).set_index("condition_id")["status"]
     assert sorted(effects.items()) == [*((code, "ok") for code in range(1, 7)), (7, "no_sample")]
 

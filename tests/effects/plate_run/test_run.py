@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import anndata
 import numpy as np
 import pandas as pd
 import plate
@@ -333,3 +334,22 @@ def test_the_installed_command_says_what_is_wrong_in_one_sentence(tmp_path: Path
     )
     assert done.returncode == 1
     assert done.stderr == "Error: There is no file 'none.csv' in '.'.\n"
+
+
+def test_effects_say_the_same_in_every_form(tmp_path: Path):
+    samples = plate.sheet()
+    expected = plate.run(tmp_path, plate.counts(samples), samples).drop(columns="context")
+    files = plate.write(tmp_path, plate.counts(samples), samples)[:4]
+    for name in ("effects.csv", "effects.csv.gz", "effects.xlsx", "effects.h5ad"):
+        plate.command(*files, "--out", str(tmp_path / name), "--readout", "counts")
+    for name in ("effects.csv", "effects.csv.gz"):
+        pd.testing.assert_frame_equal(pd.read_csv(tmp_path / name).drop(columns="context"), expected, check_dtype=False)
+    sheet = pd.read_excel(tmp_path / "effects.xlsx", engine="calamine").drop(columns="context")
+    sheet["df_prior"] = sheet["df_prior"].astype(float)
+    pd.testing.assert_frame_equal(sheet, expected, check_dtype=False)
+    matrix = anndata.read_h5ad(tmp_path / "effects.h5ad")
+    assert list(matrix.obs["condition"]) == expected["condition"].drop_duplicates().to_list()
+    row = expected[(expected.condition == matrix.obs["condition"].iloc[1]) & (expected.gene == "GENE03")].iloc[0]
+    place = matrix.var_names.get_loc("GENE03")
+    assert matrix.X[1, place] == row["log2_fc"] and matrix.layers["p_adj"][1, place] == row["p_adj"]
+    assert not list(tmp_path.glob("*.part"))

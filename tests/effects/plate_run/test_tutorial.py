@@ -13,9 +13,8 @@ import pytest
 from click.testing import CliRunner
 
 from pbdb.cli import pbdb
-from pbdb.effects.engine import CONFOUNDED, NO_DOSE, NO_RESIDUAL_DF, NO_SAMPLE, NO_VEHICLE
+from pbdb.effects.engine import CONFOUNDED, NO_DOSE, NO_GENE, NO_RESIDUAL_DF, NO_SAMPLE, NO_VEHICLE
 from pbdb.effects.engine.deseq2 import NOT_FITTED
-from pbdb.effects.plate_run import NO_GENE
 
 
 @pytest.fixture

@@ -14,7 +14,8 @@ from export_releases import Releases
 
 from pbdb.cli import pbdb
 from pbdb.common.errors import SnapshotError
-from pbdb.exports.snapshots import diff, verify
+from pbdb.common.hashing import sha256_of_file
+from pbdb.exports.snapshots import diff
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +77,7 @@ def _write(folder: Path, path: str, table: pa.Table) -> None:
     """Write a table over a link, as the manifest then says."""
     (folder / path).unlink()
     pq.write_table(table, folder / path)
-    facts = {"sha256": verify.sha256(folder / path), "bytes": (folder / path).stat().st_size, "rows": len(table)}
+    facts = {"sha256": sha256_of_file(folder / path), "bytes": (folder / path).stat().st_size, "rows": len(table)}
     _tell(folder, {path: facts})
 
 

@@ -171,8 +171,8 @@ def test_duckdb_verifies_by_itself(folder: Path) -> None:
 
 
 def test_duckdb_holds_one_file_at_a_time_while_it_verifies(tmp_path: Path) -> None:
-    with duckdb_file.connect(tmp_path / "x.duckdb", read_only=False) as connection:
-        connection.execute("SET memory_limit = '80MB'; SET max_temp_directory_size = '0B'; SET threads = 1")
+    limits: duckdb_file.Limits = {"memory_limit": "80MB", "max_temp_directory_size": "0B", "threads": 1}
+    with duckdb_file.connect(tmp_path / "x.duckdb", read_only=False, limits=limits) as connection:
         connection.execute(f"CREATE TABLE {duckdb_file.MANIFEST_TABLE} (path VARCHAR, sha256 VARCHAR)")
         for number in range(10):
             path = tmp_path / f"{number}.parquet"
@@ -194,7 +194,7 @@ def test_a_snapshot_without_effects_is_one_too(database_server: Settings, templa
     with new_database(database_server, tmp_path / "home", template) as settings:
         with connect.engine(settings).begin() as connection:
             add_dataset(connection, 1, "bare", **OPEN)
-            add_partitions(connection, 1, "bare")
+            add_partitions(connection, 1)
         build.export(settings, str(tmp_path / "release"), build.Choices("1"))
     assert in_duckdb(tmp_path / "release", "SELECT * FROM condition_effect") == []
     assert verify.verify(tmp_path / "release") == []

@@ -40,7 +40,7 @@ def source(monkeypatch: pytest.MonkeyPatch) -> Source:
 
 
 def test_attributes_of_loaded_contexts_are_filled_in(database: Settings, tmp_path: Path, cellosaurus: Path) -> None:
-    made.load(database, made.write(tmp_path / "release"), until="load")
+    made.load(database, made.write(tmp_path / "release"), effects=False)
     assert query(database, ATTRIBUTES) == [(None, None, None, False, None)]
     assert releases.import_files(database, "cellosaurus", cellosaurus)["contexts_labelled"] == 1
     assert query(database, ATTRIBUTES) == [TOLD]
@@ -48,12 +48,12 @@ def test_attributes_of_loaded_contexts_are_filled_in(database: Settings, tmp_pat
 
 def test_a_load_uses_the_vocabulary(database: Settings, tmp_path: Path, cellosaurus: Path) -> None:
     releases.import_files(database, "cellosaurus", cellosaurus)
-    made.load(database, made.write(tmp_path / "release"), until="load")
+    made.load(database, made.write(tmp_path / "release"), effects=False)
     assert query(database, ATTRIBUTES) == [TOLD]
 
 
 def test_what_the_source_states_wins(database: Settings, tmp_path: Path, cellosaurus: Path, source: Source) -> None:
-    made.load(database, made.write(tmp_path / "release"), source, until="load")
+    made.load(database, made.write(tmp_path / "release"), source, effects=False)
     releases.import_files(database, "cellosaurus", cellosaurus)
     releases.apply(database)
     assert query(database, ATTRIBUTES) == [("airway", None, *TOLD[2:])]

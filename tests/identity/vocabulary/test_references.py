@@ -14,8 +14,9 @@ from pbdb.common.errors import VocabularyError
 from pbdb.common.ids import stable_id
 from pbdb.common.settings import Settings
 from pbdb.identity.compounds import structure
+from pbdb.identity.compounds.resolve import Record, resolve
 from pbdb.identity.compounds.structure import Structure
-from pbdb.identity.vocabulary import releases
+from pbdb.identity.vocabulary import references, releases
 from pbdb.identity.vocabulary.reference_tables import read_reference
 from pbdb.server import connect
 
@@ -115,3 +116,22 @@ def test_real_tables_are_read(shared: Path, kind: str, files: str, compounds: in
     assert read.compounds["key"].nunique() == compounds
     assert set(read.statements["kind"]) == kinds
     assert not read.statements["value"].str.contains(";", regex=False).any()
+
+
+def test_a_name_with_one_structure_in_a_table_in_use_is_resolved_by_it(database: Settings, tmp_path: Path) -> None:
+    releases.import_files(database, "repurposing_hub", hub(tmp_path))
+    with connect.engine(database).connect() as connection:
+        listed = references.structures_by_name(database, references.in_use(connection))
+    assert references.structures_by_name(database, references.in_home(database)) == listed
+    (vorinostat,) = resolve([Record(name="Vorinostat ")], references=listed)
+    assert (vorinostat.route, vorinostat.inchikey) == ("reference", "WAEXFXRVDQXREF-UHFFFAOYSA-N")
+    assert vorinostat.structure is not None
+    several = {
+        "saha": ["ONC(=O)CCCCCCC(=O)Nc1ccccc1", "CC(=O)Oc1ccccc1C(=O)O"],
+        "salt": ["CC(=O)[O-].[Na+]", "CC(=O)O"],
+    }
+    ambiguous, salt = resolve([Record(name="SAHA"), Record(name="salt")], references=several)
+    assert ambiguous.route == "unresolved" and "'SAHA' is ambiguous in reference tables: WAEXF" in str(
+        ambiguous.problem
+    )
+    assert (salt.route, salt.inchikey) == ("reference", "QTBSBXVTEAMEQO-UHFFFAOYSA-N")

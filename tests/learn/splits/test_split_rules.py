@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pbdb.common.errors import ConfigError
-from pbdb.learn.splits import leak_check
+from pbdb.learn.splits import leak_check, transfer
 from pbdb.learn.splits import rules as split_rules
 from pbdb.learn.splits.rules import Shares
 
@@ -242,3 +242,68 @@ def test_breaches_of_the_published_rule_are_found() -> None:
 
 def test_groups_are_drawn_in_one_order_on_every_machine() -> None:
     assert [split_rules.rank(1, name).hex()[:6] for name in "abc"] == ["03a95b", "68be5c", "75eea7"]
+
+
+# --- transfer ------------------------------------------------------------------------------------------------------
+
+
+def _held(folds: list[str], compounds: list[str], owners: list[str], owner: str, fold: str) -> set[str]:
+    return {c for c, o, f in zip(compounds, owners, folds, strict=True) if o == owner and f == fold}
+
+
+def test_transfer_holds_compounds_out_of_a_dataset_that_train_in_another() -> None:
+    compounds = [f"C{i}" for i in range(60)] + [f"C{i}" for i in range(30, 90)]
+    owners = ["a"] * 60 + ["b"] * 60
+    folds = transfer.transfer(compounds, owners, Shares(0.1, 0.1), 3)
+    for owner, other in (("a", "b"), ("b", "a")):
+        held = [_held(folds, compounds, owners, owner, fold) for fold in ("validation", "test")]
+        assert [len(part) for part in held] == [3, 3]
+        assert set.union(*held) <= _held(folds, compounds, owners, other, "train")
+    assert transfer.transfer(compounds, owners, Shares(0.1, 0.1), 3) == folds
+    assert transfer.transfer(compounds, owners, Shares(0.1, 0.1), 4) != folds
+
+
+def test_few_shared_compounds_are_dealt_out_by_their_conditions() -> None:
+    compounds = ["P", "P", "P", "Q", "Q", "R", "own", "P", "Q", "R"]
+    owners = ["a"] * 7 + ["b"] * 3
+    folds = transfer.transfer(compounds, owners, Shares(0.1, 0.1), 0)
+    # In a: P (3 conditions) validates, Q (2) and R (1) test; b then may hold nothing out that trains elsewhere.
+    assert folds == ["validation"] * 3 + ["test"] * 3 + ["train"] * 4
+
+
+def test_transfer_gives_the_published_counts_on_the_published_conditions(shared: Path) -> None:
+    table = pd.read_parquet(shared / "data" / "condition_manifest_12datasets" / "df_annot_split.parquet")
+    golden = pd.read_csv(shared / "golden" / "learning" / "learning_molholdout_split_summary.csv")
+    folds = transfer.transfer(table["perturbation"].tolist(), table["dataset"].tolist(), Shares(0.1, 0.1), 13)
+    held = table.assign(fold=folds)
+    for row in golden.itertuples():
+        own = held[held["dataset"] == row.dataset]
+        counts = own.groupby("fold")["perturbation"].nunique()
+        assert len(own) == row.total_samples and own["perturbation"].nunique() == row.total_molecules
+        assert counts.get("validation", 0) == row.val_molecules, row.dataset
+        assert counts.get("test", 0) == row.test_molecules, row.dataset
+        if row.strategy == "low_shared_sample_balanced":
+            assert (own["fold"] == "validation").sum() == row.val_samples
+            assert (own["fold"] == "test").sum() == row.test_samples
+    training = held[held["fold"] == "train"].groupby("perturbation")["dataset"].agg(set)
+    tested = held.loc[held["fold"] == "test", ["perturbation", "dataset"]].drop_duplicates()
+    assert all(training[compound] - {dataset} for compound, dataset in tested.itertuples(index=False, name=None))
+
+
+def test_a_leaky_transfer_split_is_caught() -> None:
+    rows = [
+        {"inchikey": f"K{i}-A-N", "parent_inchikey": f"K{i}-A-N", "skeleton": f"K{i}", "name": f"c{i}"}
+        for i in range(4)
+    ]
+    both = conditions(*(row | {"dataset": d, "owner": d} for d in ("a", "b") for row in rows))
+    sound = both.assign(fold=["test", "train", "train", "train"] + ["train"] * 4)
+    assert not leak_check.leaks(leak_check.examine(sound, "transfer", "skeleton"))
+    nowhere = both.assign(fold=["test", "train", "train", "train", "test", "train", "train", "train"])
+    assert [f.what for f in leak_check.leaks(leak_check.examine(nowhere, "transfer", "skeleton"))] == [
+        "compound held out in a dataset (it must train in another)"
+    ]
+    # A stereoisomer of the test compound of a trains in a.
+    twin = rows[0] | {"inchikey": "K0-B-N", "parent_inchikey": "K0-B-N", "dataset": "a", "owner": "a", "name": "twin"}
+    isomer = pd.concat([sound, conditions(twin).assign(fold="train", condition_id=99)], ignore_index=True)
+    found = {f.what for f in leak_check.leaks(leak_check.examine(isomer, "transfer", "skeleton"))}
+    assert {"skeleton in a dataset", "compound in a dataset"} <= found

@@ -14,8 +14,8 @@ from loads import query
 
 from pbdb.common.errors import DataError
 from pbdb.common.settings import Settings
-from pbdb.effects import dataset_fits
 from pbdb.effects.engine import Options
+from pbdb.effects.groups import FitOptions
 from pbdb.identity.vocabulary import releases
 from pbdb.loading import further_fits, pipeline
 from pbdb.matches.agreement import population_z
@@ -58,7 +58,7 @@ def test_effects_of_published_fits_are_compared_and_named(world: Settings) -> No
     assert (facts["filter"], rule) == ("floor", "default")
     options = Options(readout="counts", filter="limma", span=0.5, threads=1)
     for dataset in TWO:
-        choices = dataset_fits.FitOptions(options, is_default=False, batching="published")
+        choices = FitOptions(options, is_default=False, batching="published")
         further_fits.run_fits(world, dataset, choices)
     published = scores(world, fit_rule="published")
     ((facts, rule),) = query(world, PARAMETERS)

@@ -80,7 +80,8 @@ def test_similarities_are_the_usual_ones(kind: str) -> None:
         "spearman": lambda a, b: stats.spearmanr(a, b).statistic,
         "euclidean": lambda a, b: -np.linalg.norm(a - b),
     }[kind]
-    assert retrieval.scores(x, y, kind) == pytest.approx(np.array([[peer(a, b) for b in y] for a in x]))
+    found = retrieval.similarity(retrieval.prepared(x, kind), retrieval.prepared(y, kind), kind)
+    assert found == pytest.approx(np.array([[peer(a, b) for b in y] for a in x]))
 
 
 def test_population_scores_merge_blocks_to_the_same_as_all_at_once() -> None:

@@ -159,7 +159,8 @@ def test_blocks_of_wells_are_as_good_as_all_at_once(monkeypatch: pytest.MonkeyPa
     for kind in ("cosine", "spearman", "euclidean"):
         ready = replicate_retrieval._ranked(values) if kind == "spearman" else values
         found = replicate_retrieval._similarity(ready, np.array([1, 6]), kind)
-        assert found == pytest.approx(retrieval.scores(values[[1, 6]], values, kind), abs=1e-6)
+        queries, candidates = (retrieval.prepared(rows, kind) for rows in (values[[1, 6]], values))
+        assert found == pytest.approx(retrieval.similarity(queries, candidates, kind), abs=1e-6)
 
 
 def test_moments_of_fits_with_different_genes_are_those_of_all_values() -> None:

@@ -39,7 +39,7 @@ def spearman(x: np.ndarray, y: np.ndarray) -> float:
 def test_peers_are_of_the_own_and_the_other_pool_and_never_of_the_compound(world: tuple) -> None:
     a, b, found = world
     for row, compound in enumerate((1, 2, 3)):
-        x, y = a.own.t[row], b.own.t[row]
+        x, y = a.effects.t[row], b.effects.t[row]
         in_a, in_b = (s.peers.t[peers_of(np.array([compound]), s.peer_compound, CAP)[0]] for s in (a, b))
         source = [[spearman(v, p) for p in pool] for v, pool in ((x, in_a), (y, in_b))]
         target = [[spearman(v, p) for p in pool] for v, pool in ((x, in_b), (y, in_a))]
@@ -57,7 +57,7 @@ def test_peers_are_of_the_own_and_the_other_pool_and_never_of_the_compound(world
 def test_centroids_of_the_own_and_the_other_side(world: tuple) -> None:
     a, b, found = world
     for row in range(3):
-        x, y, ca, cb = (s[row] for s in (a.own.log2_fc, b.own.log2_fc, a.centroid.log2_fc, b.centroid.log2_fc))
+        x, y, ca, cb = (s[row] for s in (a.effects.log2_fc, b.effects.log2_fc, a.centroid.log2_fc, b.centroid.log2_fc))
         result = found["pearson_log2_fc"]
         assert result.source.centroid[row] == pytest.approx((np.corrcoef(x, ca)[0, 1] + np.corrcoef(y, cb)[0, 1]) / 2)
         assert result.target.centroid[row] == pytest.approx((np.corrcoef(x, cb)[0, 1] + np.corrcoef(y, ca)[0, 1]) / 2)
@@ -66,11 +66,11 @@ def test_centroids_of_the_own_and_the_other_side(world: tuple) -> None:
 def test_restricted_statistics_use_each_sides_own_genes(world: tuple) -> None:
     a, b, found = world
     for row in range(3):
-        x, y = a.own.log2_fc[row], b.own.log2_fc[row]
-        rho = [spearman(x[mask], y[mask]) for mask in (a.own.significant[row], b.own.significant[row])]
+        x, y = a.effects.log2_fc[row], b.effects.log2_fc[row]
+        rho = [spearman(x[mask], y[mask]) for mask in (a.effects.significant[row], b.effects.significant[row])]
         sides = [found[f"deg_spearman_{name}"].score[row] for name in "ab"]
         assert sides == pytest.approx(rho) and found["deg_spearman"].score[row] == pytest.approx(np.mean(rho))
-        mask = a.own.significant[row]
+        mask = a.effects.significant[row]
         centroid = spearman(x[mask], b.centroid.log2_fc[row][mask])
         assert found["deg_spearman_a"].target.centroid[row] == pytest.approx(centroid)
         assert found["deg_spearman_a"].n[row] == mask.sum()
@@ -78,8 +78,8 @@ def test_restricted_statistics_use_each_sides_own_genes(world: tuple) -> None:
 
 def test_genes_without_a_value_on_either_side_are_not_counted() -> None:
     a, b = side(1, [9, 8]), side(2, [9, 8])
-    a.own.significant[0] = True
-    a.own.log2_fc[0, :2] = b.own.log2_fc[0, 1:3] = np.nan
+    a.effects.significant[0] = True
+    a.effects.log2_fc[0, :2] = b.effects.log2_fc[0, 1:3] = np.nan
     found = {one.metric: one for one in score(a, b, np.array([1, 2, 3]), CAP)}
     assert found["deg_spearman_a"].n[0] == GENES - 3
 
@@ -87,8 +87,8 @@ def test_genes_without_a_value_on_either_side_are_not_counted() -> None:
 def test_direction_compares_like_with_like_except_as_published(world: tuple) -> None:
     a, b, found = world
     for row in range(3):
-        same = np.sign(a.own.log2_fc[row]) == np.sign(b.own.log2_fc[row])
-        masks = a.own.significant[row], b.own.significant[row]
+        same = np.sign(a.effects.log2_fc[row]) == np.sign(b.effects.log2_fc[row])
+        masks = a.effects.significant[row], b.effects.significant[row]
         assert found["direction_both"].score[row] == pytest.approx(same[masks[0] & masks[1]].mean())
         assert found["direction"].score[row] == pytest.approx(np.mean([same[mask].mean() for mask in masks]))
         for name in ("source", "target"):

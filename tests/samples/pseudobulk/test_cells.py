@@ -80,7 +80,7 @@ def test_cells_are_filtered_by_the_matrix(tmp_path: Path, caplog: pytest.LogCapt
     mito = ~few_genes & ~few_counts & (counts[:, 0] > 0.05 * counts.sum(axis=1))
     null = ~few_genes & ~few_counts & ~mito & table.obs["line"].isna().to_numpy()
     told = {"few_genes": few_genes, "few_counts": few_counts, "mitochondrial": mito, "null line": null}
-    assert facts["left_out"] == {reason: int(which.sum()) for reason, which in told.items()}
+    assert facts.left_out == {reason: int(which.sum()) for reason, which in told.items()}
     assert frame(found).equals(expected(table[~(few_genes | few_counts | mito)].copy()))
     assert "has no gene MALAT1" in caplog.text
 
@@ -91,7 +91,7 @@ def test_genes_that_are_not_pooled_count_in_nothing(tmp_path: Path) -> None:
     half = cells()[:, ::2].copy()
     kept = half[(half.X > 0).sum(axis=1) >= 5].copy()
     assert frame(found).equals(expected(kept))
-    assert facts["left_out"]["few_genes"] == half.n_obs - kept.n_obs
+    assert facts.left_out["few_genes"] == half.n_obs - kept.n_obs
 
 
 def _without_odd(files: Any, genes: pd.DataFrame) -> pd.DataFrame:
@@ -132,7 +132,7 @@ def test_numbers_of_32_bits_are_the_decimals_they_were_written_as(tmp_path: Path
     declared = replace(DECLARED, filter=replace(DECLARED.filter, max_mito=0.2, mito="mito"))
     found, facts = pooled(write(tmp_path / "cells.h5ad", table), folder=tmp_path, declared=declared)
     assert found.obs["dose"].unique().tolist() == [0.05]
-    assert "mitochondrial" not in facts["left_out"]
+    assert "mitochondrial" not in facts.left_out
 
 
 def test_blocks_of_a_file_hold_keys_constants_and_the_name_of_the_sample(tmp_path: Path) -> None:

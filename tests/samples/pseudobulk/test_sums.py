@@ -72,7 +72,7 @@ def test_sums_and_expressing_cells_equal_those_of_scanpy(whole: Any, named: ad.A
 def test_keys_are_text_constants_stay_what_they_are_and_nulls_are_counted(whole: Any) -> None:
     ours, facts = whole
     assert frame(ours).equals(expected(cells()))
-    assert facts["left_out"] == {"null line": int(cells().obs["line"].isna().sum())}
+    assert facts.left_out == {"null line": int(cells().obs["line"].isna().sum())}
     assert ours.obs.loc["p1_A2_K562", ["plate", "well", "line", "drug", "dose"]].tolist() == [
         "p1",
         "A2",
@@ -205,7 +205,7 @@ def test_a_sample_in_two_files_is_one(source: Path, tmp_path: Path) -> None:
     other = write(tmp_path / "other.h5ad", cells(seed=2))
     found, facts = pooled(source, other, folder=tmp_path)
     assert frame(found).equals(expected(cells()) + expected(cells(seed=2)))
-    assert facts["cells"] == 2 * single_cells.N_CELLS
+    assert facts.cells == 2 * single_cells.N_CELLS
 
 
 def test_files_are_read_where_they_are(source: Path, whole: Any, tmp_path: Path) -> None:
@@ -222,12 +222,12 @@ def test_a_key_of_whole_numbers_is_written_without_a_point(tmp_path: Path) -> No
     table.obs["plate"] = table.obs["plate"].map({"p1": 1.0, "p2": np.nan}).astype(float)
     found, facts = pooled(write(tmp_path / "cells.h5ad", table), folder=tmp_path)
     assert set(found.obs["plate"]) == {"1"}
-    assert facts["left_out"]["null plate"] == int(table.obs["plate"].isna().sum())
+    assert facts.left_out["null plate"] == int(table.obs["plate"].isna().sum())
 
 
 def test_a_file_without_any_cell_gives_no_sample(tmp_path: Path) -> None:
     found, facts = pooled(write(tmp_path / "cells.h5ad", cells()[:0].copy()), folder=tmp_path)
-    assert (found.shape, facts["cells"]) == ((0, single_cells.N_GENES), 0)
+    assert (found.shape, facts.cells) == ((0, single_cells.N_GENES), 0)
 
 
 def test_sums_that_fill_their_bits_stay_whole() -> None:

@@ -2,6 +2,7 @@
 
 from pbdb.database.models.base import N_LANDMARKS, PARTITIONS, SCHEMA, Base
 from pbdb.database.models.effects import Effect, FeatureSet, Fit, FitSample, GeneEffect
+from pbdb.database.models.generations import STORED, Generation
 from pbdb.database.models.identity import (
     Compound,
     CompoundAnnotation,
@@ -13,9 +14,9 @@ from pbdb.database.models.identity import (
     SourceCompound,
     Vocabulary,
 )
+from pbdb.database.models.learning import CompoundEmbedding, EmbeddingModel, Evaluation
 from pbdb.database.models.ledger import Artifact, EtlRun
 from pbdb.database.models.matches import (
-    LEVELS,
     Agreement,
     AgreementSummary,
     Match,
@@ -26,10 +27,10 @@ from pbdb.database.models.matches import (
 from pbdb.database.models.samples import Assay, Condition, Dataset, Plate, Sample
 
 __all__ = [
-    "LEVELS",
     "N_LANDMARKS",
     "PARTITIONS",
     "SCHEMA",
+    "STORED",
     "Agreement",
     "AgreementSummary",
     "Artifact",
@@ -37,11 +38,14 @@ __all__ = [
     "Base",
     "Compound",
     "CompoundAnnotation",
+    "CompoundEmbedding",
     "Condition",
     "Context",
     "Dataset",
     "Effect",
+    "EmbeddingModel",
     "EtlRun",
+    "Evaluation",
     "FeatureSet",
     "Fit",
     "FitSample",
@@ -49,6 +53,7 @@ __all__ = [
     "GeneEffect",
     "GeneReplacement",
     "GeneSynonym",
+    "Generation",
     "Match",
     "Plate",
     "ReferenceAnnotation",

@@ -22,7 +22,7 @@ from pbdb.database.models.base import (
     Smiles,
 )
 
-ROUTES = ("structure", "inchikey", "pubchem_cid", "alias", "cas", "name", "unresolved")
+ROUTES = ("structure", "inchikey", "pubchem_cid", "alias", "cas", "name", "reference", "unresolved")
 ANNOTATION_KINDS = ("moa", "target", "pathway", "approval", "toxicity_label")
 REFERENCE_KINDS = ("name", *ANNOTATION_KINDS)
 
@@ -109,7 +109,7 @@ class SourceCompound(Base):
         server_default="", comment="Preferred name of the compound; the source's own name where it is unresolved"
     )
     resolved_by: Mapped[str] = mapped_column(
-        comment="What decided the identity: structure, inchikey, pubchem_cid, alias, cas, name or unresolved"
+        comment="What decided the identity: structure, inchikey, pubchem_cid, alias, cas, name, reference or unresolved"
     )
     rule_version: Mapped[RuleVersion]
     conflict: Mapped[str | None] = mapped_column(

@@ -9,8 +9,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from pbdb.database.models.base import NOW, Base, CodeVersion, Parameters
 from pbdb.database.models.identity import one_of
+from pbdb.database.stage_names import STAGES
 
-STAGES = ("extract", "transform", "validate", "load", "effects", "match")
 RUN_STATUSES = ("done", "failed")
 
 
@@ -30,7 +30,7 @@ class EtlRun(Base):
     source: Mapped[str] = mapped_column(comment="Source that fills the dataset: a file of etl/")
     dataset: Mapped[str] = mapped_column(comment="Short name of the dataset")
     release: Mapped[str] = mapped_column(comment="Release as its provider names it")
-    stage: Mapped[str] = mapped_column(comment="extract, transform, validate, load, effects or match")
+    stage: Mapped[str] = mapped_column(comment=f"{', '.join(STAGES[:-1])} or {STAGES[-1]}")
     status: Mapped[str] = mapped_column(comment="done or failed")
     fingerprint: Mapped[str] = mapped_column(comment="Fingerprint of inputs, declaration and code of the load")
     inputs: Mapped[Parameters] = mapped_column(

@@ -7,14 +7,13 @@ import datetime
 from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer, PrimaryKeyConstraint, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
+from pbdb.database.choices import LEVELS, SPLIT_KINDS
 from pbdb.database.models.base import CONTENT_KEY, NOW, Base, CodeVersion, Parameters
 from pbdb.database.models.identity import one_of
 
-LEVELS = ("inchikey", "parent_inchikey", "skeleton", "pubchem_cid")
 INTERVAL_STATUSES = ("bca", "percentile", "degenerate", "not_estimable")
 METRIC = "Statistic, such as spearman_log2_fc or direction_both"
 PARAMETERS_ID = "First 52 bits of SHA-256 over the parameters of the computation, which agreement_summary shows"
-SPLIT_KINDS = ("compound", "scaffold", "context", "dataset", "published", "attribute")
 
 
 class Match(Base):
@@ -216,7 +215,8 @@ class Split(Base):
     )
     split: Mapped[str] = mapped_column(unique=True, comment="Name of the split")
     kind: Mapped[str] = mapped_column(
-        comment="What is held out: compound, scaffold, context, dataset or published; attribute: what the source says"
+        comment="What is held out: compound, scaffold, context, dataset, published or transfer; "
+        "attribute: what the source says"
     )
     parameters: Mapped[Parameters]
     code_version: Mapped[CodeVersion]

@@ -7,20 +7,29 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pbdb.database.models.base import Base
+from pbdb.database.models.base import PARTITIONS, SCHEMA, Base
 
 OWNER = "pbdb_owner"
 READER = "pbdb_reader"
 PUBLIC = "pbdb_public"
 WEB = "pbdb_web"  # the login of a web server: sees what PUBLIC sees, and can become nobody else
 
+# Tables of schema part whose rows core shows in views of the same names: those of current generations.
 PARTITIONED = ("sample", "effect", "gene_effect")
 
 # Arrays of results: never compressed (read whole, again and again), never sampled by ANALYZE (minutes, for nothing).
 VALUE_COLUMNS = {
-    "effect": ("log2_fc", "se", "neg_log10_p", "neg_log10_p_adj", "landmark"),
+    "effect": (
+        "log2_fc",
+        "se",
+        "neg_log10_p",
+        "neg_log10_p_adj",
+        "neg_log10_p_limma",
+        "neg_log10_p_adj_limma",
+        "landmark",
+    ),
     "gene_effect": ("log2_fc", "se", "neg_log10_p_adj"),
-    "fit": ("ave_expr", "sigma", "s2_post", "df_total"),
+    "fit": ("ave_expr", "sigma", "s2_post", "df_total", "dispersion"),
 }
 # Arrays of keys: not compressed either, but sampled, for the planner must know how long they are.
 KEY_COLUMNS = {"fit": ("effect_ids", "condition_ids"), "feature_set": ("gene_keys",)}
@@ -28,6 +37,7 @@ KEY_COLUMNS = {"fit": ("effect_ids", "condition_ids"), "feature_set": ("gene_key
 # The subquery is run once and its result prunes partitions; the rows it sees are those dataset's own policy shows.
 _DATASET = "dataset_id = ANY (ARRAY(SELECT d.dataset_id FROM core.dataset d))"
 _BOTH = " AND ".join(_DATASET.replace("dataset_id = ANY", f"dataset_id_{side} = ANY") for side in "ab")
+_ALL_NAMED = "datasets <@ ARRAY(SELECT d.dataset FROM core.dataset d)"
 _NAMED = "dataset = ANY (ARRAY(SELECT d.dataset FROM core.dataset d))"
 
 
@@ -40,6 +50,7 @@ VISIBLE = {
     "dataset": "is_redistributable",
     "assay": _seen_in("dataset", "assay_id", "assay"),
     "plate": _DATASET,
+    "generation": _DATASET,
     "source_compound": _DATASET,
     "compound": _seen_in("source_compound", "compound_id", "compound"),
     "compound_annotation": _seen_in("source_compound", "source_compound_id", "compound_annotation"),
@@ -61,6 +72,9 @@ VISIBLE = {
     "split_member": _seen_in("condition", "condition_id", "split_member"),
     "etl_run": _NAMED,
     "artifact": _NAMED,
+    "embedding_model": _ALL_NAMED,
+    "compound_embedding": _seen_in("embedding_model", "model_id", "compound_embedding"),
+    "evaluation": _ALL_NAMED,
 }
 
 
@@ -88,19 +102,23 @@ CREATE TRIGGER pass_compound_name AFTER UPDATE OF name
 """
 
 
-def statements(schema: str) -> Iterator[str]:
-    """SQL that gives the tables of a schema, just created from the models, everything else they need."""
+def statements(core: str = SCHEMA, part: str = PARTITIONS) -> Iterator[str]:
+    """SQL that gives the tables of both schemas, just created from the models, everything else they need."""
+
+    def place(table: str) -> str:
+        return f"{part if table in PARTITIONED else core}.{table}"
+
     for table, columns in (VALUE_COLUMNS | {"feature_set": ()}).items():
         for column in (*columns, *KEY_COLUMNS.get(table, ())):
-            yield f"ALTER TABLE {schema}.{table} ALTER COLUMN {column} SET STORAGE EXTERNAL"
+            yield f"ALTER TABLE {place(table)} ALTER COLUMN {column} SET STORAGE EXTERNAL"
         for column in columns:
-            yield f"ALTER TABLE {schema}.{table} ALTER COLUMN {column} SET STATISTICS 0"
+            yield f"ALTER TABLE {place(table)} ALTER COLUMN {column} SET STATISTICS 0"
     # Said of a unique column, so that a filter on it takes a share of the fits, not one, in subqueries of the views.
-    yield f"ALTER TABLE {schema}.dataset ALTER COLUMN dataset SET (n_distinct = 12)"
-    for table in sorted(found.name for found in Base.metadata.tables.values()):
-        yield f"GRANT SELECT ON {schema}.{table} TO {READER}, {PUBLIC}"
+    yield f"ALTER TABLE {core}.dataset ALTER COLUMN dataset SET (n_distinct = 12)"
+    for table in sorted(table.name for table in Base.metadata.tables.values()):
+        yield f"GRANT SELECT ON {place(table)} TO {READER}, {PUBLIC}"
     for table, visible in VISIBLE.items():
-        yield f"ALTER TABLE {schema}.{table} ENABLE ROW LEVEL SECURITY"
-        yield f"CREATE POLICY reader ON {schema}.{table} FOR SELECT TO {READER} USING (true)"
-        yield f"CREATE POLICY public ON {schema}.{table} FOR SELECT TO {PUBLIC} USING ({visible})"
-    yield TRIGGERS.format(schema=schema)
+        yield f"ALTER TABLE {place(table)} ENABLE ROW LEVEL SECURITY"
+        yield f"CREATE POLICY reader ON {place(table)} FOR SELECT TO {READER} USING (true)"
+        yield f"CREATE POLICY public ON {place(table)} FOR SELECT TO {PUBLIC} USING ({visible})"
+    yield TRIGGERS.format(schema=core)

@@ -153,10 +153,7 @@ class Sample(Base):
         Index(None, "source_compound_id"),
         Index(None, "context_id"),
         Index(None, "plate_id"),
-        {
-            "comment": "One measured (or pseudobulk) profile: one well",
-            "postgresql_partition_by": "LIST (dataset_id)",
-        },
+        {"comment": "One measured (or pseudobulk) profile: one well"},
     )
     sample_id: Mapped[int] = mapped_column(
         autoincrement=False, comment=f"Key of a sample: {CONTENT_KEY}; null for pooled effects"

@@ -19,7 +19,6 @@ from pbdb.common.errors import ConfigError, DataError, DesignError
 
 Mode = Literal["pooled", "replicate"]
 Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 Labels = npt.NDArray[Any]
 

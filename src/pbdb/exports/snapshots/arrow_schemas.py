@@ -6,14 +6,15 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 
 import pyarrow as pa
+from pgvector.sqlalchemy import VECTOR
 from sqlalchemy import ARRAY, BigInteger, Boolean, Column, Double, Integer, Table, Text
 from sqlalchemy.dialects.postgresql import BIT, JSONB, REAL, TIMESTAMP
 
 from pbdb.database.dictionary import Entry
 from pbdb.database.models import SCHEMA, Base
 
-# Effects have a layout of their own; artifacts are files of one machine.
-ELSEWHERE = ("effect", "gene_effect", "artifact")
+# Effects have a layout of their own; artifacts are files of one machine, generations what its loads made.
+ELSEWHERE = ("effect", "gene_effect", "artifact", "generation")
 SIMPLE: tuple[tuple[type, pa.DataType], ...] = (
     (BigInteger, pa.int64()),
     (Integer, pa.int32()),
@@ -23,8 +24,10 @@ SIMPLE: tuple[tuple[type, pa.DataType], ...] = (
     (TIMESTAMP, pa.timestamp("us", tz="UTC")),
     (JSONB, pa.string()),
     (BIT, pa.string()),
+    (VECTOR, pa.string()),
     (Text, pa.string()),
 )
+AS_TEXT = (JSONB, BIT, VECTOR)
 UNITS = (
     ("_um", "micromolar"),
     ("_fm", "femtomolar"),
@@ -57,17 +60,17 @@ def table_of(name: str) -> Table:
 
 
 def selected(column: Column[object]) -> str:
-    """SQL of a column as Arrow takes it: JSON and bits as text."""
-    return f"{column.name}::text AS {column.name}" if isinstance(column.type, (JSONB, BIT)) else column.name
+    """SQL of a column as Arrow takes it: JSON, bits and vectors as text."""
+    return f"{column.name}::text AS {column.name}" if isinstance(column.type, AS_TEXT) else column.name
 
 
 def words_of(entries: Iterable[Entry]) -> Words:
     """What the dictionary says of each relation's column; of a column of any relation under ANY."""
-    found: dict[tuple[str, str | None], str] = {}
+    words: dict[tuple[str, str | None], str] = {}
     for entry in entries:
-        found[entry.object, entry.column] = entry.comment or ""
-        found.setdefault((ANY, entry.column), entry.comment or "")
-    return found
+        words[entry.object, entry.column] = entry.comment or ""
+        words.setdefault((ANY, entry.column), entry.comment or "")
+    return words
 
 
 def described(schema: pa.Schema, relation: str, words: Words) -> pa.Schema:
@@ -85,12 +88,12 @@ def described(schema: pa.Schema, relation: str, words: Words) -> pa.Schema:
 def unit(name: str) -> str | None:
     """The unit of a column, which stands in its name."""
     bare = name.removesuffix("_a").removesuffix("_b")
-    return next((found for ending, found in UNITS if bare == ending.lstrip("_") or bare.endswith(ending)), None)
+    return next((word for ending, word in UNITS if bare == ending.lstrip("_") or bare.endswith(ending)), None)
 
 
 def _metadata(name: str, description: str | None) -> dict[str, str]:
-    found = {"description": description, "unit": unit(name)}
-    return {key: value for key, value in found.items() if value}
+    facts = {"description": description, "unit": unit(name)}
+    return {key: value for key, value in facts.items() if value}
 
 
 def _type(kind: object) -> pa.DataType:

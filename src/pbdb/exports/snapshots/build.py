@@ -6,6 +6,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,12 @@ import pyarrow.parquet as pq
 from sqlalchemy import Text
 
 from pbdb.common.errors import ConfigError, SnapshotError
+from pbdb.common.hashing import sha256_of_file
+from pbdb.common.private_files import private_files
 from pbdb.common.progress import Reporter, Silent
 from pbdb.common.settings import Settings
 from pbdb.database import dictionary
-from pbdb.database.export_errors import told
+from pbdb.database.error_messages import exporting
 from pbdb.exports.snapshots import (
     arrow_schemas,
     documents,
@@ -31,11 +34,10 @@ from pbdb.exports.snapshots import (
 from pbdb.exports.snapshots.arrow_schemas import Words
 from pbdb.exports.snapshots.database_state import Frozen, frozen, require_datasets
 from pbdb.exports.snapshots.parquet import Written
-from pbdb.exports.snapshots.workspace import Finished, Place, place_of, sha256
+from pbdb.exports.snapshots.workspace import Finished, Place, place_of
 from pbdb.server import connect, locks
 
 ARRAY, LONG = "array", "long"
-LAYOUTS = (ARRAY, LONG)
 # Long views, and views of many rows that a join gives at once: they are read in pbdb.duckdb.
 LEFT_TO_DUCKDB = frozenset(
     {"condition_effect", "gene_response", "replicate_effect", "matched_effect", "matched_gene", "fit_gene"}
@@ -60,7 +62,8 @@ class Choices:
 def export(settings: Settings, out: str, choices: Choices, reporter: Reporter | None = None) -> dict[str, Any]:
     """Write a snapshot; return its manifest.
 
-    Stopped anywhere, nothing stands at `out`, and the next call goes on where this one stopped.
+    Stopped anywhere, nothing stands at `out`, and the next call goes on where this one stopped. With data sets that
+    may not be passed on, its files are for their user alone.
 
     Raises:
         SnapshotError: it cannot be written there, or the database does not hold what was asked for.
@@ -73,7 +76,8 @@ def export(settings: Settings, out: str, choices: Choices, reporter: Reporter | 
         duckdb_file.require_plain(place.work / duckdb_file.NAME)
         require_datasets(settings, choices.include)
         place.require_free()
-        with told(f"'{place.work}'"):
+        is_private = bool(choices.include) or place.folder is None
+        with exporting(f"'{place.work}'"), private_files(settings) if is_private else nullcontext():
             content = _Export(settings, choices, place, reporter or Silent()).run()
             place.publish([*(file["path"] for file in content["files"]), *LAST, duckdb_file.NAME])
     return content
@@ -111,12 +115,17 @@ class _Export:
     def _tables(self, state: Frozen, entries: Sequence[dictionary.Entry], words: Words) -> None:
         for table in arrow_schemas.tables():
             schema = arrow_schemas.described(arrow_schemas.schema_of(table.name), table.name, words)
-            order = (f'{one.name} COLLATE "C"' if isinstance(one.type, Text) else one.name for one in table.primary_key)
+            order = (
+                f'{column.name} COLLATE "C"' if isinstance(column.type, Text) else column.name
+                for column in table.primary_key
+            )
             query = f"SELECT {', '.join(map(arrow_schemas.selected, table.columns))} FROM pg_temp.{table.name}"
             with state.batches(f"{query} ORDER BY {', '.join(order)}") as batches:
                 self.files.append(parquet.write(self.root, f"core/{table.name}.parquet", schema, batches))
-        found = pa.Table.from_pylist([entry._asdict() for entry in entries], schema=OF_DICTIONARY)
-        self.files.append(parquet.write(self.root, duckdb_file.DICTIONARY, OF_DICTIONARY, found.to_batches()))
+        words_table = pa.Table.from_pylist([entry._asdict() for entry in entries], schema=duckdb_file.OF_DICTIONARY)
+        self.files.append(
+            parquet.write(self.root, duckdb_file.DICTIONARY, duckdb_file.OF_DICTIONARY, words_table.to_batches())
+        )
         tables = [file for file in self.files if file.rows is not None]
         self.reporter.stage("tables", f"{len(tables)} files, {sum(file.rows or 0 for file in tables):,} rows")
 
@@ -155,26 +164,29 @@ class _Export:
         self.reporter.stage("long", f"{n_rows:,} rows of condition and gene")
 
     def _samples(self, state: Frozen) -> None:
-        found = {row["dataset"]: row for row in state.rows(_MATRICES)}
+        matrices = {row["dataset"]: row for row in state.rows(_MATRICES)}
         for dataset in state.datasets:
-            source = self.settings.home / found[dataset]["path"] if dataset in found else None
+            source = self.settings.home / matrices[dataset]["path"] if dataset in matrices else None
             if source is None or not source.is_file():
                 raise SnapshotError(
                     f"The samples of '{dataset}' are not in '{self.settings.cache}': load it again with `pbdb etl"
-                    " load`, or leave --samples out."
+                    " load`, or leave --samples out.",
+                    dataset=dataset,
                 )
             path = f"samples/{dataset}.h5ad"
-            file = self.finished.get(path, found[dataset]["sha256"])
-            self.files.append(file or self._copied(source, path, found[dataset]["sha256"]))
+            file = self.finished.get(path, matrices[dataset]["sha256"])
+            self.files.append(file or self._copied(source, path, matrices[dataset]["sha256"]))
         self.reporter.stage("samples", f"{len(state.datasets)} matrices")
 
     def _copied(self, source: Path, path: str, expected: str) -> Written:
         target = self.root / path
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, target)
-        file = Written(path, target.stat().st_size, sha256(target))
+        file = Written(path, target.stat().st_size, sha256_of_file(target))
         if file.sha256 != expected:
-            raise SnapshotError(f"'{source}' is not as its load left it: load the dataset again with `pbdb etl load`.")
+            raise SnapshotError(
+                f"'{source}' is not as its load left it: load the dataset again with `pbdb etl load`.", file=str(source)
+            )
         self.finished.add(expected, file)
         return file
 
@@ -210,7 +222,8 @@ class _Export:
             self.files.append(Written(name, len(data), hashlib.sha256(data).hexdigest()))
         content["files"] = self._listed()
         manifest.write(self.root, content)
-        sums = {file.path: file.sha256 for file in self.files} | {manifest.NAME: sha256(self.root / manifest.NAME)}
+        sums = {file.path: file.sha256 for file in self.files}
+        sums[manifest.NAME] = sha256_of_file(self.root / manifest.NAME)
         lines = "".join(f"{digest}  {path}\n" for path, digest in sorted(sums.items()))
         (self.root / manifest.SUMS).write_text(lines, encoding="utf-8")
         self.finished.tidy([*(file.path for file in self.files), *LAST, duckdb_file.NAME])
@@ -220,18 +233,20 @@ class _Export:
 
     def _schemas(self) -> dict[str, pa.Schema]:
         """Arrow schemas of the tables and views by path, and of effects by folder."""
-        found: dict[str, pa.Schema] = {}
+        schemas: dict[str, pa.Schema] = {}
         for path in sorted(file.path for file in self.files if file.path.endswith(".parquet")):
             folder = path.partition("/")[0]
             name = path if folder in ("core", "view") else folder
-            if name not in found and path != duckdb_file.DICTIONARY:
-                found[name] = pq.read_schema(self.root / path)
-        return found
+            if name not in schemas and path != duckdb_file.DICTIONARY:
+                schemas[name] = pq.read_schema(self.root / path)
+        return schemas
 
 
 def _view(root: Path, connection: Any, name: str, words: Words) -> Written:
     """A view of pbdb.duckdb as Parquet, sorted by all its columns."""
-    reader = connection.sql(f'SELECT * FROM "{name}" ORDER BY ALL').to_arrow_reader(parquet.ROWS_PER_GROUP)
+    reader = connection.sql(f"SELECT * FROM {duckdb_file.quoted(name)} ORDER BY ALL").to_arrow_reader(
+        parquet.ROWS_PER_GROUP
+    )
     plain = pa.schema([(field.name, _plain(field.type)) for field in reader.schema])
     batches = (batch.cast(plain) for batch in reader)
     return parquet.write(root, f"view/{name}.parquet", arrow_schemas.described(plain, name, words), batches)
@@ -249,7 +264,6 @@ def _digest(*parts: object) -> str:
     return hashlib.sha256("\n".join(texts).encode()).hexdigest()
 
 
-OF_DICTIONARY = pa.schema([(name, pa.string()) for name in dictionary.Entry._fields])
 _GENES = """
 SELECT g.gene_id, g.symbol AS gene_symbol FROM core.fit f
 JOIN core.feature_set s ON s.feature_set_id = f.feature_set_id

@@ -14,15 +14,13 @@ from sqlalchemy import URL
 
 from pbdb.common.errors import SnapshotError
 from pbdb.common.settings import Settings
-from pbdb.database.models import SCHEMA, Base
+from pbdb.database.models import SCHEMA
 from pbdb.database.models.policies import VISIBLE
 from pbdb.exports.snapshots import arrow_schemas
 from pbdb.server import connect
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-PATIENCE = "60s"
 
 # What pbdb_public may see, with more of what the chosen datasets refer to, so that no foreign key leads nowhere.
 _OF_SOURCES = "SELECT s.compound_id FROM core.source_compound s"
@@ -81,9 +79,6 @@ def frozen(settings: Settings, include: Sequence[str] = ()) -> Iterator[Frozen]:
     uri = URL.create("postgresql", query=parameters).render_as_string(hide_password=False)
     with connect.connect(settings, application_name="pbdb export") as main, adbc.connect(uri) as arrow:
         main.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        main.execute(f"SET LOCAL lock_timeout = '{PATIENCE}'")
-        # Before the state is taken: a partition that a load swaps in meanwhile would show its rows in any state.
-        main.execute(f"LOCK TABLE {', '.join(sorted(map(str, Base.metadata.tables)))} IN ACCESS SHARE MODE".encode())
         row = main.execute("SELECT pg_export_snapshot()").fetchone()
         chosen, left_out, named = _choose(main, include)
         _run(arrow, "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
@@ -107,18 +102,20 @@ def require_datasets(settings: Settings, include: Sequence[str] = ()) -> None:
 def _choose(
     main: psycopg.Connection[tuple[Any, ...]], include: Sequence[str]
 ) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
-    found = dict(main.execute('SELECT dataset, is_redistributable FROM core.dataset ORDER BY dataset COLLATE "C"'))
-    unknown = sorted(set(include) - set(found))
+    terms = dict(main.execute('SELECT dataset, is_redistributable FROM core.dataset ORDER BY dataset COLLATE "C"'))
+    unknown = sorted(set(include) - set(terms))
     if unknown:
-        raise SnapshotError(f"Dataset '{unknown[0]}' is not loaded: `pbdb etl status` lists what can be included.")
-    chosen = tuple(name for name, is_open in found.items() if is_open or name in include)
+        raise SnapshotError(
+            f"Dataset '{unknown[0]}' is not loaded: `pbdb etl status` lists what can be included.", dataset=unknown[0]
+        )
+    chosen = tuple(name for name, is_open in terms.items() if is_open or name in include)
     if not chosen:
         raise SnapshotError(
             "The database holds no dataset that may be passed on: load one, or name the datasets with --include where"
             " their terms allow what you mean to do."
         )
-    left_out = tuple(name for name in found if name not in chosen)
-    return chosen, left_out, tuple(name for name in chosen if not found[name])
+    left_out = tuple(name for name in terms if name not in chosen)
+    return chosen, left_out, tuple(name for name in chosen if not terms[name])
 
 
 def _visible_tables(datasets: Sequence[str]) -> Iterator[str]:

@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+from pgvector.sqlalchemy import VECTOR
 from sqlalchemy.dialects.postgresql import BIT, JSONB
 
 from pbdb.common.errors import SnapshotError, first_line
@@ -27,11 +29,24 @@ if TYPE_CHECKING:
 NAME = "pbdb.duckdb"
 DICTIONARY = "dictionary.parquet"
 MANIFEST_TABLE = "snapshot_file"
+# Folders of a snapshot as its SQL names them, relative to file_search_path; `**` is for snapshot_damage.
+PLACES = ("core", "view", "effect", "further_effect", "effect_long", "**")
+Limits = dict[str, str | bool | int | float | list[str]]
+NO_EXTENSIONS: Limits = {
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+    "allow_community_extensions": "false",
+}
+OF_DICTIONARY = pa.schema([(name, pa.string()) for name in Entry._fields])
+CASTS = {JSONB: "JSON", BIT: "BIT", VECTOR: "FLOAT[]"}
 OF_VIEWS = re.compile(r"^CREATE VIEW .*?;$", re.M | re.S)
 
 
-def connect(path: Path, *, read_only: bool = True) -> duckdb.DuckDBPyConnection:
-    """Open a DuckDB file so that relative paths are those of its folder.
+def connect(path: Path, *, read_only: bool = True, limits: Limits | None = None) -> duckdb.DuckDBPyConnection:
+    """Open a DuckDB file so that relative paths are those of its folder, and no others can be read.
+
+    Whatever the file holds and whatever is asked of it: it reaches no file elsewhere, no network and no extension,
+    and nothing in it or sent to it can change that. limits: DuckDB's settings of memory and threads.
 
     Raises:
         SnapshotError: it is not there, no DuckDB file, or damaged.
@@ -40,24 +55,38 @@ def connect(path: Path, *, read_only: bool = True) -> duckdb.DuckDBPyConnection:
 
     require_plain(path)
     try:
-        connection = duckdb.connect(path, read_only=read_only)
+        connection = duckdb.connect(path, read_only=read_only, config=NO_EXTENSIONS | (limits or {}))
     except duckdb.Error as problem:
         if read_only:
             raise _unreadable(path, problem) from None
         raise SnapshotError(
-            f"'{path}' cannot be written ({first_line(problem)}): see that its folder may be written to."
+            f"'{path}' cannot be written ({first_line(problem)}): see that its folder may be written to.",
+            file=str(path),
         ) from None
-    connection.execute(f"SET file_search_path = {literal(str(path.parent.absolute()))}")
-    connection.execute("SET TimeZone = 'UTC'")
+    folder = path.parent.absolute()
+    for setting in (
+        f"file_search_path = {literal(str(folder))}",
+        "TimeZone = 'UTC'",
+        f"allowed_directories = [{', '.join(map(literal, (str(folder), *PLACES)))}]",
+        f"allowed_paths = [{literal(DICTIONARY)}]",
+        "enable_external_access = false",
+        "lock_configuration = true",
+    ):
+        connection.execute(f"SET {setting}")
     return connection
 
 
 def require_plain(path: Path) -> None:
-    """Refuse a folder whose name DuckDB would take for two.
+    """Refuse a folder whose name DuckDB would take for two, and changes beside the file that nobody of us left there.
 
     Raises:
-        SnapshotError: there is a comma in it.
+        SnapshotError: there is a comma in the name, or a write-ahead log.
     """
+    log = path.with_name(path.name + ".wal")
+    if log.exists():
+        raise SnapshotError(
+            f"'{log}' would change '{path.name}' when it is read: remove it, it is no part of a snapshot."
+        )
     if "," in str(path.parent.absolute()):
         raise SnapshotError(f"DuckDB takes the comma in '{path.parent}' for the end of a name: use another folder.")
 
@@ -81,7 +110,9 @@ def opened(path: Path, *, read_only: bool = True) -> Iterator[duckdb.DuckDBPyCon
 
 
 def _unreadable(path: Path, problem: Exception) -> SnapshotError:
-    return SnapshotError(f"'{path}' cannot be read ({first_line(problem)}): make it anew with `pbdb snapshot reindex`.")
+    return SnapshotError(
+        f"'{path}' cannot be read ({first_line(problem)}): make it anew with `pbdb snapshot reindex`.", file=str(path)
+    )
 
 
 def build(root: Path, files: Sequence[dict[str, Any]] = (), expected: str | None = None) -> None:
@@ -93,8 +124,8 @@ def build(root: Path, files: Sequence[dict[str, Any]] = (), expected: str | None
     part = root / (NAME + ".part")
     _remove(part)
     try:
-        found = _fill(part)
-        if expected not in (None, found):
+        made = _fill(part)
+        if expected not in (None, made):
             raise SnapshotError(
                 f"This version of pbdb makes another {NAME} than the one of '{root}': use the pbdb it names."
             )
@@ -124,8 +155,7 @@ def _fill(part: Path) -> str:
 
 def remember(path: Path, files: Sequence[dict[str, Any]]) -> None:
     """Put the list of Parquet files into pbdb.duckdb, so that it can verify them by itself."""
-    names = ("path", "bytes", "sha256", "rows", "schema")
-    rows = [[one[name] for name in names] for one in files if one["path"].endswith(".parquet")]
+    rows = to_remember(files)
     with opened(path, read_only=False) as connection:
         connection.begin()
         connection.execute(f"DELETE FROM {MANIFEST_TABLE}")
@@ -134,20 +164,32 @@ def remember(path: Path, files: Sequence[dict[str, Any]]) -> None:
         connection.commit()
 
 
+def to_remember(files: Sequence[dict[str, Any]]) -> list[tuple[Any, ...]]:
+    """The rows of Parquet files in pbdb.duckdb's own list, by path."""
+    names = ("path", "bytes", "sha256", "rows", "schema")
+    return sorted(tuple(file.get(name) for name in names) for file in files if file["path"].endswith(".parquet"))
+
+
+def remembered(connection: duckdb.DuckDBPyConnection) -> list[tuple[Any, ...]]:
+    """The rows of that list."""
+    return connection.execute(f"FROM {MANIFEST_TABLE} ORDER BY path").fetchall()
+
+
 def statements(root: Path) -> Iterator[str]:
     """SQL that makes everything in pbdb.duckdb but its comments."""
     yield "CREATE SCHEMA core"
     for table in arrow_schemas.tables():
         casts = ", ".join(_cast(column.name, column.type) for column in table.columns)
         yield f"CREATE TABLE core.{table.name} AS SELECT {casts} FROM read_parquet('core/{table.name}.parquet')"
-    yield f"CREATE TABLE core.dictionary AS FROM read_parquet('{DICTIONARY}')"
+    words = ", ".join(quoted(name) for name in OF_DICTIONARY.names)
+    yield f"CREATE TABLE core.dictionary AS SELECT {words} FROM read_parquet('{DICTIONARY}')"
     yield f"CREATE TABLE {MANIFEST_TABLE} (path VARCHAR, bytes BIGINT, sha256 VARCHAR, rows BIGINT, schema VARCHAR)"
     yield DAMAGE
     yield FEATURE_SET_GENE
-    found = {
+    there = {
         name: any(root.glob(f"{name}/*/*/*.parquet")) for name in (effects_parquet.DEFAULT, effects_parquet.FURTHER)
     }
-    parts = [name for name, is_there in found.items() if is_there]
+    parts = [name for name, is_there in there.items() if is_there]
     yield _effects("default_effect", [name for name in parts if name == effects_parquet.DEFAULT])
     yield _effects("effect", parts)
     yield from view_statements()
@@ -156,9 +198,9 @@ def statements(root: Path) -> Iterator[str]:
 def view_statements() -> Iterator[str]:
     """SQL of views and macros, in the order in which they use each other."""
     for file in views.files():
-        own = file.parent / "duckdb" / file.name
-        text = own.read_text(encoding="utf-8") if own.is_file() else file.read_text(encoding="utf-8")
-        if own.is_file():
+        duckdbs = file.parent / "duckdb" / file.name
+        text = duckdbs.read_text(encoding="utf-8") if duckdbs.is_file() else file.read_text(encoding="utf-8")
+        if duckdbs.is_file():
             yield text
         else:
             yield from map(_translated, OF_VIEWS.findall(text))
@@ -169,7 +211,7 @@ def _translated(view: str) -> str:
 
 
 def _cast(name: str, kind: object) -> str:
-    wanted = "JSON" if isinstance(kind, JSONB) else "BIT" if isinstance(kind, BIT) else None
+    wanted = next((name for model, name in CASTS.items() if isinstance(kind, model)), None)
     return f'"{name}"::{wanted} AS "{name}"' if wanted else f'"{name}"'
 
 
@@ -208,9 +250,10 @@ def _comments(connection: duckdb.DuckDBPyConnection) -> Iterator[str]:
         if place not in there or not entry.comment:
             continue
         if entry.column is None:
-            yield f'COMMENT ON {there[place]} {schema}."{entry.object}" IS {literal(entry.comment)}'
+            yield f"COMMENT ON {there[place]} {quoted(schema, entry.object)} IS {literal(entry.comment)}"
         elif (*place, entry.column) in columns_there:
-            yield f'COMMENT ON COLUMN {schema}."{entry.object}"."{entry.column}" IS {literal(entry.comment)}'
+            named = quoted(schema, entry.object, entry.column)
+            yield f"COMMENT ON COLUMN {named} IS {literal(entry.comment)}"
 
 
 def schema_hash(connection: duckdb.DuckDBPyConnection) -> str:
@@ -225,14 +268,19 @@ def schema_hash(connection: duckdb.DuckDBPyConnection) -> str:
 def row_counts(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
     """Rows of the tables stored inside."""
     names = connection.execute(
-        "SELECT schema_name || '.' || table_name FROM duckdb_tables() WHERE NOT internal ORDER BY 1"
+        "SELECT schema_name, table_name FROM duckdb_tables() WHERE NOT internal ORDER BY ALL"
     ).fetchall()
-    return {name: _count(connection, name) for (name,) in names}
+    return {f"{schema}.{table}": _count(connection, quoted(schema, table)) for schema, table in names}
 
 
 def _count(connection: duckdb.DuckDBPyConnection, name: str) -> int:
     row = connection.execute(f"SELECT count(*) FROM {name}").fetchone()
     return int(row[0]) if row else 0
+
+
+def quoted(*names: str) -> str:
+    """A name in SQL, with the names it stands in, whatever signs they hold."""
+    return ".".join('"' + name.replace('"', '""') + '"' for name in names)
 
 
 def literal(text: str) -> str:

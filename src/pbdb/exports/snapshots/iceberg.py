@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pbdb.common.errors import SnapshotError, first_line
+from pbdb.common.progress import Progress, silent
 from pbdb.exports.snapshots import manifest
 from pbdb.exports.snapshots.workspace import bare
 
@@ -32,7 +33,6 @@ SCHEMA_OF = {"core": "core", "view": "pbdb"}
 HIVE = {"effect": "core", "further_effect": "core", "effect_long": "pbdb"}
 HIVE_KEYS = ("dataset", "context")
 RELEASE, FINGERPRINT = "pbdb.release", "pbdb.fingerprint"
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def register(
     folder: Path,
     uri: str,
     warehouse: Path | None = None,
-    progress: Progress = lambda what, done, total: None,
+    progress: Progress = silent,
 ) -> dict[str, Any]:
     """Register a snapshot in an SQL catalog (sqlite:///file.db, postgresql://...); return what was done to each table.
 
@@ -74,16 +74,16 @@ def register(
 
 def _tables(folder: Path, facts: dict[str, Any]) -> Mapping[str, list[Part]]:
     """Tables by name, with their files, as the manifest lists them."""
-    found: dict[str, list[Part]] = defaultdict(list)
+    tables: dict[str, list[Part]] = defaultdict(list)
     for path in sorted(file["path"] for file in facts["files"] if file["path"].endswith(".parquet")):
         top, *middle = path.split("/")
         if top in HIVE:
             values = dict(part.split("=", 1) for part in middle[:-1])
             hive = tuple(unquote(values[key]) for key in HIVE_KEYS)
-            found[f"{HIVE[top]}.{top}"].append(Part(folder / path, hive))
+            tables[f"{HIVE[top]}.{top}"].append(Part(folder / path, hive))
         elif top in SCHEMA_OF:
-            found[f"{SCHEMA_OF[top]}.{Path(path).stem}"].append(Part(folder / path))
-    return found
+            tables[f"{SCHEMA_OF[top]}.{Path(path).stem}"].append(Part(folder / path))
+    return tables
 
 
 def _catalog(uri: str, warehouse: Path) -> Catalog:

@@ -9,15 +9,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pbdb import __version__
 from pbdb.common.errors import SnapshotError
-from pbdb.database import views
+from pbdb.common.version import __version__
+from pbdb.database import schema, views
+from pbdb.exports.snapshots import manifest_shape
 from pbdb.exports.snapshots.database_state import Frozen
 from pbdb.exports.snapshots.parquet import Written
 
 NAME = "manifest.json"
 SUMS = "SHA256SUMS"
 FORMAT = 1
+LARGEST = 64 << 20
 OF_DATABASE = ("core/", "effect/", "further_effect/")
 
 
@@ -62,23 +64,60 @@ def write(root: Path, content: Mapping[str, Any]) -> None:
     (root / NAME).write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
+def own_schema() -> dict[str, str | None]:
+    """What `schema` says in a manifest that this version writes."""
+    return {"revision": schema.head(), "views": views.fingerprint()}
+
+
 def read(folder: Path) -> dict[str, Any]:
-    """Read the manifest of a snapshot.
+    """Read the manifest of a snapshot, which may come from anybody.
 
     Raises:
-        SnapshotError: the folder holds no snapshot, a damaged manifest, or one of a later format.
+        SnapshotError: the folder holds no snapshot, a damaged manifest, one of a later format, or a way out of it: a
+            path or a link that leads elsewhere.
     """
     path = Path(folder) / NAME
     if not path.is_file():
-        raise SnapshotError(f"'{folder}' is no snapshot: it has no {NAME}, which is the last file that is written.")
+        raise SnapshotError(
+            f"'{folder}' is no snapshot: it has no {NAME}, which is the last file that is written.", file=str(folder)
+        )
+    out = manifest_shape.way_out(Path(folder))
+    if out is not None:
+        raise SnapshotError(
+            f"'{out}' is a link that leads out of the snapshot, or no file at all: a snapshot stands alone, so take it"
+            " anew from where it came.",
+            file=str(out),
+        )
+    content = _parsed(path)
+    version = content.get("format") if isinstance(content, dict) else None
+    if isinstance(version, int) and version > FORMAT:
+        raise SnapshotError(
+            f"'{folder}' has format {version}, this version of pbdb reads {FORMAT}: use a newer pbdb.",
+            file=str(folder),
+            value=version,
+        )
+    fault = next(manifest_shape.faults(content), None)
+    if fault:
+        raise SnapshotError(
+            f"'{path}' is damaged ({fault}): take the snapshot anew from where it came.", file=str(path)
+        )
+    facts: dict[str, Any] = content
+    return facts
+
+
+def _parsed(path: Path) -> Any:
+    if path.stat().st_size > LARGEST:
+        raise SnapshotError(
+            f"'{path}' has more than {LARGEST >> 20} MB, which no manifest has: it is damaged.", file=str(path)
+        )
     try:
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        version = int(found["format"])
-    except (ValueError, KeyError, TypeError):
-        raise SnapshotError(f"'{path}' is damaged: take the snapshot anew from where it came.") from None
-    if version > FORMAT:
-        raise SnapshotError(f"'{folder}' has format {version}, this version of pbdb reads {FORMAT}: use a newer pbdb.")
-    return found
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError):
+        raise SnapshotError(
+            f"'{path}' is damaged: take the snapshot anew from where it came.", file=str(path)
+        ) from None
+    except OSError as problem:
+        raise SnapshotError(f"'{path}' cannot be read: {problem.strerror}.", file=str(path)) from None
 
 
 _DATASETS = """

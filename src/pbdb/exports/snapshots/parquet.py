@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -13,8 +12,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pbdb.common.errors import SnapshotError
+from pbdb.common.output_files import replacing
+
 ROWS_PER_GROUP = 131_072
 GATHERED = 8 << 20
+MOST_ROWS_PER_BYTE = 16  # a table of keys takes a byte for each row and more
+MOST_UNPACKED = 1000
 LEVEL = 1  # of zstd; higher ones take twice the time for 2 %, for the low bytes of floats are noise
 
 
@@ -116,20 +120,18 @@ def written(
     """
     target = root / path
     target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(target.name + ".part")
-    file = HashedFile(part)
     facts: list[Written] = []
-    table = Table(path, file, schema, floats)
-    try:
-        yield table, facts
-        table.close()
-        file.close()
-    except BaseException:
-        file.abandon()
-        table.close()
-        part.unlink(missing_ok=True)
-        raise
-    os.replace(part, target)
+    with replacing(target) as part:
+        file = HashedFile(part)
+        table = Table(path, file, schema, floats)
+        try:
+            yield table, facts
+            table.close()
+            file.close()
+        except BaseException:
+            file.abandon()
+            table.close()
+            raise
     facts.append(Written(path, target.stat().st_size, file.sha256, table.rows, schema_hash(schema)))
 
 
@@ -156,6 +158,21 @@ def regrouped(batches: Iterable[pa.RecordBatch], n_rows: int) -> Iterator[pa.Tab
             n_held += batch.num_rows - start
     if held:
         yield pa.Table.from_batches(held).combine_chunks()
+
+
+def require_plausible(path: Path) -> None:
+    """Refuse a small file that says it holds more than any machine's memory.
+
+    Raises:
+        SnapshotError: it has more rows, or unpacks to more, than what we write ever does for its size.
+    """
+    size, facts = path.stat().st_size, pq.read_metadata(path)
+    n_unpacked = sum(facts.row_group(group).total_byte_size for group in range(facts.num_row_groups))
+    if facts.num_rows > ROWS_PER_GROUP + MOST_ROWS_PER_BYTE * size or n_unpacked > GATHERED + MOST_UNPACKED * size:
+        raise SnapshotError(
+            f"'{path}' has {size:,} bytes and claims {facts.num_rows:,} rows of {n_unpacked:,} bytes: it is damaged, or"
+            " made to fill the memory."
+        )
 
 
 def schema_hash(schema: pa.Schema) -> str:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pbdb.common.errors import QueryError
-from pbdb.exports.snapshots import duckdb_file, manifest
+from pbdb.common.errors import QueryError, SnapshotError
+from pbdb.database.effect_arrays import BY_EFFECT
+from pbdb.exports.snapshots import duckdb_catalog, duckdb_file, manifest
 from pbdb.exports.snapshots.duckdb_file import literal
-from pbdb.query.database import LAYERS
 
 if TYPE_CHECKING:
     import anndata as ad
@@ -24,12 +24,31 @@ NAMED = re.compile(r"%\((\w+)\)s")
 
 
 class Snapshot:
-    """A snapshot in a folder, open for reading; close it, or use it as a context."""
+    """A snapshot in a folder, open for reading; close it, or use it as a context.
 
-    def __init__(self, folder: Path):
+    It may come from anybody: no query and no view reads a file outside the folder, and views and macros are those that
+    this version of pbdb makes, unless the folder is `trusted`, as one of another version must be.
+
+    Raises:
+        SnapshotError: it is no snapshot, or its tables, views and macros are others.
+    """
+
+    def __init__(self, folder: Path, *, trusted: bool = False):
         self.folder = folder
         self.manifest = manifest.read(folder)
         self.connection: duckdb.DuckDBPyConnection = duckdb_file.connect(folder / duckdb_file.NAME)
+        if not trusted:
+            self._require_own()
+
+    def _require_own(self) -> None:
+        others = duckdb_catalog.differences(self.connection, (file["path"] for file in self.manifest["files"]))
+        if others:
+            self.close()
+            raise SnapshotError(
+                f"'{self.folder / duckdb_file.NAME}' holds other tables or views than this version of pbdb makes (such"
+                f" as {others[0]}): make it anew with `pbdb snapshot reindex`, or use pbdb"
+                f" {self.manifest['pbdb_version']}, or, if you trust who made it, pbdb.connect(folder, trusted=True)."
+            )
 
     def __enter__(self) -> Snapshot:
         return self
@@ -55,13 +74,13 @@ class Snapshot:
         written = NAMED.sub(r"$\1", query).replace("%%", "%") if parameters else query
         try:
             done = self.connection.execute(written, dict(parameters) if parameters else None)
-            found = pd.DataFrame(done.fetchall(), columns=[column[0] for column in done.description or ()])
+            frame = pd.DataFrame(done.fetchall(), columns=[column[0] for column in done.description or ()])
         except duckdb.Error as problem:
             raise QueryError(f"DuckDB refused the query: {' '.join(str(problem).split())}") from None
         for name, kind in ((column[0], str(column[1])) for column in done.description or ()):
             if kind == "JSON":
-                found[name] = [None if text is None else json.loads(text) for text in found[name]]
-        return found
+                frame[name] = [None if text is None else json.loads(text) for text in frame[name]]
+        return frame
 
     def signatures(
         self, *, dataset: str | None = None, context: str | None = None, compound: str | None = None
@@ -70,33 +89,39 @@ class Snapshot:
 
         Raises:
             QueryError: no effect fits the selection.
+            SnapshotError: the effects are damaged.
         """
         import anndata as ad
 
         chosen = {"dataset": dataset, "context": context, "compound_name": compound}
-        given = {name: value for name, value in chosen.items() if value is not None}
-        where = "".join(f" AND {name} = {literal(value)}" for name, value in given.items())
+        wanted = {name: value for name, value in chosen.items() if value is not None}
+        where = "".join(f" AND {name} = {literal(value)}" for name, value in wanted.items())
         obs = self.sql(_EFFECTS + where + " ORDER BY fit_id, effect_id")
         if obs.empty:
-            raise QueryError(f"No estimated effect fits {given or 'an empty snapshot'}.")
+            raise QueryError(f"No estimated effect fits {wanted or 'an empty snapshot'}.")
         var = self.sql(_GENES, {"fits": obs["fit_id"].unique().tolist()}).set_index("gene_id")
-        layers = self._layers(obs, var["gene_key"].to_numpy(), where)
+        try:
+            layers = self._layers(obs, var["gene_key"].to_numpy(), where)
+        except (ValueError, IndexError):
+            raise SnapshotError(
+                f"Effects of '{self.folder}' are not as long as their fits have genes: take it anew from where it came."
+            ) from None
         obs = obs.drop(columns="fit_id").set_index(obs["effect_id"].astype(str).rename(None))
         return ad.AnnData(layers["log2_fc"], obs=obs, var=var.drop(columns="gene_key"), layers=layers)
 
     def _layers(
         self, obs: pd.DataFrame, gene_keys: np.ndarray[Any, Any], where: str
     ) -> dict[str, np.ndarray[Any, Any]]:
-        layers = {name: np.full((len(obs), len(gene_keys)), np.nan, dtype=np.float32) for name in LAYERS}
+        layers = {name: np.full((len(obs), len(gene_keys)), np.nan, dtype=np.float32) for name in BY_EFFECT}
         for fit_id in obs["fit_id"].unique().tolist():
             rows = np.flatnonzero(obs["fit_id"] == fit_id)
             keys = self.sql(_FIT_GENES, {"fit": fit_id})["gene_key"].to_numpy()
             columns = np.searchsorted(gene_keys, keys)
             found = self.connection.sql(
-                f"SELECT {', '.join(LAYERS)} FROM core.default_effect WHERE fit_id = {fit_id} AND status = 'ok'{where}"
-                " ORDER BY effect_id"
+                f"SELECT {', '.join(BY_EFFECT)} FROM core.default_effect"
+                f" WHERE fit_id = {fit_id} AND status = 'ok'{where} ORDER BY effect_id"
             ).to_arrow_table()
-            for name in LAYERS:
+            for name in BY_EFFECT:
                 values = found[name].combine_chunks().flatten().to_numpy().reshape(len(rows), -1)
                 layers[name][rows[:, None], columns[None, :]] = values
         return layers

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import secrets
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 from sqlalchemy import Connection, Engine, Table, text
 
-from pbdb.common.errors import SnapshotError
+from pbdb.common.errors import SnapshotError, first_line
 from pbdb.common.progress import Reporter, Silent
 from pbdb.common.settings import Settings
 from pbdb.database import partitions, schema
-from pbdb.database.export_errors import told
+from pbdb.database.error_messages import exporting
 from pbdb.database.models import SCHEMA
 from pbdb.database.models.policies import PARTITIONED
-from pbdb.exports.snapshots import arrow_schemas, copy_csv, effects_parquet, manifest, restore_effects, verify
+from pbdb.exports.snapshots import arrow_schemas, copy_csv, effects_parquet, manifest, parquet, restore_effects, verify
 from pbdb.server import connect
 
 ROWS_AT_ONCE = 65_536
@@ -40,24 +41,44 @@ def load(settings: Settings, folder: Path, reporter: Reporter | None = None) -> 
     _require_fit(engine, folder, content)
     damage = next(verify.files(folder, content, (reporter or Silent()).progress, HELD), None)
     if damage:
-        raise SnapshotError(f"'{folder / damage.path}' is damaged ({damage.problem}): take it anew from where it came.")
+        raise SnapshotError(
+            f"'{folder / damage.path}' is damaged ({damage.problem}): take it anew from where it came.",
+            file=damage.path,
+        )
     settings.home.mkdir(parents=True, exist_ok=True)
-    with told(f"'{settings.home}'"):
+    with exporting(f"'{settings.home}'"), _plain_content(folder):
         _fill(engine, folder, content, settings.home, reporter or Silent())
     return content
+
+
+@contextmanager
+def _plain_content(folder: Path) -> Iterator[None]:
+    """Say in a sentence that files are whole, but hold something else than tables of this schema."""
+    try:
+        yield
+    except (pa.ArrowException, ValueError, LookupError, TypeError, OverflowError, MemoryError) as problem:
+        raise SnapshotError(
+            f"'{folder}' does not hold what a snapshot of its schema holds ({first_line(problem)}): take it anew from"
+            " where it came."
+        ) from problem
 
 
 def _fill(engine: Engine, folder: Path, content: dict[str, Any], home: Path, reporter: Reporter) -> None:
     """Load everything in one transaction."""
     with engine.begin() as connection, tempfile.TemporaryDirectory(dir=home, prefix="load-") as scratch:
         for table in arrow_schemas.tables():
-            _load_table(connection, folder / "core" / f"{table.name}.parquet", table)
+            if table.name not in PARTITIONED:
+                copy_csv.copy(
+                    connection, f"{SCHEMA}.{table.name}", table, _batches(folder / "core" / f"{table.name}.parquet")
+                )
+                _continue_numbers(connection, table)
         reporter.stage("tables", f"{len(arrow_schemas.tables())} tables")
         for dataset in content["datasets"]:
             name = dataset["dataset"]
             begins = tuple(f"{top}/dataset={name}/" for top in (effects_parquet.DEFAULT, effects_parquet.FURTHER))
             files = [folder / file["path"] for file in content["files"] if file["path"].startswith(begins)]
-            _load_effects(connection, name, files, Path(scratch), reporter)
+            samples = folder / "core" / "sample.parquet"
+            _load_dataset(connection, name, files, samples, Path(scratch), reporter)
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.exec_driver_sql("ANALYZE")
 
@@ -83,43 +104,29 @@ def _require_fit(engine: Engine, folder: Path, content: dict[str, Any]) -> None:
                 )
 
 
-def _load_table(connection: Connection, path: Path, table: Table) -> None:
-    if table.name not in PARTITIONED:
-        copy_csv.copy(connection, f"{SCHEMA}.{table.name}", table, _batches(path))
-        _continue_numbers(connection, table)
-        return
-    ids = connection.execute(text(f"SELECT dataset_id, dataset FROM {SCHEMA}.dataset")).all()
-    names = {int(key): partitions.create_standalone(connection, table.name, name, key, _suffix()) for key, name in ids}
-    for batch in _batches(path):
-        for key, name in names.items():
-            copy_csv.copy(connection, name, table, [batch.filter(pc.field("dataset_id") == key)])
-    for key, name in names.items():
-        partitions.finish(connection, table.name, name)
-        partitions.swap(connection, table.name, key, name)
-
-
-def _load_effects(connection: Connection, dataset: str, files: list[Path], scratch: Path, reporter: Reporter) -> None:
-    """Both orientations of a dataset's effects."""
+def _load_dataset(
+    connection: Connection, dataset: str, files: list[Path], samples: Path, scratch: Path, reporter: Reporter
+) -> None:
+    """The samples of a dataset and both orientations of its effects, as its first generation."""
     (key,) = connection.execute(
         text(f"SELECT dataset_id FROM {SCHEMA}.dataset WHERE dataset = :dataset"), {"dataset": dataset}
     ).scalars()
-    names = {
-        table: partitions.create_standalone(connection, table, dataset, key, _suffix())
-        for table in ("effect", "gene_effect")
-    }
+    generation = partitions.new_generation(connection)
+    names = {table: partitions.create_standalone(connection, table, key, generation) for table in PARTITIONED}
+    of_dataset = ds.dataset(samples).to_batches(filter=pc.field("dataset_id") == key, batch_size=ROWS_AT_ONCE)
+    copy_csv.copy(connection, names["sample"], arrow_schemas.table_of("sample"), of_dataset)
     into = restore_effects.Names(names["effect"], names["gene_effect"])
     restore_effects.load(connection, files, into, scratch, reporter.progress)
     for table, name in names.items():
         partitions.finish(connection, table, name)
-        partitions.swap(connection, table, key, name)
+    partitions.attach(connection, key, generation, names)
+    partitions.make_current(connection, key, generation)
+    partitions.refuse_orphans(connection, key, generation)
     reporter.stage("effects", f"{dataset}: {len(files)} fits")
 
 
-def _suffix() -> str:
-    return secrets.token_hex(4)
-
-
 def _batches(path: Path) -> Iterator[pa.RecordBatch]:
+    parquet.require_plausible(path)
     with pq.ParquetFile(path) as file:
         yield from file.iter_batches(ROWS_AT_ONCE)
 

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pbdb.common.errors import SnapshotError
-from pbdb.database.export_errors import told
-from pbdb.exports.snapshots import duckdb_file, manifest
-from pbdb.exports.snapshots.workspace import sha256
+from pbdb.common.errors import SnapshotError, first_line
+from pbdb.common.hashing import sha256_of_file
+from pbdb.common.progress import Progress, silent
+from pbdb.database.error_messages import exporting
+from pbdb.exports.snapshots import duckdb_catalog, duckdb_file, manifest
 
 if TYPE_CHECKING:
     import duckdb
 
-Progress = Callable[[str, int, int | None], None]
+SHOWN = 5
 
 
 class Damage(NamedTuple):
@@ -24,10 +25,6 @@ class Damage(NamedTuple):
     problem: str
 
 
-def silent(what: str, done: int, total: int | None) -> None:
-    """Progress that nobody sees."""
-
-
 def verify(folder: Path, progress: Progress = silent) -> list[Damage]:
     """Read every byte of a snapshot; return what is changed, missing or too much.
 
@@ -35,23 +32,23 @@ def verify(folder: Path, progress: Progress = silent) -> list[Damage]:
         SnapshotError: the folder holds no snapshot.
     """
     content = manifest.read(folder)
-    found = [*files(folder, content, progress), *_sums(folder, content), *_extra(folder, content)]
-    return [*found, *_duckdb(folder, content, {damage.path for damage in found})]
+    damages = [*files(folder, content, progress), *_sums(folder, content), *_extra(folder, content)]
+    return [*damages, *_duckdb(folder, content, {damage.path for damage in damages})]
 
 
 def files(
     folder: Path, content: dict[str, Any], progress: Progress = silent, below: tuple[str, ...] = ("",)
 ) -> Iterator[Damage]:
     """Files of the manifest that are missing or changed; below: beginnings of the paths to look at."""
-    chosen = [one for one in content["files"] if one["path"].startswith(below)]
-    for number, one in enumerate(chosen, start=1):
-        path = folder / one["path"]
+    chosen = [file for file in content["files"] if file["path"].startswith(below)]
+    for number, file in enumerate(chosen, start=1):
+        path = folder / file["path"]
         if not path.is_file():
-            yield Damage(one["path"], "missing")
-        elif path.stat().st_size != one["bytes"]:
-            yield Damage(one["path"], f"has {path.stat().st_size:,} bytes, not {one['bytes']:,}")
-        elif sha256(path) != one["sha256"]:
-            yield Damage(one["path"], "changed: its SHA-256 is another")
+            yield Damage(file["path"], "missing")
+        elif path.stat().st_size != file["bytes"]:
+            yield Damage(file["path"], f"has {path.stat().st_size:,} bytes, not {file['bytes']:,}")
+        elif sha256_of_file(path) != file["sha256"]:
+            yield Damage(file["path"], "changed: its SHA-256 is another")
         progress("verify", number, len(chosen))
 
 
@@ -61,54 +58,81 @@ def _sums(folder: Path, content: dict[str, Any]) -> Iterator[Damage]:
     if not path.is_file():
         yield Damage(manifest.SUMS, "missing")
         return
-    found = set(path.read_bytes().decode(errors="replace").splitlines())
-    wanted = {f"{one['sha256']}  {one['path']}" for one in content["files"]}
-    own = f"{sha256(folder / manifest.NAME)}  {manifest.NAME}"
-    if not wanted <= found or len(found) != len(wanted) + 1:
+    lines = set(path.read_bytes().decode(errors="replace").splitlines())
+    wanted = {f"{file['sha256']}  {file['path']}" for file in content["files"]}
+    of_manifest = f"{sha256_of_file(folder / manifest.NAME)}  {manifest.NAME}"
+    if not wanted <= lines or len(lines) != len(wanted) + 1:
         yield Damage(manifest.SUMS, "changed: it does not say what the manifest says")
-    elif own not in found:
+    elif of_manifest not in lines:
         yield Damage(manifest.NAME, "changed: its SHA-256 is another")
 
 
 def _extra(folder: Path, content: dict[str, Any]) -> Iterator[Damage]:
-    known = {one["path"] for one in content["files"]} | {manifest.NAME, manifest.SUMS, duckdb_file.NAME}
-    found = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir())
-    yield from (Damage(path, "not in the manifest") for path in sorted(found) if path not in known)
+    known = {file["path"] for file in content["files"]} | {manifest.NAME, manifest.SUMS, duckdb_file.NAME}
+    there = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir())
+    yield from (Damage(path, "not in the manifest") for path in sorted(there) if path not in known)
 
 
 def _duckdb(folder: Path, content: dict[str, Any], damaged: set[str]) -> Iterator[Damage]:
-    """Schema and rows of pbdb.duckdb: its bytes may differ from machine to machine, its content may not."""
+    """Definitions and rows of pbdb.duckdb: its bytes may differ from machine to machine, its content may not.
+
+    Nothing that the file brings is run: its definitions are compared first, with those that this version makes.
+    """
+    import duckdb
+
     if not (folder / duckdb_file.NAME).is_file():
         yield Damage(duckdb_file.NAME, "missing: make it with `pbdb snapshot reindex`")
         return
-    wanted = content["duckdb"]
     try:
         with duckdb_file.opened(folder / duckdb_file.NAME) as connection:
-            if duckdb_file.schema_hash(connection) != wanted["schema"]:
-                yield Damage(duckdb_file.NAME, "changed: its tables and views are others")
-            elif duckdb_file.row_counts(connection) != wanted["tables"]:
-                yield Damage(duckdb_file.NAME, "changed: a table has another number of rows")
-            else:
-                yield from _contents(connection, folder, wanted["tables"], damaged)
-    except SnapshotError as problem:
-        yield Damage(duckdb_file.NAME, str(problem))
+            yield from _definitions(connection, content) or _rows(connection, folder, content, damaged)
+    except (SnapshotError, duckdb.Error) as problem:
+        yield Damage(duckdb_file.NAME, first_line(problem))
+
+
+def _definitions(connection: duckdb.DuckDBPyConnection, content: dict[str, Any]) -> list[Damage]:
+    """Tables, views and macros that are others than this version makes."""
+    if content["schema"] != manifest.own_schema():
+        made_by = f"pbdb {content['pbdb_version']}, whose tables and views are others: verify it with that version"
+        return [Damage(duckdb_file.NAME, f"not verified: the snapshot says that it is of {made_by}")]
+    others = duckdb_catalog.differences(connection, (file["path"] for file in content["files"]))
+    if others:
+        return [Damage(duckdb_file.NAME, f"changed: its tables and views are others ({', '.join(others[:SHOWN])})")]
+    if duckdb_file.schema_hash(connection) != content["duckdb"]["schema"]:
+        return [Damage(duckdb_file.NAME, "changed: its tables and views are others")]
+    return []
+
+
+def _rows(
+    connection: duckdb.DuckDBPyConnection, folder: Path, content: dict[str, Any], damaged: set[str]
+) -> Iterator[Damage]:
+    counts = duckdb_file.row_counts(connection)
+    if counts != content["duckdb"]["tables"]:
+        yield Damage(duckdb_file.NAME, "changed: a table has another number of rows")
+    elif duckdb_file.remembered(connection) != duckdb_file.to_remember(content["files"]):
+        yield Damage(duckdb_file.NAME, f"changed: {duckdb_file.MANIFEST_TABLE} does not say what the manifest says")
+    else:
+        yield from _contents(connection, folder, counts, damaged)
 
 
 def _contents(
-    connection: duckdb.DuckDBPyConnection, folder: Path, tables: dict[str, int], damaged: set[str]
+    connection: duckdb.DuckDBPyConnection, folder: Path, tables: Iterable[str], damaged: set[str]
 ) -> Iterator[Damage]:
     """Tables stored inside that do not hold what the Parquet file of their name holds, where that is whole."""
     for table in tables:
         path = f"{table.replace('.', '/')}.parquet"
         if path in damaged or not (folder / path).is_file():
             continue
-        kinds = connection.execute(f"SELECT name, type FROM pragma_table_info('{table}')").fetchall()
-        casts = ", ".join(f'"{name}"::{kind} AS "{name}"' for name, kind in kinds)
-        stored, given = (
-            connection.execute(f"SELECT bit_xor(hash(t)), sum(hash(t)) FROM ({query}) t").fetchone()
-            for query in (f"SELECT * FROM {table}", f"SELECT {casts} FROM read_parquet('{path}')")
+        name = duckdb_file.quoted(*table.split(".", 1))
+        kinds = connection.execute("SELECT name, type FROM pragma_table_info(?)", [name]).fetchall()
+        casts = ", ".join(
+            f"{duckdb_file.quoted(column)}::{kind} AS {duckdb_file.quoted(column)}" for column, kind in kinds
         )
-        if stored != given:
+        stored, filed = (
+            connection.execute(f"SELECT bit_xor(hash(t)), sum(hash(t)) FROM ({query}) t").fetchone()
+            for query in (f"SELECT * FROM {name}", f"SELECT {casts} FROM read_parquet({duckdb_file.literal(path)})")
+        )
+        if stored != filed:
             yield Damage(duckdb_file.NAME, f"changed: {table} does not hold what {path} holds")
 
 
@@ -121,6 +145,9 @@ def reindex(folder: Path) -> None:
     content = manifest.read(folder)
     damage = next(files(folder, content, below=("core/", "dictionary.parquet")), None)
     if damage:
-        raise SnapshotError(f"'{folder / damage.path}' is damaged ({damage.problem}): take it anew from where it came.")
-    with told(f"'{folder}'"):
+        raise SnapshotError(
+            f"'{folder / damage.path}' is damaged ({damage.problem}): take it anew from where it came.",
+            file=damage.path,
+        )
+    with exporting(f"'{folder}'"):
         duckdb_file.build(folder, content["files"], content["duckdb"]["schema"])

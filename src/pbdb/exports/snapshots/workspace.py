@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pbdb.common.errors import SnapshotError, first_line
+from pbdb.common.hashing import sha256_of_file
 from pbdb.common.settings import Settings
 from pbdb.exports.snapshots import manifest
 from pbdb.exports.snapshots.parquet import Written
@@ -87,10 +88,10 @@ class Finished:
         if not self._state.exists():
             return []
         text = self._state.read_text(encoding="utf-8")
-        whole = text[: text.rfind("\n") + 1]
-        if whole != text:  # stopped while it wrote a line, to which the next one would be added
-            self._state.write_text(whole, encoding="utf-8")
-        return [json.loads(line) for line in whole.splitlines()]
+        complete = text[: text.rfind("\n") + 1]
+        if complete != text:  # stopped while it wrote a line, to which the next one would be added
+            self._state.write_text(complete, encoding="utf-8")
+        return [json.loads(line) for line in complete.splitlines()]
 
     def get(self, path: str, key: str) -> Written | None:
         """The file, if it was made from the same and its bytes are still those that were written."""
@@ -99,7 +100,7 @@ class Finished:
             return None
         file = Written(**known["file"])
         there = self._work / path
-        return file if there.is_file() and sha256(there) == file.sha256 else None
+        return file if there.is_file() and sha256_of_file(there) == file.sha256 else None
 
     def add(self, key: str, file: Written) -> None:
         """Note that a file is done."""
@@ -115,12 +116,6 @@ class Finished:
                 path.unlink()
             elif path.is_dir() and not any(path.iterdir()):
                 path.rmdir()
-
-
-def sha256(path: Path) -> str:
-    """Hash of a file, hexadecimal."""
-    with path.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def _require_free_folder(folder: Path, work: Path) -> None:

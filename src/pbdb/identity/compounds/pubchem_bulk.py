@@ -8,7 +8,6 @@ Whole PubChem is about 120 million lines: everything streams, and a batch of loo
 from __future__ import annotations
 
 import gzip
-import os
 import zlib
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing
@@ -22,6 +21,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from pbdb.common.errors import DataError, SourceError, VocabularyError
+from pbdb.common.output_files import replacing
 from pbdb.identity.compounds.pubchem_rest import Entry
 
 INCHIKEYS: Final = "pubchem_inchikey.parquet"
@@ -67,18 +67,14 @@ def import_dump(path: Path, folder: Path) -> int:
     columns = _number_of_columns(path)
     if columns not in kinds:
         raise SourceError(
-            f"{path} is neither PubChem's CID-InChI-Key nor CID-SMILES: its first line has {columns} columns."
+            f"{path} is neither PubChem's CID-InChI-Key nor CID-SMILES: its first line has {columns} columns.",
+            file=str(path),
+            line=1,
         )
     name, read = kinds[columns]
     folder.mkdir(parents=True, exist_ok=True)
-    target = folder / name
-    draft = target.with_suffix(".part")
-    try:
-        rows = _write(read(path), draft, str(path.name))
-        os.replace(draft, target)
-    finally:
-        draft.unlink(missing_ok=True)
-    return rows
+    with replacing(folder / name) as draft:
+        return _write(read(path), draft, str(path.name))
 
 
 class Dump:
@@ -107,10 +103,10 @@ class Dump:
         if not self._inchikeys.exists():
             return {}
         wanted = pa.table({"inchikey": pa.array(sorted(set(inchikeys)), pa.string())})
-        found: dict[str, list[int]] = {key: [] for key in inchikeys}
+        cids_of: dict[str, list[int]] = {key: [] for key in inchikeys}
         for key, cid in self._rows(self._inchikeys, "inchikey, cid", wanted):
-            found[key].append(cid)
-        return {key: tuple(sorted(cids)) for key, cids in found.items()}
+            cids_of[key].append(cid)
+        return {key: tuple(sorted(cids)) for key, cids in cids_of.items()}
 
     def cids_of_names(self, names: Collection[str]) -> dict[str, tuple[int, ...]]:
         """Return nothing: the bulk files have no names."""
@@ -143,10 +139,12 @@ def _read(path: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
             line += batch.num_rows
     except pa.ArrowInvalid as error:
         if not malformed:
-            raise DataError(f"{path} cannot be read from line {line} on: {error}.") from None
+            raise DataError(f"{path} cannot be read from line {line} on: {error}.", file=str(path), line=line) from None
         row = malformed[0]
         raise DataError(
-            f"{path}, line {row.number}: {row.actual_columns} columns where {row.expected_columns} are expected."
+            f"{path}, line {row.number}: {row.actual_columns} columns where {row.expected_columns} are expected.",
+            file=str(path),
+            line=row.number,
         ) from None
     except OSError as error:
         raise SourceError(f"{path} cannot be read: {error}.") from None
@@ -169,7 +167,7 @@ def _checked(batch: pa.RecordBatch, path: Path, first_line: int) -> pa.RecordBat
         good = pc.match_substring_regex(batch[name], pattern)
         if not pc.all(good, min_count=0).as_py():
             line = first_line + pc.index(good, False).as_py()
-            raise DataError(f"{path}, line {line}: {sentence}.")
+            raise DataError(f"{path}, line {line}: {sentence}.", file=str(path), line=line)
     return batch.set_column(0, "cid", batch["cid"].cast(pa.int64()))
 
 

@@ -27,7 +27,7 @@ _Id = TypeVar("_Id")
 
 # The number goes up with every change of this file that can change a key.
 RULE_VERSION: Final = (
-    f"1 rdkit={rdBase.rdkitVersion} chembl_structure_pipeline={version('chembl_structure_pipeline')}"
+    f"2 rdkit={rdBase.rdkitVersion} chembl_structure_pipeline={version('chembl_structure_pipeline')}"
     f" inchi={rdinchi.GetInchiVersion()}"
 )
 
@@ -39,6 +39,8 @@ _REPEAT_UNITS = frozenset({"SRU", "MON", "MER", "COP", "CRO", "MOD", "GRA", "ANY
 # The pipeline's own solvent table writes DMSO with S=O, which its standard form no longer has.
 _DMSO = Chem.MolFromSmarts("[CH3][S+]([CH3])[O-]")
 _MAX_ATOMS = 1024
+_COUNTER_IONS = frozenset({7, 8, 9, 17, 35, 53, 11, 19, 37, 55, 12, 20, 38, 56})
+"""N (ammonia), O (water), halogens, alkali metals but lithium, earth alkali metals."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,8 +192,40 @@ def _parent(standard: Any, excluded: bool) -> Any:
         return standard
     dry = Chem.DeleteSubstructs(standard, _DMSO, onlyFrags=True)
     parent, _ = standardizer.get_parent_mol(dry if dry.GetNumAtoms() else standard, check_exclusion=excluded)
+    if not excluded:
+        parent = _without_counter_ions(parent)
     Chem.SanitizeMol(parent)
     return parent
+
+
+def _without_counter_ions(parent: Any) -> Any:
+    """Strip ions of alkali and earth alkali metals, halides, ammonia and water that stayed, and neutralise the rest.
+
+    The pipeline keeps all parts where all are on its list of salts, as those of sodium benzoate are. Lithium stays: in
+    its salts it is the drug. So do salts in which no part has carbon bound to carbon or hydrogen.
+    """
+    fragments = Chem.GetMolFrags(parent, asMols=True, sanitizeFrags=False)
+    others = [fragment for fragment in fragments if not _is_counter_ion(fragment)]
+    if len(others) == len(fragments) or not any(map(_is_organic, others)):
+        return parent
+    neutral = [standardizer.uncharge_mol(fragment) for fragment in others]
+    first, *rest = {Chem.MolToSmiles(fragment): fragment for fragment in neutral}.values()
+    for fragment in rest:
+        first = Chem.CombineMols(first, fragment)
+    return first
+
+
+def _is_counter_ion(fragment: Any) -> bool:
+    heavy = [atom for atom in fragment.GetAtoms() if atom.GetAtomicNum() > 1]
+    return len(heavy) == 1 and heavy[0].GetAtomicNum() in _COUNTER_IONS
+
+
+def _is_organic(fragment: Any) -> bool:
+    carbons = [atom for atom in fragment.GetAtoms() if atom.GetAtomicNum() == 6]
+    return any(
+        atom.GetTotalNumHs(includeNeighbors=True) or any(other.GetAtomicNum() == 6 for other in atom.GetNeighbors())
+        for atom in carbons
+    )
 
 
 def _inchikey(mol: Any) -> str:
@@ -213,7 +247,7 @@ def _key_or_none(mol: Any) -> str | None:
 
 def _kinds(mol: Any, excluded: bool) -> tuple[str, ...]:
     atoms = list(mol.GetAtoms())
-    found = {
+    holds_of = {
         "inorganic": not any(atom.GetAtomicNum() == 6 for atom in atoms),
         "metal": excluded,
         "radical": any(atom.GetNumRadicalElectrons() for atom in atoms),
@@ -221,7 +255,7 @@ def _kinds(mol: Any, excluded: bool) -> tuple[str, ...]:
         "charged": Chem.GetFormalCharge(mol) != 0,
         "relative_stereo": bool(_relative_centres(mol)),
     }
-    return tuple(kind for kind, holds in found.items() if holds)
+    return tuple(kind for kind, holds in holds_of.items() if holds)
 
 
 def _has_isotope(mol: Any) -> bool:
@@ -264,7 +298,7 @@ def _pattern(smarts: str) -> Any:
     with rdBase.BlockLogs():
         pattern = Chem.MolFromSmarts(smarts.strip())
     if pattern is None or pattern.GetNumAtoms() == 0:
-        raise QueryError(f"'{_shown(smarts) if smarts.strip() else smarts}' is not a SMARTS pattern.")
+        raise QueryError(f"'{_shown(smarts) if smarts.strip() else smarts}' is not a SMARTS pattern.", value=smarts)
     pattern.UpdatePropertyCache(strict=False)
     return pattern
 
@@ -272,7 +306,9 @@ def _pattern(smarts: str) -> Any:
 def _trusted(smiles: str) -> Any:
     mol = Chem.MolFromSmiles(smiles, sanitize=False)
     if mol is None:
-        raise DataError(f"The stored SMILES '{_shown(smiles)}' cannot be read: resolve its compound again.")
+        raise DataError(
+            f"The stored SMILES '{_shown(smiles)}' cannot be read: resolve its compound again.", value=smiles
+        )
     mol.UpdatePropertyCache(strict=False)
     Chem.FastFindRings(mol)
     return mol
@@ -287,11 +323,11 @@ def picture(smiles: str, format: str = "svg", width: int = 400, height: int = 30
     """
     drawers = {"svg": rdMolDraw2D.MolDraw2DSVG, "png": rdMolDraw2D.MolDraw2DCairo}
     if format not in drawers:
-        raise ConfigError(f"A picture cannot be written as '{format}': give svg or png.")
+        raise ConfigError(f"A picture cannot be written as '{format}': give svg or png.", value=format)
     with rdBase.BlockLogs():
         mol = Chem.MolFromSmiles(smiles)
         if mol is None:
-            raise DataError(f"The SMILES '{_shown(smiles)}' cannot be drawn: RDKit cannot read it.")
+            raise DataError(f"The SMILES '{_shown(smiles)}' cannot be drawn: RDKit cannot read it.", value=smiles)
         drawer = drawers[format](width, height)
         rdMolDraw2D.PrepareAndDrawMolecule(drawer, mol)
         drawer.FinishDrawing()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,36 +14,50 @@ from pbdb.common.errors import DataError
 from pbdb.identity.compounds.clean_text import text_or_none
 from pbdb.identity.compounds.pubchem_rest import Lookup
 from pbdb.identity.compounds.resolve import Record, resolve
+from pbdb.readers import sheets
+from pbdb.readers.headings import NAMES, STRUCTURES, matching
 
 COLUMNS = ("smiles", "inchikey", "pubchem_cid", "cas", "name")
 
 
+HEADINGS = {**STRUCTURES, "name": (*NAMES["compound"], "name", "drugnames", "compoundnames", "title", "preferredname")}
+
+
 def resolve_file(path: Path, pubchem: Lookup | None = None, workers: int = 1) -> list[dict[str, Any]]:
-    """Resolve the rows of a CSV file with any of COLUMNS.
+    """Resolve the rows of a table with any of COLUMNS, in any form that people give tables.
 
     Returns:
         One row per line: line, name, route, inchikey, parent_inchikey, skeleton, pubchem_cid, conflict, problem.
 
     Raises:
-        DataError: there is no such file, it is no CSV, or has none of the columns or unnamed ones.
+        DataError: it is no table, has none of the columns, or two for one of them.
     """
-    table = _read(path)
+    return resolve_table(read(path), pubchem, workers)
+
+
+def resolve_table(
+    given: CompoundRows,
+    pubchem: Lookup | None = None,
+    workers: int = 1,
+    references: Mapping[str, Sequence[str]] | None = None,
+) -> list[dict[str, Any]]:
+    """Resolve rows that were read; see `resolve_file` and `resolve`."""
+    table = given.table
     records = [Record(row.smiles, row.inchikey, row.pubchem_cid, row.cas, row.name) for row in table.itertuples()]
+    resolutions = resolve(records, pubchem=pubchem, references=references, workers=workers)
     return [
         {
             "line": line,
             "name": text_or_none(record.name),
-            "route": found.route,
-            "inchikey": found.inchikey,
-            "parent_inchikey": found.parent_inchikey,
-            "skeleton": found.skeleton,
-            "pubchem_cid": found.pubchem_cid,
-            "conflict": found.conflict,
-            "problem": found.problem,
+            "route": resolution.route,
+            "inchikey": resolution.inchikey,
+            "parent_inchikey": resolution.parent_inchikey,
+            "skeleton": resolution.skeleton,
+            "pubchem_cid": resolution.pubchem_cid,
+            "conflict": resolution.conflict,
+            "problem": resolution.problem,
         }
-        for line, record, found in zip(
-            table.index, records, resolve(records, pubchem=pubchem, workers=workers), strict=True
-        )
+        for line, record, resolution in zip(table.index, records, resolutions, strict=True)
     ]
 
 
@@ -52,16 +68,43 @@ def in_words(rows: list[dict[str, Any]]) -> str:
     return f"{len(rows)} compounds: {counts or 'none'}; {sum(row['conflict'] is not None for row in rows)} conflicts"
 
 
-def _read(path: Path) -> pd.DataFrame:
-    """The rows that are not empty, by their lines."""
+@dataclass(frozen=True)
+class CompoundRows:
+    """COLUMNS of a table, by line; notes: what was mended, and which columns were not read, in sentences."""
+
+    table: pd.DataFrame
+    notes: tuple[str, ...]
+
+
+def read(path: Path) -> CompoundRows:
+    """Read the rows that are not empty; headings count in any case and spelling (`CAS Number`).
+
+    Raises:
+        DataError: there is no such file, it has none of the columns, or two for one of them.
+    """
     if not path.is_file():
-        raise DataError(f"There is no file '{path}' to resolve.")
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, skip_blank_lines=False, encoding="utf-8-sig")
-    except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise DataError(f"'{path}' cannot be read as CSV in UTF-8: {error}.") from error
-    if not isinstance(table.index, pd.RangeIndex):  # pandas takes what stands before the named cells for row names
-        raise DataError(f"The rows of '{path}' have more cells than its first line has names: name every column.")
-    if not set(COLUMNS) & set(table.columns):
-        raise DataError(f"'{path}' has none of the columns {', '.join(COLUMNS)}: name at least one of them so.")
-    return table.set_axis(table.index + 2).loc[(table != "").any(axis=1).to_numpy()].reindex(columns=list(COLUMNS))
+        raise DataError(f"There is no file '{path}' to resolve.", file=str(path))
+    written = sheets.read(path, fits=lambda table: bool(_columns(path, table)))
+    columns = _columns(path, written.table)
+    if not columns:
+        raise DataError(
+            f"'{path}' has none of the columns {', '.join(COLUMNS)}: name at least one of them so; it has "
+            f"{', '.join(map(str, written.table.columns)) or 'none'}.",
+            file=str(path),
+        )
+    table = pd.DataFrame({kind: written.table[name] for kind, name in columns.items()}, dtype=object)
+    unread = [name for name in written.table.columns if name not in columns.values()]
+    notes = [*written.notes, *([f"columns that were not read: {', '.join(unread)}"] if unread else [])]
+    return CompoundRows(table.set_axis(list(written.lines)).reindex(columns=list(COLUMNS)), tuple(notes))
+
+
+def _columns(path: Path, table: pd.DataFrame) -> dict[str, str]:
+    """Which column holds which kind of statement; the very name wins over its other spellings."""
+    columns = {}
+    for kind in COLUMNS:
+        names = [kind] if kind in table else matching(table.columns, HEADINGS[kind])
+        if len(names) > 1 and kind != "name":
+            raise DataError(f"The columns {' and '.join(map(repr, names))} of '{path}' both say {kind}: delete one.")
+        if names:
+            columns[kind] = names[0]
+    return columns

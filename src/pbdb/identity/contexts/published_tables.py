@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from pbdb.common.errors import VocabularyError
-from pbdb.readers.text import DAMAGED, need_columns, open_text, read_table
+from pbdb.readers.text import DAMAGED, head, headings, need_columns, open_text, read_table
 
 CONTEXT_COLUMNS = (
     "context",
@@ -75,14 +75,16 @@ def read_cells(path: Path | str, kind: str | None = None) -> CellPart:
     """
     path = Path(path)
     if not path.is_file():
-        raise VocabularyError(f"{path} does not exist: give a table of cells, e.g. cellosaurus.txt.")
+        raise VocabularyError(f"{path} does not exist: give a table of cells, e.g. cellosaurus.txt.", file=str(path))
     try:
         kind = kind or _recognise(path)
         if kind not in _READERS:
-            raise VocabularyError(f"'{kind}' is no kind of cell table: use one of {', '.join(_READERS)}.")
+            raise VocabularyError(f"'{kind}' is no kind of cell table: use one of {', '.join(_READERS)}.", value=kind)
         return _READERS[kind](path)
     except DAMAGED as error:
-        raise VocabularyError(f"{path.name} cannot be read as {kind or 'a cell table'}: {error}.") from error
+        raise VocabularyError(
+            f"{path.name} cannot be read as {kind or 'a cell table'}: {error}.", file=path.name
+        ) from error
 
 
 def curie(text: str) -> str | None:
@@ -95,19 +97,15 @@ def _recognise(path: Path) -> str:
     with path.open("rb") as start:
         if start.read(4) == b"PAR1":
             return "depmap"
-    with open_text(path) as text:
-        head = text.read(20_000)
-    if head.startswith("format-version:"):
+    start_of_table = head(path)
+    if start_of_table.startswith("format-version:"):
         return "cell_ontology"
-    if re.search(r"^ID   .+\nAC   CVCL_", head, re.MULTILINE):
+    if re.search(r"^ID   .+\nAC   CVCL_", start_of_table, re.MULTILINE):
         return "cellosaurus"
-    first = head.split("\n", 1)[0]
-    if "Cellosaurus.Accession.id" in first:
-        return "names"
-    if "RRID" in first.strip().split("\t"):
+    if {"Cellosaurus.Accession.id", "RRID"} & set(headings(path).split("\t")):
         return "names"
     raise VocabularyError(
-        f"{path.name} is none of the cell tables known here ({', '.join(_READERS)}): give one of these."
+        f"{path.name} is none of the cell tables known here ({', '.join(_READERS)}): give one of these.", file=path.name
     )
 
 
@@ -126,7 +124,9 @@ def _read_cellosaurus(path: Path) -> CellPart:
                 rows.append(row)
                 synonyms += [(name, row["context"]) for name in _cellosaurus_names(entry)]
     if not rows:
-        raise VocabularyError(f"{path.name} holds no entry of a cell line: give the whole cellosaurus.txt.")
+        raise VocabularyError(
+            f"{path.name} holds no entry of a cell line: give the whole cellosaurus.txt.", file=path.name
+        )
     name = f"Cellosaurus {release}" if release else None
     return CellPart("cellosaurus", name, context_frame(rows), synonym_frame(synonyms))
 
@@ -146,8 +146,8 @@ def _entries(lines: Iterable[str]) -> Iterator[dict[str, list[str]]]:
 
 
 def _version(heading: dict[str, list[str]]) -> str | None:
-    found = (re.search(r"Version:?\s*([\d.]+\d)", line) for lines in heading.values() for line in lines)
-    return next((match[1] for match in found if match), None)
+    matches = (re.search(r"Version:?\s*([\d.]+\d)", line) for lines in heading.values() for line in lines)
+    return next((match[1] for match in matches if match), None)
 
 
 def _cellosaurus_row(entry: dict[str, list[str]]) -> dict[str, object]:
@@ -234,8 +234,8 @@ def _read_obo(path: Path) -> CellPart:
     with open_text(path) as text:
         for stanza in _stanzas(text):
             if "data-version" in stanza:
-                found = re.search(r"\d{4}-\d{2}-\d{2}", stanza["data-version"][0])
-                release = f"Cell Ontology {found[0]}" if found else None
+                date = re.search(r"\d{4}-\d{2}-\d{2}", stanza["data-version"][0])
+                release = f"Cell Ontology {date[0]}" if date else None
             term = curie(stanza.get("id", [""])[0])
             if term is None or not term.startswith("CL:") or "true" in stanza.get("is_obsolete", []):
                 continue
@@ -302,9 +302,7 @@ def _read_depmap(path: Path) -> CellPart:
 
 def _read_names(path: Path) -> CellPart:
     """Read a table of names with Cellosaurus accessions: mapCells of r-cellosaurus, or annotation of PharmacoGx."""
-    with open_text(path) as text:
-        sep = "\t" if "\t" in text.readline() else ","
-    table = read_table(path, sep=sep).replace("", None)
+    table = read_table(path).replace("", None)
     table = table.rename(columns={"Cellosaurus.Accession.id": "RRID"})
     table = table.assign(context=table["RRID"].str.split(";")).explode("context").dropna(subset=["context"])
     table["context"] = [curie(a) for a in table["context"]]
@@ -312,7 +310,8 @@ def _read_names(path: Path) -> CellPart:
     main = next((c for c in [*(n for n in names if "name" in n.lower()), "unique.cellid"] if c in table), None)
     if main is None:
         raise VocabularyError(
-            f"{path.name} has no column of names of cells (such as CellLineName): export the table with it."
+            f"{path.name} has no column of names of cells (such as CellLineName): export the table with it.",
+            file=path.name,
         )
     contexts = table[["context"]].assign(context_name=table[main], kind="cell_line")
     return CellPart("names", None, context_frame(contexts), _names_of(table[names], table["context"]))

@@ -17,7 +17,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from pbdb.common.errors import VocabularyError
-from pbdb.readers.text import DAMAGED, need_columns, open_text, read_table
+from pbdb.readers.text import DAMAGED, head, headings, need_columns, open_text, read_table
 
 GENE_COLUMNS = ("gene_id", "symbol", "name", "biotype", "chromosome", "entrez_id", "hgnc_id")
 RETIRED_COLUMNS = ("retired_id", "gene_id")
@@ -83,14 +83,16 @@ def read_genes(path: Path | str, kind: str | None = None) -> GenePart:
     """
     path = Path(path)
     if not path.exists():
-        raise VocabularyError(f"{path} does not exist: give a gene table, e.g. an Ensembl GTF.")
+        raise VocabularyError(f"{path} does not exist: give a gene table, e.g. an Ensembl GTF.", file=str(path))
     try:
         kind = kind or _recognise(path)
         if kind not in _READERS:
-            raise VocabularyError(f"'{kind}' is no kind of gene table: use one of {', '.join(_READERS)}.")
+            raise VocabularyError(f"'{kind}' is no kind of gene table: use one of {', '.join(_READERS)}.", value=kind)
         return _READERS[kind](path)
     except DAMAGED as error:
-        raise VocabularyError(f"{path.name} cannot be read as {kind or 'a gene table'}: {error}.") from error
+        raise VocabularyError(
+            f"{path.name} cannot be read as {kind or 'a gene table'}: {error}.", file=path.name
+        ) from error
 
 
 def _recognise(path: Path) -> str:
@@ -99,18 +101,17 @@ def _recognise(path: Path) -> str:
     with path.open("rb") as start:
         if start.read(4) == b"PAR1":
             return "catalogue"
-    with open_text(path) as text:
-        head = text.read(20_000)
-    kind = _recognise_text(head)
+    kind = _recognise_text(head(path)) or _recognise_text(headings(path))
     if kind is None:
         raise VocabularyError(
-            f"{path.name} is none of the gene tables known here ({', '.join(_READERS)}): give one of these."
+            f"{path.name} is none of the gene tables known here ({', '.join(_READERS)}): give one of these.",
+            file=path.name,
         )
     return kind
 
 
-def _recognise_text(head: str) -> str | None:
-    first = head.split("\n", 1)[0].lower()
+def _recognise_text(start: str) -> str | None:
+    first = start.split("\n", 1)[0].lower()
     columns = set(first.strip().split("\t"))
     if {"hgnc_id", "symbol", "prev_symbol"} <= columns:
         return "hgnc"
@@ -118,9 +119,9 @@ def _recognise_text(head: str) -> str | None:
         return "l1000"
     if columns & {"gene stable id", "ensembl_gene_id"}:
         return "biomart"
-    if re.search(r'\tgene\t.*gene_id "', head):
+    if re.search(r'\tgene\t.*gene_id "', start):
         return "ensembl_gtf"
-    return "retired_ids" if re.match(r'\s*\{\s*"ENS[A-Z]*G\d', head) else None
+    return "retired_ids" if re.match(r'\s*\{\s*"ENS[A-Z]*G\d', start) else None
 
 
 # --- tables that define the genes of a release ---------------------------------------------------------------
@@ -131,7 +132,7 @@ def _read_gtf(path: Path) -> GenePart:
         rows = [_gtf_gene(line) for line in lines if "\tgene\t" in line]
     genes = pd.DataFrame(rows)
     if genes.empty:
-        raise VocabularyError(f"{path.name} has no line of type gene: give the full annotation.")
+        raise VocabularyError(f"{path.name} has no line of type gene: give the full annotation.", file=path.name)
     genes = genes.rename(columns={"gene_name": "symbol"}).drop_duplicates("gene_id")
     release = re.search(r"\.(\d{2,3})\.(?:chr\w*\.)?gtf", path.name)
     return GenePart("ensembl_gtf", f"Ensembl {release[1]}" if release else None, gene_frame(genes))
@@ -139,11 +140,11 @@ def _read_gtf(path: Path) -> GenePart:
 
 def _gtf_gene(line: str) -> dict[str, str]:
     chromosome, _, rest = line.partition("\t")
-    found = dict(_GTF_ATTRIBUTE.findall(rest))
-    found["gene_id"] = found["gene_id"].partition(".")[0]
-    found["chromosome"] = chromosome.removeprefix("chr")
-    found["biotype"] = found.pop("gene_biotype", None) or found.pop("gene_type", "")
-    return found
+    attributes = dict(_GTF_ATTRIBUTE.findall(rest))
+    attributes["gene_id"] = attributes["gene_id"].partition(".")[0]
+    attributes["chromosome"] = chromosome.removeprefix("chr")
+    attributes["biotype"] = attributes.pop("gene_biotype", None) or attributes.pop("gene_type", "")
+    return attributes
 
 
 def _read_biomart(path: Path) -> GenePart:
@@ -199,7 +200,8 @@ def _mysql_genes(folder: Path) -> pd.DataFrame:
     table = pd.concat(_chunks(_needed_dump(folder, "gene"), None))
     if table.shape[1] < 14:
         raise VocabularyError(
-            f"gene.txt in {folder} has {table.shape[1]} columns: give a core schema of release 65 or later."
+            f"gene.txt in {folder} has {table.shape[1]} columns: give a core schema of release 65 or later.",
+            file="gene.txt",
         )
     shift = table.shape[1] - 16  # schemas before release 90 carry one more column, status, before the description
     description = table[9 + shift].replace("N", None)
@@ -266,7 +268,9 @@ def _dump(folder: Path, table: str) -> Path | None:
 def _needed_dump(folder: Path, table: str) -> Path:
     path = _dump(folder, table)
     if path is None:
-        raise VocabularyError(f"{folder} has no {table}.txt.gz: put Ensembl's tables gene and xref side by side.")
+        raise VocabularyError(
+            f"{folder} has no {table}.txt.gz: put Ensembl's tables gene and xref side by side.", file=f"{table}.txt.gz"
+        )
     return path
 
 
@@ -293,7 +297,7 @@ def _read_retired(path: Path) -> GenePart:
     with open_text(path) as text:
         mapping = json.load(text)
     if not isinstance(mapping, dict) or not all(isinstance(v, str) for v in mapping.values()):
-        raise VocabularyError(f"{path.name} is not an object of retired id: current id.")
+        raise VocabularyError(f"{path.name} is not an object of retired id: current id.", file=path.name)
     retired = pd.DataFrame({"retired_id": list(mapping), "gene_id": list(mapping.values())}, dtype=object)
     return GenePart("retired_ids", retired=retired)
 

@@ -114,12 +114,12 @@ def resolve_symbols(
     What is found nowhere is tried as an Ensembl id, and as a symbol that a spreadsheet or R has mangled.
     """
     names = [str(s).strip() for s in symbols]
-    found = [_find_symbol(name, vocabulary, aliases or {}) for name in names]
-    named = {gene_id for gene_id, _ in found if gene_id}
-    unknown = [i for i, (_, reason) in enumerate(found) if reason == "unknown"]
+    hits = [_find_symbol(name, vocabulary, aliases or {}) for name in names]
+    named = {gene_id for gene_id, _ in hits if gene_id}
+    unknown = [i for i, (_, reason) in enumerate(hits) if reason == "unknown"]
     for i, repaired in zip(unknown, _repair([names[i] for i in unknown], vocabulary, named), strict=True):
-        found[i] = repaired
-    return _gene_map(names, found, readout)
+        hits[i] = repaired
+    return _gene_map(names, hits, readout)
 
 
 def resolve_entrez(ids: Sequence[str | int], vocabulary: GeneVocabulary, readout: str) -> GeneMap:
@@ -171,9 +171,9 @@ def _find_symbol(name: str, vocabulary: GeneVocabulary, aliases: Mapping[str, st
     return _find_id(without_version(name), vocabulary)
 
 
-def _gene_map(sources: Sequence[str], found: Sequence[Found], readout: str) -> GeneMap:
-    targets = pd.Series([gene_id for gene_id, _ in found], dtype=object)
-    reasons = pd.Series([reason for _, reason in found], dtype=object)
+def _gene_map(sources: Sequence[str], hits: Sequence[Found], readout: str) -> GeneMap:
+    targets = pd.Series([gene_id for gene_id, _ in hits], dtype=object)
+    reasons = pd.Series([reason for _, reason in hits], dtype=object)
     if readout == "log2_intensity":
         shared = targets.notna() & targets.duplicated(keep=False)
         targets[shared], reasons[shared] = None, "shared_gene"
@@ -196,19 +196,23 @@ def _repair(names: Sequence[str], vocabulary: GeneVocabulary, named: set[str]) -
     """Find symbols that a spreadsheet turned into dates (`1-Mar`, `44621`) or R into names (`HLA.A`).
 
     A date can stand for several symbols (1-Mar: MARCH1 or MARC1). Those whose gene is `named` elsewhere in the list
-    are set aside; if then one gene remains it is taken, else the name is ambiguous.
+    are set aside; if then one gene remains it is taken, else the name is ambiguous. Two names that would be one gene
+    are both ambiguous: a list names a gene once.
     """
-    found: list[Found] = []
+    repaired: list[Found] = []
     for name, dates in zip(names, day_numbers(names), strict=True):
         dotted = vocabulary.names.get(name.replace(".", "-"), (None, "unknown"))
         genes = {g for month, number in dates for g in _genes_of_date(month, number, vocabulary)} - named
         if dotted[0] and not dates:
-            found.append((dotted[0], "repaired"))
+            repaired.append((dotted[0], "repaired"))
         elif len(genes) == 1:
-            found.append((genes.pop(), "repaired"))
+            repaired.append((genes.pop(), "repaired"))
         else:
-            found.append((None, "ambiguous" if genes else "unknown"))
-    return found
+            repaired.append((None, "ambiguous" if genes else "unknown"))
+    times = Counter(gene_id for gene_id, _ in repaired)
+    return [
+        (None, "ambiguous") if gene_id and times[gene_id] > 1 else (gene_id, reason) for gene_id, reason in repaired
+    ]
 
 
 def _genes_of_date(month: int, number: int, vocabulary: GeneVocabulary) -> set[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pbdb.common.errors import VocabularyError
+from pbdb.common.progress import Progress, silent
 from pbdb.common.settings import Settings
 from pbdb.identity.vocabulary import releases
 from pbdb.sources import fetch as files
@@ -72,7 +73,7 @@ def fetch(
     kind: str,
     release: str | None = None,
     mirror: str | None = None,
-    progress: files.Progress = files.silent,
+    progress: Progress = silent,
 ) -> dict[str, Any]:
     """Fetch a release (the pinned one, unless another is named) and import it; what is there is not fetched again.
 
@@ -84,7 +85,9 @@ def fetch(
     """
     provided = PROVIDED.get(kind)
     if provided is None:
-        raise VocabularyError(f"{kind} cannot be fetched: give one of {', '.join(PROVIDED)}, or import a file.")
+        raise VocabularyError(
+            f"{kind} cannot be fetched: give one of {', '.join(PROVIDED)}, or import a file.", value=kind
+        )
     wanted = release or provided.release
     folder = settings.downloads / "vocab" / kind / provided.folder.replace(RELEASE, wanted)
     base = (mirror or provided.base.replace(RELEASE, wanted)).rstrip("/")
@@ -95,7 +98,7 @@ def fetch(
 
 
 def _download(
-    provided: Provided, wanted: str, base: str, name: str, folder: Path, settings: Settings, progress: files.Progress
+    provided: Provided, wanted: str, base: str, name: str, folder: Path, settings: Settings, progress: Progress
 ) -> Path:
     pinned = provided.sha256 if wanted == provided.release else None
     file = File(name, read=Path, url=f"{base}/{name}", sha256=pinned)

@@ -5,7 +5,6 @@ Each table is one or two published files and becomes a Reference; the order of t
 
 from __future__ import annotations
 
-import gzip
 import io
 import re
 from collections.abc import Callable, Sequence
@@ -18,10 +17,10 @@ import pyarrow.parquet as pq
 
 from pbdb.common.errors import VocabularyError
 from pbdb.identity.compounds.clean_text import text_or_none
+from pbdb.readers.opening import marked_encoding, open_bytes
 from pbdb.readers.text import DAMAGED, need_columns
 
 COMPOUND_COLUMNS = ("key", "name", "smiles", "inchikey", "pubchem_cid")
-STATEMENT_COLUMNS = ("key", "kind", "value")
 
 
 @dataclass(frozen=True)
@@ -29,7 +28,7 @@ class Reference:
     """What a reference table says.
 
     compounds: COMPOUND_COLUMNS, several rows of one key where it lists several forms; text, None where not told.
-    statements: STATEMENT_COLUMNS, kind being moa, target, pathway, approval or toxicity_label.
+    statements: key, kind and value, kind being moa, target, pathway, approval or toxicity_label.
     """
 
     release: str | None
@@ -71,8 +70,8 @@ def _read(path: Path) -> _File:
     if path.suffix == ".parquet":
         table = pq.read_table(path).to_pandas()
         return _File(path.name, "", table.astype(object).where(table.notna(), None))
-    raw = path.read_bytes()
-    text = (gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw).decode("latin-1")
+    with open_bytes(path) as content:
+        text = content.read().decode(marked_encoding(path) or "latin-1")
     body = re.sub(r"\A(?:!.*\n)+", "", text)
     heading = text[: len(text) - len(body)]
     return _File(path.name, heading, pd.read_csv(io.StringIO(body), sep="\t", dtype=str))
@@ -133,19 +132,21 @@ def _sciplex(files: Sequence[_File]) -> Reference:
 
 
 def _compounds(table: pd.DataFrame, columns: dict[str, str]) -> pd.DataFrame:
-    found = pd.DataFrame({name: table[raw].map(text_or_none) for name, raw in columns.items()}, dtype=object)
-    found = found.reindex(columns=list(COMPOUND_COLUMNS)).dropna(subset=["key"]).drop_duplicates(ignore_index=True)
-    return found.astype(object).where(found.notna(), None)
+    compounds = pd.DataFrame({name: table[raw].map(text_or_none) for name, raw in columns.items()}, dtype=object)
+    compounds = (
+        compounds.reindex(columns=list(COMPOUND_COLUMNS)).dropna(subset=["key"]).drop_duplicates(ignore_index=True)
+    )
+    return compounds.astype(object).where(compounds.notna(), None)
 
 
 def _statements(table: pd.DataFrame, key: str, kinds: dict[str, str], separator: str | None = None) -> pd.DataFrame:
-    found = []
+    parts = []
     for raw, kind in kinds.items():
         cells = table[raw].map(_as_text)
         values = cells.str.split(separator, regex=False) if separator else cells
         rows = pd.DataFrame({"key": table[key].map(text_or_none), "kind": kind, "value": values}).explode("value")
-        found.append(rows.assign(value=rows["value"].map(text_or_none)))
-    return pd.concat(found, ignore_index=True).dropna().drop_duplicates(ignore_index=True)
+        parts.append(rows.assign(value=rows["value"].map(text_or_none)))
+    return pd.concat(parts, ignore_index=True).dropna().drop_duplicates(ignore_index=True)
 
 
 def _as_text(cell: object) -> str | None:

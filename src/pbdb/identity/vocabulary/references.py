@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from urllib.parse import unquote_plus
 
 import pandas as pd
 from sqlalchemy import Connection, text
@@ -14,8 +15,9 @@ from pbdb.database.copy_text import copy_frame
 from pbdb.identity.compounds.pubchem_bulk_lookup import lookup
 from pbdb.identity.compounds.resolve import Record, resolve
 from pbdb.identity.vocabulary import store
-from pbdb.identity.vocabulary.genes import Imported, named_after
-from pbdb.identity.vocabulary.reference_tables import Reference, read_reference
+from pbdb.identity.vocabulary.genes import Imported, current, named_after
+from pbdb.identity.vocabulary.reference_tables import TABLES, Reference, read_reference
+from pbdb.readers.cells import folded
 
 NOT_REDISTRIBUTABLE = frozenset({"repurposing_hub", "sciplex_drugs"})
 """Tables whose terms forbid passing them on, or which state none."""
@@ -29,8 +31,40 @@ def import_table(settings: Settings, kind: str, paths: Sequence[Path], release: 
     """
     read = read_reference(kind, paths)
     named = release or read.release or named_after(paths[0])
-    store.save(settings, kind, named, kind, paths, {"rows": statements_of_parents(read, settings)})
+    tables = {"rows": statements_of_parents(read, settings), "structures": _structures(read)}
+    store.save(settings, kind, named, kind, paths, tables)
     return Imported(kind, named)
+
+
+def _structures(read: Reference) -> pd.DataFrame:
+    """Structures by name, for names that sources give without one."""
+    listed = read.compounds[["name", "smiles"]].dropna()
+    return listed.assign(name=listed["name"].map(folded)).drop_duplicates(ignore_index=True)
+
+
+def structures_by_name(settings: Settings, releases: Mapping[str, str]) -> dict[str, list[str]]:
+    """Structures that reference tables give a name, as `folded` spells it; releases: of the tables, by kind."""
+    tables = [
+        table
+        for kind, release in releases.items()
+        for part in store.parts(settings, kind, release)
+        if (table := part.table("structures")) is not None
+    ]
+    if not tables:
+        return {}
+    listed = pd.concat(tables).drop_duplicates()
+    return {str(name): group.tolist() for name, group in listed.groupby("name")["smiles"]}
+
+
+def in_use(connection: Connection) -> dict[str, str]:
+    """Releases of reference tables in use, by kind."""
+    return {kind: release[0] for kind in TABLES if (release := current(connection, kind)) is not None}
+
+
+def in_home(settings: Settings) -> dict[str, str]:
+    """Releases of reference tables kept in this home, by kind: the newest of each, where no database is asked."""
+    folders = {kind: sorted((settings.home / "vocab" / kind).glob("*/")) for kind in TABLES}
+    return {kind: unquote_plus(there[-1].name) for kind, there in folders.items() if there}
 
 
 def statements_of_parents(read: Reference, settings: Settings) -> pd.DataFrame:
@@ -40,8 +74,8 @@ def statements_of_parents(read: Reference, settings: Settings) -> pd.DataFrame:
     """
     table = read.compounds
     records = [Record(row.smiles, row.inchikey, row.pubchem_cid, None, None) for row in table.itertuples()]
-    found = resolve(records, pubchem=lookup(settings), workers=settings.workers)
-    keys = [one.parent_inchikey or one.inchikey for one in found]
+    resolutions = resolve(records, pubchem=lookup(settings), workers=settings.workers)
+    keys = [resolution.parent_inchikey or resolution.inchikey for resolution in resolutions]
     identities = pd.DataFrame({"key": table["key"], "parent_key": keys, "name": table["name"]}).dropna(
         subset=["parent_key"]
     )

@@ -28,7 +28,7 @@ __all__ = [
 ]  # fmt: skip
 
 PUBCHEM = "pubchem"
-DECIDING = (GENES, PUBCHEM)
+DECIDING = (GENES, PUBCHEM, *TABLES)
 """Kinds that decide what a load makes of its files; the others label what is loaded."""
 KINDS = (*genes.KINDS, *cells.KINDS, PUBCHEM, *TABLES)
 
@@ -46,17 +46,17 @@ def import_files(
     Raises:
         VocabularyError: there is no such kind or file, or a file is not of this kind.
     """
-    given = [paths] if isinstance(paths, Path) else list(paths)
-    _check(kind, given)
+    files = [paths] if isinstance(paths, Path) else list(paths)
+    _check(kind, files)
     engine = connect.engine(settings)
     if kind == PUBCHEM:
-        return _import_pubchem(settings, engine, given, release)
+        return _import_pubchem(settings, engine, files, release)
     if kind in TABLES:
-        part = references.import_table(settings, kind, given, release)
+        part = references.import_table(settings, kind, files, release)
     elif kind in genes.KINDS:
-        part = genes.import_table(settings, engine, kind, given[0], release)
+        part = genes.import_table(settings, engine, kind, files[0], release)
     else:
-        part = cells.import_table(settings, kind, given[0], release)
+        part = cells.import_table(settings, kind, files[0], release)
     with engine.begin() as connection:
         _alone(connection)
         _record(connection, settings, part.kind, part.release)
@@ -76,7 +76,7 @@ def use(settings: Settings, kind: str, release: str) -> dict[str, Any]:
         known = [row["release"] for row in status(connection) if row["kind"] == kind]
         if release not in known:
             there = ", ".join(f"'{name}'" for name in known) or "none"
-            raise VocabularyError(f"No release '{release}' of {kind} is imported; there are: {there}.")
+            raise VocabularyError(f"No release '{release}' of {kind} is imported; there are: {there}.", value=release)
         _make_current(connection, kind, release)
         changed = _apply(connection, settings, kind)
     return _outcome(engine, kind, release) | changed
@@ -100,17 +100,17 @@ def status(connection: Connection) -> list[dict[str, Any]]:
 
 def _check(kind: str, paths: Sequence[Path]) -> None:
     if kind not in KINDS:
-        raise VocabularyError(f"'{kind}' is no kind of vocabulary: use one of {', '.join(KINDS)}.")
+        raise VocabularyError(f"'{kind}' is no kind of vocabulary: use one of {', '.join(KINDS)}.", value=kind)
     for path in paths:
         if not path.exists():
-            raise VocabularyError(f"There is no file '{path}' to import.")
+            raise VocabularyError(f"There is no file '{path}' to import.", file=str(path))
     if len(paths) > 1 and kind not in TABLES and kind != PUBCHEM:
         raise VocabularyError(f"A table of {kind} is one file: import them one after the other.")
 
 
 def _alone(connection: Connection) -> None:
     """Wait until no other session changes vocabularies."""
-    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": locks.key_of("vocabulary")})
+    locks.take(connection, locks.key_of("vocabulary"), "The change of vocabularies")
 
 
 def _apply(connection: Connection, settings: Settings, *kinds: str) -> dict[str, Any]:
@@ -122,8 +122,8 @@ def _apply(connection: Connection, settings: Settings, *kinds: str) -> dict[str,
         elif kind in cells.KINDS:
             changed["contexts_labelled"] = cells.apply(connection, settings)
         else:
-            found = current(connection, kind)
-            changed[f"{kind}_statements"] = references.apply(connection, settings, kind, found[0]) if found else 0
+            release = current(connection, kind)
+            changed[f"{kind}_statements"] = references.apply(connection, settings, kind, release[0]) if release else 0
     if not set(TABLES).isdisjoint(kinds):
         changed["compounds_renamed"] = names_in_database.choose(connection)
     return changed
@@ -158,8 +158,8 @@ def _make_current(connection: Connection, kind: str, release: str) -> None:
 
 
 def _is_current(connection: Connection, kind: str, release: str) -> bool:
-    found = current(connection, kind)
-    return found is not None and found[0] == release
+    in_use = current(connection, kind)
+    return in_use is not None and in_use[0] == release
 
 
 def _outcome(engine: Engine, kind: str, release: str) -> dict[str, Any]:
@@ -190,8 +190,8 @@ def _import_pubchem(settings: Settings, engine: Engine, paths: Sequence[Path], r
 
 def _release_in_name(path: Path) -> str | None:
     """A date in a file's name, which then is its release."""
-    found = re.search(r"(\d{4})-?(\d{2})-?(\d{2})", path.name)
-    return "-".join(found.groups()) if found else None
+    date = re.search(r"(\d{4})-?(\d{2})-?(\d{2})", path.name)
+    return "-".join(date.groups()) if date else None
 
 
 _MAIN = {"genes": "genes", "hgnc": "genes", "landmarks": "panel", **dict.fromkeys(cells.KINDS, "contexts")}

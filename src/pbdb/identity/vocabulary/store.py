@@ -17,6 +17,7 @@ from urllib.parse import quote_plus
 import pandas as pd
 
 from pbdb.common.errors import VocabularyError
+from pbdb.common.hashing import sha256_of_file
 from pbdb.common.settings import Settings
 
 
@@ -43,8 +44,8 @@ def folder(settings: Settings, kind: str, release: str) -> Path:
 
 def parts(settings: Settings, kind: str, release: str) -> list[Part]:
     """The parts of a release, in the order of their import; none where it was not imported into this home."""
-    found = folder(settings, kind, release).glob("*/part.json")
-    read = [Part(**json.loads(path.read_text(encoding="utf-8")), folder=path.parent) for path in found]
+    files = folder(settings, kind, release).glob("*/part.json")
+    read = [Part(**json.loads(path.read_text(encoding="utf-8")), folder=path.parent) for path in files]
     return sorted(read, key=lambda part: part.number)
 
 
@@ -54,12 +55,12 @@ def needed_parts(settings: Settings, kind: str, release: str) -> list[Part]:
     Raises:
         VocabularyError: it was not imported into this home.
     """
-    found = parts(settings, kind, release)
-    if not found:
+    stored = parts(settings, kind, release)
+    if not stored:
         raise VocabularyError(
             f"The tables of {kind} '{release}' are not in '{folder(settings, kind, release)}': import its files again."
         )
-    return found
+    return stored
 
 
 def save(
@@ -89,8 +90,7 @@ def digest_of(path: Path) -> str:
     """SHA-256 of a file; of a folder of tables, of their hashes in the order of their names."""
     if path.is_dir():
         return combined([digest_of(file) for file in sorted(path.glob("*.txt*"))])
-    with path.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
+    return sha256_of_file(path)
 
 
 def combined(digests: Sequence[str]) -> str:

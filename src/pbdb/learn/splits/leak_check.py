@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from pbdb.database.models import LEVELS
+from pbdb.database.choices import LEVELS
 from pbdb.learn.splits.rules import TRAIN, compound_groups, murcko
 
 COARSER: Mapping[str, Sequence[str]] = {
@@ -105,6 +105,17 @@ def _published(members: pd.DataFrame, level: str) -> list[Finding]:
     ]
 
 
+def _transfer(members: pd.DataFrame, level: str) -> list[Finding]:
+    grouped = members.assign(compound=compound_groups(members, level))
+    held = grouped[grouped["fold"] != TRAIN]
+    keys = [name for name in LEVELS if name not in COARSER[level]]
+    return [
+        _one_fold(grouped, ["owner", "compound"], "compound in a dataset"),
+        *(_one_fold(grouped, ["owner", name], f"{name} in a dataset") for name in keys),
+        _trains_elsewhere(grouped, held),
+    ]
+
+
 def _trains_elsewhere(members: pd.DataFrame, held: pd.DataFrame) -> Finding:
     """Every compound held out in a dataset must train in another."""
     train = members[members["fold"] == TRAIN].groupby("compound")["owner"].agg(set).to_dict()
@@ -134,5 +145,6 @@ _EXAMINED = {
     "context": _context,
     "dataset": _dataset,
     "published": _published,
+    "transfer": _transfer,
     "attribute": _attribute,
 }

@@ -101,7 +101,7 @@ def _compound_keys(row: Mapping[Hashable, Any], level: str, loose: set[str], sca
 def context_groups(conditions: pd.DataFrame) -> list[str]:
     """Name the group of each condition's context: lines derived from one another are one."""
     pairs = zip(conditions["context"], conditions["parent_context"], strict=True)
-    return joined([[own] if pd.isna(origin) else [own, origin] for own, origin in pairs])
+    return joined([[name] if pd.isna(origin) else [name, origin] for name, origin in pairs])
 
 
 def murcko(smiles: str | None) -> str | None:
@@ -131,7 +131,7 @@ def by_group(groups: list[str], units: list[str], shares: Shares, seed: int) -> 
     room = {fold: _room(share, total) for fold, share in ((TEST, shares.test), (VALIDATION, shares.validation))}
     wanted = [fold for fold, most in room.items() if most]
     fold_of = {}
-    for group in sorted(sizes.index, key=lambda one: rank(seed, one)):
+    for group in sorted(sizes.index, key=lambda group: rank(seed, group)):
         size = int(sizes[group])
         fold = next((fold for fold in wanted if size <= room[fold]), TRAIN)
         if fold != TRAIN:
@@ -178,8 +178,8 @@ def published(compounds: list[str], contexts: list[str], owners: list[str], shar
             if room[fold] and _may_go(str(owner), training[compound], held[compound]):
                 room[fold] -= 1
                 fold_of[owner, compound, context] = fold
-    found = zip(owners, compounds, contexts, strict=True)
-    return [fold_of.get(pair, TRAIN) for pair in found]
+    members = zip(owners, compounds, contexts, strict=True)
+    return [fold_of.get(pair, TRAIN) for pair in members]
 
 
 def _side(compound: str, shares: Shares, seed: int) -> str:
@@ -189,8 +189,8 @@ def _side(compound: str, shares: Shares, seed: int) -> str:
 
 def _may_go(owner: str, training: Counter[str], held: set[str]) -> bool:
     """Hold a pair of the compound out of `owner`, if each dataset that holds some out leaves another that trains."""
-    left = {one for one, n in training.items() if n - (one == owner) > 0}
-    if not all(left - {one} for one in held | {owner}):
+    left = {group for group, n in training.items() if n - (group == owner) > 0}
+    if not all(left - {group} for group in held | {owner}):
         return False
     training[owner] -= 1
     held.add(owner)

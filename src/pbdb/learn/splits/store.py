@@ -13,13 +13,13 @@ from typing import Any
 import pandas as pd
 from sqlalchemy import Connection, text
 
-from pbdb import __version__
 from pbdb.common.errors import ConfigError, QueryError
 from pbdb.common.ids import stable_id
 from pbdb.common.settings import Settings
+from pbdb.common.version import __version__
+from pbdb.database.choices import LEVELS
 from pbdb.database.copy_text import copy_frame
-from pbdb.database.models import LEVELS
-from pbdb.learn.splits import leak_check
+from pbdb.learn.splits import leak_check, transfer
 from pbdb.learn.splits import rules as split_rules
 from pbdb.learn.splits.rules import Shares
 from pbdb.server import connect
@@ -34,9 +34,9 @@ def usual_shares(kind: str) -> Shares:
 class Rule:
     """How a split is made.
 
-    kind: what is held out: compound, scaffold, context, dataset, published (pairs of compound and context), or
-    attribute (as the source says in an attribute of its conditions). level: at which two compounds are one. shares:
-    `usual_shares` unless given. datasets: all unless given.
+    kind: what is held out: compound, scaffold, context, dataset, published (pairs of compound and context), transfer
+    (compounds of one dataset that train in others), or attribute (as the source says of its conditions). level: at
+    which two compounds are one. shares: `usual_shares` unless given. datasets: all unless given.
     """
 
     kind: str
@@ -62,7 +62,7 @@ class Rule:
         """The name a split of this rule has unless it is given one."""
         if self.kind == "attribute":
             return "-".join((*self.datasets, self.attribute))
-        by_compound = self.kind in ("compound", "scaffold", "published")
+        by_compound = self.kind in ("compound", "scaffold", "published", "transfer")
         return "-".join((self.kind, *([self.level] if by_compound else []), *self.datasets, str(self.seed)))
 
     def as_dict(self) -> dict[str, Any]:
@@ -176,8 +176,8 @@ def _require(connection: Connection, datasets: Sequence[str]) -> None:
 
 
 def _frame(connection: Connection, query: str, values: dict[str, Any]) -> pd.DataFrame:
-    found = connection.execute(text(query), values)
-    return pd.DataFrame(found.fetchall(), columns=list(found.keys()))
+    answer = connection.execute(text(query), values)
+    return pd.DataFrame(answer.fetchall(), columns=list(answer.keys()))
 
 
 def _conditions(connection: Connection, rule: Rule) -> pd.DataFrame:
@@ -227,6 +227,11 @@ def _published(table: pd.DataFrame, rule: Rule) -> list[str]:
     return split_rules.published(compounds, table["context"].tolist(), table["owner"].tolist(), rule.drawn, rule.seed)
 
 
+def _transfer(table: pd.DataFrame, rule: Rule) -> list[str]:
+    compounds = split_rules.compound_groups(table, rule.level)
+    return transfer.transfer(compounds, table["owner"].tolist(), rule.drawn, rule.seed)
+
+
 def _by_attribute(table: pd.DataFrame, _: Rule) -> list[str]:
     return [str(fold) for fold in table["stated"]]
 
@@ -237,6 +242,7 @@ _FOLDS_BY = {
     "context": _by_context,
     "dataset": _by_dataset,
     "published": _published,
+    "transfer": _transfer,
     "attribute": _by_attribute,
 }
 

@@ -61,13 +61,14 @@ def read_near(connection: Connection, rule: Rule, fold: float, fit_rule: str = "
 
 def fits_of(matches: pd.DataFrame) -> list[int]:
     """The fits that the effects of matches come from."""
-    return sorted({int(one) for side in "ab" for one in matches[f"fit_id_{side}"].unique()})
+    return sorted({int(fit) for side in "ab" for fit in matches[f"fit_id_{side}"].unique()})
 
 
 def read_fit_facts(connection: Connection, fits: list[int]) -> dict[str, dict[str, str | None]]:
-    """Read how fits were made, by dataset: method, filter (its rule), batching; several with a comma between them."""
+    """Read how fits were made, by dataset: method, filter (its rule), batching, p_values; several with a comma."""
     rows = connection.execute(_FIT_FACTS, {"fits": fits}).fetchall()
-    return {dataset: {"method": method, "filter": rule, "batching": cut} for dataset, method, rule, cut in rows}
+    names = ("method", "filter", "batching", "p_values")
+    return {dataset: dict(zip(names, facts, strict=True)) for dataset, *facts in rows}
 
 
 def read_prints(connection: Connection, datasets: list[int]) -> list[Any]:
@@ -105,8 +106,8 @@ def _given(rule: Rule) -> dict[str, Any]:
 
 def count_matches(connection: Connection, rule: Rule, window: float) -> dict[tuple[int, int], int]:
     """Count the matches of a rule in a window by pair of datasets, with effects or without."""
-    found = _frame(connection, _COUNTS, {**_given(rule), "window": window})
-    return {(int(a), int(b)): int(n) for a, b, n in found.itertuples(index=False, name=None)}
+    counts = _frame(connection, _COUNTS, {**_given(rule), "window": window})
+    return {(int(a), int(b)): int(n) for a, b, n in counts.itertuples(index=False, name=None)}
 
 
 def read_effects(connection: Connection, fits: list[int], level: str) -> pd.DataFrame:
@@ -185,8 +186,8 @@ class Pool:
         """
         distinct, back = np.unique(compound, return_inverse=True)
         centroid, n = self._centroids(distinct, columns, of_finite)
-        own = _at(self.rows, np.array([self.position[int(one)] for one in effects]), columns)
-        return Side(own, centroid.take(back), n[back], peers, self.compound[self.peers])
+        queries = _at(self.rows, np.array([self.position[int(effect)] for effect in effects]), columns)
+        return Side(queries, centroid.take(back), n[back], peers, self.compound[self.peers])
 
     def _centroids(self, compounds: Ids, columns: Columns, of_finite: bool) -> tuple[Signatures, Ids]:
         """Mean of the pool without each compound (sorted; n x genes), and the number of effects averaged."""
@@ -252,13 +253,13 @@ class Pools:
     def _read(self, key: tuple[int, float, int], matched: Ids) -> Pool:
         rows = self._effects[key].sort_values("effect_id")
         ids = rows["effect_id"].to_numpy(dtype=np.int64)
-        compound = np.array([self.numbers[one] for one in rows["compound_key"]], dtype=np.int64)
+        compound = np.array([self.numbers[text] for text in rows["compound_key"]], dtype=np.int64)
         # By condition, peers are the same ones whatever the fit; of replicates each is drawn for itself.
         name = "condition_id" if rows["condition_id"].is_unique else "effect_id"
         order = peer_order(rows[name].to_numpy(dtype=np.int64), self._seed)
-        own: Ids = np.unique(compound[np.isin(ids, matched)])
-        peers = order[: enough_peers(own, compound[order], self._cap)]
-        needed = np.isin(compound, own)
+        matched_compounds: Ids = np.unique(compound[np.isin(ids, matched)])
+        peers = order[: enough_peers(matched_compounds, compound[order], self._cap)]
+        needed = np.isin(compound, matched_compounds)
         needed[peers] = True
         kept = np.flatnonzero(needed)
         signatures, total, missing = self._sum_and_keep(int(rows["dataset_id"].iloc[0]), ids, kept, key[0])
@@ -327,7 +328,7 @@ WHERE {_RULE} AND {{counts}}
 ORDER BY a.context_id, fit_id_a, fit_id_b, time_h_a, time_h_b, dose_fm_a, dose_fm_b, m.match_id"""
 _FIT_FACTS = """
 SELECT d.dataset, string_agg(DISTINCT f.method, ', '), string_agg(DISTINCT f.filter_rule, ', '),
-    string_agg(DISTINCT f.parameters ->> 'batching', ', ')
+    string_agg(DISTINCT f.parameters ->> 'batching', ', '), string_agg(DISTINCT f.p_values, ', ')
 FROM core.fit f JOIN core.dataset d USING (dataset_id) WHERE f.fit_id = ANY(%(fits)s) GROUP BY 1 ORDER BY 1"""
 _UNFITTED = f"""
 SELECT d.dataset FROM core.dataset d

@@ -32,12 +32,12 @@ class Population:
             log2_fc, t = (self.z(rows.values(name), fit_id, columns, name) for name in VECTORS)
             return Signatures(log2_fc, t, rows.significant)
 
-        return Side(scale(side.own), scale(side.centroid), side.n_pool, scale(side.peers), side.peer_compound)
+        return Side(scale(side.effects), scale(side.centroid), side.n_pool, scale(side.peers), side.peer_compound)
 
     def z(self, values: npt.NDArray[Any], fit_id: int, columns: Columns, name: str) -> npt.NDArray[np.float64]:
         """Rows of a fit as z scores, at some of its genes; name: log2_fc or t."""
-        found = self._of(fit_id)[name]
-        return Moments(found.n[columns], found.mean[columns], found.squares[columns]).z(values)
+        moments = self._of(fit_id)[name]
+        return Moments(moments.n[columns], moments.mean[columns], moments.squares[columns]).z(values)
 
     def _of(self, fit_id: int) -> dict[str, Moments]:
         """Moments at the genes of a fit."""
@@ -57,14 +57,14 @@ def _moments(connection: Connection, fits: list[tuple[int, npt.NDArray[np.int32]
     """Moments over several fits together, at the genes of each; a gene that a fit did not test lacks its effects."""
     union = np.unique(np.concatenate([genes for _, genes in fits]))
     places = {fit_id: np.searchsorted(union, genes) for fit_id, genes in fits}
-    whole: dict[str, Moments] = {name: _nothing(len(union)) for name in VECTORS}
+    combined: dict[str, Moments] = {name: _nothing(len(union)) for name in VECTORS}
     for fit_id, genes in fits:
         dataset_id, effects = _effects(connection, fit_id)
         for _, (fc, se, _) in agreement_inputs.read_arrays(connection, dataset_id, effects, len(genes)):
             for name, values in (("log2_fc", fc), ("t", agreement_inputs.t_of(fc, se))):
-                whole[name] = whole[name].merged(_spread(Moments.of(values), places[fit_id], len(union)))
+                combined[name] = combined[name].merged(_spread(Moments.of(values), places[fit_id], len(union)))
     return {
-        fit_id: {name: Moments(of.n[at], of.mean[at], of.squares[at]) for name, of in whole.items()}
+        fit_id: {name: Moments(of.n[at], of.mean[at], of.squares[at]) for name, of in combined.items()}
         for fit_id, at in places.items()
     }
 
@@ -75,10 +75,10 @@ def _nothing(n_genes: int) -> Moments:
 
 def _spread(block: Moments, at: Columns, n_genes: int) -> Moments:
     """The moments of a fit's genes among more genes."""
-    found = _nothing(n_genes)
-    for to, of in ((found.n, block.n), (found.mean, block.mean), (found.squares, block.squares)):
+    moments = _nothing(n_genes)
+    for to, of in ((moments.n, block.n), (moments.mean, block.mean), (moments.squares, block.squares)):
         to[at] = of
-    return found
+    return moments
 
 
 def _effects(connection: Connection, fit_id: int) -> tuple[int, npt.NDArray[np.int64]]:

@@ -29,8 +29,8 @@ def retrieve_replicates(connection: Connection, effects: pd.DataFrame) -> pd.Dat
     query itself is no candidate. By log2 fold change; strata of fewer than ten compounds are left out.
     """
     groups = effects.sort_values("effect_id").groupby(["fit_id", "time_h"], sort=True)
-    found = [part for _, rows in groups for part in _stratum(connection, rows)]
-    return pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=list(ABOUT))
+    parts = [part for _, rows in groups for part in _stratum(connection, rows)]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(ABOUT))
 
 
 def summarise_replicates(queries: pd.DataFrame, common: dict[str, Any]) -> list[dict[str, Any]]:
@@ -79,17 +79,17 @@ def _judged(values: Values, rows: pd.DataFrame) -> Iterator[pd.DataFrame]:
             asked = np.arange(start, min(start + QUERIES_AT_ONCE, len(rows)))
             candidate = np.ones((len(asked), len(rows)), dtype=bool)
             candidate[np.arange(len(asked)), asked] = False
-            found = _similarity(ready, asked, kind)
-            judged = retrieval.retrieve(found, condition[asked][:, None] == condition[None, :], candidate)
+            similar = _similarity(ready, asked, kind)
+            judged = retrieval.retrieve(similar, condition[asked][:, None] == condition[None, :], candidate)
             yield about.iloc[asked].reset_index(drop=True).assign(metric=f"retrieval_{kind}", **quantities_of(judged))
 
 
 def _ranked(values: Values) -> Values:
     """Ranks within each row: halves, which single precision holds exactly."""
-    found = np.empty_like(values)
+    ranks = np.empty_like(values)
     for start in range(0, len(values), ROWS_AT_ONCE):
-        found[start : start + ROWS_AT_ONCE] = average_ranks(values[start : start + ROWS_AT_ONCE])
-    return found
+        ranks[start : start + ROWS_AT_ONCE] = average_ranks(values[start : start + ROWS_AT_ONCE])
+    return ranks
 
 
 def _similarity(values: Values, asked: npt.NDArray[np.intp], kind: str) -> npt.NDArray[np.float64]:
@@ -99,8 +99,8 @@ def _similarity(values: Values, asked: npt.NDArray[np.intp], kind: str) -> npt.N
         return unit_rows(rows, "pearson") if kind == "spearman" else retrieval.prepared(rows, kind)
 
     queries = prepared(values[asked])
-    found = [
+    blocks = [
         retrieval.similarity(queries, prepared(values[start : start + ROWS_AT_ONCE]), kind)
         for start in range(0, len(values), ROWS_AT_ONCE)
     ]
-    return np.concatenate(found, axis=1)
+    return np.concatenate(blocks, axis=1)

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pbdb import __version__
 from pbdb.common.errors import DataError
 from pbdb.common.ids import stable_id
 from pbdb.common.settings import Settings
+from pbdb.common.version import __version__
 from pbdb.matches.agreement import inputs as agreement_inputs
 from pbdb.matches.agreement.inputs import SIDE_KEY, Connection, Pools, rows_at_once
 from pbdb.matches.agreement.replicate_retrieval import retrieve_replicates, summarise_replicates
@@ -40,9 +40,9 @@ def run(
     """
     done = {}
     with connect.connect(settings, autocommit=True) as connection:
-        found = connection.execute(_FITS, {"datasets": list(datasets) or None}).fetchall()
-        for dataset in datasets or sorted({name for name, *_ in found}):
-            fits = [int(fit) for name, fit in found if name == dataset]
+        rows = connection.execute(_FITS, {"datasets": list(datasets) or None}).fetchall()
+        for dataset in datasets or sorted({name for name, *_ in rows}):
+            fits = [int(fit) for name, fit in rows if name == dataset]
             done[dataset] = _dataset(connection, dataset, fits, peers, seed)
     if not done:
         raise DataError(
@@ -57,7 +57,8 @@ def _dataset(connection: Connection, dataset: str, fits: list[int], peers: int, 
     if pairs.empty:
         raise DataError(
             f"Dataset '{dataset}' has no condition with two replicate effects: run"
-            f" `pbdb effects run {dataset} --mode replicate`."
+            f" `pbdb effects run {dataset} --mode replicate`.",
+            dataset=dataset,
         )
     number = int(effects["dataset_id"].iloc[0])
     prints = agreement_inputs.read_prints(connection, [number])
@@ -96,14 +97,14 @@ def _scored(pools: Pools, pairs: pd.DataFrame, genes: dict[int, Any], cap: int) 
         columns = np.arange(len(genes[fit_id]))
         peers = pool.peers_at(columns)
         for block in _blocks(rows, rows_at_once(len(peers), len(columns))):
-            compound = np.array([pools.numbers[one] for one in block["compound_key"]], dtype=np.int64)
+            compound = np.array([pools.numbers[key] for key in block["compound_key"]], dtype=np.int64)
             a, b = (
                 pool.side(block[name].to_numpy(dtype=np.int64), compound, columns, peers, of_finite=True)
                 for name in ("effect_id", "partner")
             )
             capped = peers_of(compound, a.peer_compound, cap).sum(axis=1) < a.n_pool
-            for found in stratum.score(a, b, compound, cap, same_pool=True):
-                yield _by_condition(block, found, capped)
+            for result in stratum.score(a, b, compound, cap, same_pool=True):
+                yield _by_condition(block, result, capped)
 
 
 def _blocks(pairs: pd.DataFrame, step: int) -> Iterator[pd.DataFrame]:
@@ -117,21 +118,21 @@ def _key(key: Any) -> tuple[int, float, int]:
     return int(key[0]), float(key[1]), int(key[2])
 
 
-def _by_condition(block: pd.DataFrame, found: Result, capped: Any) -> pd.DataFrame:
+def _by_condition(block: pd.DataFrame, result: Result, capped: Any) -> pd.DataFrame:
     columns = {
         "condition_id": block["condition_id"].to_numpy(),
-        "score": found.score,
-        "n": found.n,
-        "source_centroid": found.source.centroid,
-        "n_source_centroid": found.source.n_pool,
-        **{f"source_peer_{what}": getattr(found.source.peers, what) for what in FACTS},
-        "n_source_peers": found.source.peers.n,
+        "score": result.score,
+        "n": result.n,
+        "source_centroid": result.source.centroid,
+        "n_source_centroid": result.source.n_pool,
+        **{f"source_peer_{what}": getattr(result.source.peers, what) for what in FACTS},
+        "n_source_peers": result.source.peers.n,
         "is_capped": capped,
     }
     table = pd.DataFrame(columns).groupby("condition_id", sort=True)
-    whole = ("n", "n_source_centroid", "n_source_peers")
-    means = table.mean().assign(n_pairs=table.size(), metric=found.metric, is_capped=table["is_capped"].any())
-    return means.astype(dict.fromkeys(whole, "int64")).reset_index()
+    counts = ("n", "n_source_centroid", "n_source_peers")
+    means = table.mean().assign(n_pairs=table.size(), metric=result.metric, is_capped=table["is_capped"].any())
+    return means.astype(dict.fromkeys(counts, "int64")).reset_index()
 
 
 def _common(dataset: int, parameters: dict[str, Any], key: int) -> dict[str, Any]:
@@ -159,7 +160,7 @@ def _summaries(table: pd.DataFrame, pairs: pd.DataFrame, common: dict[str, Any])
 def _replace(
     connection: Connection, dataset: int, table: pd.DataFrame, summaries: pd.DataFrame, prints: list[Any]
 ) -> None:
-    written = summaries.assign(parameters=[json.dumps(one) for one in summaries["parameters"]])
+    written = summaries.assign(parameters=[json.dumps(parameters) for parameters in summaries["parameters"]])
     with connection.transaction():
         agreement_inputs.require_unchanged(connection, [dataset], prints)
         connection.execute("DELETE FROM core.replicate_agreement WHERE dataset_id = %s", [dataset])

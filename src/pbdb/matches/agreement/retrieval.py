@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from pbdb.common.arrays import Mask
 from pbdb.matches.agreement import inputs as agreement_inputs
 from pbdb.matches.agreement.inputs import Connection, fits_of
 from pbdb.matches.agreement.population_z import Population
@@ -30,7 +31,6 @@ CONTROLS = ("normalised_rank", "normalised_rank_floor", "recall_1", "recall_1_fl
 ABOUT = ("pair", "metric", "direction", "stratum", "compound")
 Ids = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.floating[Any]]
-Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -47,9 +47,9 @@ class Pool:
 
     def prepared(self, kind: str) -> Floats:
         """Rows for `retrieval.similarity`; NaN where an effect takes no part: it misses a gene, or is constant."""
-        whole = np.isfinite(self.values).all(axis=1)
+        complete = np.isfinite(self.values).all(axis=1)
         rows = np.full(self.values.shape, np.nan)
-        rows[whole] = retrieval.prepared(self.values[whole], kind)
+        rows[complete] = retrieval.prepared(self.values[complete], kind)
         return rows
 
     def where(self, effects: Ids) -> npt.NDArray[np.intp]:
@@ -82,8 +82,8 @@ def retrieve_matches(
     groups = (rows for _, rows in matches.groupby("context_id", sort=True))
     # Millions of comparisons of compounds: numbers, not text.
     numbered = near.assign(compound_key=pd.factorize(near["compound_key"])[0])
-    found = [part for one in groups for part in _context(connection, one, numbered, window, population)]
-    return pd.concat(found or [pd.DataFrame()], ignore_index=True)
+    parts = [part for of_context in groups for part in _context(connection, of_context, numbered, window, population)]
+    return pd.concat(parts or [pd.DataFrame()], ignore_index=True)
 
 
 def summarise_retrieval(queries: pd.DataFrame, common: dict[tuple[int, int], dict[str, Any]]) -> list[dict[str, Any]]:
@@ -170,86 +170,87 @@ def _direction(
     window: float,
 ) -> Iterator[pd.DataFrame]:
     """Every matched effect of one side as a query among the other side's, by one kind of similarity."""
-    own, other = pools[query], pools[target]
+    queries, candidates = pools[query], pools[target]
     valid = {side: _valid(rows_of) for side, rows_of in prepared.items()}
     few = any(len(np.unique(pools[side].compound[valid[side]])) < FEWEST_COMPOUNDS for side in pools)
     taking_part = rows[
-        rows[f"effect_id_{query}"].isin(own.ids[valid[query]]) & rows[f"effect_id_{target}"].isin(other.ids)
+        rows[f"effect_id_{query}"].isin(queries.ids[valid[query]]) & rows[f"effect_id_{target}"].isin(candidates.ids)
     ]
     if few or valid[target].sum() < FEWEST_CANDIDATES or taking_part.empty:
         return
-    asked, row = np.unique(own.where(taking_part[f"effect_id_{query}"].to_numpy(np.int64)), return_inverse=True)
-    matched = np.zeros((len(asked), len(other.ids)), dtype=bool)
-    matched[row, other.where(taking_part[f"effect_id_{target}"].to_numpy(np.int64))] = True
+    asked, row = np.unique(queries.where(taking_part[f"effect_id_{query}"].to_numpy(np.int64)), return_inverse=True)
+    matched = np.zeros((len(asked), len(candidates.ids)), dtype=bool)
+    matched[row, candidates.where(taking_part[f"effect_id_{target}"].to_numpy(np.int64))] = True
     first = rows.iloc[0]
     words: dict[str, Any] = {
         "pair": [(int(first["dataset_id_a"]), int(first["dataset_id_b"]))] * len(asked),
         "direction": query,
         "stratum": f"{query} {first['context_id']} {first['time_h_a']} {first['time_h_b']}",
-        "compound": own.compound[asked],
+        "compound": queries.compound[asked],
     }
     about = pd.DataFrame(words)
     for start in range(0, len(asked), QUERIES_AT_ONCE):
         part = slice(start, start + QUERIES_AT_ONCE)
-        block = Block(own, other, asked[part], matched[part], prepared[query], prepared[target], kind, window)
-        for metric, found in block.judged():
-            yield about.iloc[part].reset_index(drop=True).assign(metric=metric, **found)
+        block = Block(queries, candidates, asked[part], matched[part], prepared[query], prepared[target], kind, window)
+        for metric, quantities in block.judged():
+            yield about.iloc[part].reset_index(drop=True).assign(metric=metric, **quantities)
 
 
 @dataclass(frozen=True)
 class Block:
     """Some queries among the candidates, by one kind of similarity.
 
-    asked: places of the queries in their pool; matched: queries x candidates; own_rows, other_rows: `Pool.prepared`.
+    asked: places of the queries in the source's pool; matched: queries x candidates; source_rows, target_rows:
+    `Pool.prepared`.
     """
 
-    own: Pool
-    other: Pool
+    source: Pool
+    target: Pool
     asked: npt.NDArray[np.intp]
     matched: Mask
-    own_rows: Floats
-    other_rows: Floats
+    source_rows: Floats
+    target_rows: Floats
     kind: str
     window: float
 
     def judged(self) -> Iterator[tuple[str, dict[str, Floats]]]:
         """What the queries find, by metric."""
-        found = retrieval.similarity(self.own_rows[self.asked], self.other_rows, self.kind)
-        inner = retrieval.similarity(self.own_rows[self.asked], self.own_rows, self.kind)
-        candidate = np.broadcast_to(_valid(self.other_rows), found.shape)
-        quantities = quantities_of(retrieval.retrieve(found, self.matched, candidate))
-        ranks = self._baselines(found, inner, candidate)
+        similar = retrieval.similarity(self.source_rows[self.asked], self.target_rows, self.kind)
+        inner = retrieval.similarity(self.source_rows[self.asked], self.source_rows, self.kind)
+        candidate = np.broadcast_to(_valid(self.target_rows), similar.shape)
+        quantities = quantities_of(retrieval.retrieve(similar, self.matched, candidate))
+        ranks = self._baselines(similar, inner, candidate)
         quantities |= ranks | {f"delta_{name}": quantities["normalised_rank"] - ranks[name] for name in BASELINES}
         yield f"retrieval_{self.kind}", quantities | self._control(inner)
-        same = self.own.compound[self.asked][:, None] == self.other.compound[None, :]
-        near = same & _within(self.own.dose[self.asked], self.other.dose, self.window)
+        same = self.source.compound[self.asked][:, None] == self.target.compound[None, :]
+        near = same & _within(self.source.dose[self.asked], self.target.dose, self.window)
         for name, positive in zip(VARIANTS, (near, same), strict=True):
-            yield f"retrieval_{self.kind}{name}", quantities_of(retrieval.retrieve(found, positive, candidate))
+            yield f"retrieval_{self.kind}{name}", quantities_of(retrieval.retrieve(similar, positive, candidate))
 
-    def _baselines(self, found: Floats, inner: Floats, candidate: Mask) -> dict[str, Floats]:
+    def _baselines(self, similar: Floats, inner: Floats, candidate: Mask) -> dict[str, Floats]:
         """Normalised ranks that the mean of peers would have as one more candidate, and single peers.
 
         Peers: other compounds at the query's own dose, or at that of its best positive.
         """
         positive = self.matched & candidate
-        best = np.where(positive, found, -np.inf).argmax(axis=1)
-        dose = self.own.dose[self.asked]
-        ordered = retrieval.in_order(found, candidate)
+        best = np.where(positive, similar, -np.inf).argmax(axis=1)
+        dose = self.source.dose[self.asked]
+        ordered = retrieval.in_order(similar, candidate)
         n = candidate.sum(axis=1)
-        ranks = self._of_peers("source", self.own, self.own_rows, dose, inner, ordered, n)
-        ranks |= self._of_peers("target", self.other, self.other_rows, self.other.dose[best], found, ordered, n)
+        ranks = self._of_peers("source", self.source, self.source_rows, dose, inner, ordered, n)
+        ranks |= self._of_peers("target", self.target, self.target_rows, self.target.dose[best], similar, ordered, n)
         undefined = ~positive.any(axis=1)
         return {name: np.where(undefined, np.nan, ranks[name]) for name in BASELINES}
 
     def _of_peers(
         self, side: str, pool: Pool, rows: Floats, dose: Ids, similar: Floats, ordered: Floats, n: Ids
     ) -> dict[str, Floats]:
-        compound = self.own.compound[self.asked]
+        compound = self.source.compound[self.asked]
         peer = (pool.compound[None, :] != compound[:, None]) & (pool.dose[None, :] == dose[:, None]) & _valid(rows)
         # Queries of one compound and dose have the same peers.
         _, first, back = np.unique(np.stack([compound, dose]), axis=1, return_index=True, return_inverse=True)
         means = retrieval.prepared(_means(pool, peer[first]), self.kind)[back]
-        centroid = retrieval.paired_similarity(self.own_rows[self.asked], means, self.kind)
+        centroid = retrieval.paired_similarity(self.source_rows[self.asked], means, self.kind)
         of_centroid = retrieval.rank_among(centroid[:, None], ordered)[:, 0]
         single = _finite_mean(retrieval.rank_among(np.where(peer, similar, np.nan), ordered))
         # Peers of the target are candidates already; those of the source come as one more.
@@ -260,10 +261,10 @@ class Block:
 
     def _control(self, inner: Floats) -> dict[str, Floats]:
         """The positive control: the query's compound at other doses within the window, in its own dataset."""
-        candidate = np.repeat(_valid(self.own_rows)[None, :], len(self.asked), axis=0)
+        candidate = np.repeat(_valid(self.source_rows)[None, :], len(self.asked), axis=0)
         candidate[np.arange(len(self.asked)), self.asked] = False
-        same = self.own.compound[self.asked][:, None] == self.own.compound[None, :]
-        positive = same & _within(self.own.dose[self.asked], self.own.dose, self.window)
+        same = self.source.compound[self.asked][:, None] == self.source.compound[None, :]
+        positive = same & _within(self.source.dose[self.asked], self.source.dose, self.window)
         quantities = quantities_of(retrieval.retrieve(inner, positive, candidate))
         return {f"control_{name}": quantities[name] for name in CONTROLS}
 
@@ -273,25 +274,25 @@ def _valid(rows: Floats) -> Mask:
     return np.asarray(np.isfinite(rows[:, 0]))
 
 
-def _within(one: Ids, other: Ids, window: float) -> Mask:
-    fold = one[:, None] / other[None, :]
+def _within(dose: Ids, other_dose: Ids, window: float) -> Mask:
+    fold = dose[:, None] / other_dose[None, :]
     most = window + FOLD_SLACK
     return np.asarray((fold <= most) & (fold * most >= 1))
 
 
-def quantities_of(found: retrieval.Retrieved) -> dict[str, Floats]:
+def quantities_of(retrieved: retrieval.Retrieved) -> dict[str, Floats]:
     """What is said of queries: normalised rank, recall at 1 and AUROC, beside the exact expectation of chance."""
-    n, k = found.n_candidates, found.n_positives
-    defined = np.isfinite(found.rank)
+    n, k = retrieved.n_candidates, retrieved.n_positives
+    defined = np.isfinite(retrieved.rank)
     floor = np.where(defined, retrieval.expected_normalised_rank(n, k), np.nan)
     return {
-        "normalised_rank": found.normalised_rank,
+        "normalised_rank": retrieved.normalised_rank,
         "normalised_rank_floor": floor,
-        "delta_normalised_rank_floor": found.normalised_rank - floor,
-        "recall_1": found.recall_1,
+        "delta_normalised_rank_floor": retrieved.normalised_rank - floor,
+        "recall_1": retrieved.recall_1,
         "recall_1_floor": np.where(defined, k / np.maximum(n, 1), np.nan),
-        "auroc": found.auroc,
-        "mid_p": np.where(defined, retrieval.mid_p(found.rank, n, k), np.nan),
+        "auroc": retrieved.auroc,
+        "mid_p": np.where(defined, retrieval.mid_p(retrieved.rank, n, k), np.nan),
     }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -11,10 +11,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pbdb import __version__
 from pbdb.common.errors import ConfigError, DataError
 from pbdb.common.ids import stable_id
+from pbdb.common.progress import Progress, silent
 from pbdb.common.settings import Settings
+from pbdb.common.version import __version__
 from pbdb.database import copy_binary
 from pbdb.matches import match_table
 from pbdb.matches.agreement import inputs as agreement_inputs
@@ -33,7 +34,6 @@ OF_RANKS = ("spearman", "pearson", "cosine", "deg_spearman", "signed_overlap")
 HOW_TO_FIT = {"published": "--batching published", "limma": "--filter limma", "deseq2": "--method deseq2"}
 STRATUM = [f"{name}_{side}" for side in "ab" for name in SIDE_KEY]
 EFFECTS = ["effect_id_a", "effect_id_b"]
-Progress = Callable[[str, int, int], None]
 PoolKey = tuple[int, float, int]
 
 
@@ -58,9 +58,13 @@ class Choices:
 
     def __post_init__(self) -> None:
         if not self.window >= 1:
-            raise ConfigError(f"A window of {self.window} makes no sense: give a fold of dose from 1.")
+            raise ConfigError(
+                f"A window of {self.window} makes no sense: give a fold of dose from 1.", value=self.window
+            )
         if self.peers < 0:
-            raise ConfigError(f"{self.peers} peers make no sense: give a number from 1, or 0 for all.")
+            raise ConfigError(
+                f"{self.peers} peers make no sense: give a number from 1, or 0 for all.", value=self.peers
+            )
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -69,9 +73,7 @@ class Choices:
         return asdict(self.rule) | rest | {"alpha": ALPHA, "min_shared_compounds": match_table.MIN_SHARED_COMPOUNDS}
 
 
-def run(
-    settings: Settings, choices: Choices | None = None, progress: Progress = lambda what, done, total: None
-) -> dict[str, Any]:
+def run(settings: Settings, choices: Choices | None = None, progress: Progress = silent) -> dict[str, Any]:
     """Compute the agreement of all matches of a rule in a window, with summaries; replace those of the rule.
 
     Raises:
@@ -106,7 +108,9 @@ def _matches(connection: Connection, chosen: Choices) -> pd.DataFrame:
     if lacking and chosen.fit_rule != "default":
         raise DataError(
             f"Dataset '{lacking[0]}' has no effects by the fit rule {chosen.fit_rule}: run"
-            f" `pbdb effects run {lacking[0]} {HOW_TO_FIT[chosen.fit_rule]}`."
+            f" `pbdb effects run {lacking[0]} {HOW_TO_FIT[chosen.fit_rule]}`.",
+            dataset=lacking[0],
+            value=chosen.fit_rule,
         )
     matches = agreement_inputs.read_matches(connection, chosen.rule, chosen.window, chosen.fit_rule)
     if matches.empty:
@@ -175,7 +179,7 @@ def _context(
         step = rows_at_once(max(len(end.pool.peers) for end in ends), len(ends[0].columns))
         for start in range(0, len(rows), step):
             block = rows.iloc[start : start + step]
-            compound = np.array([pools.numbers[one] for one in block["compound_key"]], dtype=np.int64)
+            compound = np.array([pools.numbers[key] for key in block["compound_key"]], dtype=np.int64)
             a, b = (end.side(block[name], compound) for end, name in zip(ends, EFFECTS, strict=True))
             yield _score(block, a, b, compound, chosen, population, ends)
 
@@ -240,8 +244,8 @@ def _score(
     results = list(stratum.score(a, b, compound, chosen.peers))
     if population is not None:
         scaled = [population.scaled(side, end.fit_id, end.columns) for side, end in zip((a, b), ends, strict=True)]
-        of_z = {found.metric: found for found in stratum.score(scaled[0], scaled[1], compound, chosen.peers)}
-        results = [of_z[one.metric] if one.metric.startswith(OF_RANKS) else one for one in results]
+        of_z = {result.metric: result for result in stratum.score(scaled[0], scaled[1], compound, chosen.peers)}
+        results = [of_z[result.metric] if result.metric.startswith(OF_RANKS) else result for result in results]
     used = [peers_of(compound, side.peer_compound, chosen.peers).sum(axis=1) for side in (a, b)]
     capped = (used[0] < a.n_pool) | (used[1] < b.n_pool)
     return _Part(block["match_id"].to_numpy(dtype=np.int64), results, capped)
@@ -251,21 +255,21 @@ def _stage(connection: Connection, part: _Part, key: int) -> None:
     """Copy results into the staging table; NaN becomes null when they are stored."""
     with connection.cursor().copy("COPY pg_temp.staged FROM STDIN (FORMAT binary)") as copy:
         copy.write(copy_binary.HEADER)
-        for found in part.results:
-            copy.write(copy_binary.rows(_columns(part, found, key), len(part.matches)))
+        for result in part.results:
+            copy.write(copy_binary.rows(_columns(part, result, key), len(part.matches)))
         copy.write(copy_binary.TRAILER)
 
 
-def _columns(part: _Part, found: Result, key: int) -> dict[str, copy_binary.Value]:
+def _columns(part: _Part, result: Result, key: int) -> dict[str, copy_binary.Value]:
     columns: dict[str, copy_binary.Value] = {
         "match_id": part.matches,
-        "metric": found.metric,
-        "n": found.n.astype(np.int32),
-        "score": found.score,
+        "metric": result.metric,
+        "n": result.n.astype(np.int32),
+        "score": result.score,
         "is_capped": part.capped,
         "parameters_id": key,
     }
-    for name, baseline in (("source", found.source), ("target", found.target)):
+    for name, baseline in (("source", result.source), ("target", result.target)):
         columns |= {f"{name}_centroid": baseline.centroid, f"n_{name}_centroid": baseline.n_pool.astype(np.int32)}
         columns |= {f"{name}_peer_{what}": getattr(baseline.peers, what) for what in FACTS}
         columns[f"n_{name}_peers"] = baseline.peers.n.astype(np.int32)
@@ -279,11 +283,11 @@ def _replace(
 
     prints: of the data sets, read before any of their effects.
     """
-    given = {"level": rule.level, "tolerance": rule.time_tolerance_h}
+    parameters = {"level": rule.level, "tolerance": rule.time_tolerance_h}
     with connection.transaction():
         agreement_inputs.require_unchanged(connection, datasets, prints)
         for statement in (*_REMOVE, _INSERT):
-            connection.execute(statement, given)
+            connection.execute(statement, parameters)
         names = ", ".join(summaries.columns)
         with connection.cursor().copy(f"COPY core.agreement_summary ({names}) FROM STDIN") as copy:
             for row in summaries.itertuples(index=False, name=None):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,11 +10,11 @@ import pandas as pd
 import psycopg
 
 from pbdb.common.ids import stable_id
+from pbdb.common.progress import Progress
 from pbdb.matches.statistics.intervals import clustered, seed_of
 
 Connection = psycopg.Connection[Any]
 Ids = npt.NDArray[np.int64]
-Progress = Callable[[str, int, int], None]
 BASELINES = {
     "source_centroid": "source_centroid",
     "target_centroid": "target_centroid",
@@ -56,8 +55,8 @@ def _units(connection: Connection, a: int, b: int) -> pd.DataFrame:
     with connection.cursor() as cursor:
         cursor.execute(_UNITS, [a, b])
         names = [column.name for column in cursor.description or ()]
-        found = pd.DataFrame(cursor.fetchall(), columns=names)
-    return found.astype(dict.fromkeys(QUANTITIES, "float64"))
+        units = pd.DataFrame(cursor.fetchall(), columns=names)
+    return units.astype(dict.fromkeys(QUANTITIES, "float64"))
 
 
 def _row(common: dict[str, Any], metric: str, units: pd.DataFrame, quantity: str) -> dict[str, Any]:
@@ -82,7 +81,7 @@ def summary_row(
     common: what all rows of a pair of datasets say; compound, inner, outer: as for `intervals.clustered`.
     """
     name = (common["dataset_id_a"], common["dataset_id_b"], metric, quantity)
-    found = clustered(values, compound, seed_of(*name), inner, outer)
+    interval = clustered(values, compound, seed_of(*name), inner, outer)
     n = int(np.isfinite(values).sum())
     return common | {
         "agreement_summary_id": stable_id("agreement_summary", common["parameters_id"], *name),
@@ -90,11 +89,11 @@ def summary_row(
         "quantity": quantity,
         "n_defined": n,
         "n_units": n,
-        "n_compounds": found.n_clusters,
-        "mean": found.mean,
-        "interval_low": found.low,
-        "interval_high": found.high,
-        "interval_status": found.status,
+        "n_compounds": interval.n_clusters,
+        "mean": interval.mean,
+        "interval_low": interval.low,
+        "interval_high": interval.high,
+        "interval_status": interval.status,
     }
 
 

@@ -57,38 +57,38 @@ def read(settings: Settings, rule: Rule, n_matches: int = MOST_MATCHES) -> Conte
     Raises:
         QueryError: no agreement by this rule is stored.
     """
-    found = database.connect(settings)
-    given: dict[str, Any] = {"level": rule.level, "tolerance": rule.time_tolerance_h}
-    runs = found.sql(_RUN, given)
+    db = database.connect(settings)
+    parameters: dict[str, Any] = {"level": rule.level, "tolerance": rule.time_tolerance_h}
+    runs = db.sql(_RUN, parameters)
     if runs.empty:
         raise QueryError(
             f"No agreement by {rule.level} at a time tolerance of {rule.time_tolerance_h:g} h is stored:"
             " run `pbdb agreement run`."
         )
     about: dict[str, Any] = {str(name): value for name, value in runs.iloc[0].to_dict().items()}
-    given["run"] = int(about["parameters_id"])
-    points = found.sql(_POINTS, given | {"rank": RANK, "direction": DIRECTION, "most": POINTS_PER_PAIR})
+    parameters["run"] = int(about["parameters_id"])
+    points = db.sql(_POINTS, parameters | {"rank": RANK, "direction": DIRECTION, "most": POINTS_PER_PAIR})
     return Contents(
         about,
-        found.sql(_COVERAGE),
-        found.sql(_COUNTS, given),
-        found.sql(_FOLDS, given),
-        found.sql(_SUMMARIES, given),
-        found.sql(_REPLICATES),
+        db.sql(_COVERAGE),
+        db.sql(_COUNTS, parameters),
+        db.sql(_FOLDS, parameters),
+        db.sql(_SUMMARIES, parameters),
+        db.sql(_REPLICATES),
         points,
-        _matches(found, given, n_matches),
+        _matches(db, parameters, n_matches),
     )
 
 
-def _matches(found: database.Database, given: dict[str, Any], n: int) -> list[Match]:
+def _matches(db: database.Database, parameters: dict[str, Any], n: int) -> list[Match]:
     """Pick matches of each pair, evenly from the most to the least agreeing; the most agreeing come first."""
-    pairs = max(1, len(found.sql(_PAIRS, given)))
-    picked = found.sql(_PICKED, given | {"rank": RANK, "direction": DIRECTION, "each": max(1, n // pairs), "n": n})
-    return [_match(found, {str(name): value for name, value in row.items()}) for row in picked.to_dict("records")]
+    pairs = max(1, len(db.sql(_PAIRS, parameters)))
+    picked = db.sql(_PICKED, parameters | {"rank": RANK, "direction": DIRECTION, "each": max(1, n // pairs), "n": n})
+    return [_match(db, {str(name): value for name, value in row.items()}) for row in picked.to_dict("records")]
 
 
-def _match(found: database.Database, about: dict[str, Any]) -> Match:
-    genes = found.sql(_GENES, {"match_id": int(about["match_id"])})
+def _match(db: database.Database, about: dict[str, Any]) -> Match:
+    genes = db.sql(_GENES, {"match_id": int(about["match_id"])})
     largest = genes[["log2_fc_a", "log2_fc_b"]].abs().max(axis=1)
     most = largest.nlargest(GENES_PER_MATCH // 2).index
     rest = genes.index.difference(most)

@@ -61,7 +61,9 @@ def whiskers(lines: list[Line], marks: dict[str, Mark], label: str, axis: str, g
     top = 16.0 * len(marks) + 8
     heights = [head + step * len(line.whiskers) + 8 for line in lines]
     bottom = top + sum(heights)
-    values = [value for line in lines for one in line.whiskers for value in (one.mean, one.low, one.high)]
+    values = [
+        value for line in lines for whisker in line.whiskers for value in (whisker.mean, whisker.low, whisker.high)
+    ]
     scale = scale_over(values, 12, WIDTH - 12, among=[] if guide is None else [guide])
     parts: list[Element] = [*_legend(marks), *x_axis(scale, top, bottom, axis)]
     if guide is not None:
@@ -71,8 +73,8 @@ def whiskers(lines: list[Line], marks: dict[str, Mark], label: str, axis: str, g
         parts.append(text(12, y + 14, shortened(line.name, 58), "row"))
         parts += [
             part
-            for place, one in enumerate(line.whiskers)
-            for part in _whisker(scale, y + head + step * (place + 0.5), one, marks[one.quantity], line.name)
+            for place, whisker in enumerate(line.whiskers)
+            for part in _whisker(scale, y + head + step * (place + 0.5), whisker, marks[whisker.quantity], line.name)
         ]
         y += height
     return drawing(WIDTH, bottom + 38, label, *parts)
@@ -86,16 +88,16 @@ def _legend(marks: dict[str, Mark]) -> list[Element]:
     return parts
 
 
-def _whisker(scale: Scale, y: float, one: Whisker, mark: Mark, name: str) -> list[Element]:
-    if not math.isfinite(one.mean):
+def _whisker(scale: Scale, y: float, whisker: Whisker, mark: Mark, name: str) -> list[Element]:
+    if not math.isfinite(whisker.mean):
         return []
-    says = f"{name}, {mark.words}: {one.mean:.3f}"
+    says = f"{name}, {mark.words}: {whisker.mean:.3f}"
     parts = []
-    if math.isfinite(one.low) and math.isfinite(one.high):
-        says += f" ({one.low:.3f} to {one.high:.3f})"
-        x1, x2 = scale(one.low), scale(one.high)
+    if math.isfinite(whisker.low) and math.isfinite(whisker.high):
+        says += f" ({whisker.low:.3f} to {whisker.high:.3f})"
+        x1, x2 = scale(whisker.low), scale(whisker.high)
         parts.append(el("line", x1=x1, x2=x2, y1=y, y2=y, class_="whisker", style=f"stroke: var(--{mark.colour})"))
-    return [*parts, _dot(scale(one.mean), y, mark, says)]
+    return [*parts, _dot(scale(whisker.mean), y, mark, says)]
 
 
 def _dot(x: float, y: float, mark: Mark, says: str | None = None) -> Element:
@@ -143,19 +145,19 @@ def stacked(table: pd.DataFrame, parts_of: dict[str, str], label: str, names: li
     for row, name in enumerate(names):
         y = top + row * (head + high + gap)
         amounts = [float(table.iloc[row][column]) for column in parts_of]
-        whole = sum(amounts)
+        total = sum(amounts)
         parts.append(text(12, y + 13, shortened(name, 44), "row"))
-        parts.append(text(WIDTH - 12, y + 13, f"{int(whole):,}", "note", text_anchor="end"))
+        parts.append(text(WIDTH - 12, y + 13, f"{int(total):,}", "note", text_anchor="end"))
         parts += _shares(amounts, list(parts_of.values()), y + head, high, name)
     return drawing(WIDTH, top + len(names) * (head + high + gap), label, *parts)
 
 
 def _shares(amounts: list[float], words: list[str], y: float, high: float, name: str) -> list[Element]:
-    whole, x, parts = sum(amounts) or 1.0, 12.0, []
+    total, x, parts = sum(amounts) or 1.0, 12.0, []
     for place, amount in enumerate(amounts):
-        wide = (WIDTH - 24) * amount / whole
+        wide = (WIDTH - 24) * amount / total
         if amount:
-            says = el("title", f"{name}, {words[place]}: {int(amount):,} ({amount / whole:.0%})")
+            says = el("title", f"{name}, {words[place]}: {int(amount):,} ({amount / total:.0%})")
             style = f"fill: var(--step-{place + 1})"
             parts.append(el("rect", says, x=x, y=y, width=max(wide - 1, 0.5), height=high, style=style))
         x += wide

@@ -32,8 +32,8 @@ def page(title: str, body: list[Element], genes: list[str]) -> str:
         el("script", names, type="application/json", id="genes"),
         el("script", (HERE / "page.js").read_text(encoding="utf-8")),
     ]
-    whole = el("html", head, el("body", *body, *scripts), lang="en", class_="no-script")
-    return "<!DOCTYPE html>\n" + tostring(whole, encoding="unicode", method="html") + "\n"
+    document = el("html", head, el("body", *body, *scripts), lang="en", class_="no-script")
+    return "<!DOCTYPE html>\n" + tostring(document, encoding="unicode", method="html") + "\n"
 
 
 def section(title: str, *children: Child, **attributes: object) -> Element:

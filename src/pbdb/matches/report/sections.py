@@ -231,11 +231,11 @@ def _ordered(rows: pd.DataFrame, marks: dict[str, Mark]) -> pd.DataFrame:
 def _lines(rows: pd.DataFrame, marks: dict[str, Mark]) -> list[Line]:
     lines = []
     for (a, b), part in rows.groupby(["dataset_a", "dataset_b"], sort=True):
-        found = part.set_index("quantity")
+        by_quantity = part.set_index("quantity")
         means = [
-            Whisker(name, *map(float, found.loc[name, ["mean", "interval_low", "interval_high"]]))
+            Whisker(name, *map(float, by_quantity.loc[name, ["mean", "interval_low", "interval_high"]]))
             for name in marks
-            if name in found.index
+            if name in by_quantity.index
         ]
         lines.append(Line(str(a) if a == b else _pair(a, b), means))
     return lines
@@ -333,7 +333,12 @@ def _method(contents: Contents) -> Iterator[Element]:
 
 
 def _fit(facts: dict[str, Any]) -> str:
-    return f"{facts['method']}, expression filter {facts['filter']}, batching {facts['batching'] or 'none'}"
+    return f"{facts['method']}, expression filter {facts['filter']}, batching {facts['batching'] or 'none'}{_p(facts)}"
+
+
+def _p(facts: dict[str, Any]) -> str:
+    """Which test p values are of; runs of earlier versions do not say."""
+    return f", p values of {facts['p_values']}" if facts.get("p_values") else ""
 
 
 _OPENING = (

@@ -24,8 +24,8 @@ COLOURS = {"few": "peer", "left": "centroid", "right": "floor", "both": "score"}
 def groups(genes: pd.DataFrame) -> pd.Series[str]:
     """Where each gene is significant: few (in neither), left, right or both."""
     a, b = genes["p_adj_a"] < ALPHA, genes["p_adj_b"] < ALPHA
-    found = (a.astype(int) + 2 * b.astype(int)).map(dict(enumerate(GROUPS)))
-    return found
+    group_of = (a.astype(int) + 2 * b.astype(int)).map(dict(enumerate(GROUPS)))
+    return group_of
 
 
 def named(genes: pd.DataFrame) -> pd.DataFrame:
@@ -64,9 +64,9 @@ def title(match: Match) -> str:
     return f"{about['compound_name']}, {about['context_name']}, {about['time_h']:g} h, {doses}"
 
 
-def _legend(found: pd.Series[str]) -> list[Element]:
+def _legend(group_of: pd.Series[str]) -> list[Element]:
     parts = [text(LEFT, 14, "Genes with adjusted p < 0.05 in:", "note")]
-    counts = found.value_counts()
+    counts = group_of.value_counts()
     for place, (name, words) in enumerate(GROUPS.items()):
         x, y = LEFT + 210 * (place % 2), 32 + 18 * (place // 2)
         style = f"stroke: var(--{COLOURS[name]}); fill: var(--{COLOURS[name]})"
@@ -97,7 +97,7 @@ def _labels(genes: pd.DataFrame, across: Scale, up: Scale) -> list[Element]:
             x, y = across(a) + dx, up(b) + dy
             box = _Box(x, y - 10, x + wide, y + 2)
             inside = box.x1 > LEFT and box.x2 < LEFT + SIZE and box.y1 > TOP and box.y2 < TOP + SIZE
-            if inside and not any(box.meets(one) for one in taken):
+            if inside and not any(box.meets(other) for other in taken):
                 taken.append(box)
                 parts.append(text(x, y, words, "gene"))
                 break

@@ -45,10 +45,10 @@ def drawing(width: float, height: float, label: str, *children: Child) -> Elemen
 
 def standalone(picture: Element) -> bytes:
     """Write a drawing as a file of its own, which brings its colours for light and dark."""
-    whole = el("svg", el("style", THEME.read_text(encoding="utf-8")), *picture, **picture.attrib)
+    document = el("svg", el("style", THEME.read_text(encoding="utf-8")), *picture, **picture.attrib)
     for name, value in (("viewBox", picture.get("viewBox", "")), ("xmlns", NAMESPACE)):
-        whole.set(name, value)
-    return bytes(tostring(whole, encoding="utf-8", xml_declaration=True))
+        document.set(name, value)
+    return bytes(tostring(document, encoding="utf-8", xml_declaration=True))
 
 
 def text(x: float, y: float, words: str, class_: str = "label", **attributes: object) -> Element:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pbdb.common import output_targets
+from pbdb.common import output_files
 from pbdb.common.errors import ConfigError
 from pbdb.common.settings import Settings
 from pbdb.matches.match_table import Rule
@@ -32,11 +32,11 @@ def write(
         QueryError: no agreement by this rule is stored.
         ConfigError: the page or the figures cannot be written there, or no match is asked for.
     """
-    output_targets.require_file(out)
+    output_files.require_file(out)
     if n_matches < 1:
-        raise ConfigError(f"{n_matches} matches make no page: give a number from 1.")
+        raise ConfigError(f"{n_matches} matches make no page: give a number from 1.", value=n_matches)
     if svg is not None:
-        output_targets.make_folder(svg)
+        output_files.make_folder(svg)
     contents = data.read(settings, rule or Rule(), n_matches)
     figures, of_matches = sections.all_figures(contents), sections.match_figures(contents)
     text = page("Do data sets agree?", sections.body(contents, figures, of_matches), sections.symbols(contents))

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtr, ndtri
 
+from pbdb.common.arrays import Floats
 from pbdb.matches.statistics.peers import SEED
 
 RESAMPLES = 2000
@@ -17,8 +18,6 @@ FEWEST_RESAMPLES = 20
 FEWEST_JACKKNIFES = 3
 ALPHA = 0.05
 CLUSTERS_AT_ONCE = 4_000_000
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -51,6 +50,7 @@ def clustered(
     NaN values are left out. inner: stratum of each value; outer: group of strata. The estimate is the mean over outer
     groups of the mean over their strata of the mean within each.
     """
+    # theta = mean over groups o of mean over their strata s of (sum over clusters k of S_ks / sum of N_ks).
     kept = np.isfinite(values)
     if not kept.any():
         return Interval(np.nan, np.nan, np.nan, "not_estimable", 0)
@@ -93,13 +93,14 @@ def _finite_mean(values: Floats) -> Floats:
 def _resampled(sums: Floats, counts: Floats, group_of: npt.NDArray[np.int64], seed: int, resamples: int) -> Floats:
     chance = np.random.default_rng(seed)
     n = len(sums)
-    found = np.empty(resamples)
+    means = np.empty(resamples)
     step = max(1, CLUSTERS_AT_ONCE // n)
     for start in range(0, resamples, step):
         chosen = chance.integers(0, n, (min(step, resamples - start), n))
+        # How often a cluster is drawn, times its sums: one product for thousands of resamples, no copies of rows.
         times = _times(chosen, n)
-        found[start : start + len(chosen)] = _means(times @ sums, times @ counts, group_of)
-    return found
+        means[start : start + len(chosen)] = _means(times @ sums, times @ counts, group_of)
+    return means
 
 
 def _times(chosen: npt.NDArray[np.int64], n: int) -> Floats:
@@ -109,8 +110,9 @@ def _times(chosen: npt.NDArray[np.int64], n: int) -> Floats:
 
 
 def _left_out(sums: Floats, counts: Floats, group_of: npt.NDArray[np.int64]) -> Floats:
-    found = _means(sums.sum(axis=0) - sums, counts.sum(axis=0) - counts, group_of)
-    return found[np.isfinite(found)]
+    # theta_(k), the jackknife: the sums of all clusters less those of one.
+    means = _means(sums.sum(axis=0) - sums, counts.sum(axis=0) - counts, group_of)
+    return means[np.isfinite(means)]
 
 
 def _interval(estimate: float, drawn: Floats, left_out: Floats, n: int) -> Interval:
@@ -125,7 +127,11 @@ def _interval(estimate: float, drawn: Floats, left_out: Floats, n: int) -> Inter
 
 
 def _bca_levels(estimate: float, drawn: Floats, left_out: Floats, tails: Floats) -> Floats | None:
-    """Levels of the bootstrap quantiles that correct for bias and acceleration; None where they cannot be had."""
+    """Levels of the bootstrap quantiles that correct for bias and acceleration; None where they cannot be had.
+
+    Efron 1987: z0 = Phi^-1(#{theta* < theta} / B), a = sum (m - theta_(k))^3 / (6 (sum (m - theta_(k))^2)^1.5) with m
+    the mean of the jackknife values theta_(k), level(z) = Phi(z0 + (z0 + z) / (1 - a (z0 + z))).
+    """
     if len(left_out) < FEWEST_JACKKNIFES:
         return None
     apart = left_out.mean() - left_out
@@ -133,6 +139,7 @@ def _bca_levels(estimate: float, drawn: Floats, left_out: Floats, tails: Floats)
     if spread <= 0:
         return None
     acceleration = float((apart**3).sum()) / (6 * spread**1.5)
+    # Where all resamples lie on one side, z0 would be infinite: half a resample is the nearest share it can tell.
     share = np.clip((drawn < estimate).mean(), 1 / (2 * len(drawn)), 1 - 1 / (2 * len(drawn)))
     bias = float(ndtri(share))
     shifted = bias + ndtri(tails)

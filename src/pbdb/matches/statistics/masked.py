@@ -6,10 +6,10 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit, prange
 
+from pbdb.common.arrays import Mask
 from pbdb.matches.statistics.ranks import Floats, rank_into
 
-Mask = npt.NDArray[np.bool_]
-# Below this share of genes it is quicker to sort the few than to walk through the order of all.
+# Below one in this many genes it is quicker to sort the few than to walk through the order of all.
 FEW = 12
 
 
@@ -75,6 +75,8 @@ def _by_walking(
     weights: Floats, size: float, y: Floats, order: npt.NDArray[np.int32], mask: Mask
 ) -> float:  # pragma: no cover - compiled
     """Correlation of centred ranks with the ranks of y within the mask, read off y's order over all genes."""
+    # rho = sum (r_x - mean) r_y / sqrt(sum (r_x - mean)^2 sum (r_y - mean)^2): as the ranks of x are centred, those of
+    # y need not be. Equal values of y come as a run and share the mean of its ranks, seen + (run + 1) / 2.
     dot, square, total, seen = 0.0, 0.0, 0.0, 0
     run, run_weight, last = 0, 0.0, np.nan
     for place in range(len(order)):
@@ -93,6 +95,7 @@ def _by_walking(
     dot += rank * run_weight
     square += run * rank * rank
     seen += run
+    # sum (r_y - mean)^2 = sum r_y^2 - n mean^2: whole and half numbers, exact; the least that is not 0 is 0.5.
     total = square - seen * (0.5 * (seen + 1)) ** 2
     return dot / np.sqrt(size * total) if total > 0.25 else np.nan
 

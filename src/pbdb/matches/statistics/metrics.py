@@ -14,7 +14,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from pbdb.matches.statistics.masked import Mask, order_of, spearman_within
+from pbdb.common.arrays import Mask
+from pbdb.matches.statistics.masked import order_of, spearman_within
 from pbdb.matches.statistics.ranks import Floats, Kind, unit_rows
 
 Scores = npt.NDArray[np.float64]
@@ -72,6 +73,8 @@ def correlation(x: Signatures, y: Signatures, vector: Vector, kind: Kind, paired
     if x.log2_fc.shape[1] < 2:
         return np.full(len(x) if paired else (len(x), len(y)), np.nan)
     whole_x, whole_y = (_whole(side, vector) for side in (x, y))
+    # r(x, y) = <u(x), u(y)> of centred (cosine: plain) rows, or ranks, of unit length: one matrix product for all
+    # pairs. Pairs with a missing value, few in practice, are ranked anew over the genes that they share.
     scores = _products(_units(x, vector, kind), _units(y, vector, kind), paired)
     odd = np.diag(~(whole_x & whole_y)) if paired else ~(whole_x[:, None] & whole_y[None, :])
     for i, j in np.argwhere(odd):
@@ -85,21 +88,21 @@ def n_common(x: Signatures, y: Signatures, vector: Vector) -> npt.NDArray[np.int
 
 
 def _whole(side: Signatures, vector: Vector) -> npt.NDArray[np.bool_]:
-    found: npt.NDArray[np.bool_] = side.once(("whole", vector), lambda: np.isfinite(side.values(vector)).all(axis=1))
-    return found
+    complete: npt.NDArray[np.bool_] = side.once(("whole", vector), lambda: np.isfinite(side.values(vector)).all(axis=1))
+    return complete
 
 
 def _units(side: Signatures, vector: Vector, kind: Kind) -> Scores:
     def compute() -> Scores:
-        whole, values = _whole(side, vector), side.values(vector)
-        if whole.all():
+        complete, values = _whole(side, vector), side.values(vector)
+        if complete.all():
             return unit_rows(values, kind)
         scaled = np.full(values.shape, np.nan)
-        scaled[whole] = unit_rows(values[whole], kind)
+        scaled[complete] = unit_rows(values[complete], kind)
         return scaled
 
-    found: Scores = side.once(("units", vector, kind), compute)
-    return found
+    units: Scores = side.once(("units", vector, kind), compute)
+    return units
 
 
 def _products(x: Floats, y: Floats, paired: bool) -> Scores:
@@ -125,6 +128,7 @@ def direction(x: Signatures, y: Signatures, paired: bool, both: bool = False) ->
 
     both: genes significant on both sides. A zero has only a zero's sign.
     """
+    # A = sum over signs s of #{g: sign x_g = sign y_g = s} / #{g}: three products of 0/1 marks, no n x m x genes array.
     n = _products(_sign_marks(x, None, True), _sign_marks(y, None, both), paired)
     same = np.zeros_like(n)
     for sign in (-1, 0, 1):
@@ -142,26 +146,33 @@ def _sign_marks(side: Signatures, sign: int | None, only_significant: bool) -> F
         assert counted is not None
         return (counted if sign is None else counted & (np.sign(side.log2_fc) == sign)).astype(np.float32)
 
-    found: Floats = side.once(("sign", sign, only_significant), compute)
-    return found
+    marks: Floats = side.once(("sign", sign, only_significant), compute)
+    return marks
 
 
 def jaccard(x: Signatures, y: Signatures, paired: bool) -> tuple[Scores, npt.NDArray[np.int64]]:
-    """Significant genes of both over those of either, and the number of the latter."""
+    """Significant genes of both over those of either, and the number of the latter: J = |X & Y| / |X | Y|."""
+    # |X | Y| = |X| + |Y| - |X & Y|
     shared = _products(_sign_marks(x, None, True), _sign_marks(y, None, True), paired)
     total = _sum(x.n_significant, y.n_significant, paired) - shared
     return _ratio(shared, total), total.astype(np.int64)
 
 
 def overlap(x: Signatures, y: Signatures, top: int, paired: bool) -> Scores:
-    """Share of the `top` significant genes by |log2 fold change| that both sides have; each must have so many."""
+    """Share of the `top` significant genes by |log2 fold change| that both sides have: |X & Y| / top.
+
+    Each side must have so many; a shorter list could never reach 1.
+    """
     scores = _products(_strongest(x, top), _strongest(y, top), paired) / top
     scores[~_both(x.n_significant >= top, y.n_significant >= top, paired)] = np.nan
     return scores
 
 
 def signed_overlap(x: Signatures, y: Signatures, paired: bool, share: float = 0.5) -> Scores:
-    """Mean overlap of the k most positive and the k most negative t, k = min(50, share of the genes)."""
+    """Mean overlap of the k most positive and the k most negative t, k = min(50, share of the genes).
+
+    (|X_up & Y_up| + |X_down & Y_down|) / 2k.
+    """
     k = min(TOP_SIGNED, int(x.t.shape[1] * share))
     if k == 0:
         return np.full(len(x) if paired else (len(x), len(y)), np.nan)
@@ -175,8 +186,8 @@ def signed_overlap(x: Signatures, y: Signatures, paired: bool, share: float = 0.
 
 def _most(side: Signatures, sign: int, k: int) -> Floats:
     """1 at the k genes of largest (sign -1: smallest) t, the first of equal ones."""
-    found: Floats = side.once(("most", sign, k), lambda: _extreme(sign * side.t, k))
-    return found
+    marks: Floats = side.once(("most", sign, k), lambda: _extreme(sign * side.t, k))
+    return marks
 
 
 def _strongest(side: Signatures, top: int) -> Floats:
@@ -186,8 +197,8 @@ def _strongest(side: Signatures, top: int) -> Floats:
         assert side.significant is not None
         return _extreme(np.where(side.significant, np.abs(side.log2_fc), np.nan), top)
 
-    found: Floats = side.once(("strongest", top), compute)
-    return found
+    marks: Floats = side.once(("strongest", top), compute)
+    return marks
 
 
 def _extreme(values: Floats, k: int) -> Floats:
@@ -195,6 +206,8 @@ def _extreme(values: Floats, k: int) -> Floats:
     keys = np.where(np.isfinite(values), -values, np.inf)
     if k > keys.shape[1]:
         return np.isfinite(keys).astype(np.float32)
+    # Partition finds the k-th value in linear time where a sort of all genes is not needed; of those equal to it the
+    # first are taken until there are k, as a stable sort would.
     last = np.partition(keys, k - 1, axis=1)[:, k - 1 : k]
     chosen, tied = keys < last, keys == last
     left = k - chosen.sum(axis=1, keepdims=True)

@@ -19,25 +19,28 @@ Indices = npt.NDArray[np.intp]
 
 
 def peer_order(keys: npt.NDArray[np.int64], seed: int = SEED) -> Indices:
-    """Order in which rows serve as peers: by SHA-256 of seed and key, the same on every machine."""
+    """Order in which rows serve as peers: by SHA-256 of seed and key, the same on every machine.
+
+    The first `cap` in this order are a random sample without replacement that does not depend on the other rows.
+    """
     digests = [hashlib.sha256(f"{seed}:{int(key)}".encode()).digest() for key in keys]
     return np.array(sorted(range(len(keys)), key=digests.__getitem__), dtype=np.intp)
 
 
-def peers_of(own: npt.NDArray[np.int64], peers: npt.NDArray[np.int64], cap: int) -> npt.NDArray[np.bool_]:
+def peers_of(compounds: npt.NDArray[np.int64], peers: npt.NDArray[np.int64], cap: int) -> npt.NDArray[np.bool_]:
     """Which rows of a pool, in peer order, each row is compared with: the first `cap` of other compounds (0: all).
 
-    own: compound of each row (n); peers: compound of each row of the pool (m). Returns n x m.
+    compounds: that of each row (n); peers: compound of each row of the pool (m). Returns n x m.
     """
-    other = own[:, None] != peers[None, :]
+    other = compounds[:, None] != peers[None, :]
     return np.asarray(other if cap == 0 else other & (np.cumsum(other, axis=1) <= cap))
 
 
-def enough_peers(own: npt.NDArray[np.int64], peers: npt.NDArray[np.int64], cap: int) -> int:
+def enough_peers(compounds: npt.NDArray[np.int64], peers: npt.NDArray[np.int64], cap: int) -> int:
     """How many rows of a pool, in peer order, must be read so that each row finds its peers."""
     if cap == 0 or cap >= len(peers):
         return len(peers)
-    chosen = (np.flatnonzero(peers != one)[:cap] for one in np.unique(own))
+    chosen = (np.flatnonzero(peers != compound)[:cap] for compound in np.unique(compounds))
     return max((int(places[-1]) + 1 for places in chosen if len(places)), default=0)
 
 
@@ -54,13 +57,17 @@ class Summary:
 
 
 def summarise(observed: Floats, scores: Floats) -> Summary:
-    """Summarise the scores of peers (n x m, NaN where there is none or it is undefined) beside observed values (n)."""
+    """Summarise the scores of peers (n x m, NaN where there is none or it is undefined) beside observed values (n).
+
+    percentile = (1 + #{m < o}) / (K + 1), p = (1 + #{m >= o}) / (K + 1) of K peers m and the observed o: the observed
+    value counts as one of its peers, so that no p is zero (Phipson & Smyth 2010, equation 2).
+    """
     finite = np.isfinite(scores)
     n = finite.sum(axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = np.where(finite, scores, 0).sum(axis=1) / n
-        squares = np.where(finite, scores - mean[:, None], 0)
-        sd = np.where(n > 1, np.sqrt(np.einsum("ij,ij->i", squares, squares) / np.maximum(n - 1, 1)), np.nan)
+        apart = np.where(finite, scores - mean[:, None], 0)
+        sd = np.where(n > 1, np.sqrt(np.einsum("ij,ij->i", apart, apart) / np.maximum(n - 1, 1)), np.nan)
         below = (finite & (scores < observed[:, None])).sum(axis=1)
         above = (finite & (scores >= observed[:, None])).sum(axis=1)
         known = np.isfinite(observed) & (n > 0)
@@ -88,6 +95,7 @@ def means_of_others(
     total, missing: sums of finite values and numbers of others over the n rows of the pool (genes); own_*: the same
     over the rows of each row's compound (rows x genes; own_n: rows). of_finite: the mean of the peers that are finite.
     """
+    # (total - own total) / (n - own n): one pass over the pool serves every compound, instead of one each.
     lacking = missing[None, :] - own_missing
     finite = (n - own_n)[:, None] - lacking
     known = (finite > 0) & (of_finite | (lacking == 0))

@@ -28,6 +28,8 @@ class Moments:
 
     def merged(self, other: Moments) -> Moments:
         """Moments of two blocks together."""
+        # Chan, Golub & LeVeque 1983: mean = m1 + d n2 / n, squares = S1 + S2 + d^2 n1 n2 / n with d = m2 - m1. A sum of
+        # squares less n mean^2 would lose the digits of genes whose mean is large beside their spread.
         n = self.n + other.n
         apart = other.mean - self.mean
         share = other.n / np.maximum(n, 1)

@@ -27,6 +27,7 @@ def unit_rows(values: Floats, kind: Kind) -> npt.NDArray[np.float64]:
     rows = average_ranks(values) if kind == "spearman" else np.asarray(values, dtype=np.float64)
     if rows.shape[1] == 0:
         return np.full(rows.shape, np.nan)
+    # u = (x - mean) / |x - mean| (cosine: x / |x|; Spearman: of ranks), so that <u, v> is the coefficient.
     size = np.sqrt(np.einsum("ij,ij->i", rows, rows))
     if kind != "cosine":
         rows = rows - rows.mean(axis=1, keepdims=True)
@@ -41,6 +42,7 @@ def rank_into(values: Floats, ranks: Floats) -> None:  # pragma: no cover - comp
     """Write the average ranks of finite values into `ranks`."""
     order = np.argsort(values)
     start = 0
+    # A run of equal values at places start + 1 .. end gets their mean, (start + 1 + end) / 2.
     while start < len(values):
         end = start + 1
         while end < len(values) and values[order[end]] == values[order[start]]:
@@ -55,8 +57,8 @@ def _rank_rows(values: Floats) -> npt.NDArray[np.float64]:  # pragma: no cover -
     ranks = np.full(values.shape, np.nan)
     for row in prange(values.shape[0]):
         finite = np.flatnonzero(np.isfinite(values[row]))
-        found = np.empty(len(finite))
-        rank_into(values[row][finite], found)
+        of_finite = np.empty(len(finite))
+        rank_into(values[row][finite], of_finite)
         for place in range(len(finite)):
-            ranks[row, finite[place]] = found[place]
+            ranks[row, finite[place]] = of_finite[place]
     return ranks

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pbdb.samples.pseudobulk.sums import Codes, Measures
+from pbdb.common.arrays import Codes
+from pbdb.samples.pseudobulk.sums import Measures
 from pbdb.sources.pseudobulk_declaration import CellFilter
 
 COUNT_SCALE = 10_000
@@ -16,18 +17,23 @@ Floats = npt.NDArray[np.floating[Any]]
 
 
 def reasons(
-    rules: CellFilter, codes: Codes, keys: Sequence[str], given: Mapping[str, Floats], found: Measures, has_malat1: bool
+    rules: CellFilter,
+    codes: Codes,
+    keys: Sequence[str],
+    stated: Mapping[str, Floats],
+    measures: Measures,
+    has_malat1: bool,
 ) -> npt.NDArray[np.int8]:
     """Place of each cell's reason in `words`, or -1 where it is pooled.
 
     codes: samples of cells, -1 - k where key k is null. given: columns of the cell table by name, which go before
     what was found in the matrix. A value that is missing fails its bound.
     """
-    n_genes = _first(given, rules.n_genes, found.n_genes)
-    n_counts = _first(given, rules.n_counts, found.n_counts)
+    n_genes = _first(stated, rules.n_genes, measures.n_genes)
+    n_counts = _first(stated, rules.n_counts, measures.n_counts)
     with np.errstate(divide="ignore", invalid="ignore"):
-        mito = given[rules.mito] if rules.mito is not None else found.mito / found.n_counts
-        malat1 = np.log1p(COUNT_SCALE * found.malat1 / n_counts)
+        mito = stated[rules.mito] if rules.mito is not None else measures.mito / measures.n_counts
+        malat1 = np.log1p(COUNT_SCALE * measures.malat1 / n_counts)
     failed = [
         _below(n_genes, rules.min_genes),
         _below(n_counts, rules.min_counts),
@@ -44,8 +50,8 @@ def words(keys: Sequence[str]) -> list[str]:
     return ["few_genes", "few_counts", "mitochondrial", *(f"null {key}" for key in keys), "low_malat1"]
 
 
-def _first(given: Mapping[str, Floats], name: str | None, found: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    return given[name] if name is not None else found
+def _first(stated: Mapping[str, Floats], name: str | None, measured: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    return stated[name] if name is not None else measured
 
 
 def _below(values: npt.NDArray[Any], bound: float | None) -> npt.NDArray[np.bool_]:

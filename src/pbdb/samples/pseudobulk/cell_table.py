@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from pbdb.common.arrays import Codes
 from pbdb.common.errors import DataError
 from pbdb.readers.csr import CellMatrix, told
 from pbdb.samples.pseudobulk.cell_filter import Floats
@@ -18,7 +20,6 @@ from pbdb.sources.pseudobulk_declaration import Pseudobulk
 
 NULLS = ("", "nan", "NaN", "None", "<NA>", "-666")
 INDEX_NAMES = ("__index_level_0__", "index")
-Codes = npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True)
@@ -26,14 +27,14 @@ class CellTable:
     """Cells of a range: their samples, and what a sample keeps of them.
 
     codes: sample of each cell, -1 - k where key k is the first that is null. samples: the keys of each sample, in
-    order. constants: a column each, as categories. given: numbers the filter reads. n_unnamed: cells that the curated
+    order. constants: a column each, as categories. stated: numbers the filter reads. n_unnamed: cells that the curated
     table does not have.
     """
 
     codes: Codes
     samples: pd.DataFrame
     constants: pd.DataFrame
-    given: dict[str, Floats]
+    stated: dict[str, Floats]
     n_unnamed: int
 
 
@@ -43,18 +44,22 @@ def cell_table(matrix: CellMatrix, declared: Pseudobulk, curated: str | None, st
     Raises:
         DataError: a column is missing, a cell stands twice in the curated table, or numbers are none.
     """
-    found, n_unnamed = _joined(matrix, declared, curated, start, stop)
+    cells, n_unnamed = _joined(matrix, declared, curated, start, stop)
     if declared.derive is not None:
-        found = declared.derive(found)
+        cells = declared.derive(cells)
     wanted = (*declared.keys, *declared.constants, *declared.filter.columns)
-    lacking = [name for name in wanted if name not in found.columns]
+    lacking = [name for name in wanted if name not in cells.columns]
     if lacking:
         there = ", ".join(map(str, matrix.obs.columns))
-        raise DataError(f"'{matrix.name}' has no column '{lacking[0]}' of its cells; it has {there}.")
-    codes, samples = _samples(pd.DataFrame({key: categories(found[key]) for key in declared.keys}))
-    constants = pd.DataFrame({name: categories(found[name], as_text=False) for name in declared.constants})
-    given = {name: _numbers(matrix.name, found[name]) for name in declared.filter.columns}
-    return CellTable(codes, samples, constants, given, n_unnamed)
+        raise DataError(
+            f"'{matrix.name}' has no column '{lacking[0]}' of its cells; it has {there}.",
+            file=matrix.name,
+            column=lacking[0],
+        )
+    codes, samples = _samples(pd.DataFrame({key: categories(cells[key]) for key in declared.keys}))
+    constants = pd.DataFrame({name: categories(cells[name], as_text=False) for name in declared.constants})
+    stated = {name: _numbers(matrix.name, cells[name]) for name in declared.filter.columns}
+    return CellTable(codes, samples, constants, stated, n_unnamed)
 
 
 def _joined(
@@ -67,12 +72,12 @@ def _joined(
     joined = _curated(curated, list(wanted), names) if curated is not None else pd.DataFrame(index=range(len(names)))
     n_unnamed = int(joined.pop("unnamed").sum()) if curated is not None else 0
     with told(matrix.name):
-        own = {
+        of_file = {
             name: matrix.obs.column(name, start, stop)
             for name in wanted
             if name in matrix.obs.columns and name not in joined.columns
         }
-    return pd.DataFrame({**own, **joined}).set_axis(pd.Index(names), axis=0), n_unnamed
+    return pd.DataFrame({**of_file, **joined}).set_axis(pd.Index(names), axis=0), n_unnamed
 
 
 def _curated(address: str, wanted: Sequence[str], names: npt.NDArray[Any]) -> pd.DataFrame:
@@ -83,9 +88,9 @@ def _curated(address: str, wanted: Sequence[str], names: npt.NDArray[Any]) -> pd
     index, columns = _parquet(address, wanted)
     rows = pc.index_in(pa.array(names, type=index.type), value_set=index)
     if pc.count_distinct(index).as_py() < len(index):
-        raise DataError(f"The cell table '{address}' has a cell twice: every cell must be there once.")
-    found: pd.DataFrame = columns.take(rows).to_pandas()
-    return found.assign(unnamed=rows.is_null().to_numpy(zero_copy_only=False))
+        raise DataError(f"The cell table '{address}' has a cell twice: every cell must be there once.", file=address)
+    table: pd.DataFrame = columns.take(rows).to_pandas()
+    return table.assign(unnamed=rows.is_null().to_numpy(zero_copy_only=False))
 
 
 def _parquet(address: str, wanted: Sequence[str]) -> tuple[Any, Any]:
@@ -113,12 +118,12 @@ def _index_name(schema: Any) -> str:
 
 def categories(column: pd.Series[Any], *, as_text: bool = True) -> pd.Series[Any]:
     """A column as sorted categories without nulls in words; numbers that are whole lose their point as text."""
-    found = column.astype("category").cat
-    values = _exact(found.categories)
+    raw = column.astype("category").cat
+    values = _exact(raw.categories)
     texts = [_text(value) if as_text or isinstance(value, str) else value for value in values]
     kept = pd.Index(sorted({text for text in texts if text is not None}, key=_order))
     places = np.append(kept.get_indexer(pd.Index(texts, dtype=kept.dtype)), -1)
-    codes = places[found.codes.to_numpy()]
+    codes = places[raw.codes.to_numpy()]
     return pd.Series(pd.Categorical.from_codes(codes, kept), index=column.index)
 
 
@@ -154,7 +159,11 @@ def _numbers(what: str, column: pd.Series[Any]) -> Floats:
     try:
         return pd.to_numeric(column.astype(object)).to_numpy(dtype=np.float64, na_value=np.nan)
     except (ValueError, TypeError) as problem:
-        raise DataError(f"The column '{column.name}' of the cells of '{what}' holds no numbers ({problem}).") from None
+        raise DataError(
+            f"The column '{column.name}' of the cells of '{what}' holds no numbers ({problem}).",
+            file=what,
+            column=str(column.name),
+        ) from None
 
 
 def constant_values(name: str, table: CellTable, kept: npt.NDArray[np.bool_]) -> dict[str, list[Any]]:
@@ -167,24 +176,28 @@ def constant_values(name: str, table: CellTable, kept: npt.NDArray[np.bool_]) ->
     values: dict[str, list[Any]] = {}
     for constant in map(str, table.constants.columns):
         column = table.constants[constant].cat
-        found, of_cells = np.full(n, -1), column.codes.to_numpy()[kept]
-        found[codes] = of_cells
-        other = np.flatnonzero(found[codes] != of_cells)
+        of_samples, of_cells = np.full(n, -1), column.codes.to_numpy()[kept]
+        of_samples[codes] = of_cells
+        other = np.flatnonzero(of_samples[codes] != of_cells)
         if len(other):
             raise varies(name, constant, table.samples.iloc[int(codes[other[0]])])
         values[constant] = [*column.categories.tolist(), None]
-        values[constant] = [values[constant][place] for place in found]
+        values[constant] = [values[constant][place] for place in of_samples]
     return values
 
 
 def sample_names(samples: pd.DataFrame, keys: Sequence[str]) -> list[str]:
-    """Names of samples: their keys in a row."""
-    return ["_".join(row) for row in samples[list(keys)].itertuples(index=False)]
+    """Names of samples: their keys in a row; where two would be one, every key is in brackets."""
+    rows = list(samples[list(keys)].itertuples(index=False))
+    times = Counter("_".join(row) for row in rows)
+    return ["_".join(f"({key})" if times["_".join(row)] > 1 else key for key in row) for row in rows]
 
 
 def varies(name: str, constant: str, sample: pd.Series[Any]) -> DataError:
     """The error of a constant that is none."""
     return DataError(
         f"'{constant}' differs between cells of the sample {'_'.join(sample)} of '{name}': "
-        "a sample has one value of it; make it a key, or leave it out of `constants`."
+        "a sample has one value of it; make it a key, or leave it out of `constants`.",
+        file=name,
+        column=constant,
     )

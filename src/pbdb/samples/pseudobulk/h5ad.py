@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from pbdb.common import output_files
 from pbdb.common.errors import DataError
 from pbdb.samples.matrix_file import FRACTIONS, MAX_COUNT
 from pbdb.samples.pseudobulk.cell_table import sample_names
@@ -26,15 +25,9 @@ def write_h5ad(part: Part, features: npt.NDArray[Any], keys: tuple[str, ...], pa
     Raises:
         DataError: a sum does not fit 32 bits.
     """
-    unfinished = path.with_name(path.name + ".part")
-    try:
-        with h5py.File(unfinished, "w") as file:
-            _write_matrix(file, part)
-            _annotate(file, part.samples, features, keys)
-        os.replace(unfinished, path)
-    finally:
-        with suppress(OSError):
-            unfinished.unlink(missing_ok=True)
+    with output_files.replacing(path) as unfinished, h5py.File(unfinished, "w") as file:
+        _write_matrix(file, part)
+        _annotate(file, part.samples, features, keys)
 
 
 def _annotate(file: h5py.File, samples: pd.DataFrame, features: npt.NDArray[Any], keys: tuple[str, ...]) -> None:

@@ -11,8 +11,9 @@ import io
 import json
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +23,32 @@ import numpy.typing as npt
 import pandas as pd
 import scipy.sparse as sp
 
+from pbdb.common import output_files
+from pbdb.common.arrays import Codes, Ints, Values
 from pbdb.samples.pseudobulk.cell_table import varies
-from pbdb.samples.pseudobulk.sums import SUM_BITS, SUM_MASK, Codes, Ints, added, refuse_overflow
+from pbdb.samples.pseudobulk.sums import SUM_BITS, SUM_MASK, added, refuse_overflow
 
 ARRAYS = ("indices", "sums", "expressing")
 VALUES_PER_CHUNK = 1 << 18
 VALUES_PER_BLOCK = 1 << 23
 BATCH_BYTES = 1 << 28
 
-Values = npt.NDArray[Any]
+
+@dataclass(frozen=True)
+class CellCounts:
+    """Numbers of cells: read, not in the curated table, and in no sample by reason."""
+
+    cells: int = 0
+    unnamed: int = 0
+    left_out: Mapping[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def sum_of(cls, counts: Sequence[CellCounts]) -> CellCounts:
+        """Those of several parts together."""
+        left_out: Counter[str] = Counter()
+        for part in counts:
+            left_out.update(part.left_out)
+        return cls(sum(part.cells for part in counts), sum(part.unnamed for part in counts), dict(left_out))
 
 
 class Part:
@@ -39,7 +57,7 @@ class Part:
     def __init__(self, file: h5py.File):
         self._file = file
         self.samples = pd.read_parquet(io.BytesIO(file["samples"][:].tobytes()))
-        self.facts: dict[str, Any] = json.loads(file.attrs["facts"])
+        self.facts = CellCounts(**json.loads(file.attrs["facts"]))
         self.n_columns = int(file.attrs["n_columns"])
         self.indptr: Ints = file["indptr"][:]
 
@@ -77,26 +95,20 @@ def write(
     rows: Iterable[tuple[Ints, Codes, Ints]],
     samples: pd.DataFrame,
     n_columns: int,
-    facts: dict[str, Any],
+    facts: CellCounts,
 ) -> None:
     """Write a part, whole or not at all; rows: totals of samples in order, in compressed sparse rows."""
-    unfinished = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        with h5py.File(unfinished, "w") as file:
-            _write_rows(file, rows, _kinds(samples, n_columns))
-            content = np.frombuffer(samples.to_parquet(index=False), dtype=np.uint8)
-            file.create_dataset("samples", data=content)
-            file.attrs.update({"n_columns": n_columns, "facts": json.dumps(facts)})
-        os.replace(unfinished, path)
-    finally:
-        with suppress(OSError):
-            unfinished.unlink(missing_ok=True)
+    with output_files.replacing(path, shared=True) as unfinished, h5py.File(unfinished, "w") as file:
+        _write_rows(file, rows, _kinds(samples, n_columns))
+        content = np.frombuffer(samples.to_parquet(index=False), dtype=np.uint8)
+        file.create_dataset("samples", data=content)
+        file.attrs.update({"n_columns": n_columns, "facts": json.dumps(asdict(facts))})
 
 
 def _kinds(samples: pd.DataFrame, n_columns: int) -> list[np.dtype[Any]]:
     """Smallest types for column numbers, sums and numbers of cells."""
     most = (n_columns, samples["n_counts"].max(), samples["n_cells"].max())
-    return [np.min_scalar_type(0 if pd.isna(one) else int(one)) for one in most]
+    return [np.min_scalar_type(0 if pd.isna(largest) else int(largest)) for largest in most]
 
 
 def _write_rows(file: h5py.File, rows: Iterable[tuple[Ints, Codes, Ints]], kinds: list[np.dtype[Any]]) -> None:
@@ -119,7 +131,7 @@ def merge(paths: Sequence[Path], path: Path, keys: Sequence[str], what: str) -> 
         DataError: a sample's constants differ between parts, or its totals do not fit.
     """
     with ExitStack() as keep:
-        parts = [opened(one, keep) for one in paths]
+        parts = [opened(part_path, keep) for part_path in paths]
         if len(parts) == 1:
             os.replace(paths[0], path)
             return
@@ -128,16 +140,7 @@ def merge(paths: Sequence[Path], path: Path, keys: Sequence[str], what: str) -> 
         step = max(1, BATCH_BYTES // (8 * max(1, n_columns)))
         batches = ((start, min(start + step, len(samples))) for start in range(0, len(samples), step))
         rows = (_sum(parts, places, batch, n_columns) for batch in batches)
-        write(path, rows, samples, n_columns, _facts(parts))
-
-
-def _facts(parts: Sequence[Part]) -> dict[str, Any]:
-    """Numbers of cells: read, not in the curated table, in no sample by reason."""
-    left_out: Counter[str] = Counter()
-    for part in parts:
-        left_out.update(part.facts["left_out"])
-    summed = {name: sum(part.facts[name] for part in parts) for name in ("cells", "unnamed")}
-    return {**summed, "left_out": dict(left_out)}
+        write(path, rows, samples, n_columns, CellCounts.sum_of([part.facts for part in parts]))
 
 
 def _union(parts: Sequence[Part], keys: list[str], what: str) -> tuple[pd.DataFrame, list[npt.NDArray[np.intp]]]:
@@ -168,18 +171,18 @@ def _sum(
     parts: Sequence[Part], places: Sequence[npt.NDArray[np.intp]], batch: tuple[int, int], n_columns: int
 ) -> tuple[Ints, Codes, Ints]:
     """Totals of some samples over all parts; those of a part lie together, as both are in the order of keys."""
-    found = []
+    pieces = []
     for part, place in zip(parts, places, strict=True):
         start, stop = np.searchsorted(place, batch)
         if stop > start:
             indptr, indices, sums, expressing = part.rows(int(start), int(stop))
             totals = sums.astype(np.int64) + (expressing.astype(np.int64) << SUM_BITS)
-            found.append((place[start:stop] - batch[0], indptr, indices, totals))
-    return added(found, batch[1] - batch[0], n_columns)
+            pieces.append((place[start:stop] - batch[0], indptr, indices, totals))
+    return added(pieces, batch[1] - batch[0], n_columns)
 
 
 def fractions(expressing: sp.csr_matrix, n_cells: npt.NDArray[Any]) -> sp.csr_matrix:
     """Fraction of cells of each sample in which a gene was counted at all."""
-    found = expressing.astype(np.float32)
-    found.data /= np.repeat(n_cells.astype(np.float32), np.diff(found.indptr))
-    return found
+    shares = expressing.astype(np.float32)
+    shares.data /= np.repeat(n_cells.astype(np.float32), np.diff(shares.indptr))
+    return shares

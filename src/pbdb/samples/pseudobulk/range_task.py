@@ -12,12 +12,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pbdb.common.arrays import Codes
 from pbdb.common.errors import DataError
 from pbdb.readers.csr import Rows, cell_matrix
 from pbdb.samples.pseudobulk import parts as cell_parts
 from pbdb.samples.pseudobulk.cell_filter import reasons, words
 from pbdb.samples.pseudobulk.cell_table import CellTable, cell_table, constant_values
-from pbdb.samples.pseudobulk.sums import IS_MALAT1, PROBLEMS, Codes, Totals, measure
+from pbdb.samples.pseudobulk.parts import CellCounts
+from pbdb.samples.pseudobulk.sums import IS_MALAT1, PROBLEMS, Totals, measure
 from pbdb.sources.pseudobulk_declaration import Pseudobulk
 
 TOTALS_BYTES = 5 << 29
@@ -89,17 +91,17 @@ class _Pooling:
         """Filter and add a block of cells."""
         where = slice(rows.start - self.task.start, rows.start - self.task.start + len(rows))
         block = (rows.indptr, rows.indices, rows.data)
-        found, cell, problem = measure(*block, self.task.genes.marks, self.threads, self.task.threads)
+        measures, cell, problem = measure(*block, self.task.genes.marks, self.threads, self.task.threads)
         if problem:
             raise DataError(f"Cell {rows.start + cell:,} of '{self.task.address}' {PROBLEMS[problem]}.")
-        given = {name: values[where] for name, values in self.table.given.items()}
+        stated = {name: values[where] for name, values in self.table.stated.items()}
         declared, codes = self.task.declared, self.table.codes[where]
-        why = reasons(declared.filter, codes, declared.keys, given, found, self.has_malat1)
+        why = reasons(declared.filter, codes, declared.keys, stated, measures, self.has_malat1)
         self.kept[where] = why < 0
         self._count(why[why >= 0])
         cells = np.flatnonzero(why < 0)
         cells = cells[np.argsort(codes[cells], kind="stable")]
-        self._put(cells, codes[cells], block, found.n_counts)
+        self._put(cells, codes[cells], block, measures.n_counts)
 
     def _count(self, why: npt.NDArray[np.int8]) -> None:
         names = words(self.task.declared.keys)
@@ -114,16 +116,16 @@ class _Pooling:
                 cells, codes = cells[n:], codes[n:]
             else:
                 if len(self.totals.present):
-                    self._put_aside({"cells": 0, "unnamed": 0, "left_out": {}})
+                    self._put_aside(CellCounts())
                 self.totals.clear()
 
-    def _put_aside(self, facts: dict[str, Any]) -> None:
+    def _put_aside(self, facts: CellCounts) -> None:
         folder = self.path.with_name(self.path.name + ".aside")
         folder.mkdir(exist_ok=True)
         self.aside.append(folder / f"{len(self.aside)}.h5")
         self._write(self.aside[-1], facts)
 
-    def _write(self, path: Path, facts: dict[str, Any]) -> None:
+    def _write(self, path: Path, facts: CellCounts) -> None:
         present = self.totals.present
         values = constant_values(self.task.address, self.table, self.kept)
         samples = self.table.samples.assign(**values).iloc[present]
@@ -132,7 +134,7 @@ class _Pooling:
 
     def finish(self) -> None:
         """Write the part, from all that was put aside and what is left."""
-        facts = {"cells": len(self.kept), "unnamed": self.table.n_unnamed, "left_out": dict(self.left_out)}
+        facts = CellCounts(len(self.kept), self.table.n_unnamed, dict(self.left_out))
         if not self.aside:
             self._write(self.path, facts)
         else:

@@ -11,7 +11,7 @@ import hashlib
 import logging
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -26,26 +26,23 @@ import pandas as pd
 
 from pbdb.common import tasks as cluster
 from pbdb.common.errors import DataError
+from pbdb.common.hashing import SHORT, code_fingerprint
+from pbdb.common.progress import Progress, silent
 from pbdb.common.tasks import Workers
 from pbdb.readers.csr import CellMatrix, cell_matrix, told
 from pbdb.readers.profile_block import Block
 from pbdb.samples.pseudobulk import parts as cell_parts
 from pbdb.samples.pseudobulk.cell_table import sample_names
 from pbdb.samples.pseudobulk.h5ad import write_h5ad
+from pbdb.samples.pseudobulk.parts import CellCounts
 from pbdb.samples.pseudobulk.range_task import Genes, Range, pool
-from pbdb.samples.pseudobulk.sums import IS_LEFT_OUT, IS_MALAT1, IS_MITO, VERSION
+from pbdb.samples.pseudobulk.sums import IS_LEFT_OUT, IS_MALAT1, IS_MITO
 from pbdb.sources.declaration import File, Files
 from pbdb.sources.pseudobulk_declaration import MALAT1, Pseudobulk
 
 CELLS_PER_TASK = 1 << 20
-FINGERPRINT_LENGTH = 16
 
 log = logging.getLogger(__name__)
-Progress = Callable[[str, int, int | None], None]
-
-
-def silent(what: str, done: int, total: int | None) -> None:
-    """Progress that nobody sees."""
 
 
 @dataclass(frozen=True)
@@ -64,12 +61,13 @@ class CellFile:
         """Of all that decides its samples; functions by their code."""
         derive = self.declared.derive
         parts = [
-            *(VERSION, self.address, self.curated, _version(self.address), self.curated and _version(self.curated)),
+            code_fingerprint("readers", "samples/pseudobulk"),
+            *(self.address, self.curated, _version(self.address), self.curated and _version(self.curated)),
             replace(self.declared, derive=None, genes=None),
             derive and _code(derive.__code__),
             *(self.genes.columns.tobytes(), self.genes.marks.tobytes()),
         ]
-        return hashlib.sha256(repr(parts).encode()).hexdigest()[:FINGERPRINT_LENGTH]
+        return hashlib.sha256(repr(parts).encode()).hexdigest()[:SHORT]
 
     def tasks(self, folder: Path, threads: int) -> list[tuple[Range, Path]]:
         """Its ranges of cells, and where the part of each goes."""
@@ -219,8 +217,8 @@ def blocks(file: CellFile, path: Path) -> Iterator[Block]:
     """
     with ExitStack() as keep:
         part = cell_parts.opened(path, keep)
-        cells, left_out = part.facts["cells"], part.facts["left_out"]
-        if cells and part.facts["unnamed"] == cells:
+        cells, left_out = part.facts.cells, part.facts.left_out
+        if cells and part.facts.unnamed == cells:
             raise DataError(
                 f"No cell of '{file.address}' is in its cell table: the names of cells differ; see whether both are of "
                 "one release."
@@ -247,7 +245,7 @@ def pseudobulk(
     workers: Workers | None = None,
     folder: Path | None = None,
     progress: Progress = silent,
-) -> dict[str, Any]:
+) -> CellCounts:
     """Pool cells of files (paths or addresses) to an AnnData file of samples; return cells read and left out.
 
     X: sums; layer psbulk_props: fraction of cells expressing a gene; obs: keys, constants, psbulk_cells,
@@ -264,10 +262,10 @@ def pseudobulk(
             if not np.array_equal(file.features, files[0].features):
                 raise DataError(f"'{file.address}' has other genes than '{files[0].address}': pool them one by one.")
         parts = pool_files(files, place, workers or Workers(), progress)
-        whole = parts[0]
+        merged = parts[0]
         if len(parts) > 1:
-            whole = place / "all.h5"
-            cell_parts.merge(parts, whole, declared.keys, " and ".join(map(str, addresses[:2])))
-        part = cell_parts.opened(whole, keep)
+            merged = place / "all.h5"
+            cell_parts.merge(parts, merged, declared.keys, " and ".join(map(str, addresses[:2])))
+        part = cell_parts.opened(merged, keep)
         write_h5ad(part, files[0].features, declared.keys, Path(out))
         return part.facts

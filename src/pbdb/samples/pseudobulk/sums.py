@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from pbdb.common.arrays import Codes, Ints, Values
 from pbdb.common.errors import DataError
 
-VERSION = 1
 SUM_BITS = 36
 CELL = 1 << SUM_BITS
 SUM_MASK = CELL - 1
@@ -31,10 +31,6 @@ PROBLEMS = {
     2: "names a gene beyond the last one: its indices are damaged",
     3: "names a gene twice: sum such counts first (sum_duplicates)",
 }
-
-Ints = npt.NDArray[np.int64]
-Codes = npt.NDArray[np.int32]
-Values = npt.NDArray[Any]
 
 
 class Measures:
@@ -52,13 +48,13 @@ def measure(
     Genes that are left out do not count. Returns the measures, and of the first cell that cannot be right its position
     and its problem (else 0).
     """
-    found = Measures(len(indptr) - 1)
+    measures = Measures(len(indptr) - 1)
     cuts = np.searchsorted(indptr, np.linspace(0, indptr[-1], threads + 1)[1:-1]).tolist()
     bounds = [0, *cuts, len(indptr) - 1]
-    out = (found.n_genes, found.n_counts, found.mito, found.malat1)
+    out = (measures.n_genes, measures.n_counts, measures.mito, measures.malat1)
     waiting = [pool.submit(_measure, low, high, indptr, indices, data, marks, *out) for low, high in pairwise(bounds)]
-    problems = [one.result() for one in waiting]
-    return found, *next((told for told in problems if told[1]), (0, 0))
+    problems = [job.result() for job in waiting]
+    return measures, *next((problem for problem in problems if problem[1]), (0, 0))
 
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
@@ -113,7 +109,7 @@ def _repeats(indices: Values) -> bool:
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
 def _add(
-    rows: Ints, slots: Ints, indptr: Ints, indices: Values, data: Values, columns: Codes, one: int, totals: Values
+    rows: Ints, slots: Ints, indptr: Ints, indices: Values, data: Values, columns: Codes, cell_mark: int, totals: Values
 ) -> None:
     """Add rows to the totals of their slots; `one` is added to each value above 0, columns below 0 are left out."""
     for row in rows:
@@ -122,7 +118,7 @@ def _add(
             column = columns[indices[at]]
             value = np.int64(data[at])
             if column >= 0 and value > 0:
-                total[column] += value + one
+                total[column] += value + cell_mark
 
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
@@ -182,8 +178,8 @@ class Totals:
         slots[rows] = self._slots[codes]
         parts = np.split(rows, _cuts(codes, threads))
         rest: tuple[Any, ...] = (slots, *block, columns, 1 << self._bits, self._totals)
-        for one in [pool.submit(_add, part, *rest) for part in parts]:
-            one.result()
+        for job in [pool.submit(_add, part, *rest) for part in parts]:
+            job.result()
 
     def count(self, codes: Codes, n_counts: Ints) -> None:
         """Count cells and what was counted in them, and refuse what the totals could not hold.
@@ -245,5 +241,5 @@ def added(parts: list[tuple[Ints, Ints, Codes, Ints]], n_rows: int, n_columns: i
     columns = np.arange(n_columns, dtype=np.int32)
     for rows, indptr, indices, values in parts:
         _add(np.arange(len(rows)), rows, indptr, indices, values, columns, 0, totals)
-    found: tuple[Ints, Codes, Ints] = compressed(totals, SUM_BITS)
-    return found
+    compressed_rows: tuple[Ints, Codes, Ints] = compressed(totals, SUM_BITS)
+    return compressed_rows

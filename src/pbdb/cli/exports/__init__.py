@@ -1,0 +1,1 @@
+"""pbdb export and pbdb snapshot: files for other tools, and whole snapshots."""

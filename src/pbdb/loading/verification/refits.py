@@ -1,0 +1,170 @@
+"""Effects of a sample of genes, computed again from the canonical matrix."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import scipy.sparse as sp
+from scipy.stats import t as student
+
+from pbdb.loading.verification import least_squares
+from pbdb.loading.verification.differences import Differences
+from pbdb.loading.verification.effects import FitRow, Sampled
+from pbdb.loading.verification.least_squares import Floats, Model
+
+# The trend of voom needs all genes of a fit at once; of a fit with more values, as many genes as make up so many.
+VALUES_AT_ONCE = 40_000_000
+# How far a fold change may lie off, in its standard errors: by rounding to single precision and the order of sums;
+# and where the trend, hence each weight, comes from a part of the genes.
+CLOSE, NEAR = 0.001, 0.2
+LOG_10 = float(np.log(10))
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """The canonical matrix on disk, samples x genes, opened for reading rows."""
+
+    rows: dict[str, int]
+    columns: dict[int, int]
+    content: Any
+
+    @classmethod
+    def open(cls, path: Path) -> Matrix:
+        """Open a matrix; only its annotations are read."""
+        import anndata
+
+        opened = anndata.read_h5ad(path, backed="r")
+        samples = opened.obs["source_sample"].astype(str)
+        keys = opened.var["gene_key"].astype(int)
+        return cls({name: at for at, name in enumerate(samples)}, {key: at for at, key in enumerate(keys)}, opened)
+
+    def read(self, samples: pd.Series[Any], genes: list[int]) -> Any:
+        """Values of some samples at some genes: CSR of counts, or dense intensities (float64)."""
+        places = np.array([self.rows[name] for name in samples], dtype=np.intp)
+        columns = [self.columns[int(key)] for key in genes]
+        order = np.argsort(places)
+        values = self.content.X[places[order]]
+        back = np.argsort(order)
+        if sp.issparse(values):
+            return sp.csr_matrix(values)[back][:, columns]
+        return np.asarray(values, dtype=np.float64)[back][:, columns]
+
+
+@dataclass(frozen=True)
+class Genes:
+    """The sampled genes of a fit, ready for least squares: values and weights, samples x genes, and how exact."""
+
+    values: Floats
+    weights: Floats
+    tolerance: float
+
+
+def check_refit(matrix: Matrix, fit: FitRow, samples: pd.DataFrame, chosen: Sampled, differences: Differences) -> int:
+    """Fit the sampled genes again and compare log2_fc and se of the sampled effects; return how many values."""
+    if fit["method"] == "deseq2" or not len(chosen.effects) or not len(chosen.genes):
+        return 0
+    unknown = [name for name in samples["source_sample"] if name not in matrix.rows]
+    if unknown or any(int(key) not in matrix.columns for key in fit["gene_keys"]):
+        differences.add("matrix", f"{fit.label}: the matrix lacks a sample or gene of it")
+        return 0
+    group, plate = _groups(fit, samples), samples["plate_id"].to_numpy()
+    genes = _prepared(matrix, fit, samples, (group, plate), chosen.genes)
+    key = "condition_id" if fit["mode"] == "pooled" else "sample_id"
+    time_of = dict(zip(samples[key], samples["time_h"], strict=True))
+    contrasts = [(int(label), _vehicle(samples, time_of[label])) for label in chosen.effects[key]]
+    for column, gene in enumerate(chosen.genes):
+        expected = least_squares.refit(group, plate, genes.values[:, column], genes.weights[:, column], contrasts)
+        _compare(fit, chosen, column, int(gene), expected, genes.tolerance, differences)
+    return 2 * len(chosen.effects) * len(chosen.genes)
+
+
+def _groups(fit: FitRow, samples: pd.DataFrame) -> npt.NDArray[np.int64]:
+    """The mean each sample belongs to: of its condition (or its own), or of the vehicle at its time."""
+    treated = samples["condition_id" if fit["mode"] == "pooled" else "sample_id"].to_numpy(dtype=np.int64)
+    vehicle = np.array([_vehicle(samples, time) for time in samples["time_h"]], dtype=np.int64)
+    return np.where(samples["role"] == "vehicle", vehicle, treated)
+
+
+def _vehicle(samples: pd.DataFrame, time: float) -> int:
+    """A number below all ids for the vehicle of a time."""
+    return -1 - int(np.searchsorted(np.unique(samples["time_h"]), time))
+
+
+def _prepared(
+    matrix: Matrix, fit: FitRow, samples: pd.DataFrame, design: tuple[Any, Any], genes: npt.NDArray[np.intp]
+) -> Genes:
+    keys = fit["gene_keys"]
+    if not sp.issparse(values := matrix.read(samples["source_sample"], [keys[at] for at in genes])):
+        return Genes(values, np.ones(values.shape), CLOSE)
+    counts = matrix.read(samples["source_sample"], keys)
+    library = np.asarray(counts.sum(axis=1)).ravel().astype(np.float64)
+    if fit["parameters"].get("normalise", True):
+        seen = np.flatnonzero(np.asarray(counts.sum(axis=0)).ravel())
+        library = library * least_squares.tmm(counts[:, seen], library)
+    some = values.toarray().astype(np.float64)
+    if fit["method"] == "trend":
+        prior = [least_squares.log_cpm_with_prior(column, library) for column in some.T]
+        return Genes(np.stack(prior, axis=1), np.ones(some.shape), CLOSE)
+    return _weighted(some, counts, library, design, _span(fit))
+
+
+def _weighted(some: Floats, counts: sp.csr_matrix, library: Floats, design: tuple[Any, Any], span: float) -> Genes:
+    """log2 CPM of some genes with the weights of voom, its trend drawn through all genes or a sample of them."""
+    model = Model(*design, np.ones(len(library)))
+    n = max(1, VALUES_AT_ONCE // counts.shape[0])
+    drawn = np.arange(counts.shape[1])
+    if len(drawn) > n:
+        drawn = np.sort(np.random.default_rng(counts.shape[1]).permutation(drawn)[:n])
+    trend = least_squares.voom(counts[:, drawn].toarray().astype(np.float64), library, model, span)
+    y = least_squares.log_cpm(some, library)
+    fitted = model.design @ model.coefficients(y) + np.log2(library + 1)[:, None] - least_squares.MILLION
+    return Genes(y, trend.weights(fitted), CLOSE if len(drawn) == counts.shape[1] else NEAR)
+
+
+def _span(fit: FitRow) -> float:
+    """0.3 + 0.7 (50 / n)^(1/3) of n tested genes, at most 1, or the number that was asked for."""
+    span = fit["parameters"]["span"]
+    return min(1.0, 0.3 + 0.7 * (50 / fit["n_genes"]) ** (1 / 3)) if span == "adaptive" else float(span)
+
+
+def _compare(
+    fit: FitRow,
+    chosen: Sampled,
+    column: int,
+    gene: int,
+    expected: least_squares.Refit,
+    tolerance: float,
+    differences: Differences,
+) -> None:
+    se = expected.stdev_unscaled * np.sqrt(float(fit["s2_post"][gene]))
+    stored = {name: values[:, column].astype(np.float64) for name, values in chosen.values.items()}
+    apart = {
+        "log2_fc": np.abs(stored["log2_fc"] - expected.log2_fc) / (se + 0.1),
+        "se": np.abs(stored["se"] / se - 1),
+    }
+    for name, by in (("log2_fc", expected.log2_fc), ("se", se)):
+        # A gene whose vehicle or condition has no value in the matrix has none in the arrays.
+        wrong = np.flatnonzero((np.isnan(stored[name]) != np.isnan(by)) | (apart[name] > tolerance))
+        for row in wrong:
+            where = f"{name} of effect {chosen.effects['effect_id'][row]}, gene {fit['gene_keys'][gene]}"
+            differences.differ("refit", where, float(stored[name][row]), float(by[row]), "least squares")
+    if fit.columns.get("p_values", "limma") == "limma":
+        _compare_p(fit, chosen, gene, stored, differences)
+
+
+def _compare_p(fit: FitRow, chosen: Sampled, gene: int, stored: dict[str, Floats], differences: Differences) -> None:
+    """Two-sided p of the moderated t, as far as its logarithm can be computed."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        expected = (
+            -(np.log(2) + student.logsf(np.abs(stored["log2_fc"] / stored["se"]), float(fit["df_total"][gene])))
+            / LOG_10
+        )
+    wrong = np.flatnonzero(np.isfinite(expected) & (np.abs(stored["neg_log10_p"] - expected) > 0.001 * (1 + expected)))
+    for row in wrong:
+        where = f"-log10 p of effect {chosen.effects['effect_id'][row]}, gene {fit['gene_keys'][gene]}"
+        differences.differ("p", where, float(stored["neg_log10_p"][row]), float(expected[row]), "its t")

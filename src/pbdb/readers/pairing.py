@@ -1,0 +1,54 @@
+"""Which row of a sheet a sample of a matrix is, also where tools have respelled its name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from pathlib import PurePosixPath
+
+from pbdb.readers.cells import folded
+
+_OF_ALIGNERS = re.compile(
+    r"(\.(bam|sam|cram|counts?|txt|tab|fastq|fq|gz|sorted|dedup|markdup|rmdup))+$|_?\.?Aligned(\.\w+)*$", re.IGNORECASE
+)
+
+
+def of_matrix(names: Sequence[str], samples: Sequence[str]) -> tuple[dict[str, str], str | None]:
+    """Names of a sheet with the sample of the matrix each is; names that are none are left out.
+
+    Where no name is the same, spellings are compared: case, paths and endings of alignments, R's names, wells (A1 and
+    A01). One counts if it makes no two names one and finds every name of the sheet. Also returns how, in words.
+    """
+    there = set(samples)
+    same = {name: name for name in names if name in there}
+    if same or not names:
+        return same, None
+    for spelling, words in _SPELLINGS:
+        theirs = {spelling(sample): sample for sample in samples}
+        ours = {spelling(name) for name in names}
+        if len(theirs) == len(there) and len(ours) == len(set(names)) and ours <= theirs.keys():
+            return {name: theirs[spelling(name)] for name in names}, words
+    return {}, None
+
+
+def _without_path(name: str) -> str:
+    last, before = PurePosixPath(name.replace("\\", "/")).name, ""
+    while last != before:
+        before, last = last, _OF_ALIGNERS.sub("", last)
+    return folded(last)
+
+
+def _as_r_writes(name: str) -> str:
+    return folded(re.sub(r"[^\w.]|_", ".", re.sub(r"^X(?=[\d._])", "", name)))
+
+
+def _with_padded_well(name: str) -> str:
+    return folded(re.sub(r"(?<![A-Za-z0-9])([A-Pa-p])(\d)(?!\d)", r"\g<1>0\2", name))
+
+
+_SPELLINGS: tuple[tuple[Callable[[str], str], str], ...] = (
+    (folded, "but for case and blanks"),
+    (_with_padded_well, "but for zeros in wells (A1 and A01)"),
+    (_without_path, "but for folders and endings of files"),
+    (_as_r_writes, "but for signs that R replaces by points"),
+)

@@ -1,0 +1,410 @@
+"""The one reader of tables that people make: text of any usual separator and encoding, workbooks, Parquet.
+
+    read(path)                      -> Sheet: a table of text, the line of each row, and what was mended, in sentences
+    table(path), worksheet("Plan")  -> the table alone, as declarations read it
+
+What is read without a word: blanks at the ends of cells, no-break spaces, byte order marks, empty rows and columns.
+What is read and told: title rows above the headings, merged cells, decimal commas, units in cells, other encodings.
+What could be read in two ways is refused in a sentence that names the place and the cure.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import zipfile
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from pbdb.common.errors import DataError
+from pbdb.readers.bombs import bounded, require_plausible, require_rows
+from pbdb.readers.cells import cell_or_none, cleaned
+from pbdb.readers.opening import DAMAGED, encoding_of, ending, open_text, starts_with
+from pbdb.readers.quantities import tidied
+from pbdb.readers.tables import damaged, missing
+
+SEPARATORS = (",", ";", "\t", "|")
+BY_ENDING = {".csv": ",", ".tsv": "\t", ".txt": "\t", ".tab": "\t"}
+IN_WORDS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
+LOOKED_AT = 60
+FORMATS = ".csv, .tsv or .txt (plain or .gz), .xlsx, .xls, .ods or .parquet"
+_ZIP, _OLE, _PARQUET, _HDF5 = b"PK\x03\x04", b"\xd0\xcf\x11\xe0", b"PAR1", b"\x89HDF"
+_FULL = 0.6
+
+Row = list[str]
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A table as it is seen: cells of text, None where nothing is known.
+
+    lines: of the file (rows of the worksheet), for each row. notes: what was mended or passed over, in sentences.
+    worksheet: its name, where the file is a workbook of several that hold something.
+    """
+
+    table: pd.DataFrame
+    lines: tuple[int, ...]
+    notes: tuple[str, ...] = ()
+    worksheet: str | None = None
+
+
+@dataclass
+class Grid:
+    """Cells of a file as they stand, rows by their numbers from 1; `notes` are sentences without a full stop."""
+
+    rows: list[tuple[int, Row]]
+    notes: list[str] = field(default_factory=list)
+    name: str | None = None
+
+
+@dataclass(frozen=True)
+class Heading:
+    """Where the headings of a grid stand, and what they are; `is_short`: the first column, of row names, has none."""
+
+    at: int
+    names: Row
+    line: int
+    is_short: bool = False
+
+
+def read(path: Path, fits: Callable[[pd.DataFrame], bool] | None = None) -> Sheet:
+    """Read a table; of a workbook, the worksheet that alone holds something, or alone `fits`.
+
+    Raises:
+        SourceError: there is no such file.
+        DataError: it is no table, or could be read in two ways.
+    """
+    if not path.is_file():
+        raise missing(path)
+    require_plausible(path)
+    try:
+        if starts_with(path, 4) == _PARQUET:
+            return _of_parquet(path)
+        sheets = [_sheet(path, grid) for grid in grids(path)]
+    except DAMAGED as problem:
+        raise damaged(path, problem) from None
+    return _chosen(path, sheets, fits)
+
+
+def table(path: Path) -> pd.DataFrame:
+    """Read a table of text from any file that `read` takes, as a declaration's `File` does."""
+    return read(path).table
+
+
+def worksheet(name: str) -> Callable[[Path], pd.DataFrame]:
+    """Make a reader of one worksheet of a workbook."""
+
+    def read_it(path: Path) -> pd.DataFrame:
+        if not path.is_file():
+            raise missing(path)
+        try:
+            named = {grid.name: grid for grid in grids(path)}
+        except DAMAGED as problem:
+            raise damaged(path, problem) from None
+        if name not in named:
+            raise DataError(f"'{path.name}' has no worksheet '{name}'; it has {', '.join(map(str, named))}.")
+        return _sheet(path, named[name]).table
+
+    return read_it
+
+
+def as_it_stands(path: Path) -> pd.DataFrame:
+    """Read a published table: cells as they are written but for blanks around them, empty ones as ''.
+
+    Raises:
+        DataError: it has several worksheets, or no headings.
+    """
+    rows = _published_rows(path)
+    top = heading(rows)
+    if top is None:
+        raise DataError(f"'{path.name}' is empty: give the whole table.")
+    width = len(top.names)
+    body = ([*map(cleaned, row), *[""] * width][:width] for _, row in rows[top.at + 1 :])
+    return pd.DataFrame([row for row in body if any(row)], columns=pd.Index(top.names), dtype=object)
+
+
+def headings(path: Path) -> Row:
+    """The headings of a published table in any form; none where it has none."""
+    top = heading(_published_rows(path, LOOKED_AT))
+    return top.names if top else []
+
+
+def _published_rows(path: Path, n: int | None = None) -> list[tuple[int, Row]]:
+    """Rows of a published table, in which a quotation mark may stand alone; n: the first of them only."""
+    if is_workbook(path):
+        filled = grids(path)
+        if len(filled) > 1:
+            raise DataError(f"'{path.name}' has {len(filled)} worksheets: save the table as a file of its own.")
+        return filled[0].rows if filled else []
+    require_plausible(path)
+    encoding = encoding_of(path)
+    with open_text(path, encoding, newline="") as text:
+        reader = csv.reader(bounded(text, path.name), delimiter=separator(path, encoding))
+        some = reader if n is None else islice(reader, n)
+        return [(reader.line_num, row) for row in some if reader.line_num > 1 or not _names_separator(row)]
+
+
+def is_workbook(path: Path) -> bool:
+    """Whether a file is a workbook, whatever its name says."""
+    return path.is_file() and starts_with(path, 4) in (_ZIP, _OLE)
+
+
+def _chosen(path: Path, sheets: Sequence[Sheet], fits: Callable[[pd.DataFrame], bool] | None) -> Sheet:
+    if not sheets:
+        raise DataError(f"'{path.name}' is empty: give headings, and a row for each sample or compound below them.")
+    if len(sheets) == 1:
+        return Sheet(sheets[0].table, sheets[0].lines, sheets[0].notes)
+    fitting = [sheet for sheet in sheets if fits is not None and fits(sheet.table)]
+    if len(fitting) != 1:
+        names = ", ".join(f"'{sheet.worksheet}'" for sheet in fitting or sheets)
+        says = f"Several worksheets of '{path.name}' would do" if fitting else f"'{path.name}' has several worksheets"
+        raise DataError(f"{says} ({names}): save the one that is meant as a file of its own.")
+    (only,) = fitting
+    others = ", ".join(f"'{sheet.worksheet}'" for sheet in sheets if sheet is not only)
+    note = f"read worksheet '{only.worksheet}' of '{path.name}', not {others}"
+    return Sheet(only.table, only.lines, (*only.notes, note), only.worksheet)
+
+
+# --- grids of cells ------------------------------------------------------------------------------------------------
+
+
+def grids(path: Path) -> list[Grid]:
+    """The cells of a text, or of each worksheet that holds something."""
+    start = starts_with(path, 4)
+    if start in (_ZIP, _OLE):
+        return _of_workbook(path)
+    if start == _HDF5:
+        raise DataError(f"'{path.name}' is HDF5, not a table: give {FORMATS}.")
+    encoding = encoding_of(path)
+    grid = Grid(list(text_rows(path, encoding, separator(path, encoding))))
+    if encoding not in ("utf-8-sig", "utf-16"):
+        grid.notes.append(f"'{path.name}' is not UTF-8: it is read as {_encoding_in_words(encoding)}")
+    return [grid] if any(any(row) for _, row in grid.rows) else []
+
+
+def _encoding_in_words(encoding: str) -> str:
+    return "Windows-1252 (Latin-1)" if encoding == "cp1252" else encoding.upper()
+
+
+def text_rows(path: Path, encoding: str, sep: str, n: int | None = None) -> Iterator[tuple[int, Row]]:
+    """Rows of cells by the line in which each ends; n: the first of them only.
+
+    Raises:
+        DataError: a quotation mark is not closed, or the file holds bytes that are no text.
+    """
+    with open_text(path, encoding, newline="") as text:
+        reader = csv.reader(_without_zeros(path, bounded(text, path.name)), delimiter=sep, strict=True)
+        try:
+            for row in reader:
+                require_rows(reader.line_num, path.name)
+                if n is not None and reader.line_num > n:
+                    return
+                if reader.line_num > 1 or not _names_separator(row):
+                    yield reader.line_num, row
+        except csv.Error as problem:
+            raise DataError(
+                f"Line {reader.line_num} of '{path.name}' cannot be read as cells ({problem}): a quotation mark in it "
+                "is not closed, or stands alone; write it twice, or take it out."
+            ) from None
+
+
+def _names_separator(row: Row) -> bool:
+    """Whether this is the line `sep=;` with which spreadsheets name their separator."""
+    return len(row) <= 2 and "".join(row).lower().startswith("sep=")
+
+
+def _without_zeros(path: Path, lines: Iterator[str] | Any) -> Iterator[str]:
+    for line in lines:
+        if "\0" in line:
+            raise DataError(f"'{path.name}' holds bytes that are no text: give {FORMATS}.")
+        yield line
+
+
+def separator(path: Path, encoding: str) -> str:
+    """The sign between cells: that of a line `sep=`, else the one that cuts most lines into equally many cells."""
+    with open_text(path, encoding, newline="") as text:
+        lines = [line for line, _ in zip(bounded(text, path.name), range(LOOKED_AT), strict=False)]
+    usual = BY_ENDING.get(ending(path), ",")
+    first = lines[0].strip().strip('"').lower() if lines else ""
+    if first.startswith("sep=") and first[4:5]:
+        return first[4:5]
+    scores = {sep: _score(lines, sep) for sep in sorted(SEPARATORS, key=lambda sep: sep != usual)}
+    best = max(scores, key=lambda sep: scores[sep])
+    return best if scores[best] > (0, 0) else usual
+
+
+def _score(lines: Sequence[str], sep: str) -> tuple[float, int]:
+    """The share of lines with the usual number of cells, and that number; nothing where that is 1."""
+    try:
+        widths = [len(row) for row in csv.reader(io.StringIO("".join(lines)), delimiter=sep) if any(row)]
+    except csv.Error:
+        return 0, 0
+    wide = Counter(width for width in widths if width > 1)
+    if not wide:
+        return 0, 0
+    width, n = max(wide.items(), key=lambda item: (item[1], item[0]))
+    return (round(n / len(widths), 1), width) if n >= min(2, len(widths)) and 2 * n >= len(widths) else (0, 0)
+
+
+def _of_workbook(path: Path) -> list[Grid]:
+    from python_calamine import CalamineError, CalamineWorkbook, SheetTypeEnum
+
+    try:
+        book = CalamineWorkbook.from_path(path)
+        named = [sheet.name for sheet in book.sheets_metadata if sheet.typ == SheetTypeEnum.WorkSheet]
+        filled = [_of_worksheet(path, book.get_sheet_by_name(name)) for name in named]
+    except (CalamineError, zipfile.BadZipFile) as problem:
+        raise DataError(
+            f"'{path.name}' cannot be read as a workbook ({problem}): save it as .xlsx without a password, or as .csv."
+        ) from None
+    return [grid for grid in filled if any(any(row) for _, row in grid.rows)]
+
+
+def _of_worksheet(path: Path, sheet: Any) -> Grid:
+    rows = [[_shown(cell) for cell in row] for row in sheet.to_python(skip_empty_area=False)]
+    grid = Grid([(at, row) for at, row in enumerate(rows, start=1)], name=sheet.name)
+    merged = []
+    for (top, left), (bottom, right) in sorted(sheet.merged_cell_ranges or []):
+        if bottom == top or bottom >= len(rows) or not rows[top][left]:
+            continue
+        place = f"{_letters(left)}{top + 1}:{_letters(right)}{bottom + 1}"
+        if right > left:
+            raise DataError(f"The cells {place} of '{path.name}' are merged over several columns: unmerge them.")
+        for at in range(top + 1, bottom + 1):
+            rows[at][left] = rows[top][left]
+        merged.append(f"{place} as '{rows[top][left]}'")
+    if merged:
+        more = f" and {len(merged) - 3} more" if len(merged) > 3 else ""
+        grid.notes.append(f"every cell of merged cells counts ({', '.join(merged[:3])}{more})")
+    return grid
+
+
+def _letters(column: int) -> str:
+    text = ""
+    while column >= 0:
+        text, column = chr(ord("A") + column % 26) + text, column // 26 - 1
+    return text
+
+
+def _shown(cell: object) -> str:
+    """A cell of a workbook as text, a whole number without a point."""
+    return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell)
+
+
+# --- from a grid to a table ----------------------------------------------------------------------------------------
+
+
+def heading(rows: Sequence[tuple[int, Row]]) -> Heading | None:
+    """The headings: the first row that is about as full as the fullest, below title rows and comments."""
+    filled = [sum(map(bool, map(cleaned, row))) for _, row in rows[:LOOKED_AT]]
+    if not filled or not max(filled):
+        return None
+    usual = Counter(n for n in filled if n > 1).most_common(1)
+    enough = max(1, _FULL * (usual[0][0] if usual else 1))
+    at = next(at for at, n in enumerate(filled) if n >= enough and not _is_comment(rows[at][1]))
+    names = _trimmed(rows[at][1])
+    widths = {len(_trimmed(row)) for _, row in rows[at + 1 : LOOKED_AT] if any(map(cleaned, row))}
+    is_short = bool(widths) and widths == {len(names) + 1} and len(names) > 1 and bool(names[0])
+    return Heading(at, ["", *names] if is_short else names, rows[at][0], is_short)
+
+
+def _is_comment(row: Row) -> bool:
+    first = row[0].strip() if row else ""
+    return first.startswith(("# ", "##", "#!", "# Program:", "!")) or (first == "#" and len(row) == 1)
+
+
+def _trimmed(row: Row) -> Row:
+    """Cells as they are seen, up to the last that holds something."""
+    cells = [cleaned(cell) for cell in row]
+    while cells and not cells[-1]:
+        cells.pop()
+    return cells
+
+
+def _sheet(path: Path, grid: Grid) -> Sheet:
+    top = heading(grid.rows)
+    if top is None:
+        return Sheet(pd.DataFrame(), ())
+    notes = list(grid.notes)
+    above = [line for line, row in grid.rows[: top.at] if any(map(cleaned, row))]
+    if above:
+        notes.append(f"{len(above)} rows above the headings of '{path.name}' (line {top.line}) are no headings")
+    body = _body(path, grid, top)
+    names = _names(path, top, body, notes)
+    width = len(top.names)
+    rows = [[cell_or_none(cell) for cell in cells] + [None] * (width - len(cells)) for _, cells in body]
+    made = pd.DataFrame(rows, columns=range(width), dtype=object) if rows else pd.DataFrame(columns=range(width))
+    kept = [at for at in range(width) if at in names]
+    result, changes = tidied(made[kept].set_axis([names[at] for at in kept], axis=1))
+    return Sheet(result, tuple(line for line, _ in body), tuple([*notes, *changes]), grid.name)
+
+
+def _body(path: Path, grid: Grid, top: Heading) -> list[tuple[int, Row]]:
+    """Rows below the headings that hold something.
+
+    Raises:
+        DataError: a row has more cells than there are headings, or ends early.
+    """
+    body = [(line, cells) for line, row in grid.rows[top.at + 1 :] if (cells := _trimmed(row))]
+    if top.is_short and [cells[0] for _, cells in body] != [str(n) for n in range(1, len(body) + 1)]:
+        raise DataError(
+            f"The headings of '{path.name}' (line {top.line}) have one name less than the rows have cells: "
+            "write a name over the first column too."
+        )
+    width, of_text = len(top.names), grid.name is None
+    for line, row in grid.rows[top.at + 1 :]:
+        n = len(_trimmed(row))
+        if n > width or (of_text and n and len(row) < width):
+            cure = "a cell that holds the separator needs quotation marks" if n > width else "the line ends early"
+            raise DataError(
+                f"Line {line} of '{path.name}' has {n if n > width else len(row)} cells, but there are {width} "
+                f"headings (in line {top.line}): {cure if of_text else 'give each column a heading'}."
+            )
+    return body
+
+
+def _names(path: Path, top: Heading, body: Sequence[tuple[int, Row]], notes: list[str]) -> dict[int, str]:
+    """Names of the columns by place; those without a heading and without a cell are none.
+
+    Raises:
+        DataError: two columns have one heading.
+    """
+    used = {at for _, cells in body for at, cell in enumerate(cells) if cell}
+    names = {
+        at: " ".join(name.split()) or f"column {at + 1}" for at, name in enumerate(top.names) if name or at in used
+    }
+    unnamed = [name for at, name in names.items() if not top.names[at]]
+    if unnamed:
+        notes.append(f"columns of '{path.name}' without a heading: {', '.join(unnamed)}")
+    twice = [name for name, n in Counter(names.values()).items() if n > 1]
+    if twice:
+        raise DataError(
+            f"The file '{path.name}' has the column '{twice[0]}' more than once (line {top.line}): give each "
+            "column a heading of its own."
+        )
+    return names
+
+
+def _of_parquet(path: Path) -> Sheet:
+    frame = pd.read_parquet(path)
+    if any(name is not None for name in frame.index.names):
+        frame = frame.reset_index()
+    cells = {str(name): [_parquet_cell(value) for value in frame[name]] for name in frame.columns}
+    made, notes = tidied(pd.DataFrame(cells, dtype=object))
+    return Sheet(made, tuple(range(1, len(made) + 1)), tuple(notes))
+
+
+def _parquet_cell(value: Any) -> str | None:
+    return None if pd.api.types.is_scalar(value) and pd.isna(value) else cell_or_none(_shown(value))
+
+
+def alike(rows: pd.DataFrame) -> str:
+    """What rows of one key have in common: that they are equal, or in which column they differ."""
+    differing = [str(name) for name in rows.columns if rows[name].nunique(dropna=False) > 1]
+    return f"they differ in '{differing[0]}'" if differing else "they are alike: delete all but one"
