@@ -8,7 +8,7 @@ INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --no-deps
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 FOLDERS := src etl migrations tests benchmarks
 
-.PHONY: help setup setup-dev demo test lint format docs bench lock clean
+.PHONY: help setup setup-dev demo test faults lint format docs bench lock clean
 
 help: ## Show what there is to make
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -34,6 +34,9 @@ demo: $(SET_UP) ## Simulate a small DRUG-seq release, load it, show what is in t
 
 test: $(SET_UP_DEV) ## Run the whole suite
 	$(BIN)/pytest -n 2 --dist loadscope
+
+faults: $(SET_UP_DEV) ## Run the tests of what others may send and what readers may try
+	$(BIN)/pytest tests/faults
 
 lint: $(SET_UP_DEV) ## Check style and types
 	$(BIN)/ruff check .

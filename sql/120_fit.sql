@@ -1,8 +1,9 @@
 CREATE VIEW pbdb.fit WITH (security_invoker = true) AS
 SELECT
-    f.fit_id, d.dataset, x.context, x.context_name, f.stratum, f.method, f.mode, f.is_default, f.is_stale, f.n_samples,
-    f.n_control, f.n_plates, f.n_components, cardinality(f.effect_ids) AS n_effects, g.n_genes, f.n_genes_in,
-    f.filter_rule, f.cpm_cutoff, f.min_samples, f.span, f.df_residual, f.df_prior, f.neg_log10_p_cutoff, f.parameters,
+    f.fit_id, d.dataset, x.context, x.context_name, f.stratum, f.method, f.mode, f.p_values, f.is_default, f.is_stale,
+    f.n_samples, f.n_control, f.n_plates, f.n_components, cardinality(f.effect_ids) AS n_effects, g.n_genes, f.n_genes_in,
+    f.filter_rule, f.cpm_cutoff, f.min_samples, f.span, f.df_residual, f.df_prior, f.neg_log10_p_cutoff, f.n_null_wells,
+    f.null_any_share, f.null_any_share_low, f.null_any_share_high, f.null_tail_ratio, f.parameters,
     f.report, f.code_version, f.created_at
 FROM core.fit f
 JOIN core.dataset d ON d.dataset_id = f.dataset_id

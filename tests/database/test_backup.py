@@ -150,8 +150,9 @@ def change(saved: Path, target: Path, name: str, edit: Any) -> Path:
 
 
 def test_failing_restore_changes_nothing(saved: Path, settings: Settings, tmp_path: Path) -> None:
-    bad = change(saved, tmp_path / "bad", "settings.sql", lambda text: text + b"SELECT 1/0;\n")
-    with pytest.raises(ServerError, match=r"changed nothing: .*division by zero"):
+    wrong = b"ALTER DATABASE :\"DBNAME\" SET geqo_threshold TO 'many';\n"
+    bad = change(saved, tmp_path / "bad", "settings.sql", lambda text: text + wrong)
+    with pytest.raises(ServerError, match=r"changed nothing: .*invalid value for parameter"):
         backup.restore(settings, bad)
     with connect.connect(settings) as connection:
         assert connection.execute("SELECT to_regnamespace('core'), to_regrole('pbdb_owner')").fetchone() == (None, None)
@@ -168,8 +169,8 @@ def test_failing_restore_keeps_what_was_to_be_replaced(saved: Path, settings: Se
 
 
 def test_an_early_error_of_psql_is_the_one_told(saved: Path, settings: Settings, tmp_path: Path) -> None:
-    bad = change(saved, tmp_path / "bad", "roles.sql", lambda text: b"SELECT no_such_function();\n" + text)
-    with pytest.raises(ServerError, match=r"changed nothing: .*no_such_function"):
+    bad = change(saved, tmp_path / "bad", "roles.sql", lambda text: b"GRANT nobody_there TO nobody_else;\n" + text)
+    with pytest.raises(ServerError, match=r"changed nothing: .*nobody_(there|else)"):
         backup.restore(settings, bad)
 
 

@@ -38,7 +38,7 @@ def new_database(on: Settings, home: Path, template: str | None = None) -> Itera
     name = f"pbdb_test_{os.getpid()}_{next(_numbers)}"
     _make(on, name, template)
     try:
-        yield Settings(home=home, database_url=_url(on, name), workers=1)
+        yield Settings(home=home, database_url=_url(on, name), workers=1, read_as_superuser=True)
     finally:
         _drop(on, name)
 

@@ -52,11 +52,12 @@ def contents(settings: Settings, *, versions: bool = False) -> dict[str, str]:
     """
     relations = "SELECT relname FROM pg_class WHERE relnamespace = '{}'::regnamespace AND relkind IN {}"
     row = "concat(t.tableoid, t.xmin, t.ctid)" if versions else "t::text"
-    shown = [f"core.{name}" for (name,) in query(settings, relations.format("core", "('r')")) if name not in UNSTABLE]
+    schemas = {name: "core" for (name,) in query(settings, relations.format("core", "('r')")) if name not in UNSTABLE}
     stored = query(settings, relations.format("part", "('p')"))
-    shown += [f"{'part' if versions else 'core'}.{name}" for (name,) in stored]
+    schemas |= {name: "part" if versions else "core" for (name,) in stored}
     found = {
-        name: value(settings, f"SELECT md5(string_agg({row}, '|' ORDER BY {row})) FROM {name} t") for name in shown
+        name: value(settings, f"SELECT md5(string_agg({row}, '|' ORDER BY {row})) FROM {schema}.{name} t")
+        for name, schema in schemas.items()
     }
     partitions = query(settings, relations.format("part", "('r')"))
     return found | {"part": str(sorted(partitions) if versions else len(partitions))}
@@ -131,5 +132,10 @@ def loaded(database_server: Settings, with_driad: str, tmp_path: Path) -> Iterat
 
 def environment(settings: Settings) -> dict[str, str]:
     """Environment in which the command line uses these settings."""
-    own = {"PBDB_HOME": str(settings.home), "PBDB_DATABASE_URL": str(settings.database_url), "PBDB_WORKERS": "1"}
+    own = {
+        "PBDB_HOME": str(settings.home),
+        "PBDB_DATABASE_URL": str(settings.database_url),
+        "PBDB_WORKERS": "1",
+        "PBDB_READ_AS_SUPERUSER": "1",
+    }
     return {key: text for key, text in os.environ.items() if not key.startswith("PBDB_")} | own

@@ -54,7 +54,7 @@ def test_structure_helps_new_compounds_where_it_says_something_and_nothing_helps
     told, silent = (world(5, structure=share).compendium for share in (0.8, 0.0))
     names = ["elsewhere", "structure", "low-rank", "without structure"]
     helpful = skills(divide(told, everywhere(told, 5)), names)
-    assert helpful["low-rank"] > 0.04 and helpful["structure"] > 0.02
+    assert helpful["low-rank"] > 0.04 and helpful["structure"] > 0.01
     assert helpful["elsewhere"] == helpful["without structure"] == 0
     useless = skills(divide(silent, everywhere(silent, 5)), names)
     assert all(abs(skill) < 0.01 for skill in useless.values())
@@ -132,6 +132,16 @@ def test_a_fit_that_was_stopped_goes_on_to_the_same_result() -> None:
     assert middle.steps == 5
     np.testing.assert_array_equal(lowrank.fit(centred, Options(rank=8), begun=middle).embedding, whole.embedding)
     assert middle.steps == len(kept)
+
+
+@pytest.mark.parametrize("n_compounds", [6, 40])
+def test_more_factors_than_compounds_make_no_trouble(n_compounds: int) -> None:
+    plans = (Plan("one", 2, n_compounds, 1.0, 0.5), Plan("two", 1, n_compounds - 1, 0.5, 0.5))
+    made = world(8, plans, n_compounds=n_compounds, n_genes=60, rank=2)
+    model = lowrank.fit(_centred(made), Options(rank=64))
+    assert np.isfinite(model.embedding).all() and ((model.reliability >= 0) & (model.reliability <= 1)).all()
+    rows = made.compendium.blocks[0]
+    assert np.isfinite(model.predict(rows)).all() and (model.sd(rows) > 0).all()
 
 
 def _cosines(vectors: np.ndarray) -> np.ndarray:

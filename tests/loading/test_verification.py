@@ -55,22 +55,22 @@ def test_a_good_load_has_no_difference(full: Settings) -> None:
 
 
 DAMAGES = {
-    "samples": "DELETE FROM core.sample WHERE source_sample = 's23'",
+    "samples": "DELETE FROM part.sample WHERE source_sample = 's23'",
     "n_samples": "UPDATE core.condition SET n_samples = n_samples + 1 WHERE is_vehicle",
     "conditions": "UPDATE core.condition SET is_vehicle = NOT is_vehicle WHERE is_vehicle",
     "ids": "UPDATE core.plate SET plate = 'another' WHERE plate = 'p1'",
-    "effects": "DELETE FROM core.effect WHERE effect_id = (SELECT max(effect_id) FROM core.effect)",
+    "effects": "DELETE FROM part.effect WHERE effect_id = (SELECT max(effect_id) FROM core.effect)",
     "effect_ids": "UPDATE core.fit SET condition_ids = condition_ids[2:] || condition_ids[1]",
     "fit_sample": "UPDATE core.fit_sample SET sample_id = 1 "
     "WHERE sample_id = (SELECT min(sample_id) FROM core.fit_sample)",
     "n_control": "UPDATE core.fit_sample SET role = 'vehicle' WHERE role = 'treated'",
-    "n_treated": "UPDATE core.effect SET n_treated = n_treated + 1",
-    "n_genes": "UPDATE core.effect SET n_genes = n_genes - 1",
-    "n_up": "UPDATE core.effect SET n_up = n_up + 1",
-    "n_down_fit": "UPDATE core.effect SET n_down_fit = n_down_fit + 1",
-    "p_adj": "UPDATE core.effect SET neg_log10_p_adj[3] = neg_log10_p_adj[3] + 0.1",
-    "arrays": "UPDATE core.effect SET se = trim_array(se, 1)",
-    "orientations": "UPDATE core.gene_effect SET log2_fc[2] = log2_fc[2] + 0.001 "
+    "n_treated": "UPDATE part.effect SET n_treated = n_treated + 1",
+    "n_genes": "UPDATE part.effect SET n_genes = n_genes - 1",
+    "n_up": "UPDATE part.effect SET n_up = n_up + 1",
+    "n_down_fit": "UPDATE part.effect SET n_down_fit = n_down_fit + 1",
+    "p_adj": "UPDATE part.effect SET neg_log10_p_adj[3] = neg_log10_p_adj[3] + 0.1",
+    "arrays": "UPDATE part.effect SET se = trim_array(se, 1)",
+    "orientations": "UPDATE part.gene_effect SET log2_fc[2] = log2_fc[2] + 0.001 "
     "WHERE gene_key = (SELECT max(gene_key) FROM core.gene_effect)",
     "matrix": "UPDATE core.artifact SET sha256 = reverse(sha256)",
 }
@@ -88,7 +88,7 @@ def test_values_that_are_wrong_in_both_orientations_are_seen(full: Settings, col
     changed = f"(SELECT array_agg(v * 1.01 ORDER BY n) FROM unnest({columns}) WITH ORDINALITY u (v, n))"
     with connect.engine(full).begin() as connection:
         for table in ("effect", "gene_effect"):
-            connection.execute(text(f"UPDATE core.{table} SET {columns} = {changed}"))
+            connection.execute(text(f"UPDATE part.{table} SET {columns} = {changed}"))
     differences = checks(full)["made"].differences
     assert {difference.check for difference in differences} == {"refit"}
     assert "by least squares" in differences[0].examples[0]
@@ -120,7 +120,7 @@ def test_further_fits_are_verified_too(full: Settings) -> None:
 
 
 def further_choices(**changes: Any) -> Any:
-    from pbdb.effects.dataset_fits import FitOptions
+    from pbdb.effects.groups import FitOptions
 
     return FitOptions(**({"options": Options(threads=1)} | changes), is_default=False)
 
@@ -146,7 +146,7 @@ def test_intensities_with_missing_values(database: Settings, tmp_path: Path) -> 
     assert verified.differences == []
     assert verified.refitted == 2 * run.GENES * 7
     with connect.engine(database).begin() as connection:
-        connection.execute(text("UPDATE core.effect SET neg_log10_p[1:60] = log2_fc[1:60] WHERE status = 'ok'"))
+        connection.execute(text("UPDATE part.effect SET neg_log10_p[1:60] = log2_fc[1:60] WHERE status = 'ok'"))
     assert {"p", "p_adj"} <= {difference.check for difference in checks(database)["made"].differences}
 
 
@@ -174,7 +174,7 @@ def test_the_command_line(full: Settings) -> None:
     assert done.exit_code == 0, done.output
     assert "1 of 1 datasets are as the specification says" in done.stderr
     with connect.engine(full).begin() as connection:
-        connection.execute(text("UPDATE core.effect SET n_up = n_up + 1"))
+        connection.execute(text("UPDATE part.effect SET n_up = n_up + 1"))
     done = CliRunner().invoke(pbdb, ["db", "verify", "made", "--json"], env=environment(full))
     assert done.exit_code == 1
     (verified,) = json.loads(done.stdout)

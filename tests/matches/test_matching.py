@@ -222,7 +222,7 @@ def test_a_load_renews_its_datasets_matches_by_every_rule_and_forgets_their_agre
     assert not match_table.is_current(engine, "two")
     with engine.begin() as connection:
         connection.execute(text("UPDATE core.condition SET dose_fm = 3 * dose_fm WHERE dataset_id = 2000"))
-    done = match_table.refresh_dataset(engine, "two")
+    done = match_table.match_dataset(engine, "two").refreshed
     assert [(one.rule.level, one.removed, one.added) for one in done] == [("parent_inchikey", 2, 2), ("skeleton", 2, 2)]
     assert match_table.is_current(engine, "two")
     with engine.connect() as connection:

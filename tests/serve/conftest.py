@@ -1,4 +1,4 @@
-"""The matched demo and its snapshot, served both ways."""
+"""Screens that share compounds, as a database and as its snapshot, served both ways."""
 
 from __future__ import annotations
 
@@ -13,14 +13,24 @@ from support import running_server, throwaway_home
 
 from pbdb.common.settings import Settings
 from pbdb.serve.place import Place, open_place
+from pbdb.simulate import screens as simulated
+from pbdb.simulate.declarations import screens
 
 
 @pytest.fixture(scope="session")
 def demo() -> Iterator[tuple[Settings, Path]]:
-    """The matched demo's database, and its snapshot."""
-    with throwaway_home("demo-matched") as home, running_server(home) as settings:
-        call(home.parent, "demo", "--matched", "--compounds", "12", check=True)
-        call(home, "export", "snapshot", "--release", "2026.1", "--out", str(home / "snapshot"), check=True)
+    """A database of the matched demo's screens, with their agreement, and its snapshot."""
+    with throwaway_home() as home, running_server(home) as settings:
+        release = home / "release"
+        simulated.write_screens(release, compounds=12)
+        for line in (
+            ("vocab", "import", "genes", str(release / simulated.VOCABULARY), "--release", "simulated"),
+            ("vocab", "import", "landmarks", str(release / simulated.LANDMARKS)),
+            ("etl", "load", screens.__file__, "--from", str(release)),
+            ("agreement", "run", "--peers", "16"),
+            ("export", "snapshot", "--release", "2026.1", "--out", str(home / "snapshot")),
+        ):
+            call(home, *line, check=True)
         yield settings, home / "snapshot"
 
 

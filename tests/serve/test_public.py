@@ -6,6 +6,7 @@ import html
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from html.parser import HTMLParser
 from pathlib import Path
 
 import httpx
@@ -47,10 +48,11 @@ def both(database_server: Settings, template: str, tmp_path_factory: pytest.Temp
         for settings, is_closed_there in ((open_only, False), (with_closed, True)):
             with connect.engine(settings).begin() as connection:
                 fill(connection, with_closed=is_closed_there)
-                connection.execute(
-                    text("UPDATE core.source_compound SET name = :n WHERE dataset_id = 200"), {"n": NASTY}
-                )
-                connection.execute(text("UPDATE core.dataset SET title = :n WHERE dataset_id = 200"), {"n": NASTY})
+                for change in ("source_compound SET name = :n", "dataset SET title = :n"):
+                    connection.execute(text(f"UPDATE core.{change} WHERE dataset_id = 200"), {"n": NASTY})
+                # A split of open and closed conditions: its name is for all who see one of its conditions.
+                for table in ("split_member", "split"):
+                    connection.execute(text(f"DELETE FROM core.{table} WHERE split_id = 400"))
         cache = place / "assets"
         with public_client(open_only, cache) as before, public_client(with_closed, cache) as after:
             yield Both(before, after, with_closed)
@@ -110,13 +112,7 @@ def test_who_hunts_for_the_closed_dataset_finds_what_is_without_it(both: Both, a
 
 
 def test_every_view_shows_the_public_what_is_open(both: Both) -> None:
-    asked = {
-        "effect_id": 161,
-        "gene_symbol": None,
-        "match_id": None,
-        "condition_id": 151,
-        "compound_name": "vorinostat",
-    }
+    asked = {"effect_id": 161, "condition_id": 151, "compound_name": "vorinostat"}
     for view in both.with_closed.get(f"{V1}/").json()["views"]:
         needs = next((name for name in view["needs"] if name in asked), None)
         if view["arguments"] or (view["needs"] and needs is None):
@@ -129,12 +125,32 @@ def test_every_view_shows_the_public_what_is_open(both: Both) -> None:
     assert len(catalog.KEYS) > 25
 
 
+class Harm(HTMLParser):
+    """Tags and attributes by which a name could do something."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        if tag in ("iframe", "object", "embed", "base", "form") and not (given.get("action") or "/").startswith("/"):
+            self.found.append(tag)
+        if tag == "script" and given.get("type") != "application/json" and "src" not in given:
+            self.found.append(tag)
+        self.found += [name for name in given if name.startswith("on") or name == "style"]
+        self.found += [
+            url for name in ("href", "src") if (url := given.get(name) or "/")[0] not in "/#?" and url != "data:,"
+        ]
+
+
 def test_names_that_mean_harm_do_none(both: Both) -> None:
-    for address, shown in walked(both.with_closed).items():
-        if "<!DOCTYPE html>" in shown:
-            assert "<script>alert" not in shown, address
-            assert "<img src=x" not in shown, address
-            assert not re.search(r"\sstyle=|\son\w+=", re.sub(r'"[^"]*"', '""', shown)), address
+    pages = [shown for shown in walked(both.with_closed).values() if "<!DOCTYPE html>" in shown]
+    assert any("onerror=alert(2)" in shown for shown in pages)
+    for shown in pages:
+        harm = Harm()
+        harm.feed(shown)
+        assert harm.found == []
 
 
 @pytest.mark.parametrize("text", [NASTY[:2000], "\u202e", "'\"><svg onload=alert(1)>", "a" * 5000, "{{ 7 * 7 }}", "%"])

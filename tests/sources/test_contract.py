@@ -10,6 +10,7 @@ from loads import contents, load, query, value
 from simulated import Simulated
 
 from pbdb.common.settings import Settings
+from pbdb.loading.verification import run as verification
 from pbdb.sources import registry
 
 
@@ -64,6 +65,12 @@ def test_both_orientations_hold_the_same_numbers(one: Simulated) -> None:
     n = value(one.settings, f"SELECT count(*) FROM ({long_by_effect}) x")
     same = f"SELECT count(*) FROM (({long_by_effect}) INTERSECT ({long_by_gene})) x"
     assert n == value(one.settings, same) == value(one.settings, f"SELECT count(*) FROM ({long_by_gene}) x") > 0
+
+
+def test_a_second_reading_finds_what_the_specification_says(one: Simulated) -> None:
+    for verified in verification.verify(one.settings):
+        assert verified.differences == [], verified.dataset
+        assert verified.refitted > 0
 
 
 def test_the_ledger_tells_of_every_stage_and_every_input(one: Simulated) -> None:

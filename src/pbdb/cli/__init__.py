@@ -7,6 +7,7 @@ import sys
 import click
 
 from pbdb.cli.common import LazyGroup
+from pbdb.cli.terminal import safe, safe_output
 from pbdb.common.errors import PbdbError
 from pbdb.common.version import __version__
 
@@ -36,16 +37,19 @@ COMMANDS = {
 @click.group(cls=LazyGroup, commands_at=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="pbdb")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
-def pbdb(debug: bool) -> None:
+@click.pass_context
+def pbdb(context: click.Context, debug: bool) -> None:
     """Load, query and compare small-molecule perturbation transcriptomics in one database.
 
     Without PBDB_DATABASE_URL an embedded PostgreSQL under PBDB_HOME is used and started on need.
     """
+    context.with_resource(safe_output())
 
 
 def main() -> None:
     """Run the command line: a user's mistake is one sentence and exit code 1."""
     debug = "--debug" in sys.argv[1:]
+    sys.stdout, sys.stderr = safe(sys.stdout), safe(sys.stderr)
     try:
         pbdb(prog_name="pbdb", standalone_mode=False)
     except click.exceptions.Abort:

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from pbdb.cli.terminal import bare, visible
 from pbdb.common.settings import Settings
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
@@ -74,8 +75,11 @@ def show_table(rows: Iterable[Sequence[object]], header: Sequence[str]) -> None:
         is_number = any(isinstance(row[place], (int, float)) and not isinstance(row[place], bool) for row in cells)
         table.add_column(name, justify="right" if is_number else "left", overflow="fold")
     for row in cells:
-        table.add_row(*(_shown(cell) for cell in row))
-    console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else 400, highlight=False, markup=False)
+        table.add_row(*(visible(_shown(cell)) for cell in row))
+    # Rich would leave out control characters of cells, and its own are not visible text.
+    console = Console(
+        file=sys.stdout, color_system=None, width=None if sys.stdout.isatty() else 400, highlight=False, markup=False
+    )
     console.print(table)
     sys.stdout.flush()
 
@@ -122,12 +126,13 @@ class TerminalReporter:
 
     def _start(self, what: str) -> None:
         from rich.console import Console
+        from rich.markup import escape
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
         columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
-        self._bar = Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True)
+        self._bar = Progress(*columns, TimeRemainingColumn(), console=Console(file=bare(sys.stderr)), transient=True)
         self._bar.start()
-        self._what, self._task = what, self._bar.add_task(what, total=None)
+        self._what, self._task = what, self._bar.add_task(escape(visible(what)), total=None)
 
     def _stop(self) -> None:
         if self._bar is not None:

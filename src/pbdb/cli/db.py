@@ -21,13 +21,21 @@ def db() -> None:
 @db.command()
 @click.option("--port", type=click.IntRange(0, 65535), help="Also listen here on 127.0.0.1; 0: no longer.")
 def start(port: int | None) -> None:
-    """Start the embedded server; with a port, BI tools can log in as pbdb_reader over loopback TCP."""
+    """Start the embedded server; with a port, BI tools can log in as pbdb_reader over loopback TCP.
+
+    Readers get their password and settings again, whatever they made of them; what killed loads left goes.
+    """
+    from pbdb.database import schema
+    from pbdb.loading import leftovers
     from pbdb.query import database
     from pbdb.server import connect
 
     user_settings = settings()
     connect.start(user_settings, port)
     database.ready(user_settings)
+    schema.settle(connect.engine(user_settings))
+    connect.reader_password(user_settings)
+    leftovers.clear(user_settings)
     say("The server runs.")
     if port:
         click.echo(connect.url(user_settings))
@@ -46,9 +54,13 @@ def stop() -> None:
 @db.command()
 @json_option
 def status(as_json: bool) -> None:
-    """Show whether the server runs, where, and whether the schema is current."""
+    """Show whether the server runs, where, and whether the schema is current.
+
+    The PostgreSQL that came with pbdb is shown too, with a warning where a newer one is known.
+    """
+    from pbdb.common import packaged_files
     from pbdb.database import schema
-    from pbdb.server import connect
+    from pbdb.server import connect, postgres_programs
 
     user_settings = settings()
     facts = asdict(connect.status(user_settings))
@@ -57,9 +69,16 @@ def status(as_json: bool) -> None:
         with connect.engine(user_settings).connect() as connection:
             facts["schema"] = schema.current(connection)
     facts["head"] = schema.head()
+    running = facts["version"] if facts["embedded"] else None
+    facts["bundled"] = postgres_programs.bundled()
+    lock = packaged_files.folder("migrations").parent / "requirements.lock"
+    facts["warnings"] = postgres_programs.warnings(running, postgres_programs.MAJOR, lock)
     if as_json:
         show_json(facts)
     else:
+        facts["bundled"] = ", ".join(f"{name} {version}" for name, version in facts["bundled"].items()) or None
+        for warning in facts.pop("warnings"):
+            say(f"Warning: {warning}")
         show_table([[name, str(value)] for name, value in facts.items() if value is not None], ["fact", "value"])
 
 
@@ -67,9 +86,14 @@ def status(as_json: bool) -> None:
 @db.command()
 def url() -> None:
     """Print the address of the database for other programs."""
+    from pbdb.database import schema
     from pbdb.server import connect
 
-    click.echo(connect.url(settings()))
+    found = settings()
+    address = connect.url(found)
+    if found.database_url is None:
+        schema.settle(connect.engine(found))
+    click.echo(address)
 
 
 @examples("pbdb db psql", "pbdb db psql -- -c '\\d+ effect'")
@@ -112,11 +136,17 @@ def downgrade(revision: str) -> None:
 @db.command()
 @json_option
 def check(as_json: bool) -> None:
-    """Compare the database with what this version would build; exit code 1 where they differ."""
+    """Compare the database with what this version would build; exit code 1 where they differ.
+
+    Rights, settings and the password of readers are looked at too.
+    """
     from pbdb.database import schema
     from pbdb.server import connect
 
-    differences = schema.check(connect.engine(settings()))
+    found = settings()
+    differences = schema.check(connect.engine(found))
+    if connect.has_changed_password(found):
+        differences.append(f"{connect.READER} gave itself another password: run `pbdb db start`.")
     if as_json:
         show_json(differences)
     else:
@@ -143,6 +173,8 @@ def verify(dataset: str | None, as_json: bool) -> None:
     differing = [each for each in verified if each.differences]
     if as_json:
         show_json([each.as_dict() for each in verified])
+    elif not verified:
+        say("No dataset is loaded.")
     else:
         _show_verified(verified)
         say(f"{len(verified) - len(differing)} of {len(verified)} datasets are as the specification says.")
@@ -161,6 +193,28 @@ def _show_verified(verified: list[Any]) -> None:
     ]
     if listed:
         show_table(listed, ["dataset", "check", "places", "for example"])
+
+
+@examples("pbdb db tidy", "pbdb db tidy --json")
+@db.command("tidy")
+@json_option
+def tidy_up(as_json: bool) -> None:
+    """Remove what replaced and killed loads left: tables nobody can read any more, folders of the cache.
+
+    Loads do this by themselves. What a running query, backup or load still needs stays until the next time.
+    """
+    from pbdb.loading import leftovers
+    from pbdb.server import connect
+
+    user_settings = settings()
+    connect.ensure_running(user_settings)
+    left = leftovers.clear(user_settings)
+    if as_json:
+        show_json(asdict(left))
+        return
+    click.echo(f"Removed: {len(left.tables)} tables, {len(left.folders)} folders.")
+    if left.waiting:
+        say(f"{len(left.waiting)} tables wait for a query, a backup or a load to end: {', '.join(left.waiting)}.")
 
 
 @examples("pbdb db revision -m 'add compound.title'")
@@ -197,8 +251,18 @@ def backup(file: Path, force: bool) -> None:
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--replace", is_flag=True, help="Drop what is in the database first.")
 def restore(file: Path, replace: bool) -> None:
-    """Fill an empty database from the backup in FILE."""
-    from pbdb.database import backup as backups
+    """Fill an empty database from the backup in FILE, which has to be your own.
 
-    backups.restore(settings(), file, replace=replace)
+    A backup is SQL: what stands in it is run with the rights of the login, in the embedded server as its superuser.
+    Roles and settings are taken only in the forms that pbdb writes, nothing of it reaches this machine's shell, and
+    where you are root psql runs as the server's user; but whoever wrote the backup owns the database after it. From
+    others take a snapshot (`pbdb snapshot load`), which is data.
+    """
+    from pbdb.database import backup as backups
+    from pbdb.database import schema
+    from pbdb.server import connect
+
+    found = settings()
+    backups.restore(found, file, replace=replace)
+    schema.settle(connect.engine(found))
     say(f"The database is as '{file}' has it.")

@@ -65,6 +65,13 @@ class Span(click.ParamType[Any]):
 )
 @click.option("--span", type=Span(), default="adaptive", show_default=True, help="Span of voom's trend.")
 @click.option(
+    "--p-values",
+    type=click.Choice(["counts", "limma"]),
+    default="counts",
+    show_default=True,
+    help="Of counts, which hold for single wells, limma's beside them; or limma's only. Intensities have limma's.",
+)
+@click.option(
     "--batching",
     type=click.Choice(["none", "published"]),
     default="none",
@@ -128,6 +135,7 @@ def _choices(*, method: str | None, threads: int | None, no_filter: bool, no_nor
         filter="none" if no_filter else rule,
         normalise=not no_norm,
         robust=chosen.pop("robust"),
+        p_values=chosen.pop("p_values"),
         threads=threads or settings().workers,
     )
     return FitOptions(options, deseq2=method == "deseq2", **chosen)

@@ -18,9 +18,10 @@ SHOWN_COMPOUND, SHOWN_DOSE_UM = "bortezomib", 1.0
 SHOWN_GENES = 12
 
 
-@examples("pbdb demo", "pbdb demo --matched")
+@examples("pbdb demo", "pbdb demo --matched", "pbdb demo --learn")
 @click.command()
 @click.option("--matched", is_flag=True, help="Four screens that share compounds: matches, agreement, search (1 min).")
+@click.option("--learn", is_flag=True, help="The same screens: what acts alike, and how to tell (2 min).")
 @click.option(
     "--compounds",
     type=click.IntRange(10, 40),
@@ -28,17 +29,22 @@ SHOWN_GENES = 12
     show_default=True,
     help="With --matched: compounds to simulate.",
 )
-def demo(matched: bool, compounds: int) -> None:
+def demo(matched: bool, learn: bool, compounds: int) -> None:
     """Simulate a small DRUG-seq release with planted effects, load it, and show what is in the database.
 
-    The demo has a home and a server of its own, in the folder `demo` of PBDB_HOME (`demo-matched` for the second
-    one), and touches nothing else. A second run finds everything loaded.
+    The demo has a home and a server of its own, in the folder `demo` of PBDB_HOME (`demo-matched` and `demo-learn` for
+    the other two), and touches nothing else. A second run finds everything loaded.
     """
     user_settings = settings()
     if matched:
         from pbdb.cli import matched_demo
 
         matched_demo.run(replace(user_settings, home=user_settings.home / "demo-matched", database_url=None), compounds)
+        return
+    if learn:
+        from pbdb.cli import learn_demo
+
+        learn_demo.run(replace(user_settings, home=user_settings.home / "demo-learn", database_url=None))
         return
     demo_settings = replace(user_settings, home=user_settings.home / "demo", database_url=None)
     release = demo_settings.home / "release"

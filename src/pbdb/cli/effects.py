@@ -42,11 +42,18 @@ def effects() -> None:
     help="Expression filter of counts.",
 )
 @click.option(
+    "--p-values",
+    type=click.Choice(["counts", "limma"]),
+    default="counts",
+    show_default=True,
+    help="Of counts, which hold for single wells, limma's beside them; or limma's only. Intensities have limma's.",
+)
+@click.option(
     "--batching",
     type=click.Choice(["none", "published"]),
     default="none",
     show_default=True,
-    help="Cut large contexts as the published runs did; implies --filter limma.",
+    help="Cut large contexts as the published runs did; implies --filter limma and --p-values limma.",
 )
 @click.option(
     "--min-cells",
@@ -87,6 +94,7 @@ def _choices(user_settings: Any, dataset: str, chosen: dict[str, Any]) -> Any:
         span=chosen["span"],
         filter=chosen["rule"],
         robust=chosen["robust"],
+        p_values=chosen["p_values"],
         threads=user_settings.workers,
     )
     return FitOptions(

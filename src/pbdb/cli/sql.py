@@ -6,7 +6,7 @@ import csv
 import json
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,12 @@ from pbdb.cli.common import examples, say, settings, show_table
 from pbdb.common.errors import ConfigError
 
 ROWS_IN_TABLE = 1000
+FORMULA = tuple("=+-@\t\r|%")
 
 
 @examples(
     'pbdb sql "SELECT * FROM coverage"',
-    "pbdb sql --format csv --file top.sql > top.csv",
+    "pbdb sql --format csv --no-formulas --file top.sql > top.csv",
     "echo 'SELECT count(*) AS n FROM compound' | pbdb sql --json",
 )
 @click.command()
@@ -36,17 +37,19 @@ ROWS_IN_TABLE = 1000
     help="How to print the rows.",
 )
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
-def sql(query: str | None, file: Path | None, shape: str, as_json: bool) -> None:
+@click.option("--no-formulas", is_flag=True, help="In CSV, put ' before cells that a spreadsheet would compute.")
+def sql(query: str | None, file: Path | None, shape: str, as_json: bool, no_formulas: bool) -> None:
     """Run one query that reads, as the role pbdb_reader in a read-only transaction.
 
     QUERY comes from the argument, --file, or standard input (-). JSON is an array of objects, in which NaN and
-    infinity are null.
+    infinity are null. Characters that a terminal would obey come as escapes, in JSON as JSON writes them.
     """
     from pbdb.query import database
 
     opened = database.connect(settings())
     with opened.rows(_text(query, file)) as (columns, rows):
-        {"table": _print_table, "csv": _print_csv, "json": _print_json}["json" if as_json else shape](columns, rows)
+        shown = ([_no_formula(cell) for cell in row] for row in rows) if no_formulas else rows
+        {"table": _print_table, "csv": _print_csv, "json": _print_json}["json" if as_json else shape](columns, shown)
 
 
 def _text(query: str | None, file: Path | None) -> str:
@@ -73,19 +76,24 @@ def _read(file: Path) -> str:
         ) from None
 
 
-def _print_table(columns: list[str], rows: Iterator[tuple[Any, ...]]) -> None:
+def _print_table(columns: list[str], rows: Iterator[Sequence[Any]]) -> None:
     show_table(islice(rows, ROWS_IN_TABLE), columns)
     if next(rows, None) is not None:
         say(f"Only the first {ROWS_IN_TABLE:,} rows are shown: use LIMIT, or --format csv for all of them.")
 
 
-def _print_csv(columns: list[str], rows: Iterator[tuple[Any, ...]]) -> None:
+def _no_formula(cell: Any) -> Any:
+    """A cell that a spreadsheet takes for text: no number begins with these signs and is text."""
+    return f"'{cell}" if isinstance(cell, str) and cell.lstrip()[:1] in FORMULA and cell.strip() else cell
+
+
+def _print_csv(columns: list[str], rows: Iterator[Sequence[Any]]) -> None:
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(columns)
     writer.writerows(rows)
 
 
-def _print_json(columns: list[str], rows: Iterator[tuple[Any, ...]]) -> None:
+def _print_json(columns: list[str], rows: Iterator[Sequence[Any]]) -> None:
     """Print an array of objects, row by row."""
     separator = "[\n"
     for row in rows:

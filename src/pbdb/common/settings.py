@@ -19,11 +19,15 @@ class Settings:
     home: folder of the embedded server, of downloads and of the stage cache (PBDB_HOME).
     database_url: an external PostgreSQL, or None for the embedded one (PBDB_DATABASE_URL).
     workers: processes or threads a stage may use (PBDB_WORKERS).
+    reader_url: a login of the external server for queries, a member of pbdb_reader alone (PBDB_READER_URL).
+    read_as_superuser: run queries though the login may run programs on the server (PBDB_READ_AS_SUPERUSER).
     """
 
     home: Path
     database_url: str | None = None
     workers: int = 1
+    reader_url: str | None = None
+    read_as_superuser: bool = False
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
@@ -38,6 +42,8 @@ class Settings:
             home=Path(home).expanduser().absolute() if home else default_home(),
             database_url=env.get("PBDB_DATABASE_URL") or None,
             workers=_workers(env.get("PBDB_WORKERS")),
+            reader_url=env.get("PBDB_READER_URL") or None,
+            read_as_superuser=env.get("PBDB_READ_AS_SUPERUSER") == "1",
         )
 
     @property

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import metadata
@@ -20,13 +22,17 @@ from typing import IO, Any
 
 from pbdb.common.errors import ConfigError, DataError, ServerError
 from pbdb.common.settings import Settings
+from pbdb.database import backup_lines, partitions, tidy
+from pbdb.database.backup_lines import statements
 from pbdb.database.backup_sql import EMPTY, REPLACE, ROLES, SETTINGS
+from pbdb.database.models import PARTITIONS
 from pbdb.server import connect
-from pbdb.server.connect import Server
+from pbdb.server.connect import Program, Server
 from pbdb.server.postgres_programs import MAJOR
 
 FORMAT = 1
 BLOCK = 1 << 20
+LARGEST_TEXT = 16 << 20
 
 
 def backup(settings: Settings, file: Path, *, replace: bool = False) -> int:
@@ -51,7 +57,7 @@ def backup(settings: Settings, file: Path, *, replace: bool = False) -> int:
         archive.writestr("manifest.json", json.dumps(manifest))
         archive.writestr("roles.sql", roles)
         archive.writestr("settings.sql", rest)
-        with archive.open("database.dump", "w", force_zip64=True) as member:
+        with _nothing_dropped(settings), archive.open("database.dump", "w", force_zip64=True) as member:
             _dump(source, major, member)
     return file.stat().st_size
 
@@ -59,8 +65,10 @@ def backup(settings: Settings, file: Path, *, replace: bool = False) -> int:
 def restore(settings: Settings, file: Path, *, replace: bool = False) -> None:
     """Fill the database from a backup; `replace` drops what stands in it first.
 
+    The dump in it is SQL: it may do in the server whatever the login may do, so the backup has to be one's own.
+
     Raises:
-        DataError: the file is no backup, or damaged.
+        DataError: the file is no backup, damaged, or holds statements that pbdb does not write.
         ServerError: the database is not empty, the server is older than the backup's, or a statement failed.
     """
     with _opened(file) as archive:
@@ -75,9 +83,17 @@ def restore(settings: Settings, file: Path, *, replace: bool = False) -> None:
                 f"The database '{target.parameters.get('dbname', '')}' is not empty: restore into a new PBDB_HOME or "
                 "database, or say --replace to drop everything in it first."
             )
-        _run_restore(target, archive, major, replace=replace)
+        _run_restore(settings, target, archive, major, replace=replace)
     with connect.connect(settings, autocommit=True) as connection:
         connection.execute("ANALYZE")
+
+
+@contextmanager
+def _nothing_dropped(settings: Settings) -> Iterator[None]:
+    """Keep partitions that nobody needs any more from being dropped: pg_dump fails where what it has listed goes."""
+    with connect.connect(settings, autocommit=True) as connection:
+        connection.execute("SELECT pg_advisory_lock_shared(%s)", [tidy.LOCK])
+        yield
 
 
 def _lines(rows: list[tuple[Any, ...]]) -> str:
@@ -99,7 +115,10 @@ def _client_version(major: int) -> int:
 
 def _dump(source: Server, major: int, output: IO[bytes]) -> None:
     program = connect.client_program("pg_dump", source, _client_version(major))
-    argv = [program, "--format=custom", "--compress=1", "--no-password"]  # the default takes 7 times as long
+    # Tables that a load is filling are nobody's yet, and must not be locked. The default compression takes 7 times as
+    # long.
+    argv = [program, "--format=custom", "--compress=1", "--no-password"]
+    argv.append(f"--exclude-table={PARTITIONS}.*{partitions.FILLING}")
     with (
         tempfile.TemporaryFile() as errors,
         subprocess.Popen(
@@ -116,22 +135,27 @@ def _dump(source: Server, major: int, output: IO[bytes]) -> None:
             raise ServerError(f"The backup failed: {_first_error(errors)}")
 
 
-def _run_restore(target: Server, archive: zipfile.ZipFile, major: int, *, replace: bool) -> None:
-    """Feed psql with one transaction; without its COMMIT at the end nothing has happened."""
-    environment = connect.client_environment(target)
+def _run_restore(settings: Settings, target: Server, archive: zipfile.ZipFile, major: int, *, replace: bool) -> None:
+    """Feed psql with one transaction; without its COMMIT at the end nothing has happened.
+
+    The dump is SQL that may do what the login may do, and PostgreSQL itself keeps it from psql's own commands; the
+    rest is of known forms. Where we are root the programs run as the server's user.
+    """
+    database = '"' + target.parameters.get("dbname", "").replace('"', '""') + '"'
+    roles = "".join(statements(_text(archive, "roles.sql"), backup_lines.ROLES, "roles.sql", database))
+    rest = "".join(statements(_text(archive, "settings.sql"), backup_lines.SETTINGS, "settings.sql", database))
+    psql = connect.restoring_program(settings, "psql", target)
+    pg_restore = connect.restoring_program(settings, "pg_restore", target, _client_version(major))
     words = ["-X", "-q", "--no-password", "--set=ON_ERROR_STOP=1", f"--output={os.devnull}"]
-    psql = [connect.client_program("psql", target), *words]
-    pg_restore = [connect.client_program("pg_restore", target, _client_version(major)), "-f", "-"]
     with tempfile.TemporaryFile() as errors:
-        shell = subprocess.Popen(psql, env=environment, stdin=subprocess.PIPE, stderr=errors)
+        shell = psql.start(words, env=connect.client_environment(target), stdin=subprocess.PIPE, stderr=errors)
         assert shell.stdin is not None
         try:
             with shell.stdin as script:
-                script.write(b"BEGIN;\nSET LOCAL lock_timeout = '30s';\n" + (REPLACE.encode() if replace else b""))
-                script.write(archive.read("roles.sql"))
+                script.write(f"BEGIN;\nSET LOCAL lock_timeout = '30s';\n{REPLACE if replace else ''}{roles}".encode())
                 script.flush()
                 _unpack(pg_restore, archive, script)
-                script.write(archive.read("settings.sql") + b"COMMIT;\n")
+                script.write(f"{rest}COMMIT;\n".encode())
         except BrokenPipeError:
             pass  # psql ended at an error, which it has named
         except BaseException:
@@ -143,24 +167,28 @@ def _run_restore(target: Server, archive: zipfile.ZipFile, major: int, *, replac
             raise ServerError(f"The restore failed and changed nothing: {_first_error(errors)}")
 
 
-def _unpack(pg_restore: list[str], archive: zipfile.ZipFile, script: IO[bytes]) -> None:
-    """Write the dump's SQL to `script`, without comments on extensions: those are for their owners to write."""
+def _unpack(pg_restore: Program, archive: zipfile.ZipFile, script: IO[bytes]) -> None:
+    """Write the dump's SQL to `script`, without what owners of extensions and of the server alone may write.
+
+    These are comments on extensions, and rights of the server's own functions (`reader_limits` gives them again).
+    """
     with tempfile.TemporaryFile() as contents, tempfile.NamedTemporaryFile() as wanted:
-        _feed([*pg_restore, "--list"], archive, contents)
+        _feed(pg_restore, ["--list"], archive, contents)
         contents.seek(0)
-        wanted.writelines(line for line in contents if b" COMMENT - EXTENSION " not in line)
+        wanted.writelines(line for line in contents if not re.search(rb" COMMENT - EXTENSION | ACL pg_catalog ", line))
         wanted.flush()
-        _feed([*pg_restore, f"--use-list={wanted.name}"], archive, script)
+        pg_restore.user.own(Path(wanted.name))
+        _feed(pg_restore, [f"--use-list={wanted.name}"], archive, script)
 
 
-def _feed(pg_restore: list[str], archive: zipfile.ZipFile, output: IO[bytes]) -> None:
-    with tempfile.TemporaryFile() as errors, archive.open("database.dump") as dump:
-        process = subprocess.Popen(pg_restore, stdin=subprocess.PIPE, stdout=output, stderr=errors)
+def _feed(pg_restore: Program, words: list[str], archive: zipfile.ZipFile, output: IO[bytes]) -> None:
+    with tempfile.TemporaryFile() as errors, _member(archive, "database.dump") as dump:
+        process = pg_restore.start(["-f", "-", *words], stdin=subprocess.PIPE, stdout=output, stderr=errors)
         assert process.stdin is not None
         try:
             with process.stdin as packed:
                 shutil.copyfileobj(dump, packed, BLOCK)
-        except zipfile.BadZipFile as error:
+        except (zipfile.BadZipFile, zlib.error, EOFError) as error:
             raise DataError(f"The backup is damaged: {error}.") from None
         except BrokenPipeError:
             pass  # it has read enough, or ended at an error
@@ -170,6 +198,27 @@ def _feed(pg_restore: list[str], archive: zipfile.ZipFile, output: IO[bytes]) ->
             raise DataError(f"The backup cannot be read: {_first_error(errors)}")
         if failed:
             raise BrokenPipeError
+
+
+def _member(archive: zipfile.ZipFile, name: str) -> IO[bytes]:
+    try:
+        return archive.open(name)
+    except (KeyError, zipfile.BadZipFile, NotImplementedError, RuntimeError):
+        raise DataError(
+            f"'{archive.filename}' is no backup made by pbdb, or it is damaged: {name} is missing."
+        ) from None
+
+
+def _text(archive: zipfile.ZipFile, name: str) -> str:
+    """A small member as text."""
+    try:
+        with _member(archive, name) as member:
+            content = member.read(LARGEST_TEXT + 1)
+        if len(content) > LARGEST_TEXT:
+            raise ValueError
+        return content.decode()
+    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError):
+        raise DataError(f"'{archive.filename}' is no backup made by pbdb, or it is damaged.") from None
 
 
 @contextmanager
@@ -201,13 +250,15 @@ def _opened(file: Path) -> zipfile.ZipFile:
 
 def _manifest(archive: zipfile.ZipFile) -> dict[str, Any]:
     try:
-        manifest: dict[str, Any] = json.loads(archive.read("manifest.json"))
-        newer = manifest["format"] > FORMAT
-    except (zipfile.BadZipFile, KeyError, ValueError):
+        manifest = json.loads(_text(archive, "manifest.json"))
+        newer, made_on = int(manifest["format"]) > FORMAT, int(manifest["postgres"])
+    except (KeyError, ValueError, TypeError, RecursionError):
         raise DataError(f"'{archive.filename}' is no backup made by pbdb, or it is damaged.") from None
     if newer:
-        raise DataError(f"The backup '{archive.filename}' was made by a newer pbdb ({manifest['pbdb']}): update pbdb.")
-    return manifest
+        raise DataError(
+            f"The backup '{archive.filename}' was made by a newer pbdb ({manifest.get('pbdb')}): update pbdb."
+        )
+    return {"postgres": made_on}
 
 
 def _refuse_older(made_by: int, major: int) -> None:

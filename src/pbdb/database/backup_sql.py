@@ -79,10 +79,12 @@ SELECT NOT EXISTS (
 )
 """
 
-REPLACE = r"""
-SELECT pg_catalog.format('DROP SCHEMA %I CASCADE;', nspname) FROM pg_catalog.pg_namespace
-WHERE nspname !~ '^(pg_|information_schema$)'
-\gexec
+REPLACE = """
+DO $do$ DECLARE schema name; BEGIN
+    FOR schema IN SELECT nspname FROM pg_catalog.pg_namespace WHERE nspname !~ '^(pg_|information_schema$)' LOOP
+        EXECUTE pg_catalog.format('DROP SCHEMA %I CASCADE', schema);
+    END LOOP;
+END $do$;
 CREATE SCHEMA public AUTHORIZATION pg_database_owner;
 GRANT USAGE ON SCHEMA public TO PUBLIC;
 COMMENT ON SCHEMA public IS 'standard public schema';

@@ -56,17 +56,17 @@ def references(connection: Connection) -> list[Reference]:
     return [Reference(child, parent, tuple(columns), optional) for child, parent, columns, optional in rows]
 
 
-def markdown(found: Iterable[Entry]) -> str:
+def markdown(described: Iterable[Entry]) -> str:
     """The dictionary as one Markdown page."""
     lines = ["# Data dictionary", "", MADE]
-    for kind, of_kind in groupby(found, key=lambda entry: entry.kind):
+    for kind, of_kind in groupby(described, key=lambda entry: entry.kind):
         lines += ["", f"## {TITLES[kind]}"]
         for _, group in groupby(of_kind, key=lambda entry: entry.object):
             lines += _section(list(group))
     return "\n".join(lines) + "\n"
 
 
-def er_diagram(found: Iterable[Entry], keys: Iterable[Reference]) -> str:
+def er_diagram(described: Iterable[Entry], keys: Iterable[Reference]) -> str:
     """The tables and how they refer to each other, as a Mermaid diagram in a Markdown page."""
     keys = list(keys)
     lines = ["# Entities and relations", "", MADE, "", "```mermaid", "erDiagram"]
@@ -74,17 +74,17 @@ def er_diagram(found: Iterable[Entry], keys: Iterable[Reference]) -> str:
         lines.append(
             f'    {key.parent} {"|o" if key.is_optional else "||"}--o{{ {key.child} : "{", ".join(key.columns)}"'
         )
-    tables = (entry for entry in found if entry.kind == "table")
+    tables = (entry for entry in described if entry.kind == "table")
     for name, group in groupby(tables, key=lambda entry: entry.object):
-        own = {column for key in keys if key.child == name for column in key.columns}
-        lines += [f"    {name} {{", *_attributes(group, name, own), "    }"]
+        foreign = {column for key in keys if key.child == name for column in key.columns}
+        lines += [f"    {name} {{", *_attributes(group, name, foreign), "    }"]
     return "\n".join([*lines, "```", ""])
 
 
 def write(connection: Connection, folder: Path) -> list[Path]:
     """Write dictionary.md and er_diagram.md into a folder; return their paths."""
-    found = entries(connection)
-    pages = {"dictionary.md": markdown(found), "er_diagram.md": er_diagram(found, references(connection))}
+    described = entries(connection)
+    pages = {"dictionary.md": markdown(described), "er_diagram.md": er_diagram(described, references(connection))}
     folder.mkdir(parents=True, exist_ok=True)
     for name, page in pages.items():
         (folder / name).write_text(page, encoding="utf-8")

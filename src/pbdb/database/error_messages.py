@@ -1,4 +1,4 @@
-"""Troubles with the disk, the server and its permissions while data are loaded, each as one sentence."""
+"""Troubles with disk, server and permissions, each as one sentence: of loads (`told`), of snapshots (`exporting`)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from psycopg import errors
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
-from pbdb.common.errors import DiskError, ServerError, first_line
+from pbdb.common.errors import DiskError, ServerError, SnapshotError, first_line
 from pbdb.database.models.policies import OWNER
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -38,6 +38,32 @@ def told(what: str) -> Iterator[None]:
         if sentence is None:
             raise
         raise ServerError(sentence) from problem
+
+
+@contextmanager
+def exporting(place: str) -> Iterator[None]:
+    """Turn errors of the system and of the server into a sentence; place: where files are written.
+
+    Raises:
+        SnapshotError: instead of them.
+    """
+    import adbc_driver_manager
+    import duckdb
+
+    try:
+        yield
+    except OSError as problem:
+        if problem.errno in DISK_FULL:
+            raise SnapshotError(f"The disk of {place} is full: make room and run the command again.") from problem
+        why = problem.strerror or problem
+        raise SnapshotError(
+            f"{place} cannot be written or read ({why}): put that right and run the command again."
+        ) from problem
+    except (psycopg.Error, DBAPIError, adbc_driver_manager.Error) as problem:
+        cause = getattr(problem, "orig", None) or problem
+        raise SnapshotError(f"The server ended the work ({first_line(cause)}): run the command again.") from problem
+    except duckdb.Error as problem:
+        raise SnapshotError(f"DuckDB ended the work ({first_line(problem)}): run the command again.") from problem
 
 
 def require_loader(connection: Connection) -> None:

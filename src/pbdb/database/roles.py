@@ -13,6 +13,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import ProgrammingError
 
 from pbdb.common.errors import SchemaError
+from pbdb.database import reader_limits
 from pbdb.database.models import PARTITIONS, SCHEMA
 from pbdb.database.models.policies import OWNER, PUBLIC, READER, WEB
 
@@ -23,20 +24,6 @@ DATABASE_SETTINGS = {
     "join_collapse_limit": "16",
     "from_collapse_limit": "16",
     "geqo_threshold": "20",
-}
-# What a reader may use up; pg_roles keeps a role's own value, so an administrator's choice is never overwritten.
-READER_SETTINGS = {
-    "statement_timeout": "5min",
-    "idle_in_transaction_session_timeout": "10min",
-    "temp_file_limit": "10GB",
-}
-# Every request of `pbdb serve` sets a shorter limit; a query whose reader has gone is ended.
-WEB_SETTINGS = READER_SETTINGS | {
-    "statement_timeout": "1min",
-    "idle_in_transaction_session_timeout": "2min",
-    "temp_file_limit": "1GB",
-    "client_connection_check_interval": "2s",
-    "default_transaction_read_only": "on",
 }
 SCHEMA_COMMENTS = {
     SCHEMA: "Tables of pbdb: use the views of schema pbdb, which stay as they are while tables change",
@@ -58,15 +45,13 @@ def prepare(connection: Connection) -> None:
 
 
 def settle(connection: Connection) -> None:
-    """Give roles and database their settings; say what the login is not permitted to set."""
+    """Give roles and database their settings, take from readers what is not reading; say what is not permitted."""
     _web(connection)
-    for role, wanted in ((READER, READER_SETTINGS), (PUBLIC, READER_SETTINGS), (WEB, WEB_SETTINGS)):
-        for name, value in wanted.items():
-            if not _has_setting(connection, role, name):
-                _where_permitted(connection, f"ALTER ROLE {role} SET {name} = '{value}'")
+    for statement in list(reader_limits.statements(connection)):
+        _where_permitted(connection, statement)
     database = connection.execute(text("SELECT quote_ident(current_database())")).scalar_one()
     for name, value in DATABASE_SETTINGS.items():
-        if not _has_setting(connection, None, name):
+        if not _has_setting(connection, name):
             _where_permitted(connection, f"ALTER DATABASE {database} SET {name} = {value}")
 
 
@@ -142,9 +127,8 @@ def _schemas(connection: Connection) -> None:
             )
 
 
-def _has_setting(connection: Connection, role: str | None, name: str) -> bool:
-    parameters = {"role": role, "prefix": f"{name}="}
-    return connection.execute(_SETTING, parameters).scalar_one_or_none() is not None
+def _has_setting(connection: Connection, name: str) -> bool:
+    return connection.execute(_SETTING, {"prefix": f"{name}="}).scalar_one_or_none() is not None
 
 
 def _must(connection: Connection, statement: str, sentence: str) -> None:
@@ -176,10 +160,7 @@ _MAY_BE = text("""
 _EXTENSION_SCHEMA = text("SELECT extnamespace::regnamespace::text FROM pg_extension WHERE extname = 'vector'")
 _SCHEMA_OWNER = text("SELECT pg_get_userbyid(nspowner) FROM pg_namespace WHERE nspname = :schema")
 _SETTING = text("""
-    SELECT setting FROM pg_db_role_setting s
-    LEFT JOIN pg_roles r ON r.oid = s.setrole LEFT JOIN pg_database d ON d.oid = s.setdatabase
+    SELECT setting FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase
     CROSS JOIN unnest(s.setconfig) AS setting
-    WHERE starts_with(setting, :prefix)
-      AND CASE WHEN CAST(:role AS name) IS NULL THEN s.setrole = 0 AND d.datname = current_database()
-               ELSE r.rolname = CAST(:role AS name) AND s.setdatabase = 0 END
+    WHERE starts_with(setting, :prefix) AND s.setrole = 0 AND d.datname = current_database()
 """)

@@ -20,7 +20,7 @@ from sqlalchemy.exc import InternalError
 
 from pbdb.common import packaged_files
 from pbdb.common.errors import SchemaError
-from pbdb.database import catalog, roles, views
+from pbdb.database import catalog, reader_limits, roles, views
 from pbdb.database.models import SCHEMA, Base
 from pbdb.database.models.policies import OWNER, PARTITIONED
 from pbdb.server import locks
@@ -65,15 +65,23 @@ def require_head(connection: Connection) -> None:
 def check(engine: Engine) -> list[str]:
     """What is wrong with the schema, one sentence each; empty where all is as this version made it.
 
-    Tables are compared with the models, views by their fingerprint; what has no comment is listed too.
+    Tables are compared with the models, views by their fingerprint; what has no comment is listed too, and what readers
+    may do that is more than reading.
     """
     with engine.connect() as connection, connection.begin() as transaction:
         if (behind := _behind(connection)) is not None:
             return [behind]
         views_behind = _views_behind(connection)
-        found = catalog.differences(connection)
+        differences = [*catalog.differences(connection), *reader_limits.faults(connection)]
         transaction.rollback()
-    return found if views_behind is None else [views_behind, *found]
+    return differences if views_behind is None else [views_behind, *differences]
+
+
+def settle(engine: Engine) -> None:
+    """Give roles and database their settings again, where there is a schema, whatever a reader changed of its own."""
+    with engine.begin() as connection:
+        if current(connection) is not None:
+            locks.patiently(connection, lambda: roles.settle(connection), "The settings of readers")
 
 
 def current(connection: Connection) -> str | None:
@@ -120,10 +128,10 @@ def _move(connection: Connection, context: EnvironmentContext) -> None:
     locks.take(connection, LOCK)
     roles.prepare(connection)
     if not _is_there(connection, context):
-        own = connection.execute(text("SELECT current_setting('role')")).scalar_one()
+        role = connection.execute(text("SELECT current_setting('role')")).scalar_one()
         connection.exec_driver_sql(f"SET LOCAL ROLE {OWNER}")
         _change(connection, context)
-        connection.execute(text("SELECT set_config('role', :own, true)"), {"own": own})
+        connection.execute(text("SELECT set_config('role', :own, true)"), {"own": role})
     roles.settle(connection)
 
 
@@ -189,13 +197,13 @@ def _through_the_door(bind: Engine | Connection, verb: Callable[[Config, str], N
 
 
 def _behind(connection: Connection) -> str | None:
-    found = current(connection)
-    if found is None:
+    revision = current(connection)
+    if revision is None:
         return "The database has no schema of pbdb yet: run `pbdb db upgrade`."
-    if found not in _known():
-        return f"The schema is at revision {found}, which this version of pbdb does not know: update pbdb."
-    if found != head():
-        return f"The schema is at revision {found}, behind this version of pbdb ({head()}): run `pbdb db upgrade`."
+    if revision not in _known():
+        return f"The schema is at revision {revision}, which this version of pbdb does not know: update pbdb."
+    if revision != head():
+        return f"The schema is at revision {revision}, behind this version of pbdb ({head()}): run `pbdb db upgrade`."
     return None
 
 

@@ -82,10 +82,10 @@ def refuse_foreign_dependents(connection: Connection) -> None:
     Raises:
         SchemaError: it names every such object.
     """
-    found = connection.execute(_DEPENDENTS, OURS).scalars().all()
-    if found:
+    dependents = connection.execute(_DEPENDENTS, OURS).scalars().all()
+    if dependents:
         raise SchemaError(
-            f"The views of schema {VIEWS} cannot be rebuilt, for others depend on them: {', '.join(found)}."
+            f"The views of schema {VIEWS} cannot be rebuilt, for others depend on them: {', '.join(dependents)}."
             " Drop them (keep their definition), upgrade, and make them again."
         )
 
@@ -138,8 +138,8 @@ def _still_possible(connection: Connection, before: Before) -> list[Grant]:
 
 def _by_default(connection: Connection, before: Before) -> list[Grant]:
     """What default privileges of the schema, whoever declared them, give on objects that are new."""
-    found = (Grant(*row) for row in connection.execute(_DEFAULTS, OURS))
-    return [grant for grant in found if grant.name not in before.names]
+    grants = (Grant(*row) for row in connection.execute(_DEFAULTS, OURS))
+    return [grant for grant in grants if grant.name not in before.names]
 
 
 # Ours is what belongs to pbdb_owner: a user's own view in the schema belongs to the user.

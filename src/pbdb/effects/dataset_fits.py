@@ -14,9 +14,10 @@ import pandas as pd
 from pbdb.common.errors import DesignError
 from pbdb.common.ids import stable_id, stable_ids
 from pbdb.common.progress import Progress, silent
+from pbdb.database.effect_arrays import BY_EFFECT, OF_LIMMA
 from pbdb.effects.engine import Design, Fit, Summary, deseq2, fill, gather, prepare, tested_genes
 from pbdb.effects.groups import NUMBERS, FitOptions, Group, Plan, fit_groups, make_plan, run_deseq2
-from pbdb.effects.stored_fit import BY_EFFECT, BY_GENE, COUNTED, GENE_FACTS, FitFacts, StoredFit, tile
+from pbdb.effects.stored_fit import BY_GENE, COUNTED, GENE_FACTS, FitFacts, StoredFit, tile
 from pbdb.samples import matrix_file
 from pbdb.sources.declaration import FEW_CELLS
 
@@ -124,8 +125,11 @@ def _write(job: _Job, stored: StoredFit, plan: Plan, design: Design, values: Any
     fit = prepare(values, design, job.choices.options)
     _write_genes(job, stored, fit.genes, {name: getattr(fit, name) for name in GENE_FACTS})
     _write_fit_samples(stored, plan)
-    tiles = _tiles(stored, len(fit.effects), len(fit.genes))
+    names = (*BY_EFFECT, *OF_LIMMA) if fit.p_values == "counts" else BY_EFFECT
+    tiles = _tiles(stored, len(fit.effects), len(fit.genes), names)
     summary = fill(fit, *tiles, progress=job.told)
+    if summary.dispersion is not None:
+        np.save(stored.folder / "dispersion.npy", summary.dispersion)
     _write_effects(job, stored, plan, summary)
     return stored.finish(_fitted(job, fit, summary))
 
@@ -145,9 +149,11 @@ def _write_deseq2(job: _Job, stored: StoredFit, plan: Plan, design: Design, valu
     )
 
 
-def _tiles(stored: StoredFit, n_ok: int, n_genes: int) -> tuple[dict[str, Any], dict[str, Any]]:
+def _tiles(
+    stored: StoredFit, n_ok: int, n_genes: int, names: tuple[str, ...] = BY_EFFECT
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """Empty tiles by effect and by gene, on disk."""
-    by_effect = {name: tile(stored.folder / f"{name}.by_effect", (n_ok, n_genes), "w+") for name in BY_EFFECT}
+    by_effect = {name: tile(stored.folder / f"{name}.by_effect", (n_ok, n_genes), "w+") for name in names}
     by_gene = {name: tile(stored.folder / f"{name}.by_gene", (n_genes, n_ok), "w+") for name in BY_GENE}
     return by_effect, by_gene
 
@@ -192,7 +198,10 @@ def _with_counts(effects: pd.DataFrame, summary: Summary | None) -> pd.DataFrame
             values = getattr(summary, name)
             column[: len(values)] = values
         counts[name] = column
-    return effects.assign(**counts)
+    spread = np.full(len(effects), np.nan, dtype=np.float32)
+    if summary is not None and summary.null_spread is not None:
+        spread[: len(summary.null_spread)] = summary.null_spread
+    return effects.assign(**counts, null_spread=spread)
 
 
 def _facts(job: _Job) -> FitFacts:
@@ -205,6 +214,7 @@ def _facts(job: _Job) -> FitFacts:
         stratum=group.stratum,
         method=choices.method,
         mode=choices.mode,
+        p_values=choices.p_values,
         is_default=choices.is_default,
         n_genes_in=len(job.gene_keys),
         parameters=fit_parameters(choices) | ({"batch": group.batch} if group.batch else {}),
@@ -226,8 +236,8 @@ def _designed(job: _Job, design: Design, summary: Summary) -> FitFacts:
 
 def _fitted(job: _Job, fit: Fit, summary: Summary) -> FitFacts:
     report = fit.report()
-    df_prior = report["df_prior_median"]
-    return replace(
+    df_prior, check = report["df_prior_median"], summary.null_check
+    facts = replace(
         _designed(job, fit.design, summary),
         filter_rule=report["filter"],
         cpm_cutoff=report["cpm_cut"],
@@ -236,6 +246,16 @@ def _fitted(job: _Job, fit: Fit, summary: Summary) -> FitFacts:
         df_residual=report["df_residual"],
         df_prior=None if df_prior is None else float(df_prior),
         report=report,
+    )
+    if check is None:
+        return facts
+    return replace(
+        facts,
+        n_null_wells=check.n_wells,
+        null_any_share=check.any_share,
+        null_any_share_low=check.any_share_low,
+        null_any_share_high=check.any_share_high,
+        null_tail_ratio=check.tail_ratio,
     )
 
 

@@ -51,8 +51,8 @@ class FitOptions:
     """How effects are made: the engine's options, and what lies around a fit.
 
     mode: one effect per condition, or per treated well. min_cells: samples of fewer cells are left out. batching
-    `published`: cut large contexts as the published runs did; implies the filter `limma`. deseq2: use DESeq2 instead
-    of the method of the options. is_default: of a loaded dataset, the fits on display.
+    `published`: cut large contexts as the published runs did; implies the filter `limma` and limma's p values.
+    deseq2: use DESeq2 instead of the method of the options. is_default: of a loaded dataset, the fits on display.
     """
 
     options: Options = field(default_factory=Options)
@@ -67,14 +67,23 @@ class FitOptions:
         """voom, trend or deseq2."""
         return "deseq2" if self.deseq2 else self.options.chosen_method
 
+    @property
+    def p_values(self) -> str:
+        """Which test the p values are of: counts, limma or deseq2."""
+        return "deseq2" if self.deseq2 else self.options.chosen_p_values
+
     def as_dict(self) -> dict[str, Any]:
         """Everything that decides the numbers, by name."""
-        engine = {name: value for name, value in asdict(self.options).items() if name != "threads"}
+        engine = {name: value for name, value in asdict(self.options).items() if name not in ("threads", "p_values")}
+        if (
+            self.p_values == "counts"
+        ):  # all others have the numbers, hence the ids, of fits made before there was a choice
+            engine["p_values"] = "counts"
         around = {"mode": self.mode, "min_cells": self.min_cells, "batching": self.batching}
         return engine | {"method": self.method} | around
 
     def settled(self) -> FitOptions:
-        """The same options, checked; published batches imply the plain filter.
+        """The same options, checked; published batches imply the plain filter and limma's p values.
 
         Raises:
             ConfigError: options that make no sense together.
@@ -84,8 +93,9 @@ class FitOptions:
             raise ConfigError("deseq2 needs counts; use the method trend for log2 intensities.")
         if options.chosen_method == "voom":
             choose_span(options.span, 1)
-        if self.batching == "published" and options.filter == "floor":
-            return replace(self, options=replace(options, filter="limma"))
+        if self.batching == "published":
+            plain = "limma" if options.filter == "floor" else options.filter
+            return replace(self, options=replace(options, filter=plain, p_values="limma"))
         return self
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from pbdb.common.errors import ConfigError, DataError, DesignError
 from pbdb.common.progress import Progress, silent
 from pbdb.common.version import __version__
 from pbdb.effects import plate_sheets, table_forms
-from pbdb.effects.engine import NO_GENE, OK, Design, complete, deseq2, prepare, tested_genes
+from pbdb.effects.engine import NO_GENE, OK, Design, NullCheck, complete, deseq2, prepare, tested_genes
 from pbdb.effects.engine.adjust import adjust
 from pbdb.effects.groups import NUMBERS, FitOptions, Group, Plan, fit_groups, make_plan, run_deseq2
 from pbdb.effects.long_table import BY_GENE, BY_VALUE, OF_EFFECT, EffectTable, Values
@@ -177,13 +177,16 @@ def _write(job: _Job, design: Design) -> tuple[Plan, dict[str, Any]]:
     start = time.perf_counter()
     order = _in_order(job, job.plan, job.plan.estimated)
     columns = _columns(job.plan, job.plan.estimated[order])
-    for block in complete(fit, allocate=lambda shape: _room(shape, job.scratch)):
+    check = NullCheck(fit.n_checked_wells, len(fit.genes))
+    for block in complete(fit, allocate=lambda shape: _room(shape, job.scratch), check=check):
         by_gene = {name: getattr(fit, name)[block.genes] for name in BY_GENE}
-        by_value = {name: getattr(block, name)[:, order] for name in BY_VALUE}
+        by_value = {name: getattr(block, name)[:, order] for name in BY_VALUE if getattr(block, name) is not None}
         job.table.add(columns, Values(job.genes[fit.genes[block.genes]], by_gene, by_value))
         job.told(block.genes.stop, len(fit.genes))
     report = fit.report()
     report["seconds"]["effects"] = round(time.perf_counter() - start, 3)
+    result = check.result()
+    report["null_check"] = None if result is None else asdict(result)
     return job.plan, report | _genes(job, fit.genes)
 
 

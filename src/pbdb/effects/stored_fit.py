@@ -18,9 +18,9 @@ from pbdb.common import output_files
 from pbdb.effects.engine import OK
 from pbdb.effects.engine.design import Mode
 
-BY_EFFECT = ("log2_fc", "se", "neg_log10_p", "neg_log10_p_adj")
 BY_GENE = ("log2_fc", "se", "neg_log10_p_adj")
 GENE_FACTS = ("ave_expr", "sigma", "s2_post", "df_total")
+OF_COUNTS = ("dispersion",)
 COUNTED = ("n_up", "n_down", "n_up_fit", "n_down_fit")
 
 
@@ -37,6 +37,7 @@ class FitFacts:
     stratum: str | None
     method: str
     mode: Mode
+    p_values: str
     is_default: bool
     n_genes_in: int
     parameters: Mapping[str, object]
@@ -52,6 +53,11 @@ class FitFacts:
     df_residual: float | None = None
     df_prior: float | None = None
     neg_log10_p_cutoff: float | None = None
+    n_null_wells: int | None = None
+    null_any_share: float | None = None
+    null_any_share_low: float | None = None
+    null_any_share_high: float | None = None
+    null_tail_ratio: float | None = None
 
 
 @dataclass(frozen=True)
@@ -90,8 +96,13 @@ class StoredFit:
         """The tested genes, in array order."""
         return np.asarray(np.load(self.folder / "gene_keys.npy"))
 
+    @property
+    def tests_counts(self) -> bool:
+        """Whether its p values are of counts, with limma's beside them."""
+        return self.facts.p_values == "counts" and self.n_ok > 0
+
     def gene_fact(self, name: str) -> npt.NDArray[np.float32]:
-        """One of GENE_FACTS, aligned with gene_keys."""
+        """One of GENE_FACTS (or, of a fit that tests counts, OF_COUNTS), aligned with gene_keys."""
         return np.asarray(np.load(self.folder / f"{name}.npy"))
 
     @cached_property
@@ -105,7 +116,7 @@ class StoredFit:
         return int((self.effects["status"] == OK).sum())
 
     def by_effect(self, name: str) -> npt.NDArray[np.float32]:
-        """One of BY_EFFECT: estimated effects x genes, mapped from disk."""
+        """One of BY_EFFECT (or, of a fit that tests counts, OF_LIMMA): estimated effects x genes, mapped from disk."""
         return tile(self.folder / f"{name}.by_effect", (self.n_ok, len(self.gene_keys)), "r")
 
     def by_gene(self, name: str) -> npt.NDArray[np.float32]:

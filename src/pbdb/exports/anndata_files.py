@@ -8,6 +8,7 @@ the fit: adjusting over all contrasts needs them all, also where a few effects a
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -61,27 +62,47 @@ def _alone(
 def _all(connection: Connection, chosen: Iterator[FitChoice], out: Path, progress: Progress) -> list[dict[str, Any]]:
     files = []
     with output_files.folder(out) as part:
-        for one in chosen:
-            name = Path(one.facts["dataset"]) / f"{one.context_text.replace('/', '-')}_de.h5ad"
+        for fit in chosen:
+            name = Path(fit.facts["dataset"]) / f"{fit.context_text.replace('/', '-')}_de.h5ad"
             (part / name).parent.mkdir(exist_ok=True)
-            files.append(_write_fit(connection, one, part / name, progress) | {"file": name.as_posix()})
+            files.append(_write_fit(connection, fit, part / name, progress) | {"file": name.as_posix()})
     return files
 
 
 def _write_fit(connection: Connection, chosen: FitChoice, path: Path, progress: Progress) -> dict[str, Any]:
+    facts, genes = chosen.facts, chosen.genes
+    with closing(output_files.PatientFile(path)) as target:
+        try:
+            _write_file(target, connection, chosen, progress)
+        finally:
+            target.require_written()
+    counts = {"conditions": len(chosen.effects), "genes": len(genes)}
+    return {"dataset": facts["dataset"], "context": facts["context"], "stratum": facts["stratum"]} | counts
+
+
+def _write_file(
+    target: output_files.PatientFile, connection: Connection, chosen: FitChoice, progress: Progress
+) -> None:
     from anndata.io import write_elem
 
-    facts, genes = chosen.facts, chosen.genes
-    with h5py.File(path, "w") as file:
+    with h5py.File(target, "w") as file:
         file.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
         write_elem(file, "obs", labels.obs(connection, chosen))
         write_elem(file, "var", _var(chosen))
-        write_elem(file, "uns", _uns(facts))
+        write_elem(file, "uns", _uns(chosen.facts))
         for name in ("obsm", "varm", "obsp", "varp", "layers"):
             write_elem(file, name, {})
-        _write_layers(file["layers"], connection, chosen, progress)
-    counts = {"conditions": len(chosen.effects), "genes": len(genes)}
-    return {"dataset": facts["dataset"], "context": facts["context"], "stratum": facts["stratum"]} | counts
+        _write_layers(file["layers"], connection, chosen, _watched(target, progress))
+
+
+def _watched(target: output_files.PatientFile, progress: Progress) -> Progress:
+    """Progress that stops where the disk is full."""
+
+    def watch(what: str, done: int, total: int | None) -> None:
+        target.require_written()
+        progress(what, done, total)
+
+    return watch
 
 
 def _var(chosen: FitChoice) -> Any:
@@ -106,8 +127,8 @@ def _write_layers(group: h5py.Group, connection: Connection, chosen: FitChoice, 
         made.attrs.update({"encoding-type": "array", "encoding-version": "0.2.0"})
     facts, fit_wide = _facts(chosen), _fit_wide(connection, chosen)
     step = max(CHUNK[0], selection.rows_at_once(shape[1], len(LAYERS)) // CHUNK[0] * CHUNK[0])
-    for rows, found in selection.blocks(connection, chosen, ARRAYS, step):
-        for name, values in layers(found, facts, fit_wide).items():
+    for rows, arrays in selection.blocks(connection, chosen, ARRAYS, step, limma=True):
+        for name, values in layers(arrays, facts, fit_wide).items():
             group[name][rows] = values
         progress(f"{chosen.facts['dataset']} {chosen.context_text}", rows.stop, shape[0])
 
@@ -124,8 +145,9 @@ def _fit_wide(connection: Connection, chosen: FitChoice) -> FitWide:
     key = {name: chosen.facts[name] for name in ("dataset_id", "fit_id")}
     every = selection.frame(connection, _ALL_EFFECTS, key)
     fit_wide = FitWide(len(every) * len(chosen.genes), dtype=np.float32)
-    for _, found in selection.blocks(connection, FitChoice(chosen.facts, chosen.genes, every), ["neg_log10_p"]):
-        fit_wide.add(found["neg_log10_p"])
+    complete_fit = FitChoice(chosen.facts, chosen.genes, every)
+    for _, arrays in selection.blocks(connection, complete_fit, ["neg_log10_p"], limma=True):
+        fit_wide.add(arrays["neg_log10_p"])
     return fit_wide
 
 

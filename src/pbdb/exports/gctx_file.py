@@ -46,23 +46,23 @@ def write(
         with output_files.file(out) as part:
             writer = gctx.Writer(part, rows)
             try:
-                for one in chosen:
-                    _add(writer, connection, one, rows, value, progress)
+                for fit in chosen:
+                    _add(writer, connection, fit, rows, value, progress)
                 writer.finish(_columns(chosen))
             except BaseException:
                 writer.abandon()
                 raise
             with h5py.File(part, "r+") as written:
                 written.attrs["src"] = out.name  # where the writer put the name of the file that it knew
-    signatures = sum(len(one.effects) for one in chosen)
-    names = sorted({one.facts["dataset"] for one in chosen})
+    signatures = sum(len(fit.effects) for fit in chosen)
+    names = sorted({fit.facts["dataset"] for fit in chosen})
     counts = {"datasets": names, "signatures": signatures, "genes": len(rows)}
     return {"out": str(out), "value": value, **counts, "bytes": output_files.size(out)}
 
 
 def _rows(chosen: list[FitChoice]) -> pd.DataFrame:
     """Metadata of the genes by Ensembl id, under the names of L1000's gene tables."""
-    genes = pd.concat([one.genes for one in chosen]).drop_duplicates("gene_key").sort_values("gene_key")
+    genes = pd.concat([fit.genes for fit in chosen]).drop_duplicates("gene_key").sort_values("gene_key")
     entrez = genes["entrez_id"].map(lambda key: None if pd.isna(key) else str(int(key)))
     named = {"pr_gene_symbol": genes["symbol"], "pr_gene_id": entrez, "pr_is_lm": genes["is_landmark"].astype("int8")}
     table = pd.DataFrame(named | {"gene_key": genes["gene_key"]})
@@ -70,35 +70,35 @@ def _rows(chosen: list[FitChoice]) -> pd.DataFrame:
 
 
 def _add(
-    writer: gctx.Writer, connection: Connection, one: FitChoice, rows: pd.DataFrame, value: Value, progress: Progress
+    writer: gctx.Writer, connection: Connection, fit: FitChoice, rows: pd.DataFrame, value: Value, progress: Progress
 ) -> None:
-    places = pd.Index(rows["gene_key"]).get_indexer(one.genes["gene_key"])
+    places = pd.Index(rows["gene_key"]).get_indexer(fit.genes["gene_key"])
     arrays = ("log2_fc", "se") if value == "t" else ("log2_fc",)
     step = selection.rows_at_once(len(rows), 2)
-    for part, found in selection.blocks(connection, one, arrays, step):
+    for part, block_arrays in selection.blocks(connection, fit, arrays, step):
         block = np.full((part.stop - part.start, len(rows)), np.nan, dtype=np.float32)
-        block[:, places] = _values(found, value)
+        block[:, places] = _values(block_arrays, value)
         writer.add(block)
-        progress(f"{one.facts['dataset']} {one.context_text}", part.stop, len(one.effects))
+        progress(f"{fit.facts['dataset']} {fit.context_text}", part.stop, len(fit.effects))
 
 
-def _values(found: dict[str, npt.NDArray[np.float32]], value: Value) -> npt.NDArray[np.float32]:
+def _values(arrays: dict[str, npt.NDArray[np.float32]], value: Value) -> npt.NDArray[np.float32]:
     if value == "log2_fc":
-        return found["log2_fc"]
+        return arrays["log2_fc"]
     with np.errstate(divide="ignore", invalid="ignore"):
-        return found["log2_fc"] / found["se"]
+        return arrays["log2_fc"] / arrays["se"]
 
 
 def _columns(chosen: list[FitChoice]) -> pd.DataFrame:
     """Metadata of the signatures, under the names of L1000's signature tables, pbdb's own ids last."""
     from anndata.utils import make_index_unique
 
-    table = pd.concat([_signatures(one) for one in chosen])
+    table = pd.concat([_signatures(fit) for fit in chosen])
     return table if table.index.is_unique else table.set_index(make_index_unique(table.index))
 
 
-def _signatures(one: FitChoice) -> pd.DataFrame:
-    effects, facts = one.effects, one.facts
+def _signatures(fit: FitChoice) -> pd.DataFrame:
+    effects, facts = fit.effects, fit.facts
     doses = [dose_text(dose, rounded=False) for dose in effects["dose_fm"]]
     times = [f"{time:.15g}" for time in effects["time_h"]]
     compounds = effects["source_name"]
@@ -125,5 +125,5 @@ def _signatures(one: FitChoice) -> pd.DataFrame:
         }
     )
     parts = zip(times, compounds, doses, strict=True)
-    ids = [f"{facts['dataset']}_{one.context_text}_{time}H:{name}:{dose}" for time, name, dose in parts]
+    ids = [f"{facts['dataset']}_{fit.context_text}_{time}H:{name}:{dose}" for time, name, dose in parts]
     return table.set_index(pd.Index(ids, name="id", dtype=object))

@@ -50,12 +50,12 @@ class FitFacts:
     s2_prior_median: float | None
 
 
-def layers(found: Arrays, facts: FitFacts, fit_wide: FitWide) -> dict[str, Floats]:
+def layers(arrays: Arrays, facts: FitFacts, fit_wide: FitWide) -> dict[str, Floats]:
     """Return LAYERS for some effects of a fit, effects x genes.
 
     found: ARRAYS. fit_wide: knows every -log10 p of the fit.
     """
-    log2_fc, se, neg_log10_p, adjusted = (found[name].astype(np.float64) for name in ARRAYS)
+    log2_fc, se, neg_log10_p, adjusted = (arrays[name].astype(np.float64) for name in ARRAYS)
     with np.errstate(divide="ignore", invalid="ignore"):
         t = log2_fc / se
         unscaled = se / np.sqrt(facts.s2_post)
@@ -70,7 +70,7 @@ def layers(found: Arrays, facts: FitFacts, fit_wide: FitWide) -> dict[str, Float
         "t": t,
         "P.Value": _power(neg_log10_p),
         "adj.P.Value.within_one_contrast": _power(adjusted),
-        "adj.P.Value.across_all_contrasts": _power(_adjusted(found["neg_log10_p"], fit_wide)),
+        "adj.P.Value.across_all_contrasts": _power(_adjusted(arrays["neg_log10_p"], fit_wide)),
         "B": _b(neg_log10_p, t, unscaled, facts),
     }
 

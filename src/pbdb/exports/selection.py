@@ -25,6 +25,7 @@ from pbdb.server import connect
 Connection = psycopg.Connection[tuple[Any, ...]]
 Floats = npt.NDArray[np.float32]
 BYTES_PER_BLOCK = 64 << 20
+HAVE_LIMMA = ("neg_log10_p", "neg_log10_p_adj")
 
 
 @dataclass(frozen=True)
@@ -162,20 +163,25 @@ def rows_at_once(n_genes: int, n_arrays: int) -> int:
 
 
 def blocks(
-    connection: Connection, chosen: FitChoice, arrays: Sequence[str], rows: int | None = None
+    connection: Connection, chosen: FitChoice, arrays: Sequence[str], rows: int | None = None, *, limma: bool = False
 ) -> Iterator[tuple[slice, dict[str, Floats]]]:
-    """Yield consecutive rows of `chosen.effects` with their arrays (effects x genes, float32)."""
+    """Yield consecutive rows of `chosen.effects` with their arrays (effects x genes, float32).
+
+    limma: take limma's p values where the fit shows those of counts.
+    """
     n_genes = len(chosen.genes)
     step = rows or rows_at_once(n_genes, 2 * len(arrays))
     layout = {name: np.empty((0, n_genes), dtype=np.float32) for name in arrays}
-    columns = ", ".join(f"e.{name}" for name in arrays)
+    columns = ", ".join(
+        f"coalesce(e.{name}_limma, e.{name})" if limma and name in HAVE_LIMMA else f"e.{name}" for name in arrays
+    )
     ids = chosen.effects["effect_id"].tolist()
     for start in range(0, len(ids), step):
         part = ids[start : start + step]
         key = [chosen.facts["dataset_id"], chosen.facts["fit_id"], part]
         with connection.cursor().copy(_ARRAYS.format(columns=columns), key) as copy:
-            found = copy_binary.decode(b"".join(bytes(piece) for piece in copy), layout)
-        values = {name: found[name]["value"].astype(np.float32) for name in arrays}
+            decoded = copy_binary.decode(b"".join(bytes(piece) for piece in copy), layout)
+        values = {name: decoded[name]["value"].astype(np.float32) for name in arrays}
         yield slice(start, start + len(part)), values
 
 

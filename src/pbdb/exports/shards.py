@@ -74,10 +74,10 @@ def write(
     with selection.snapshot(settings) as connection, output_files.folder(out) as part:
         folds = None if split is None else _folds(connection, split)
         chosen = selection.fits(connection, choice)
-        for name, fits in groupby(chosen, lambda one: (one.facts["dataset"], one.facts["context"])):
+        for name, fits in groupby(chosen, lambda fit: (fit.facts["dataset"], fit.facts["context"])):
             folder = _Folder(part / "_".join((name[0], name[1].replace(":", "_", 1))))
-            for one in fits:
-                usable = _usable(one, key, folds, left_out)
+            for fit in fits:
+                usable = _usable(fit, key, folds, left_out)
                 _add(folder, connection, usable, key, progress)
             folder.close(done)
         _require_rows(done["rows"], left_out, key, split)
@@ -113,9 +113,9 @@ def _folds(connection: Connection, split: str) -> pd.Series[Any]:
     return table.set_index("condition_id")["fold"]
 
 
-def _usable(one: FitChoice, key: Key, folds: pd.Series[Any] | None, left_out: dict[str, int]) -> FitChoice:
+def _usable(fit: FitChoice, key: Key, folds: pd.Series[Any] | None, left_out: dict[str, int]) -> FitChoice:
     """The effects that have a perturbation, a dose and a fold; each of the others is counted under one reason."""
-    effects = one.effects
+    effects = fit.effects
     fold = "train" if folds is None else effects["condition_id"].map(folds)
     effects = effects.assign(fold=fold, dose_um=effects["dose_um"].astype("float64"))
     reasons = {
@@ -127,17 +127,17 @@ def _usable(one: FitChoice, key: Key, folds: pd.Series[Any] | None, left_out: di
     for reason, bad in reasons.items():
         left_out[reason] += int((bad & ~dropped).sum())
         dropped |= bad
-    return FitChoice(one.facts, one.genes, effects[~dropped])
+    return FitChoice(fit.facts, fit.genes, effects[~dropped])
 
 
-def _add(folder: _Folder, connection: Connection, one: FitChoice, key: Key, progress: Progress) -> None:
-    readouts = one.genes["gene_id"].to_numpy(dtype=object)
+def _add(folder: _Folder, connection: Connection, fit: FitChoice, key: Key, progress: Progress) -> None:
+    readouts = fit.genes["gene_id"].to_numpy(dtype=object)
     step = max(1, ROWS // max(1, len(readouts)))
-    for fold, effects in one.effects.groupby("fold", sort=True):
-        part = FitChoice(one.facts, one.genes, effects)
-        for rows, found in selection.blocks(connection, part, ["log2_fc"], step):
-            folder.add(FOLDS.get(str(fold), str(fold)), _long(part, rows, found["log2_fc"], readouts, key))
-            progress(f"{one.facts['dataset']} {one.context_text}", rows.stop, len(part.effects))
+    for fold, effects in fit.effects.groupby("fold", sort=True):
+        part = FitChoice(fit.facts, fit.genes, effects)
+        for rows, arrays in selection.blocks(connection, part, ["log2_fc"], step):
+            folder.add(FOLDS.get(str(fold), str(fold)), _long(part, rows, arrays["log2_fc"], readouts, key))
+            progress(f"{fit.facts['dataset']} {fit.context_text}", rows.stop, len(part.effects))
 
 
 def _long(
@@ -161,7 +161,7 @@ def _long(
         "time": effects["time_h"].to_numpy(dtype=np.float64)[effect],
         "value": values.ravel()[known].astype(np.float64),
     }
-    return pa.table(texts | {name: pa.array(one) for name, one in numbers.items()}, schema=SHARD)
+    return pa.table(texts | {name: pa.array(column) for name, column in numbers.items()}, schema=SHARD)
 
 
 def _repeated(text: str, n: int) -> Any:
@@ -180,7 +180,7 @@ class _Folder:
         """Take rows of a fold, and write as many full shards as there are."""
         waiting = self._waiting.setdefault(fold, [])
         waiting.append(rows)
-        if sum(len(one) for one in waiting) >= ROWS:
+        if sum(len(table) for table in waiting) >= ROWS:
             joined = pa.concat_tables(waiting)
             full = len(joined) // ROWS * ROWS
             for start in range(0, full, ROWS):

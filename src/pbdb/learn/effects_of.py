@@ -31,7 +31,7 @@ class EffectsOf(Protocol):
         """Rows of a query over the tables of core; parameters as %(name)s."""
 
     def arrays(self, fit: Mapping[str, Any], effect_ids: Sequence[int], name: str, n_genes: int) -> Values:
-        """One statistic of some effects of a fit, in order of effect_id: effects x genes."""
+        """One statistic of some effects of a fit, in order of effect_id: effects x genes; p values are limma's."""
 
     def origin(self) -> dict[str, Any]:
         """What was read: kind (database or snapshot), and the release and fingerprint of a snapshot."""
@@ -67,7 +67,8 @@ class OfDatabase:
         parts, layout = [], {name: np.empty((0, n_genes), dtype=np.float32)}
         for start in range(0, len(effect_ids), ROWS_AT_ONCE):
             key = [fit["dataset_id"], fit["fit_id"], list(effect_ids[start : start + ROWS_AT_ONCE])]
-            with self._connection.cursor().copy(_ARRAYS.format(column=name), key) as copy:
+            column = f"coalesce(e.{name}_limma, e.{name})" if name in selection.HAVE_LIMMA else f"e.{name}"
+            with self._connection.cursor().copy(_ARRAYS.format(column=column), key) as copy:
                 rows = copy_binary.decode(b"".join(bytes(piece) for piece in copy), layout)
             parts.append(rows[name]["value"].astype(np.float32))
         return np.vstack(parts)
@@ -95,10 +96,17 @@ class OfSnapshot:
 
     def arrays(self, fit: Mapping[str, Any], effect_ids: Sequence[int], name: str, n_genes: int) -> Values:
         """One statistic of some effects."""
-        query = f"SELECT {name} FROM core.default_effect WHERE fit_id = $fit AND list_contains($ids, effect_id)"
+        column = f"coalesce({name}_limma, {name})" if name in selection.HAVE_LIMMA and self._has_limma() else name
+        query = f"SELECT {column} AS {name} FROM core.default_effect"
+        query += " WHERE fit_id = $fit AND list_contains($ids, effect_id)"
         given = {"fit": int(fit["fit_id"]), "ids": list(effect_ids)}
         table: Any = self._snapshot.connection.sql(f"{query} ORDER BY effect_id", params=given).to_arrow_table()
         return np.asarray(pc.list_flatten(table[name]).to_numpy(), np.float32).reshape(-1, n_genes)
+
+    def _has_limma(self) -> bool:
+        """Whether the snapshot is of a version that knows p values of counts, with limma's beside them."""
+        columns = self._snapshot.connection.execute("DESCRIBE core.default_effect").fetchall()
+        return "neg_log10_p_limma" in {row[0] for row in columns}
 
     def origin(self) -> dict[str, Any]:
         """What was read."""
@@ -111,5 +119,5 @@ class OfSnapshot:
 
 
 _ARRAYS = """
-COPY (SELECT e.{column} FROM core.effect e WHERE e.dataset_id = %s AND e.fit_id = %s AND e.effect_id = ANY(%s)
+COPY (SELECT {column} FROM core.effect e WHERE e.dataset_id = %s AND e.fit_id = %s AND e.effect_id = ANY(%s)
 ORDER BY e.effect_id) TO STDOUT (FORMAT binary)"""

@@ -137,7 +137,7 @@ def read_predictor(folder: Path) -> Predictor:
 
 def _predictor(arrays: Arrays) -> Predictor:
     names = json.loads(str(arrays["names"]))
-    plain = ("grams", "embedding", "information", "precision", "reliability", "from_structure")
+    plain = ("grams", "embedding", "information", "prior_root", "reliability", "from_structure")
     parts: dict[str, Any] = {name: arrays[name] for name in (*plain, "structure_share", "coefficients")}
     parts |= {name: _several(arrays, name) for name in ("genes", "loadings", "noise")}
     model = LowRank(

@@ -9,9 +9,9 @@ from typing import Any
 import pandas as pd
 from sqlalchemy import text
 
-from pbdb import __version__
 from pbdb.common.ids import stable_id
 from pbdb.common.settings import Settings
+from pbdb.common.version import __version__
 from pbdb.database.copy_text import copy_frame
 from pbdb.learn.holdout import Evaluation
 from pbdb.server import connect

@@ -17,10 +17,10 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from pbdb import __version__
 from pbdb.common.errors import ConfigError
 from pbdb.common.progress import Reporter, Silent
 from pbdb.common.settings import Settings
+from pbdb.common.version import __version__
 from pbdb.learn import compendium_input, effects_of, folds, model_files
 from pbdb.learn.compendium_input import Loaded, Wanted
 from pbdb.learn.model_files import Predictor

@@ -13,8 +13,9 @@ from sqlalchemy import Connection, text
 from pbdb.common.progress import Progress
 from pbdb.database import copy_binary
 from pbdb.database.copy_text import copy_frame, cursor
+from pbdb.database.effect_arrays import BY_EFFECT, OF_LIMMA
 from pbdb.database.models import N_LANDMARKS
-from pbdb.effects.stored_fit import BY_EFFECT, BY_GENE, COUNTED, StoredFit
+from pbdb.effects.stored_fit import BY_GENE, COUNTED, StoredFit
 
 BYTES_PER_BLOCK = 64 << 20
 MIN_TESTED_FOR_LANDMARK = 500
@@ -40,7 +41,8 @@ def copy_effects(
         columns = list(_effect_columns(key, stored, slice(0, 0), landmarks))
         with cursor(connection) as open_cursor, open_cursor.copy(_copy_command(name, columns, freeze)) as copy:
             copy.write(copy_binary.HEADER)
-            for rows in _row_blocks(stored.n_ok, 4 * 8 * len(stored.gene_keys)):
+            n_arrays = len(BY_EFFECT) + len(OF_LIMMA)
+            for rows in _row_blocks(stored.n_ok, n_arrays * 8 * len(stored.gene_keys)):
                 block = _effect_columns(key, stored, rows, landmarks)
                 copy.write(copy_binary.rows(block, rows.stop - rows.start))
                 progress(f"load effects of {stored.facts.context}", rows.stop, stored.n_ok)
@@ -62,6 +64,7 @@ def _effect_columns(
 ) -> dict[str, copy_binary.Value]:
     table = stored.effects.iloc[rows]
     arrays = {name: stored.by_effect(name)[rows] for name in BY_EFFECT}
+    limma = {name: stored.by_effect(name)[rows] if stored.tests_counts else None for name in OF_LIMMA}
     landmark, n_landmarks = _landmark(stored, arrays["log2_fc"], arrays["se"], landmarks)
     return {
         "dataset_id": key,
@@ -74,7 +77,9 @@ def _effect_columns(
         "n_genes": table["n_genes"].to_numpy(dtype=np.int32),
         **{name: table[name].to_numpy(dtype=np.int32) for name in COUNTED},
         "n_landmarks": np.full(len(table), n_landmarks, dtype=np.int32),
+        "null_spread": table["null_spread"].to_numpy(dtype=np.float32) if stored.tests_counts else None,
         **arrays,
+        **limma,
         "landmark": landmark,
     }
 

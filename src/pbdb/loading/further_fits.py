@@ -9,6 +9,7 @@ from pathlib import Path
 from sqlalchemy import Engine, text
 
 from pbdb.common.errors import ConfigError, SourceError
+from pbdb.common.private_files import private_files
 from pbdb.common.progress import Reporter, Silent
 from pbdb.common.settings import Settings
 from pbdb.effects import dataset_fits
@@ -55,7 +56,8 @@ def run_fits(
     hears, choices = reporter or Silent(), choices.settled()
     database.ready(settings)
     engine = connect.engine(settings)
-    with locks.alone(engine, f"load {dataset}", f"Dataset '{dataset}' is being loaded by another process"):
+    busy = f"Dataset '{dataset}' is being loaded by another process"
+    with locks.alone(engine, f"load {dataset}", busy), private_files(settings):
         matrix = _matrix(engine, settings, dataset)
         tables = stage_cache.read_tables(matrix.parent)
         context = stage_cache.read_samples(matrix.parent)["context"].to_numpy()

@@ -12,6 +12,7 @@ from pbdb.loading.table_rows import Tables
 from pbdb.samples.transform_report import MANY_UNKNOWN, Report, told_of_genes
 
 SHOWN = 10
+DOUBTFUL = 0.1
 VEHICLE = "vehicle"
 
 
@@ -93,6 +94,25 @@ def rows_of(tables: Tables) -> dict[str, int]:
     """Numbers of samples, conditions and compounds."""
     names = {"samples": "sample", "conditions": "condition", "compounds": "source_compound"}
     return {name: len(tables[table]) for name, table in names.items()}
+
+
+def doubts(stored: Sequence[StoredFit]) -> Iterator[str]:
+    """Say of which fits the p values do not hold on their own vehicle wells."""
+    for fit in stored:
+        facts = fit.facts
+        if facts.null_any_share_low is not None and facts.null_any_share_low > DOUBTFUL:
+            yield (
+                f"{fit.label}: of {facts.n_null_wells} vehicle wells tested against the others,"
+                f" {facts.null_any_share:.0%} have a gene at p_adj 0.05 (at least {facts.null_any_share_low:.0%};"
+                " 5 % is right): its p values are too small, as wells differ by more than their counts say; look at"
+                " plates and wells before you filter by p_adj"
+            )
+
+
+def null_check(fit: StoredFit) -> dict[str, str | float | None]:
+    """What the ledger keeps of a fit's check on its own vehicle wells."""
+    names = ("p_values", "n_null_wells", "null_any_share", "null_any_share_low", "null_any_share_high")
+    return {name: getattr(fit.facts, name) for name in (*names, "null_tail_ratio")}
 
 
 def statuses(stored: Sequence[StoredFit]) -> dict[str, int]:

@@ -1,16 +1,18 @@
-"""A load from files to effects in the database: stages that resume, one ledger, one swap at the end."""
+"""A load from files to effects in the database: stages that resume, one ledger, one publish at the end."""
 
 from __future__ import annotations
 
 from sqlalchemy import text
 
 from pbdb.common.errors import ConfigError
+from pbdb.common.private_files import private_files
 from pbdb.common.progress import Reporter, Silent
 from pbdb.common.settings import Settings
+from pbdb.database import tidy
 from pbdb.database.error_messages import require_loader, told
 from pbdb.identity.compounds.pubchem_bulk_lookup import lookup
 from pbdb.identity.compounds.pubchem_rest import Lookup
-from pbdb.loading import load_report, stages, table_rows
+from pbdb.loading import load_report, stage_cache, stages, table_rows
 from pbdb.loading.dataset_load import Choices, DatasetLoad
 from pbdb.loading.load_report import Outcome
 from pbdb.matches import match_table
@@ -50,9 +52,11 @@ def load_source(
             require_loader(connection)
         compounds = pubchem or lookup(settings, choices.pubchem)
         hears = reporter or Silent()
-        return [
-            _load_alone(DatasetLoad(source.of(key), key, settings, choices, engine, hears, compounds)) for key in chosen
-        ]
+        with private_files(settings):
+            return [
+                _load_alone(DatasetLoad(source.of(key), key, settings, choices, engine, hears, compounds))
+                for key in chosen
+            ]
 
 
 def _load_alone(load: DatasetLoad) -> Outcome:
@@ -80,7 +84,10 @@ def _load(load: DatasetLoad) -> Outcome:
 
 
 def _keep(load: DatasetLoad) -> Outcome:
-    """Leave a dataset that is loaded as it is; its matches may yet be older than it."""
+    """Leave a dataset that is loaded as it is; what a killed load left, in cache, database or matches, is put right."""
+    if "effects" in load.choices.stages and load.folder.is_dir():
+        stage_cache.tidy(load.folder)
+    tidy.tidy(load.engine)
     if "match" in load.choices.stages and not match_table.is_current(load.engine, load.dataset):
         stages.RUN["match"](load)
     load.reporter.stage(load.choices.until, f"{load.dataset} is up to date, nothing to do")

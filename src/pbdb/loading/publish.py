@@ -18,7 +18,7 @@ from pbdb.common.progress import Progress, silent
 from pbdb.common.version import __version__
 from pbdb.database import partitions, tidy
 from pbdb.database.copy_text import copy_frame, insert_new, upsert
-from pbdb.effects.stored_fit import GENE_FACTS, StoredFit
+from pbdb.effects.stored_fit import GENE_FACTS, OF_COUNTS, StoredFit
 from pbdb.identity.compounds import in_database, names_in_database
 from pbdb.identity.vocabulary import genes as vocabulary_genes
 from pbdb.loading.copy_effects import copy_effects, copy_gene_effects
@@ -306,6 +306,7 @@ def _fit_row(load: Load, stored: StoredFit) -> dict[str, Any]:
         "effect_ids": stored.effects["effect_id"].iloc[: stored.n_ok].tolist(),
         "condition_ids": stored.effects["condition_id"].iloc[: stored.n_ok].tolist(),
         **{name: stored.gene_fact(name).tolist() for name in GENE_FACTS},
+        **{name: stored.gene_fact(name).tolist() if stored.tests_counts else None for name in OF_COUNTS},
         "code_version": __version__,
     }
 

@@ -45,10 +45,9 @@ def find_files(load: DatasetLoad) -> None:
 def make_samples(load: DatasetLoad) -> None:
     """transform: raw profiles to the canonical sample matrix and its samples, unless the cache has them."""
     load.source = load.source.with_contexts(load.files())
-    marker = load.folder / "transform.json"
     if load.choices.force:
         stage_cache.forget(load.folder)
-    if marker.is_file():
+    if stage_cache.is_done(load.folder / "transform.json"):
         load.reporter.stage("transform", "done before")
         load.samples = stage_cache.read_samples(load.folder)
     else:
@@ -74,8 +73,8 @@ def _transform(load: DatasetLoad) -> None:
         entry.rows_in, entry.rows_out = report.rows_in, len(load.samples)
         entry.report = report.as_dict() | {"unlisted_columns": files.unlisted}
         entry.dropped = dict(report.dropped)
-        stage_cache.write_samples(load.folder, load.samples)
-        stage_cache.mark(load.folder / "transform.json", entry.report)
+        kept = stage_cache.write_samples(load.folder, load.samples)
+        stage_cache.mark(load.folder / "transform.json", entry.report, load.matrix, kept)
     for sentence in load_report.transformed(len(load.samples), report, files.unlisted):
         load.reporter.stage("transform", sentence)
 
@@ -100,7 +99,7 @@ def _score_plates(load: DatasetLoad) -> None:
 def make_rows(load: DatasetLoad) -> None:
     """validate: check the samples, resolve the compounds, and make the rows of the tables."""
     marker = load.folder / "validate.json"
-    if marker.is_file() and load.choices.pubchem != "rest":
+    if stage_cache.is_done(marker) and load.choices.pubchem != "rest":
         load.reporter.stage("validate", "done before")
         load.tables = stage_cache.read_tables(load.folder)
         return
@@ -117,8 +116,8 @@ def make_rows(load: DatasetLoad) -> None:
         entry.rows_in, entry.rows_out = len(samples), len(tables["sample"])
         resolved = load_report.resolution(tables)
         entry.report = asdict(resolved)
-        stage_cache.write_tables(load.folder, tables)
-        stage_cache.mark(marker, entry.report)
+        kept = stage_cache.write_tables(load.folder, tables)
+        stage_cache.mark(marker, entry.report, *kept)
     load.tables = tables
     load.reporter.stage("validate", resolved.sentence())
 
@@ -153,10 +152,12 @@ def fit_effects(load: DatasetLoad) -> None:
         statuses = load_report.statuses(fits)
         entry.rows_in, entry.rows_out = sum(statuses.values()), statuses.pop("ok", 0)
         entry.dropped = statuses
-        entry.report = {fit.label: fit.facts.report for fit in fits}
+        entry.report = {fit.label: {**fit.facts.report, **load_report.null_check(fit)} for fit in fits}
     load.fits = fits
     left = ", ".join(f"{n} {code}" for code, n in entry.dropped.items()) or "none"
     load.reporter.stage("effects", f"{len(fits)} fits, {entry.rows_out:,} effects; without estimate: {left}")
+    for sentence in load_report.doubts(fits):
+        load.reporter.stage("effects", f"warning: {sentence}")
 
 
 def change_database(load: DatasetLoad) -> None:

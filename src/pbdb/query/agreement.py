@@ -29,38 +29,38 @@ def read(
     """
     if len(datasets) > 2:
         raise ConfigError(f"{len(datasets)} data sets make no pair: give one or two.")
-    given = {"metric": metric, "quantity": quantity, "level": level, "datasets": list(datasets)}
-    found = database.connect(settings)
-    with found.rows(_SUMMARY, given) as (columns, rows):
+    parameters = {"metric": metric, "quantity": quantity, "level": level, "datasets": list(datasets)}
+    db = database.connect(settings)
+    with db.rows(_SUMMARY, parameters) as (columns, rows):
         table = list(columns), list(rows)
     if not table[1]:
-        raise QueryError(_refusal(found, given))
+        raise QueryError(_refusal(db, parameters))
     return table
 
 
-def _refusal(found: database.Database, given: dict[str, Any]) -> str:
+def _refusal(db: database.Database, parameters: dict[str, Any]) -> str:
     """Say which of what was asked for is not there."""
-    metrics = _names(found, "SELECT DISTINCT metric FROM agreement_summary ORDER BY 1", given)
+    metrics = _names(db, "SELECT DISTINCT metric FROM agreement_summary ORDER BY 1", parameters)
     if not metrics:
         return "No agreement is stored: run `pbdb agreement run`."
-    if given["metric"] not in metrics:
-        return f"No agreement by '{given['metric']}' is stored; there is: {', '.join(metrics)}."
+    if parameters["metric"] not in metrics:
+        return f"No agreement by '{parameters['metric']}' is stored; there is: {', '.join(metrics)}."
     of_metric = "SELECT DISTINCT quantity FROM agreement_summary WHERE metric = %(metric)s ORDER BY 1"
-    quantities = _names(found, of_metric, given)
-    if given["quantity"] is not None and given["quantity"] not in quantities:
-        return f"'{given['metric']}' has no quantity '{given['quantity']}'; it has: {', '.join(quantities)}."
-    level = f" at level {given['level']} (`pbdb agreement run --level {given['level']}`)" if given["level"] else ""
-    of_datasets = f" of {' and '.join(given['datasets'])}" if given["datasets"] else ""
+    quantities = _names(db, of_metric, parameters)
+    if parameters["quantity"] is not None and parameters["quantity"] not in quantities:
+        return f"'{parameters['metric']}' has no quantity '{parameters['quantity']}'; it has: {', '.join(quantities)}."
+    level = parameters["level"]
+    at_level = f" at level {level} (`pbdb agreement run --level {level}`)" if level else ""
+    of_datasets = f" of {' and '.join(parameters['datasets'])}" if parameters["datasets"] else ""
     named = _names(
-        found, "SELECT dataset_a FROM agreement_summary UNION SELECT dataset_b FROM agreement_summary", given
+        db, "SELECT dataset_a FROM agreement_summary UNION SELECT dataset_b FROM agreement_summary", parameters
     )
-    return (
-        f"No agreement{of_datasets} by '{given['metric']}'{level} is stored; there is of: {', '.join(sorted(named))}."
-    )
+    sought = f"{of_datasets} by '{parameters['metric']}'{at_level}"
+    return f"No agreement{sought} is stored; there is of: {', '.join(sorted(named))}."
 
 
-def _names(found: database.Database, query: str, given: dict[str, Any]) -> list[str]:
-    with found.rows(query, given) as (_, rows):
+def _names(db: database.Database, query: str, parameters: dict[str, Any]) -> list[str]:
+    with db.rows(query, parameters) as (_, rows):
         return [str(name) for (name,) in rows]
 
 

@@ -75,9 +75,9 @@ def with_substructure(database: Database, smarts: str, limit: int | None = None)
         QueryError: the pattern cannot be read.
     """
     needed = chem.bit_string(chem.pattern_screen(smarts))
-    found = fetch(database, _SCREENED, {"needed": needed})
-    matches = chem.substructure(smarts, ((at, row.pop("smiles")) for at, row in enumerate(found)))
-    return [found[at] for at in islice(matches, limit)]
+    candidates = fetch(database, _SCREENED, {"needed": needed})
+    matches = chem.substructure(smarts, ((at, row.pop("smiles")) for at, row in enumerate(candidates)))
+    return [candidates[at] for at in islice(matches, limit)]
 
 
 def one_compound(database: Database, text: str) -> list[Row]:
@@ -86,11 +86,11 @@ def one_compound(database: Database, text: str) -> list[Row]:
     Raises:
         QueryError: there is none; the sentence names similar ones.
     """
-    found = by_name(database, text)
-    exact = [row for row in found if row["is_exact"]]
+    hits = by_name(database, text)
+    exact = [row for row in hits if row["is_exact"]]
     if exact:
         return exact
-    near = ", ".join(f"'{row['compound_name']}'" for row in found[:5])
+    near = ", ".join(f"'{row['compound_name']}'" for row in hits[:5])
     hint = f"; there are {near}" if near else ""
     raise QueryError(
         f"No compound is called '{text}'{hint}: `pbdb compound search --name TEXT` looks into all names.", value=text
@@ -104,10 +104,10 @@ def fetch(database: Database, query: str, parameters: dict[str, Any]) -> list[Ro
 
 
 def _standard(structure: str) -> Structure:
-    found = chem.standardise(structure)
-    if isinstance(found, Refusal):
-        raise ConfigError(f"The structure cannot be searched for: {found.detail}.")
-    return found
+    standardised = chem.standardise(structure)
+    if isinstance(standardised, Refusal):
+        raise ConfigError(f"The structure cannot be searched for: {standardised.detail}.")
+    return standardised
 
 
 _COMPOUNDS = """

@@ -14,6 +14,7 @@ import psycopg
 from pbdb.common.errors import QueryError, meant
 from pbdb.common.settings import Settings
 from pbdb.database import copy_binary, schema
+from pbdb.database.effect_arrays import BY_EFFECT
 from pbdb.server import connect as server
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 ROWS_AT_ONCE = 1000
 VALUES_AT_ONCE = 1 << 20
-LAYERS = ("log2_fc", "se", "neg_log10_p", "neg_log10_p_adj")
 
 
 def connect(settings: Settings | None = None) -> Database:
@@ -32,9 +32,9 @@ def connect(settings: Settings | None = None) -> Database:
         ServerError: the server cannot be used.
         SchemaError: the schema is not that of this version.
     """
-    found = settings or Settings.from_environment()
-    ready(found)
-    return Database(found)
+    chosen = settings or Settings.from_environment()
+    ready(chosen)
+    return Database(chosen)
 
 
 def ready(settings: Settings) -> None:
@@ -106,11 +106,11 @@ class Database:
             try:
                 # A stream that is left before its end must be closed first: it holds the connection's lock.
                 stream = cast("Generator[tuple[Any, ...]]", cursor.stream(query, parameters, size=ROWS_AT_ONCE))
-                with closing(stream) as found:
-                    first = next(found, None)
+                with closing(stream) as rows:
+                    first = next(rows, None)
                     if first is None:
                         cursor.execute(query, parameters, prepare=True)  # A stream without rows forgets its columns.
-                    yield _columns(cursor), _chained(first, found)
+                    yield _columns(cursor), _chained(first, rows)
             except psycopg.Error as problem:
                 raise QueryError(_sentence(problem) + _meant(connection, problem)) from None
 
@@ -129,18 +129,18 @@ class Database:
         import anndata as ad
 
         chosen = {"dataset": dataset, "context": context, "compound_name": compound}
-        given = {name: value for name, value in chosen.items() if value is not None}
-        where = "".join(f" AND {name} = %({name})s" for name in given)
-        obs = self.sql(_EFFECTS + where + " ORDER BY fit_id, effect_id", given)
+        selection = {name: value for name, value in chosen.items() if value is not None}
+        where = "".join(f" AND {name} = %({name})s" for name in selection)
+        obs = self.sql(_EFFECTS + where + " ORDER BY fit_id, effect_id", selection)
         if obs.empty:
-            raise QueryError(f"No estimated effect fits {given or 'an empty database'}.")
+            raise QueryError(f"No estimated effect fits {selection or 'an empty database'}.")
         var = self.sql(_GENES, {"fits": obs["fit_id"].unique().tolist()}).set_index("gene_id")
         layers = self._layers(obs, var)
         obs = obs.drop(columns="fit_id").set_index(obs["effect_id"].astype(str).rename(None))
         return ad.AnnData(layers["log2_fc"], obs=obs, var=var.drop(columns="gene_key"), layers=layers)
 
     def _layers(self, obs: pd.DataFrame, var: pd.DataFrame) -> dict[str, np.ndarray[Any, Any]]:
-        layers = {name: np.full((len(obs), len(var)), np.nan, dtype=np.float32) for name in LAYERS}
+        layers = {name: np.full((len(obs), len(var)), np.nan, dtype=np.float32) for name in BY_EFFECT}
         place = {key: column for column, key in enumerate(var["gene_key"])}
         with _reader(self.settings) as connection:
             for fit_id in obs["fit_id"].unique().tolist():
@@ -149,7 +149,7 @@ class Database:
                 columns = np.array([place[key] for key in (keys[0] if keys else [])], dtype=np.intp)
                 for block in _read_arrays(connection, obs["effect_id"].iloc[rows].tolist(), fit_id, len(columns)):
                     some, rows = rows[: len(block)], rows[len(block) :]
-                    for name in LAYERS:
+                    for name in BY_EFFECT:
                         layers[name][some[:, None], columns] = copy_binary.values(block, name)
                 if len(rows):
                     raise QueryError("A load replaced the effects while they were read: read them again.")
@@ -182,9 +182,9 @@ def _chained(first: tuple[Any, ...] | None, rest: Iterator[tuple[Any, ...]]) -> 
 
 
 def _sentence(problem: psycopg.Error) -> str:
-    told = problem.diag.message_primary or (str(problem).splitlines() or [type(problem).__name__])[0]
+    message = problem.diag.message_primary or (str(problem).splitlines() or [type(problem).__name__])[0]
     hint = f" ({problem.diag.message_hint})" if problem.diag.message_hint else ""
-    return f"The server refused the query: {told}{hint}"
+    return f"The server refused the query: {message}{hint}"
 
 
 def _meant(connection: psycopg.Connection[tuple[Any, ...]], problem: psycopg.Error) -> str:
@@ -201,7 +201,7 @@ def _read_arrays(
     connection: psycopg.Connection[tuple[Any, ...]], effects: list[int], fit_id: int, n_genes: int
 ) -> Iterator[np.ndarray[Any, Any]]:
     """Read the arrays of some effects of one fit, ascending, in blocks, each good until the next one."""
-    arrays = {name: np.empty((0, n_genes), dtype=np.float32) for name in LAYERS}
+    arrays = {name: np.empty((0, n_genes), dtype=np.float32) for name in BY_EFFECT}
     with connection.cursor().copy(_ARRAYS, [fit_id, effects]) as copy:
         yield from copy_binary.Decoder().blocks(copy, arrays, max(1, VALUES_AT_ONCE // max(1, n_genes)))
 
@@ -217,5 +217,5 @@ JOIN core.feature_set h USING (feature_set_id) CROSS JOIN LATERAL unnest(h.gene_
 JOIN core.gene g ON g.gene_key = u.gene_key WHERE f.fit_id = ANY(%(fits)s) ORDER BY g.gene_key"""
 _FIT_GENES = "SELECT h.gene_keys FROM core.fit f JOIN core.feature_set h USING (feature_set_id) WHERE f.fit_id = %s"
 _ARRAYS = f"""
-COPY (SELECT {", ".join(f"e.{name}" for name in LAYERS)} FROM core.effect e
+COPY (SELECT {", ".join(f"e.{name}" for name in BY_EFFECT)} FROM core.effect e
 WHERE e.fit_id = %s AND e.effect_id = ANY(%s) ORDER BY e.effect_id) TO STDOUT (FORMAT binary)"""

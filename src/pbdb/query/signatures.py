@@ -156,7 +156,7 @@ def _search(
 ) -> list[dict[str, Any]]:
     _require(connection, "dataset", _DATASETS, where.datasets)
     _require(connection, "context", _CONTEXTS, where.contexts)
-    given = {
+    parameters = {
         "signature": signature,
         "n": where.n,
         "datasets": list(where.datasets) or None,
@@ -167,7 +167,7 @@ def _search(
     }
     try:
         with connection.cursor() as cursor:
-            cursor.execute(_SEARCH, given)
+            cursor.execute(_SEARCH, parameters)
             columns = [column.name for column in cursor.description or ()]
             return [dict(zip(columns, row, strict=True)) for row in cursor]
     except psycopg.Error as problem:

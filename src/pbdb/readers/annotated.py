@@ -13,6 +13,7 @@ import pandas as pd
 import scipy.sparse as sp
 
 from pbdb.common.errors import DataError, SourceError
+from pbdb.readers.bombs import require_plausible
 from pbdb.readers.tables import damaged, missing
 
 ROWS = 1024
@@ -32,6 +33,7 @@ class Annotated:
 
         if not path.is_file():
             raise missing(path)
+        require_plausible(path)
         self._path = path
         try:
             with h5py.File(path) as file:

@@ -32,6 +32,7 @@ import scipy.sparse as sp
 from pbdb.common.errors import DataError
 from pbdb.readers import gct, gctx
 from pbdb.readers.annotations import Annotations
+from pbdb.readers.bombs import MOST_GENES, require_plausible, require_rows
 from pbdb.readers.mtx_folders import read_folder
 from pbdb.readers.opening import DAMAGED, encoding_of, ending, open_bytes, starts_with
 from pbdb.readers.people import grids, sheets
@@ -74,6 +75,7 @@ def read(path: Path, *, sparse: bool) -> Profiles:
     if not path.exists():
         raise missing(path)
     try:
+        require_plausible(path)
         profiles = _of_genes(_reader(path)(path, sparse))
     except DAMAGED as problem:
         raise DataError(_unreadable(path, problem)) from None
@@ -285,6 +287,7 @@ def _from_blocks(samples: list[str], blocks: Iterable[Block], sparse: bool) -> P
     parts: list[Any] = []
     for names, block in blocks:
         genes.extend(names)
+        require_rows(len(genes), "The matrix", MOST_GENES)
         parts.append(sp.csr_array(_as_counts(block)) if sparse else block)
     if not genes:
         raise DataError("The matrix holds no gene: it has a heading and nothing below it.")

@@ -14,9 +14,10 @@ from typing import IO, cast
 import pyarrow as pa
 
 from pbdb.common.errors import DataError
+from pbdb.readers.bombs import LONGEST_LINE
 
 DAMAGED = (
-    OSError, EOFError, zlib.error, csv.Error, ValueError, LookupError, RuntimeError, pa.ArrowException,
+    OSError, EOFError, MemoryError, zlib.error, csv.Error, ValueError, LookupError, RuntimeError, pa.ArrowException,
     zipfile.BadZipFile,
 )  # fmt: skip
 """What reading a truncated or foreign file raises; UnicodeDecodeError and the parsers of pandas raise ValueErrors."""
@@ -92,7 +93,8 @@ def _first_not_utf8(path: Path) -> tuple[int, bool] | None:
     """The first line that is not UTF-8, and whether letters beyond ASCII in UTF-8 stand before it; None: all is."""
     has_utf8 = False
     with open_bytes(path) as content:
-        for number, line in enumerate(content, start=1):
+        lines = iter(lambda: content.readline(LONGEST_LINE), b"")
+        for number, line in enumerate(lines, start=1):
             try:
                 has_utf8 |= not line.isascii() and bool(line.decode("utf-8"))
             except UnicodeDecodeError:

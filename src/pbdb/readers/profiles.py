@@ -15,6 +15,7 @@ import scipy.sparse as sp
 from pbdb.common.errors import DataError
 from pbdb.readers import matrices
 from pbdb.readers.annotations import Annotations
+from pbdb.readers.bombs import require_plausible
 from pbdb.readers.matrices import Profiles
 from pbdb.readers.opening import DAMAGED
 from pbdb.readers.people.cells import cell_or_none, one_spelling
@@ -74,6 +75,7 @@ def obs(path: Path) -> pd.DataFrame:
     """Read the samples of an h5ad of any version as a sheet of text; their names are the column `obs_name`."""
     import h5py
 
+    require_plausible(path)
     try:
         with h5py.File(path) as file:
             table = Annotations(file, "obs")

@@ -16,6 +16,7 @@ import scipy.sparse as sp
 
 from pbdb.common.arrays import is_whole
 from pbdb.common.errors import DataError, SourceError
+from pbdb.readers.bombs import bounded, require_plausible, require_rows
 from pbdb.readers.opening import DAMAGED, open_text
 
 DAMAGES = (*DAMAGED, pd.errors.ParserWarning)
@@ -134,11 +135,12 @@ def damaged(path: Path, problem: BaseException) -> DataError:
 def _open(path: Path) -> IO[str]:
     if not path.is_file():
         raise missing(path)
+    require_plausible(path)
     return open_text(path, newline="")
 
 
-def _lines(text: IO[str]) -> Iterator[str]:
-    for line in text:
+def _lines(text: IO[str], name: str) -> Iterator[str]:
+    for line in bounded(text, name):
         if "\0" in line:
             raise csv_module.Error("it holds bytes that are no text")
         yield line
@@ -147,7 +149,7 @@ def _lines(text: IO[str]) -> Iterator[str]:
 def _header(path: Path, sep: str) -> list[str]:
     try:
         with _open(path) as text:
-            names = next(csv_module.reader(_lines(text), delimiter=sep), [])
+            names = next(csv_module.reader(_lines(text, path.name), delimiter=sep), [])
     except DAMAGES as problem:
         raise damaged(path, problem) from None
     if not names:
@@ -165,11 +167,12 @@ def _table(path: Path, sep: str) -> pd.DataFrame:
     rows = []
     try:
         with _open(path) as text:
-            reader = csv_module.reader(_lines(text), delimiter=sep)
+            reader = csv_module.reader(_lines(text, path.name), delimiter=sep)
             for row in reader:
                 if row and len(row) != len(names):
                     raise csv_module.Error(f"line {reader.line_num} has {len(row)} fields, not {len(names)}")
                 rows.append(row)
+                require_rows(len(rows), path.name)
     except DAMAGES as problem:
         raise damaged(path, problem) from None
     table = pd.DataFrame(filter(None, rows[1:]), columns=pd.Index(names), dtype=object)

@@ -23,7 +23,7 @@ from pbdb.common.arrays import is_whole
 from pbdb.common.errors import DataError, SourceError
 from pbdb.readers.tables import damaged, missing
 
-STEP, ROWS = 8 << 20, 512
+STEP, ROWS, LONGEST_ROW = 8 << 20, 512, 64 << 20
 MAX_COLUMNS = 16_384
 MAX_COUNT = np.iinfo(np.int32).max
 ROW_END = b"</row>"
@@ -216,6 +216,8 @@ def _whole_rows(xml: IO[bytes]) -> Iterator[bytes]:
     rest = b""
     while step := xml.read(STEP):
         rest += step
+        if len(rest) > LONGEST_ROW:
+            raise LookupError(f"a row has no end after {LONGEST_ROW >> 20} MB")
         end = rest.rfind(ROW_END) + len(ROW_END)
         if end >= len(ROW_END):
             yield rest[:end]

@@ -10,8 +10,8 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Body, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
-from pbdb import __version__
 from pbdb.common.errors import QueryError
+from pbdb.common.version import __version__
 from pbdb.query import compound_page
 from pbdb.serve import answers, signatures, structures
 from pbdb.serve.catalog import View

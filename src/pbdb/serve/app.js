@@ -9,7 +9,7 @@ function theme() {
   return {
     background: null, font: "system-ui, sans-serif", view: { stroke: null },
     axis: { labelColor: soft, titleColor: soft, gridColor: line, domainColor: line, tickColor: line, titleFontWeight: "normal" },
-    legend: { labelColor: soft, titleColor: soft, titleFontWeight: "normal" },
+    legend: { labelColor: soft, titleColor: soft, titleFontWeight: "normal", symbolBaseFillColor: soft, symbolBaseStrokeColor: soft },
     header: { labelColor: ink, labelFontWeight: "bold" }, text: { color: ink }, rule: { color: soft },
   };
 }

@@ -59,7 +59,7 @@ NEEDS = {
     "gene_response": "gene_id gene_symbol",
     "matched_effect": "match_id condition_id_a condition_id_b compound_name",
     "matched_gene": "gene_id gene_symbol match_id",
-    "replicate_effect": "effect_id condition_id sample_id compound_name inchikey",
+    "replicate_effect": "compound_name effect_id condition_id sample_id inchikey",
     "sample": "sample_id condition_id compound_name dataset",
 }
 TYPES = {

@@ -164,8 +164,13 @@ def doses(rows: list[Row], compounds: Sequence[str]) -> Spec:
          "axis": {"tickCount": 3, "format": "~g", "grid": False}}  # fmt: skip
     y = {"field": "fold", "type": "quantitative", "title": FOLD, "axis": {"tickCount": 5}}
     parts = {
-        "color": {"field": "dataset", "type": "nominal", "title": "data set"},
-        "strokeDash": {"field": "context", "type": "nominal", "title": "cells", "legend": {"symbolType": "stroke"}},
+        "color": {"field": "dataset", "type": "nominal", "title": "data set", "legend": {"orient": "top"}},
+        "strokeDash": {
+            "field": "context",
+            "type": "nominal",
+            "title": "cells",
+            "legend": {"symbolType": "stroke", "orient": "top", "symbolStrokeColor": "@soft", "symbolSize": 300},
+        },
         "tooltip": _tips(
             compound="compound", dataset="data set", context="cells", dose="µM", time="h", fold="log2 fold change"
         ),

@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from fastapi.openapi.utils import get_openapi
 
-from pbdb import __version__
+from pbdb.common.version import __version__
 from pbdb.serve import answers, api
 from pbdb.serve.catalog import Column, View
 from pbdb.serve.filters import OPERATORS, WORDS

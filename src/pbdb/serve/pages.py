@@ -149,7 +149,7 @@ def examples(site: Site, reading: Reading) -> list[tuple[Any, str]]:
 
 
 _EXAMPLE_EFFECT = """
-SELECT effect_id, condition_id, fit_id, coalesce(inchikey, '') AS inchikey, 'HMOX1' AS gene FROM effect
+SELECT effect_id, condition_id, fit_id, compound_name, coalesce(inchikey, '') AS inchikey, 'HMOX1' AS gene FROM effect
 WHERE is_default AND status = 'ok' AND inchikey IS NOT NULL ORDER BY effect_id LIMIT 1"""
 _STRONGEST_OF = """
 SELECT effect_id, compound_name, inchikey, dataset, context, context_name, dose_um, time_h, n_up, n_down FROM effect

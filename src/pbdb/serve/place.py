@@ -182,7 +182,8 @@ class _DatabaseReading:
 
     def ask(self, query: str, given: Mapping[str, Any] | None = None) -> list[Row]:
         with self._connection.cursor(row_factory=dict_row) as cursor:
-            return cursor.execute(query, given).fetchall()
+            # Prepared: planned once, and the protocol of prepared statements takes one statement only.
+            return cursor.execute(query, given, prepare=True).fetchall()
 
     def batches(self, query: str, given: Mapping[str, Any]) -> tuple[pa.Schema, Batches]:
         cursor = self._connection.cursor()

@@ -12,7 +12,7 @@ import jinja2
 from fastapi import Request, Response
 from markupsafe import Markup
 
-from pbdb import __version__
+from pbdb.common.version import __version__
 from pbdb.serve import answers
 from pbdb.serve.api import facts, site_of
 from pbdb.serve.filters import select

@@ -47,7 +47,7 @@ def recognise(site: Site, reading: Reading, up: list[str], down: list[str]) -> L
     ids = {name: [found.key for found in site.names.exact(name, "gene")] for name in [*up, *down]}
     rows = reading.ask(_LANDMARKS, {"ids": [key for keys in ids.values() for key in keys]})
     landmark = {row["gene_id"]: row["landmark_index"] for row in rows}
-    places = {name: landmark[key] for name, keys in ids.items() for key in keys[:1] if key in landmark}
+    places = {name: landmark[key] for name, keys in ids.items() for key in reversed(keys) if key in landmark}
     both = {places.get(name, name) for name in up} & {places.get(name, name) for name in down}
     if both:
         name = next(name for name in up if places.get(name, name) in both)

@@ -5,17 +5,18 @@ from __future__ import annotations
 import gzip
 import hashlib
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from fastapi import Request, Response
 
-from pbdb import __version__
 from pbdb.common.errors import QueryError
+from pbdb.common.version import __version__
 from pbdb.serve import catalog
 from pbdb.serve import names as naming
 from pbdb.serve.assets import Asset
@@ -25,11 +26,20 @@ from pbdb.serve.place import PAGE_SECONDS, WAIT_SECONDS, BusyError, Place, Readi
 AT_ONCE, FILES_AT_ONCE = 8, 2
 Headers = dict[str, str]
 Make = Callable[[], bytes | tuple[bytes, Headers]]
+LEAST_SECONDS = 20.0
 MOST_KEPT_BYTES, WORTH_PACKING = 64 << 20, 1000
 
 
 class NotFoundError(QueryError):
     """What an address names is not there."""
+
+
+class Fact(NamedTuple):
+    """What was read of a state of the data; until when it is good enough for the next state, too."""
+
+    state: str
+    until: float
+    value: Any
 
 
 @dataclass
@@ -42,7 +52,8 @@ class Site:
     root: str = ""
     _kept: OrderedDict[str, tuple[bytes, Headers]] = field(default_factory=OrderedDict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    _facts: dict[str, tuple[str, Any]] = field(default_factory=dict)
+    _facts: dict[str, Fact] = field(default_factory=dict)
+    _reading: threading.Lock = field(default_factory=threading.Lock)
     _requests: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(AT_ONCE))
     _files: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(FILES_AT_ONCE))
 
@@ -73,13 +84,14 @@ class Site:
         return float(self.per_state("floor", _floor))
 
     def per_state(self, what: str, read: Callable[[Reading], Any]) -> Any:
-        """A fact that is read once for each state of the data."""
+        """A fact that is read again when the data changed, but not while a load goes on changing them."""
         state = self.place.state()
         kept = self._facts.get(what)
-        if kept is None or kept[0] != state:
-            with self.place.reading(4 * PAGE_SECONDS) as reading:
-                kept = self._facts[what] = (state, read(reading))
-        return kept[1]
+        if kept is None or (kept.state != state and time.monotonic() > kept.until):
+            with self._reading, self.place.reading(4 * PAGE_SECONDS) as reading:
+                if self._facts.get(what) is kept:
+                    self._facts[what] = Fact(state, time.monotonic() + LEAST_SECONDS, read(reading))
+        return self._facts[what].value
 
     @contextmanager
     def slot(self, files: bool = False) -> Iterator[None]:

@@ -95,10 +95,10 @@ class Cluster:
 
     def parameters(self, database: str = DATABASE) -> dict[str, str] | None:
         """Connection parameters of the superuser over the socket; None without a postmaster.pid."""
-        found = self.postmaster()
-        if found is None:
+        running = self.postmaster()
+        if running is None:
             return None
-        return {"host": found.sockets, "port": str(found.port), "user": SUPERUSER, "dbname": database}
+        return {"host": running.sockets, "port": str(running.port), "user": SUPERUSER, "dbname": database}
 
     def answering(self) -> dict[str, str] | None:
         """Connection parameters, if a connection with them succeeds now."""
@@ -189,8 +189,8 @@ class Cluster:
         return parameters
 
     def _listening(self) -> int | None:
-        found = self.postmaster()
-        return found.port if found and found.tcp else None
+        running = self.postmaster()
+        return running.port if running and running.tcp else None
 
     def _prepare(self) -> None:
         """Make the home and server/, which the server's user may enter though not write to."""
@@ -290,8 +290,8 @@ class Cluster:
         parameters = self._answer() | {"dbname": "postgres"}
         try:
             with psycopg.connect(make_conninfo("", **parameters), autocommit=True) as connection:
-                found = connection.execute("SELECT FROM pg_database WHERE datname = %s", [DATABASE])
-                if not found.rowcount:
+                existing = connection.execute("SELECT FROM pg_database WHERE datname = %s", [DATABASE])
+                if not existing.rowcount:
                     connection.execute(f"CREATE DATABASE {DATABASE}".encode())
         except psycopg.OperationalError as error:
             raise ServerError(f"The server of '{self.home}' runs, but says: {str(error).strip()}") from None
@@ -326,15 +326,15 @@ class Cluster:
         return False
 
     def _has_postmaster(self) -> bool:
-        found = self.postmaster()
-        return found is not None and found.pid in self._processes()
+        running = self.postmaster()
+        return running is not None and running.pid in self._processes()
 
     def _end_leftovers(self) -> None:
         """End the processes that a killed postmaster left behind; they would block the next start."""
-        found, left = self.postmaster(), self._processes()
-        if found and self._has_postmaster():
+        running, left = self.postmaster(), self._processes()
+        if running and self._has_postmaster():
             raise ServerError(
-                f"The server of '{self.home}' runs (pid {found.pid}) but its socket in '{found.sockets}' does not "
+                f"The server of '{self.home}' runs (pid {running.pid}) but its socket in '{running.sockets}' does not "
                 "answer: run `pbdb db stop`, then try again."
             )
         if not left:
@@ -360,22 +360,24 @@ class Cluster:
         if os.path.isdir("/proc/self"):
             folders = (self.data, self.data.with_suffix(".new"), self.data.with_suffix(".old"))
             return [pid for folder in folders for pid in cluster_processes.standing_in(folder)]
-        found = self.postmaster()
-        return [found.pid] if found and cluster_processes.exists(found.pid) else []
+        running = self.postmaster()
+        return [running.pid] if running and cluster_processes.exists(running.pid) else []
 
     def _stop(self, how: signal.Signals) -> bool:
-        found, left = self.postmaster(), self._processes()
-        if found is None or found.pid not in left:
+        server, left = self.postmaster(), self._processes()
+        if server is None or server.pid not in left:
             self._settled()
             return False
-        cluster_processes.send(found.pid, how)
+        cluster_processes.send(server.pid, how)
         deadline = time.monotonic() + STOP_S
-        while self.alive() or found.pid in self._processes():
+        while self.alive() or server.pid in self._processes():
             if time.monotonic() > deadline:
-                raise ServerError(f"The server of '{self.home}' (pid {found.pid}) does not end: see '{self.log_file}'.")
+                raise ServerError(
+                    f"The server of '{self.home}' (pid {server.pid}) does not end: see '{self.log_file}'."
+                )
             time.sleep(0.02)
         with suppress(OSError):
-            os.rmdir(found.sockets)  # it may lie in /tmp
+            os.rmdir(server.sockets)  # it may lie in /tmp
         return True
 
 

@@ -30,17 +30,17 @@ def make_ready(folder: Path, user: Account, version: int) -> Path:
     """
     data = folder / "data"
     programs = postgres_programs.programs_for(user, folder / "programs", version)
-    found = _version(data)
-    if found is None:
+    made_by = _version(data)
+    if made_by is None:
         init_cluster(programs, version, folder / "data.new", user)
         (folder / "data.new").rename(data)
-    elif found > version:
+    elif made_by > version:
         raise ServerError(
-            f"The database in '{folder}' was made by PostgreSQL {found}, this pbdb has {version}: "
+            f"The database in '{folder}' was made by PostgreSQL {made_by}, this pbdb has {version}: "
             "use the newer pbdb that made it, or set PBDB_HOME to another folder."
         )
-    elif found < version:
-        _upgrade(folder, user, found, version)
+    elif made_by < version:
+        _upgrade(folder, user, made_by, version)
     return programs
 
 
@@ -95,20 +95,20 @@ def _version(data: Path) -> int | None:
     return None
 
 
-def _upgrade(folder: Path, user: Account, found: int, version: int) -> None:
+def _upgrade(folder: Path, user: Account, made_by: int, version: int) -> None:
     """Copy the cluster into one of this version; the old one stays until that has started."""
     log.warning(
         "Upgrading the database in '%s' from PostgreSQL %d to %d; the old one is kept until then.",
         folder,
-        found,
+        made_by,
         version,
     )
     try:
-        older = postgres_programs.programs_for(user, folder / "programs", found)
+        older = postgres_programs.programs_for(user, folder / "programs", made_by)
     except ServerError:
         raise ServerError(
-            f"The database in '{folder}' was made by PostgreSQL {found}, which this pbdb cannot read: back it up with "
-            "the pbdb that made it (`pbdb db backup`), and restore that into a new PBDB_HOME."
+            f"The database in '{folder}' was made by PostgreSQL {made_by}, which this pbdb cannot read: back it up"
+            " with the pbdb that made it (`pbdb db backup`), and restore that into a new PBDB_HOME."
         ) from None
     programs = postgres_programs.programs_for(user, folder / "programs", version)
     data, old, new = folder / "data", folder / "data.old", folder / "data.new"

@@ -97,8 +97,8 @@ def _socket_folder(server: Path, user: Account) -> Path:
     if not os.path.lexists(folder):
         folder.mkdir(mode=0o700)
         user.own(folder)
-    found = folder.lstat()
-    if found.st_uid != user.uid or (found.st_mode & 0o170777) != 0o040700:
+    facts = folder.lstat()
+    if facts.st_uid != user.uid or (facts.st_mode & 0o170777) != 0o040700:
         raise ServerError(f"'{folder}', the folder of the server's socket, belongs to somebody else: remove it.")
     return folder
 

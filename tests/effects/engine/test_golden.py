@@ -27,7 +27,7 @@ class Case:
         sheet = self.sheet
         self.design = engine.build_design(sheet.condition, sheet.is_control, plate=sheet.plate, time=sheet.time_h)
         readout = "counts" if name in COUNTS else "log2_intensity"
-        options = engine.Options(readout=readout, span=0.5, threads=1)  # type: ignore[arg-type]
+        options = engine.Options(readout=readout, span=0.5, threads=1, p_values="limma")  # type: ignore[arg-type]
         self.fit = engine.prepare(self.matrix.to_numpy().T, self.design, options)
         (self.block,) = engine.complete(self.fit, size=10_000)
         self.r = pd.read_csv(f"{self.path}.effects.csv.gz")
@@ -91,7 +91,9 @@ def driad_contrast(shared: Path, name: str) -> tuple[engine.Fit, pd.Index]:
     wells = pd.read_csv(shared / f"data/golden_real/DGE1_{name}_vs_dmso_samples.csv")
     table = pd.read_csv(shared / "data/drugseq_like/driadrc/DGE1-counts.csv.gz", index_col=0)[wells.Well]
     design = engine.build_design(wells.cond, wells.cond == "dmso")
-    fit = engine.prepare(table.to_numpy().T, design, engine.Options(span=0.5, robust=False, threads=1))
+    fit = engine.prepare(
+        table.to_numpy().T, design, engine.Options(span=0.5, robust=False, threads=1, p_values="limma")
+    )
     return fit, table.index
 
 
@@ -115,7 +117,7 @@ def test_adaptive_span_without_filter_equals_current_limma(shared: Path):
     table = pd.read_csv(folder / "gse60450_counts.csv.gz", index_col=0)
     group = pd.read_csv(folder / "gse60450_targets.csv", index_col=0).loc[table.columns].immunophenotype
     design = engine.build_design(group, group == "basal")
-    options = engine.Options(filter="none", normalise=False, robust=False, threads=1)
+    options = engine.Options(filter="none", normalise=False, robust=False, threads=1, p_values="limma")
     fit = engine.prepare(table.to_numpy().T, design, options)
     (block,) = engine.complete(fit, size=100_000)
     r = pd.read_csv(folder / "gse60450_toptable.csv.gz", index_col="GeneID").loc[table.index]

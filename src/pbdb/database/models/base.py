@@ -84,6 +84,16 @@ NegLog10PAdj = Annotated[
     list[float] | None,
     mapped_column(ARRAY(REAL), comment="-log10 of the p value adjusted over the genes of one effect (BH)"),
 ]
+NegLog10PLimma = Annotated[
+    list[float] | None,
+    mapped_column(ARRAY(REAL), comment="-log10 of limma's p value, beside p values of counts; else null"),
+]
+NegLog10PAdjLimma = Annotated[
+    list[float] | None,
+    mapped_column(
+        ARRAY(REAL), comment="-log10 of limma's p value adjusted over the genes of one effect (BH); else null"
+    ),
+]
 InChIKey = Annotated[str | None, mapped_column(comment="InChIKey of the standardised structure")]
 PubChemCid = Annotated[int | None, mapped_column(comment="PubChem compound id (CID)")]
 RuleVersion = Annotated[

@@ -21,6 +21,8 @@ from pbdb.database.models.base import (
     Mode,
     NegLog10P,
     NegLog10PAdj,
+    NegLog10PAdjLimma,
+    NegLog10PLimma,
     Parameters,
     StandardError,
     Stratum,
@@ -29,6 +31,7 @@ from pbdb.database.models.identity import one_of
 
 METHODS = ("voom", "trend", "deseq2")
 MODES = ("pooled", "replicate")
+P_VALUES = ("counts", "limma", "deseq2")
 STATUSES = (
     "ok",
     "no_vehicle",
@@ -61,6 +64,7 @@ class Fit(Base):
     __table_args__ = (
         one_of("method", METHODS),
         one_of("mode", MODES),
+        one_of("p_values", P_VALUES),
         Index(
             "uq_fit_default",
             "dataset_id",
@@ -85,6 +89,10 @@ class Fit(Base):
     stratum: Mapped[Stratum]
     method: Mapped[Method]
     mode: Mapped[Mode]
+    p_values: Mapped[str] = mapped_column(
+        server_default="limma",
+        comment="Which test p values are of: counts (negative binomial, holds for single wells), limma or deseq2",
+    )
     is_default: Mapped[bool] = mapped_column(
         server_default=FALSE, comment="True for the one fit of its context that the default views show"
     )
@@ -127,6 +135,24 @@ class Fit(Base):
     )
     neg_log10_p_cutoff: Mapped[float | None] = mapped_column(
         comment="-log10 p from which an effect is below 5 % false discoveries over the whole fit"
+    )
+    dispersion: Mapped[list[float] | None] = mapped_column(
+        ARRAY(REAL), comment="Moderated negative binomial dispersion of each gene; null unless p values are of counts"
+    )
+    n_null_wells: Mapped[int | None] = mapped_column(
+        Integer, comment="Vehicle wells tested against the others of their vehicle, to see whether p values hold"
+    )
+    null_any_share: Mapped[float | None] = mapped_column(
+        comment="Share of those wells with any gene below p_adj 0.05; 0.05 is expected where p values hold"
+    )
+    null_any_share_low: Mapped[float | None] = mapped_column(
+        comment="Lower end of the exact 95 % interval of null_any_share"
+    )
+    null_any_share_high: Mapped[float | None] = mapped_column(
+        comment="Upper end of the exact 95 % interval of null_any_share"
+    )
+    null_tail_ratio: Mapped[float | None] = mapped_column(
+        comment="Tests of those wells with p below 0.001, over the number expected; near 1 where p values hold"
     )
     parameters: Mapped[Parameters]
     report: Mapped[Parameters] = mapped_column(comment="What the fit did: counts, priors, seconds per step")
@@ -193,10 +219,17 @@ class Effect(Base):
     n_up_fit: Mapped[int | None] = mapped_column(Integer, comment="Genes up at 5 % false discoveries over the fit")
     n_down_fit: Mapped[int | None] = mapped_column(Integer, comment="Genes down at 5 % false discoveries over the fit")
     n_landmarks: Mapped[int | None] = mapped_column(Integer, comment="Landmark genes among the tested genes")
+    null_spread: Mapped[float | None] = mapped_column(
+        REAL,
+        comment="Median |z| of the genes over that of noise: far above 1, much responds or the wells are odd;"
+        " null unless p values are of counts",
+    )
     log2_fc: Mapped[Log2Fc]
     se: Mapped[StandardError]
     neg_log10_p: Mapped[NegLog10P]
     neg_log10_p_adj: Mapped[NegLog10PAdj]
+    neg_log10_p_limma: Mapped[NegLog10PLimma]
+    neg_log10_p_adj_limma: Mapped[NegLog10PAdjLimma]
     landmark: Mapped[list[float] | None] = mapped_column(
         Landmarks,
         comment="Moderated t of the 978 landmarks in landmark_index order, clipped to +-50, 0 where untested",

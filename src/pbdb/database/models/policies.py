@@ -19,9 +19,17 @@ PARTITIONED = ("sample", "effect", "gene_effect")
 
 # Arrays of results: never compressed (read whole, again and again), never sampled by ANALYZE (minutes, for nothing).
 VALUE_COLUMNS = {
-    "effect": ("log2_fc", "se", "neg_log10_p", "neg_log10_p_adj", "landmark"),
+    "effect": (
+        "log2_fc",
+        "se",
+        "neg_log10_p",
+        "neg_log10_p_adj",
+        "neg_log10_p_limma",
+        "neg_log10_p_adj_limma",
+        "landmark",
+    ),
     "gene_effect": ("log2_fc", "se", "neg_log10_p_adj"),
-    "fit": ("ave_expr", "sigma", "s2_post", "df_total"),
+    "fit": ("ave_expr", "sigma", "s2_post", "df_total", "dispersion"),
 }
 # Arrays of keys: not compressed either, but sampled, for the planner must know how long they are.
 KEY_COLUMNS = {"fit": ("effect_ids", "condition_ids"), "feature_set": ("gene_keys",)}

@@ -11,9 +11,9 @@ limma-voom (counts) or limma-trend (log2 intensities), each treated condition ag
 array of any numeric type. `design.effects` has one row per condition (or per treated sample, mode "replicate")
 with its status; only those of status `ok` (`fit.effects`: their positions) have numbers. `fit.genes` are the
 tested genes. By gene: `fit.ave_expr, sigma, s2_post, df_total, df_prior, df_residual`. `fit.report()` is a plain
-dict. Then one of:
+dict. p values of counts are those of `count_test`, which hold for one well; limma's stand beside them. Then one of:
 
-    for block in fit.blocks():        # genes x effects, float64: log2_fc, se, t, neg_log10_p, stdev_unscaled
+    for block in fit.blocks():        # genes x effects, float64: log2_fc, se, t, neg_log10_p, stdev_unscaled, ...
     for block in complete(fit):       # the same and p_value, p_adj, p_adj_fit, b
     summary = fill(fit, by_effect={"log2_fc": tile, ...}, by_gene={...})   # float32 to tiles of any size
 
@@ -22,8 +22,8 @@ Beside it: `deseq2.run(matrix, design, tested_genes(matrix, design))`, one DESeq
 "limma"). Chunked files as tiles are fastest with `ROWS` effects a chunk.
 
 Memory is that of the matrix plus a few blocks of 48 MiB (and, for `fill`, 4 bytes per value of p <= 0.05; for
-`complete`, 16 bytes per value, 8 of them from `allocate`, which may map a file, and 56 in fits of up to 8 million
-values, whose blocks are kept).
+`complete`, 16 bytes per value, 24 beside limma's p values, all but 8 of them from `allocate`, which may map a file,
+and 56 in fits of up to 8 million values, whose blocks are kept).
 Results do not depend on the number of threads.
 """
 
@@ -44,6 +44,7 @@ from pbdb.effects.engine.design import (
 from pbdb.effects.engine.design import build as build_design
 from pbdb.effects.engine.fit import Block, Fit, Options, prepare, tested_genes
 from pbdb.effects.engine.matrix import gather
+from pbdb.effects.engine.null_check import NullCheck, NullResult
 from pbdb.effects.engine.write_tiles import STATISTICS, Summary, fill
 
 __all__ = [
@@ -62,6 +63,8 @@ __all__ = [
     "Effects",
     "Fit",
     "FitWide",
+    "NullCheck",
+    "NullResult",
     "Options",
     "Summary",
     "adjust",

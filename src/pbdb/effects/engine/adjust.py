@@ -73,10 +73,10 @@ class FitWide:
     def adjust(self, neg_log10_p: AnyFloats) -> Floats:
         """Return the adjusted values of p-values that were added; NaN for those above `largest_p`."""
         values, adjusted = self._rising()
-        own = np.asarray(neg_log10_p, dtype=self._kept.dtype)
-        place = np.searchsorted(values, own, side="right") - 1
-        out = np.where(place >= 0, adjusted[np.maximum(place, 0)], 0.0) if len(values) else np.zeros(own.shape)
-        out[~(own >= self._floor)] = np.nan
+        asked = np.asarray(neg_log10_p, dtype=self._kept.dtype)
+        place = np.searchsorted(values, asked, side="right") - 1
+        out = np.where(place >= 0, adjusted[np.maximum(place, 0)], 0.0) if len(values) else np.zeros(asked.shape)
+        out[~(asked >= self._floor)] = np.nan
         return np.asarray(out, dtype=np.float64)
 
     def _rising(self) -> tuple[AnyFloats, AnyFloats]:
@@ -95,9 +95,9 @@ class FitWide:
 def _count_rises(values: AnyFloats, n_tests: int) -> int:
     rises, highest = 0, 0.0
     for j in range(len(values)):
-        own = values[j] - np.log10(n_tests / (len(values) - j))
-        if own > highest:
-            highest = own
+        adjusted_p = values[j] - np.log10(n_tests / (len(values) - j))
+        if adjusted_p > highest:
+            highest = adjusted_p
             rises += 1
     return rises
 
@@ -106,8 +106,8 @@ def _count_rises(values: AnyFloats, n_tests: int) -> int:
 def _find_rises(values: AnyFloats, n_tests: int, place: npt.NDArray[np.int64], adjusted: Floats) -> None:
     rises, highest = 0, 0.0
     for j in range(len(values)):
-        own = values[j] - np.log10(n_tests / (len(values) - j))
-        if own > highest:
-            highest = own
-            place[rises], adjusted[rises] = j, own
+        adjusted_p = values[j] - np.log10(n_tests / (len(values) - j))
+        if adjusted_p > highest:
+            highest = adjusted_p
+            place[rises], adjusted[rises] = j, adjusted_p
             rises += 1

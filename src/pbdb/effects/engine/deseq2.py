@@ -129,12 +129,12 @@ def fill(results: Sequence[Wald], by_effect: Mapping[str, Tile], by_gene: Mappin
     """
     n_genes = len(results[0].log2_fc) if results and results[0].log2_fc is not None else 0
     fit_wide = FitWide(max(1, len(results) * n_genes), largest_p=LEVEL, dtype=np.float32)
-    for row, one in enumerate(results):
-        statistics = {"log2_fc": one.log2_fc, "se": one.se, "neg_log10_p": one.neg_log10_p}
-        statistics[ADJUSTED] = _adjusted(one)
+    for row, result in enumerate(results):
+        statistics = {"log2_fc": result.log2_fc, "se": result.se, "neg_log10_p": result.neg_log10_p}
+        statistics[ADJUSTED] = _adjusted(result)
         for name, values in statistics.items():
             by_effect[name][row : row + 1, :] = np.asarray(values, dtype=np.float32)[None]
-        fit_wide.add(np.asarray(one.neg_log10_p, dtype=np.float32))
+        fit_wide.add(np.asarray(result.neg_log10_p, dtype=np.float32))
     everything = (slice(0, len(results)), slice(0, n_genes))
     for name, tile in by_gene.items():
         tile[everything[1], everything[0]] = np.asarray(by_effect[name][everything]).T
@@ -144,9 +144,9 @@ def fill(results: Sequence[Wald], by_effect: Mapping[str, Tile], by_gene: Mappin
     return summarise(counted, cutoff, fit_wide.n_tests)
 
 
-def _adjusted(one: Wald) -> Floats:
+def _adjusted(result: Wald) -> Floats:
     """-log10 of the adjusted p-values; where these are too small for a number, Bonferroni's bound."""
-    p_adj, tail = np.asarray(one.p_adj), np.asarray(one.neg_log10_p)
+    p_adj, tail = np.asarray(result.p_adj), np.asarray(result.neg_log10_p)
     with np.errstate(divide="ignore"):
         return np.asarray(np.where(p_adj == 0, tail - np.log10(len(tail)), -np.log10(p_adj)))
 
@@ -168,9 +168,9 @@ def _fit(counts: Ints, subset: Subset) -> Any:
     )
     frame = pd.DataFrame(counts, index=names, columns=[f"g{i}" for i in range(counts.shape[1])])
     formula = "~plate + condition" if sheet.plate.nunique() > 1 else "~condition"
-    one = DefaultInference(n_cpus=1)
-    model = DeseqDataSet(counts=frame, metadata=sheet, design=formula, inference=one, quiet=True)
+    inference = DefaultInference(n_cpus=1)
+    model = DeseqDataSet(counts=frame, metadata=sheet, design=formula, inference=inference, quiet=True)
     model.deseq2()
-    contrast = DeseqStats(model, contrast=["condition", "treated", "vehicle"], inference=one, quiet=True)
+    contrast = DeseqStats(model, contrast=["condition", "treated", "vehicle"], inference=inference, quiet=True)
     contrast.summary()
     return contrast.results_df

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numba
@@ -14,16 +14,20 @@ import numpy.typing as npt
 
 from pbdb.common.errors import ConfigError, DataError, DesignError
 from pbdb.effects.engine import unweighted, voom
+from pbdb.effects.engine.count_test import CountTests, GeneFacts
 from pbdb.effects.engine.design import Design
 from pbdb.effects.engine.gene_fits import Reader, first_pass, variances
+from pbdb.effects.engine.left_out import checked_wells
 from pbdb.effects.engine.matrix import Matrix, Readout, gene_blocks, genes_per_block, wrap
 from pbdb.effects.engine.moderate import Moderated, moderate
 from pbdb.effects.engine.normalise import Filter, Kept, detected_genes, keep_genes, tmm
 from pbdb.effects.engine.tails import neg_log10_p, worth_tables
+from pbdb.effects.engine.weighted import Fitted
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
+PValues = Literal["counts", "limma"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,7 @@ class Options:
     span: of the voom trend, `adaptive` (limma from 3.56 on) or a number (0.5 for older limma).
     filter: `floor`, `limma` or `none`, for counts; normalise: TMM factors, for counts.
     robust: moderation that tolerates outlying variances; threads: None leaves Numba's number.
+    p_values: `counts` (`count_test`, for voom fits; trend fits have limma's all the same) or `limma`.
     """
 
     readout: Readout = "counts"
@@ -43,6 +48,18 @@ class Options:
     normalise: bool = True
     robust: bool = True
     threads: int | None = None
+    p_values: PValues = "counts"
+
+    @property
+    def chosen_p_values(self) -> PValues:
+        """Which p values the fit has: those of counts for voom, unless limma's are asked for.
+
+        Raises:
+            ConfigError: an unknown kind.
+        """
+        if self.p_values not in ("counts", "limma"):
+            raise ConfigError(f"P values {self.p_values!r} are unknown; use counts or limma.")
+        return self.p_values if self.chosen_method == "voom" else "limma"
 
     @property
     def chosen_method(self) -> Literal["voom", "trend"]:
@@ -65,7 +82,9 @@ class Options:
 class Block:
     """Effects of consecutive tested genes, float64, genes x effects (those of status ok, in design order).
 
-    `genes` is the slice of `Fit.genes` it holds.
+    `genes` is the slice of `Fit.genes` it holds. neg_log10_p is of the kind the fit has; where that is `counts`,
+    neg_log10_p_limma stands beside it, null_neg_log10_p is of the checked vehicle wells (genes x wells), and
+    dispersion of each gene.
     """
 
     genes: slice
@@ -74,6 +93,9 @@ class Block:
     se: Floats
     t: Floats
     neg_log10_p: Floats
+    neg_log10_p_limma: Floats | None = None
+    null_neg_log10_p: Floats | None = None
+    dispersion: Floats | None = None
 
 
 @dataclass(frozen=True)
@@ -102,6 +124,16 @@ class Fit:
     def effects(self) -> Ints:
         """Positions in `design.effects` of the columns of each block."""
         return self.design.ok
+
+    @property
+    def p_values(self) -> PValues:
+        """Which test `neg_log10_p` of the blocks comes from."""
+        return self.options.chosen_p_values
+
+    @property
+    def n_checked_wells(self) -> int:
+        """Vehicle wells that are tested against the others of their vehicle."""
+        return len(checked_wells(self.design).well) if self.p_values == "counts" else 0
 
     @property
     def s2_post(self) -> Floats:
@@ -133,7 +165,24 @@ class Fit:
                 yield block
 
     def _block(self, genes: slice, in_table: Mask) -> Block:
-        fitted = self._reader.fit(self.genes[genes], self.effects, self.curve)
+        if self.p_values == "counts" and self.curve is not None:
+            facts = GeneFacts(self.sigma[genes] ** 2, self.s2_post[genes])
+            fitted, tests = self._reader.fit_and_test(self.genes[genes], self.effects, self.curve, facts)
+            return self._with_count_p(self._moderate(genes, fitted, in_table), tests, in_table)
+        return self._moderate(genes, self._reader.fit(self.genes[genes], self.effects, self.curve), in_table)
+
+    def _with_count_p(self, block: Block, tests: CountTests, in_table: Mask) -> Block:
+        df = self.df_total[block.genes]
+        tests.z[np.isnan(block.t)] = np.nan
+        return replace(
+            block,
+            neg_log10_p=neg_log10_p(tests.z, df, in_table),
+            neg_log10_p_limma=block.neg_log10_p,
+            null_neg_log10_p=neg_log10_p(tests.null_z, df, in_table),
+            dispersion=tests.dispersion,
+        )
+
+    def _moderate(self, genes: slice, fitted: Fitted, in_table: Mask) -> Block:
         se = fitted.stdev_unscaled * np.sqrt(self.s2_post[genes])[:, None]
         with np.errstate(divide="ignore", invalid="ignore"):
             t = np.where(se > 0, fitted.log2_fc / se, np.nan)
@@ -159,6 +208,7 @@ class Fit:
         return {
             "method": options.chosen_method,
             "mode": design.mode,
+            "p_values": self.p_values,
             "n_given": design.n_given,
             "n_samples": design.n_samples,
             "n_control": int(design.is_control.sum()),

@@ -8,8 +8,11 @@ from typing import Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pbdb.effects.engine import unweighted, voom, weighted
+from pbdb.effects.engine import count_test, unweighted, voom, weighted
+from pbdb.effects.engine.count_test import CountTests, GeneFacts
+from pbdb.effects.engine.left_out import checked_wells, leave_out
 from pbdb.effects.engine.matrix import Matrix, gene_blocks, genes_per_block
+from pbdb.effects.engine.weighted import Fitted
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -38,24 +41,37 @@ class Reader:
         assert self.library is not None
         return voom.weights(unweighted.fit(y, self.shared), self.shared.design, self.library, curve)
 
-    def fit(self, genes: Ints, effects: Ints, curve: voom.Curve | None) -> weighted.Fitted:
+    def fit(self, genes: Ints, effects: Ints, curve: voom.Curve | None) -> Fitted:
         """Fit genes with weights when there is a curve, else without."""
         y = self.values(genes)
         if curve is not None:
             return weighted.fit_weighted(y, self.weights(y, curve), self.shared.design, effects)
         return self.fit_values(y, effects)
 
-    def fit_values(self, y: Floats, effects: Ints) -> weighted.Fitted:
+    def fit_and_test(
+        self, genes: Ints, effects: Ints, curve: voom.Curve, facts: GeneFacts
+    ) -> tuple[Fitted, CountTests]:
+        """Fit genes with weights and test their counts; facts: of the same genes."""
+        assert self.library is not None
+        design = self.shared.design
+        counts = self.matrix.genes(genes, design.samples)
+        y = voom.log_cpm(counts.copy(), self.library)
+        w = self.weights(y, curve)
+        fitted, plates = weighted.fit_with_plates(y, w, design, effects)
+        left_out = leave_out(y, w, plates, design, checked_wells(design))
+        return fitted, count_test.run(counts, self.library, plates, left_out, facts, design)
+
+    def fit_values(self, y: Floats, effects: Ints) -> Fitted:
         """Fit responses without weights; genes with missing values one by one."""
         design = self.shared.design
         missing = np.asarray(np.isnan(y).any(axis=1))
         if missing.all():
             return weighted.fit_missing(y, design, effects)
-        whole = unweighted.fit(np.where(missing[:, None], 0.0, y) if missing.any() else y, self.shared)
-        out = weighted.Fitted(
-            whole.variance,
+        complete = unweighted.fit(np.where(missing[:, None], 0.0, y) if missing.any() else y, self.shared)
+        out = Fitted(
+            complete.variance,
             np.full(len(y), float(design.df_residual)),
-            whole.log2_fc(design, effects),
+            complete.log2_fc(design, effects),
             np.tile(self._stdev_unscaled(effects), (len(y), 1)),
         )
         if missing.any():

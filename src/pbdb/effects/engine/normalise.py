@@ -77,7 +77,7 @@ def _count_passing(block: Floats, library: Floats, cut: float, start: Ints) -> t
     """Per gene: samples at or above the cut, total count, and whether a whole condition passes."""
     n_genes = len(block)
     passing, total = np.zeros(n_genes), np.zeros(n_genes)
-    whole = np.zeros(n_genes, np.bool_)
+    all_passing = np.zeros(n_genes, np.bool_)
     for g in prange(n_genes):
         for c in range(len(start) - 1):
             here = 0
@@ -88,8 +88,8 @@ def _count_passing(block: Floats, library: Floats, cut: float, start: Ints) -> t
                     here += count / library[s] * 1e6 >= cut
             passing[g] += here
             if here == start[c + 1] - start[c] and here >= FLOOR_WELLS:
-                whole[g] = True
-    return passing, total, whole
+                all_passing[g] = True
+    return passing, total, all_passing
 
 
 def detected_genes(matrix: Matrix, design: Design, genes: Ints) -> Ints:

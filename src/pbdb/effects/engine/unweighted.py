@@ -29,6 +29,7 @@ class Shared:
         """Return the unscaled standard error of each effect."""
         table = self.design.effects
         stdev, ignored = np.empty(len(effects)), np.empty(len(effects))
+        plates = weighted.PlateEffects(ignored, np.empty(len(effects)), np.empty(len(self.cell_size)))
         weighted.contrasts(
             self.cell_size,
             self.condition_size,
@@ -39,6 +40,7 @@ class Shared:
             table.vehicle[effects],
             ignored,
             stdev,
+            plates,
         )
         return stdev
 
@@ -54,9 +56,9 @@ class Shared:
         )
         inverse = self._with_reference_plates()
         spread = share @ inverse
-        own = np.asarray(share.multiply(spread).sum(axis=1)).ravel()
+        within = np.asarray(share.multiply(spread).sum(axis=1)).ravel()
         p = layout.cell_plate
-        hat = 1 / self.condition_size[cell_condition] + inverse[p, p] + own[cell_condition]
+        hat = 1 / self.condition_size[cell_condition] + inverse[p, p] + within[cell_condition]
         return float((hat - 2 * spread[cell_condition, p]).max())
 
     def _with_reference_plates(self) -> Floats:

@@ -41,8 +41,8 @@ def log_cpm(counts: Floats, library: Floats) -> Floats:
 
 def log_cpm_prior(counts: Floats, library: Floats, prior: float = 2.0) -> Floats:
     """Return log2 counts per million with a prior count in proportion to the library (for limma-trend)."""
-    own = prior * library / library.mean()
-    return np.asarray(np.log2((counts + own) / (library + 2 * own) * 1e6))
+    prior_count = prior * library / library.mean()
+    return np.asarray(np.log2((counts + prior_count) / (library + 2 * prior_count) * 1e6))
 
 
 @njit(parallel=True, cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]

@@ -37,15 +37,41 @@ class Fitted(NamedTuple):
     stdev_unscaled: Floats
 
 
+class PlateEffects(NamedTuple):
+    """What plates add to responses, by gene, on their scale (log2), in units of sigma^2 where a variance.
+
+    effect: of each plate with an effect of its own (genes x free plates).
+    variance: u' S^-1 u, the part of the plates in the variance of each effect (genes x effects).
+    vehicle_variance: the same for one well of each cell of vehicles against its vehicle (genes x vehicle cells);
+    NaN where no effect asks for that vehicle.
+    """
+
+    effect: Floats
+    variance: Floats
+    vehicle_variance: Floats
+
+
 def fit_weighted(y: Floats, w: Floats, design: Design, effects: Ints) -> Fitted:
     """Fit each gene with its own weights; y and w are genes x samples, w > 0.
 
     `effects` are positions in `design.effects`; empty when only the variance is wanted.
     """
+    return fit_with_plates(y, w, design, effects)[0]
+
+
+def fit_with_plates(y: Floats, w: Floats, design: Design, effects: Ints) -> tuple[Fitted, PlateEffects]:
+    """Fit as `fit_weighted` does, and return the plate effects too."""
     out = _room(len(y), len(effects))
+    start = design.layout.condition_start
+    n_vehicle_cells = int(start[-1] - start[len(start) - 1 - int(design.is_vehicle.sum())])
+    plates = PlateEffects(
+        np.zeros((len(y), design.n_free)),
+        np.full((len(y), len(effects)), np.nan),
+        np.full((len(y), n_vehicle_cells), np.nan),
+    )
     treated, vehicle = design.effects.treated[effects], design.effects.vehicle[effects]
-    _fit_weighted(y, w, design.layout, treated, vehicle, *out)
-    return out
+    _fit_weighted((y, w), design.layout, (treated, vehicle), *out, *plates)
+    return out, plates
 
 
 def fit_missing(y: Floats, design: Design, effects: Ints) -> Fitted:
@@ -66,11 +92,16 @@ def _room(n_genes: int, n_effects: int) -> Fitted:
 
 @njit(parallel=True, cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _fit_weighted(
-    y: Floats, w: Floats, layout: Layout, treated: Ints, vehicle: Ints,
+    values: tuple[Floats, Floats], layout: Layout, pairs: tuple[Ints, Ints],
     variance: Floats, df: Floats, log2_fc: Floats, stdev: Floats,
+    effect: Floats, plate_variance: Floats, vehicle_variance: Floats,
 ) -> None:  # fmt: skip
+    # What a parallel loop fills must be arguments of their own: through a tuple, Numba (0.68) loses it.
+    y, w = values
+    treated, vehicle = pairs
     for i in prange(len(y)):
-        variance[i], df[i] = _fit_gene(y[i], w[i], layout, treated, vehicle, log2_fc[i], stdev[i])
+        of_gene = PlateEffects(effect[i], plate_variance[i], vehicle_variance[i])
+        variance[i], df[i] = _fit_gene(y[i], w[i], layout, treated, vehicle, log2_fc[i], stdev[i], of_gene)
 
 
 @njit(parallel=True, cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
@@ -85,13 +116,16 @@ def _fit_missing(
             if np.isnan(filled[s]):
                 w[s] = 0.0
                 filled[s] = 0.0
-        own = _components(w, layout)
-        variance[i], df[i] = _fit_gene(filled, w, own, treated, vehicle, log2_fc[i], stdev[i])
+        known = _components(w, layout)
+        n_vehicle_cells = len(layout.cell_plate) if len(vehicle) else 0
+        plates = PlateEffects(np.empty(len(layout.free)), np.empty(len(treated)), np.empty(n_vehicle_cells))
+        variance[i], df[i] = _fit_gene(filled, w, known, treated, vehicle, log2_fc[i], stdev[i], plates)
 
 
 @njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _fit_gene(
     y: Floats, w: Floats, layout: Layout, treated: Ints, vehicle: Ints, log2_fc: Floats, stdev: Floats,
+    plates: PlateEffects,
 ) -> tuple[float, float]:  # fmt: skip
     """Fill the effects of one gene and return its residual variance and degrees of freedom."""
     sw, swy, d, r = _sums(y, w, layout)
@@ -99,6 +133,7 @@ def _fit_gene(
     factor, g = plate_system(sw, swy, d, r, layout, n_free)
     cholesky(factor)
     _solve(factor, g)
+    plates.effect[: len(g)] = g
     mean = condition_means(sw, d, r, g, layout)
     n_used, n_present = 0, 0
     for s in range(len(w)):
@@ -108,7 +143,7 @@ def _fit_gene(
     df = n_used - n_present - n_free
     rss = residual_sum(y, w, mean, g, layout)
     if len(treated):
-        contrasts(sw, d, mean, inverse(factor), layout, treated, vehicle, log2_fc, stdev)
+        contrasts(sw, d, mean, inverse(factor), layout, treated, vehicle, log2_fc, stdev, plates)
     return (rss / df if df > 0 else np.nan), float(df)
 
 
@@ -180,16 +215,16 @@ def _solve(L: Floats, x: Floats) -> None:
 @njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def inverse(L: Floats) -> Floats:
     """Return (L L')^-1, both halves filled."""
-    half, whole = _invert_factor(L), np.zeros(L.shape)
+    half, product = _invert_factor(L), np.zeros(L.shape)
     for i in range(len(L)):
         for k in range(i + 1):
             factor = half[i, k]
             for j in range(k + 1):
-                whole[k, j] += factor * half[i, j]
+                product[k, j] += factor * half[i, j]
     for i in range(len(L)):
         for j in range(i):
-            whole[j, i] = whole[i, j]
-    return whole
+            product[j, i] = product[i, j]
+    return product
 
 
 @njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
@@ -238,9 +273,14 @@ def residual_sum(y: Floats, w: Floats, mean: Floats, g: Floats, layout: Layout) 
 @njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def contrasts(
     sw: Floats, d: Floats, mean: Floats, H: Floats, layout: Layout,
-    treated: Ints, vehicle: Ints, log2_fc: Floats, stdev: Floats,
+    treated: Ints, vehicle: Ints, log2_fc: Floats, stdev: Floats, plates: PlateEffects,
 ) -> None:  # fmt: skip
-    """Fill treated minus vehicle and its unscaled standard error; NaN where the graph does not connect them."""
+    """Fill treated minus vehicle, its unscaled standard error and the plates' part of that.
+
+    NaN where the graph does not connect treated and vehicle. With a_c = B_c / d_c, the shares of the plates in the
+    weight of condition c, u' H u for u = a_c - a_v is a_c'H a_c - 2 a_c'H a_v + a_v'H a_v: here cc - 2 cv + vv,
+    and hv = H a_v. For one well on plate p in place of c, a_c is the unit vector e_p.
+    """
     component = layout.condition_component
     # What depends on the vehicle alone is computed once for each; vehicles are the last conditions of a design.
     first = vehicle.min() if len(vehicle) else len(d)
@@ -254,10 +294,22 @@ def contrasts(
         if np.isnan(vv[k]):
             hv[k] = _times_share(sw, d, v, H, layout)
             vv[k] = _share_dot(sw, d, v, hv[k], layout)
+            _fill_vehicle_variance(H, hv[k], vv[k], layout, v, plates.vehicle_variance)
         cc = _share_square(sw, d, c, H, layout)
         cv = _share_dot(sw, d, c, hv[k], layout)
         log2_fc[e] = mean[c] - mean[v]
-        stdev[e] = np.sqrt(1.0 / d[c] + 1.0 / d[v] + max(0.0, cc - 2.0 * cv + vv[k]))
+        plates.variance[e] = max(0.0, cc - 2.0 * cv + vv[k])
+        stdev[e] = np.sqrt(1.0 / d[c] + 1.0 / d[v] + plates.variance[e])
+
+
+@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def _fill_vehicle_variance(H: Floats, hv: Floats, vv: float, layout: Layout, v: int, vehicle_variance: Floats) -> None:
+    """Fill (e_p - a_v)' H (e_p - a_v) of each cell (v, p); `vehicle_variance` is of the last cells of the layout."""
+    first_cell = len(layout.cell_plate) - len(vehicle_variance)
+    for k in range(layout.condition_start[v], layout.condition_start[v + 1]):
+        p = layout.free[layout.cell_plate[k]]
+        at_plate = H[p, p] - 2.0 * hv[p] if p >= 0 else 0.0
+        vehicle_variance[k - first_cell] = max(0.0, at_plate + vv)
 
 
 @njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]

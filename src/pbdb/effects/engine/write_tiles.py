@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,12 +13,17 @@ from pbdb.common.errors import ConfigError
 from pbdb.effects.engine.adjust import FitWide, adjust_rows
 from pbdb.effects.engine.all_statistics import row_blocks
 from pbdb.effects.engine.fit import Block, Fit
+from pbdb.effects.engine.null_check import NullCheck, NullResult, null_spread
 
 Floats32 = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 
 ADJUSTED = "neg_log10_p_adj"
-STATISTICS = ("log2_fc", "se", "t", "stdev_unscaled", "neg_log10_p", ADJUSTED)
+ADJUSTED_LIMMA = "neg_log10_p_adj_limma"
+P_OF = {ADJUSTED: "neg_log10_p", ADJUSTED_LIMMA: "neg_log10_p_limma"}
+OF_LIMMA = ("neg_log10_p_limma", ADJUSTED_LIMMA)
+OF_ANY_FIT = ("log2_fc", "se", "t", "stdev_unscaled", "neg_log10_p", ADJUSTED)
+STATISTICS = (*OF_ANY_FIT, *OF_LIMMA)
 REQUIRED = ("log2_fc", "neg_log10_p", ADJUSTED)
 LEVEL = 0.05
 
@@ -36,7 +41,9 @@ class Summary:
     """Per effect (those of status ok): genes with a value, and how many respond at 5 % up and down.
 
     n_up, n_down: by the adjustment within the effect; n_up_fit, n_down_fit: within the fit.
-    cutoff_fit: -log10 p of the 5 % over the fit, None when nothing reaches it.
+    cutoff_fit: -log10 p of the 5 % over the fit, None when nothing reaches it. For p values of counts also:
+    null_spread, median |z| of the genes of an effect over that of the normal law (near 1 where few respond),
+    dispersion of each gene (None: no count was tested), and the check on vehicle wells.
     """
 
     n_genes: Ints
@@ -46,6 +53,9 @@ class Summary:
     n_down_fit: Ints
     cutoff_fit: float | None
     n_tests: int
+    null_spread: Floats32 | None = None
+    dispersion: Floats32 | None = None
+    null_check: NullResult | None = None
 
 
 def fill(
@@ -59,28 +69,36 @@ def fill(
     """Write statistics of all ok effects to tiles and count the responding genes.
 
     `by_effect` maps names of STATISTICS to tiles effects x genes (log2_fc, neg_log10_p and neg_log10_p_adj are
-    required), `by_gene` to tiles genes x effects. Gene blocks are written first; then blocks of effects are read
-    back for the adjustment within each effect. `progress(done, of)` is called after each gene block.
+    required; those of limma only beside p values of counts), `by_gene` to tiles genes x effects. Gene blocks are
+    written first; then blocks of effects are read back for the adjustment within each effect. `progress(done, of)`
+    is called after each gene block.
 
     Raises:
         ConfigError: a statistic that is unknown, or a required one without a tile.
     """
-    genes_first = by_gene or {}
-    _check_names(by_effect, genes_first)
+    genes_first, of_counts = by_gene or {}, fit.p_values == "counts"
+    _check_names(by_effect, genes_first, STATISTICS if of_counts else OF_ANY_FIT)
     n_effects, n_genes = len(fit.effects), len(fit.genes)
     fit_wide = FitWide(n_effects * n_genes, largest_p=LEVEL, dtype=np.float32)
+    check, dispersion = NullCheck(fit.n_checked_wells, n_genes), np.full(n_genes, np.nan, np.float32)
     for block in fit.blocks(size):
         _write(block, by_effect, genes_first)
         fit_wide.add(block.neg_log10_p.astype(np.float32))
+        check.add(block.genes, block.null_neg_log10_p)
+        if block.dispersion is not None:
+            dispersion[block.genes] = block.dispersion
         if progress:
             progress(block.genes.stop, n_genes)
-    return _adjust(by_effect, genes_first, fit_wide, n_effects, n_genes)
+    summary = _adjust(by_effect, genes_first, fit_wide, n_effects, n_genes)
+    if not of_counts:
+        return replace(summary, null_spread=None)
+    return replace(summary, dispersion=dispersion, null_check=check.result())
 
 
-def _check_names(by_effect: Mapping[str, Tile], by_gene: Mapping[str, Tile]) -> None:
-    unknown = sorted({*by_effect, *by_gene} - set(STATISTICS))
+def _check_names(by_effect: Mapping[str, Tile], by_gene: Mapping[str, Tile], known: tuple[str, ...]) -> None:
+    unknown = sorted({*by_effect, *by_gene} - set(known))
     if unknown:
-        raise ConfigError(f"Statistic {unknown[0]!r} is unknown; use {', '.join(STATISTICS)}.")
+        raise ConfigError(f"Statistic {unknown[0]!r} is not one of this fit; use {', '.join(known)}.")
     missing = [name for name in REQUIRED if name not in by_effect]
     if missing:
         raise ConfigError(f"There is no tile for {', '.join(missing)} by effect; the adjustment needs it.")
@@ -88,7 +106,7 @@ def _check_names(by_effect: Mapping[str, Tile], by_gene: Mapping[str, Tile]) -> 
 
 def _write(block: Block, by_effect: Mapping[str, Tile], by_gene: Mapping[str, Tile]) -> None:
     everything = slice(None)
-    for name in {*by_effect, *by_gene} - {ADJUSTED}:
+    for name in {*by_effect, *by_gene} - set(P_OF):
         values = getattr(block, name).astype(np.float32)
         if name in by_effect:
             by_effect[name][everything, block.genes] = values.T
@@ -102,17 +120,19 @@ def _adjust(
     """Adjust each effect and count; the second pass."""
     cutoff = fit_wide.cutoff(LEVEL)
     reached = np.inf if cutoff is None else cutoff
-    counted = np.zeros((5, n_effects), np.int64)
+    counted, spread = np.zeros((5, n_effects), np.int64), np.empty(n_effects, np.float32)
     genes = slice(0, n_genes)
     for rows in row_blocks(n_effects, n_genes):
-        p: Floats32 = np.asarray(by_effect["neg_log10_p"][rows, genes], dtype=np.float32)
-        up = np.asarray(by_effect["log2_fc"][rows, genes]) > 0
-        adjusted = adjust_rows(p).astype(np.float32)
-        by_effect[ADJUSTED][rows, genes] = adjusted
-        if ADJUSTED in by_gene:
-            by_gene[ADJUSTED][genes, rows] = adjusted.T
-        counted[:, rows] = count(p, up, adjusted, reached)
-    return summarise(counted, cutoff, fit_wide.n_tests)
+        for name in {*by_effect} & set(P_OF):
+            p: Floats32 = np.asarray(by_effect[P_OF[name]][rows, genes], dtype=np.float32)
+            adjusted = adjust_rows(p).astype(np.float32)
+            by_effect[name][rows, genes] = adjusted
+            if name in by_gene:
+                by_gene[name][genes, rows] = adjusted.T
+            if name == ADJUSTED:
+                up = np.asarray(by_effect["log2_fc"][rows, genes]) > 0
+                counted[:, rows], spread[rows] = count(p, up, adjusted, reached), null_spread(p)
+    return replace(summarise(counted, cutoff, fit_wide.n_tests), null_spread=spread)
 
 
 def summarise(counted: Ints, cutoff: float | None, n_tests: int) -> Summary:

@@ -66,11 +66,11 @@ def selected(column: Column[object]) -> str:
 
 def words_of(entries: Iterable[Entry]) -> Words:
     """What the dictionary says of each relation's column; of a column of any relation under ANY."""
-    found: dict[tuple[str, str | None], str] = {}
+    words: dict[tuple[str, str | None], str] = {}
     for entry in entries:
-        found[entry.object, entry.column] = entry.comment or ""
-        found.setdefault((ANY, entry.column), entry.comment or "")
-    return found
+        words[entry.object, entry.column] = entry.comment or ""
+        words.setdefault((ANY, entry.column), entry.comment or "")
+    return words
 
 
 def described(schema: pa.Schema, relation: str, words: Words) -> pa.Schema:
@@ -88,12 +88,12 @@ def described(schema: pa.Schema, relation: str, words: Words) -> pa.Schema:
 def unit(name: str) -> str | None:
     """The unit of a column, which stands in its name."""
     bare = name.removesuffix("_a").removesuffix("_b")
-    return next((found for ending, found in UNITS if bare == ending.lstrip("_") or bare.endswith(ending)), None)
+    return next((word for ending, word in UNITS if bare == ending.lstrip("_") or bare.endswith(ending)), None)
 
 
 def _metadata(name: str, description: str | None) -> dict[str, str]:
-    found = {"description": description, "unit": unit(name)}
-    return {key: value for key, value in found.items() if value}
+    facts = {"description": description, "unit": unit(name)}
+    return {key: value for key, value in facts.items() if value}
 
 
 def _type(kind: object) -> pa.DataType:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,11 @@ from sqlalchemy import Text
 
 from pbdb.common.errors import ConfigError, SnapshotError
 from pbdb.common.hashing import sha256_of_file
+from pbdb.common.private_files import private_files
 from pbdb.common.progress import Reporter, Silent
 from pbdb.common.settings import Settings
 from pbdb.database import dictionary
-from pbdb.database.export_errors import told
+from pbdb.database.error_messages import exporting
 from pbdb.exports.snapshots import (
     arrow_schemas,
     documents,
@@ -60,7 +62,8 @@ class Choices:
 def export(settings: Settings, out: str, choices: Choices, reporter: Reporter | None = None) -> dict[str, Any]:
     """Write a snapshot; return its manifest.
 
-    Stopped anywhere, nothing stands at `out`, and the next call goes on where this one stopped.
+    Stopped anywhere, nothing stands at `out`, and the next call goes on where this one stopped. With data sets that
+    may not be passed on, its files are for their user alone.
 
     Raises:
         SnapshotError: it cannot be written there, or the database does not hold what was asked for.
@@ -73,7 +76,8 @@ def export(settings: Settings, out: str, choices: Choices, reporter: Reporter | 
         duckdb_file.require_plain(place.work / duckdb_file.NAME)
         require_datasets(settings, choices.include)
         place.require_free()
-        with told(f"'{place.work}'"):
+        is_private = bool(choices.include) or place.folder is None
+        with exporting(f"'{place.work}'"), private_files(settings) if is_private else nullcontext():
             content = _Export(settings, choices, place, reporter or Silent()).run()
             place.publish([*(file["path"] for file in content["files"]), *LAST, duckdb_file.NAME])
     return content
@@ -111,13 +115,16 @@ class _Export:
     def _tables(self, state: Frozen, entries: Sequence[dictionary.Entry], words: Words) -> None:
         for table in arrow_schemas.tables():
             schema = arrow_schemas.described(arrow_schemas.schema_of(table.name), table.name, words)
-            order = (f'{one.name} COLLATE "C"' if isinstance(one.type, Text) else one.name for one in table.primary_key)
+            order = (
+                f'{column.name} COLLATE "C"' if isinstance(column.type, Text) else column.name
+                for column in table.primary_key
+            )
             query = f"SELECT {', '.join(map(arrow_schemas.selected, table.columns))} FROM pg_temp.{table.name}"
             with state.batches(f"{query} ORDER BY {', '.join(order)}") as batches:
                 self.files.append(parquet.write(self.root, f"core/{table.name}.parquet", schema, batches))
-        found = pa.Table.from_pylist([entry._asdict() for entry in entries], schema=duckdb_file.OF_DICTIONARY)
+        words_table = pa.Table.from_pylist([entry._asdict() for entry in entries], schema=duckdb_file.OF_DICTIONARY)
         self.files.append(
-            parquet.write(self.root, duckdb_file.DICTIONARY, duckdb_file.OF_DICTIONARY, found.to_batches())
+            parquet.write(self.root, duckdb_file.DICTIONARY, duckdb_file.OF_DICTIONARY, words_table.to_batches())
         )
         tables = [file for file in self.files if file.rows is not None]
         self.reporter.stage("tables", f"{len(tables)} files, {sum(file.rows or 0 for file in tables):,} rows")
@@ -157,9 +164,9 @@ class _Export:
         self.reporter.stage("long", f"{n_rows:,} rows of condition and gene")
 
     def _samples(self, state: Frozen) -> None:
-        found = {row["dataset"]: row for row in state.rows(_MATRICES)}
+        matrices = {row["dataset"]: row for row in state.rows(_MATRICES)}
         for dataset in state.datasets:
-            source = self.settings.home / found[dataset]["path"] if dataset in found else None
+            source = self.settings.home / matrices[dataset]["path"] if dataset in matrices else None
             if source is None or not source.is_file():
                 raise SnapshotError(
                     f"The samples of '{dataset}' are not in '{self.settings.cache}': load it again with `pbdb etl"
@@ -167,8 +174,8 @@ class _Export:
                     dataset=dataset,
                 )
             path = f"samples/{dataset}.h5ad"
-            file = self.finished.get(path, found[dataset]["sha256"])
-            self.files.append(file or self._copied(source, path, found[dataset]["sha256"]))
+            file = self.finished.get(path, matrices[dataset]["sha256"])
+            self.files.append(file or self._copied(source, path, matrices[dataset]["sha256"]))
         self.reporter.stage("samples", f"{len(state.datasets)} matrices")
 
     def _copied(self, source: Path, path: str, expected: str) -> Written:
@@ -226,13 +233,13 @@ class _Export:
 
     def _schemas(self) -> dict[str, pa.Schema]:
         """Arrow schemas of the tables and views by path, and of effects by folder."""
-        found: dict[str, pa.Schema] = {}
+        schemas: dict[str, pa.Schema] = {}
         for path in sorted(file.path for file in self.files if file.path.endswith(".parquet")):
             folder = path.partition("/")[0]
             name = path if folder in ("core", "view") else folder
-            if name not in found and path != duckdb_file.DICTIONARY:
-                found[name] = pq.read_schema(self.root / path)
-        return found
+            if name not in schemas and path != duckdb_file.DICTIONARY:
+                schemas[name] = pq.read_schema(self.root / path)
+        return schemas
 
 
 def _view(root: Path, connection: Any, name: str, words: Words) -> Written:

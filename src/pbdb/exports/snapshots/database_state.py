@@ -102,20 +102,20 @@ def require_datasets(settings: Settings, include: Sequence[str] = ()) -> None:
 def _choose(
     main: psycopg.Connection[tuple[Any, ...]], include: Sequence[str]
 ) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
-    found = dict(main.execute('SELECT dataset, is_redistributable FROM core.dataset ORDER BY dataset COLLATE "C"'))
-    unknown = sorted(set(include) - set(found))
+    terms = dict(main.execute('SELECT dataset, is_redistributable FROM core.dataset ORDER BY dataset COLLATE "C"'))
+    unknown = sorted(set(include) - set(terms))
     if unknown:
         raise SnapshotError(
             f"Dataset '{unknown[0]}' is not loaded: `pbdb etl status` lists what can be included.", dataset=unknown[0]
         )
-    chosen = tuple(name for name, is_open in found.items() if is_open or name in include)
+    chosen = tuple(name for name, is_open in terms.items() if is_open or name in include)
     if not chosen:
         raise SnapshotError(
             "The database holds no dataset that may be passed on: load one, or name the datasets with --include where"
             " their terms allow what you mean to do."
         )
-    left_out = tuple(name for name in found if name not in chosen)
-    return chosen, left_out, tuple(name for name in chosen if not found[name])
+    left_out = tuple(name for name in terms if name not in chosen)
+    return chosen, left_out, tuple(name for name in chosen if not terms[name])
 
 
 def _visible_tables(datasets: Sequence[str]) -> Iterator[str]:

@@ -119,15 +119,15 @@ def _agreements(old: Facts, new: Facts) -> Facts:
     """Sets of parameters added and removed, each told by what is not so in the nearest set of the other snapshot."""
     was, now = ([row["parameters"] for row in facts["agreements"]] for facts in (old, new))
     return {
-        "added": sorted(_unlike(one, was) for one in now if one not in was),
-        "removed": sorted(_unlike(one, now) for one in was if one not in now),
+        "added": sorted(_unlike(parameters, was) for parameters in now if parameters not in was),
+        "removed": sorted(_unlike(parameters, now) for parameters in was if parameters not in now),
         "changed": {},
     }
 
 
-def _unlike(one: Facts, others: Sequence[Facts]) -> str:
-    nearest = min((_changed(other, one) for other in others), key=len, default=one)
-    return json.dumps({name: one.get(name) for name in sorted(nearest)})
+def _unlike(parameters: Facts, others: Sequence[Facts]) -> str:
+    nearest = min((_changed(other, parameters) for other in others), key=len, default=parameters)
+    return json.dumps({name: parameters.get(name) for name in sorted(nearest)})
 
 
 # --- files -----------------------------------------------------------------------------------------------------------
@@ -135,24 +135,26 @@ def _unlike(one: Facts, others: Sequence[Facts]) -> str:
 
 def _files(old: Facts, new: Facts, folder: str, facts: Sequence[str]) -> Facts:
     """Files of a folder by name."""
-    was, now = ([file for file in one["files"] if file["path"].startswith(folder)] for one in (old, new))
+    was, now = (
+        [file for file in facts_of_one["files"] if file["path"].startswith(folder)] for facts_of_one in (old, new)
+    )
     return _listed(was, now, ("path",), facts)
 
 
 def _other_files(old: Facts, new: Facts) -> dict[str, dict[str, int]]:
     """Counts of the files added, removed and changed, by folder; a file of none stands for itself."""
-    was, now = ({file["path"]: file["sha256"] for file in one["files"]} for one in (old, new))
+    was, now = ({file["path"]: file["sha256"] for file in facts["files"]} for facts in (old, new))
     kinds = {
         "added": set(now) - set(was),
         "removed": set(was) - set(now),
         "changed": {path for path in set(was) & set(now) if was[path] != now[path]},
     }
-    found: dict[str, dict[str, int]] = defaultdict(dict)
+    counts: dict[str, dict[str, int]] = defaultdict(dict)
     for kind, paths in kinds.items():
         for folder, n in Counter("".join(path.partition("/")[:2]) for path in paths).items():
             if folder not in ("core/", "samples/"):
-                found[folder][kind] = n
-    return dict(sorted(found.items()))
+                counts[folder][kind] = n
+    return dict(sorted(counts.items()))
 
 
 def _require_sizes(folder: Path, facts: Facts) -> None:
@@ -196,8 +198,8 @@ def _compounds(before: Path, after: Path) -> Facts:
     merged = _several(pairs, "inchikey_after", "inchikey_before")
     split = _several(pairs, "inchikey_before", "inchikey_after")
     moved = pairs[pairs["inchikey_before"] != pairs["inchikey_after"]]
-    told = {key for keys in merged.values() for key in keys} | set(split)
-    renamed = moved[~moved["inchikey_before"].isin(told)]
+    explained = {key for keys in merged.values() for key in keys} | set(split)
+    renamed = moved[~moved["inchikey_before"].isin(explained)]
     return {
         "added": sorted(now - was),
         "removed": sorted(was - now),
@@ -214,8 +216,8 @@ def _resolved(folder: Path) -> pd.DataFrame:
     sources = _table(folder, "source_compound", ["dataset_id", "source_key", "compound_id"])
     names = _table(folder, "dataset", ["dataset_id", "dataset"])
     keys = _table(folder, "compound", ["compound_id", "inchikey"])
-    found = sources.merge(names, on="dataset_id").merge(keys, how="left", on="compound_id")
-    return found[["dataset", "source_key", "inchikey"]]
+    resolved = sources.merge(names, on="dataset_id").merge(keys, how="left", on="compound_id")
+    return resolved[["dataset", "source_key", "inchikey"]]
 
 
 def _splits(folder: Path) -> list[Facts]:
@@ -258,11 +260,11 @@ def _conditions(before: Path, after: Path) -> dict[str, Facts]:
 
 def _by_dataset(columns: Mapping[str, pd.Series[Any]]) -> dict[str, Facts]:
     """Counts and examples of each kind of change, by dataset."""
-    found: dict[str, Facts] = defaultdict(dict)
+    changes: dict[str, Facts] = defaultdict(dict)
     for what, datasets in columns.items():
         for dataset, keys in datasets.groupby(datasets, sort=True):
-            found[str(dataset)][what] = {"n": len(keys), "examples": [int(key) for key in keys.index[:N_EXAMPLES]]}
-    return dict(sorted(found.items()))
+            changes[str(dataset)][what] = {"n": len(keys), "examples": [int(key) for key in keys.index[:N_EXAMPLES]]}
+    return dict(sorted(changes.items()))
 
 
 def _effects(before: Path, after: Path, old: Facts, new: Facts) -> dict[str, Facts]:
@@ -271,7 +273,7 @@ def _effects(before: Path, after: Path, old: Facts, new: Facts) -> dict[str, Fac
     Files of equal hash are equal; only the others are read.
     """
     hashes = [{file["path"]: file["sha256"] for file in facts["files"]} for facts in (old, new)]
-    paths = [[path for path in one if path.startswith("effect/") and path.endswith(".parquet")] for one in hashes]
+    paths = [[path for path in listed if path.startswith("effect/") and path.endswith(".parquet")] for listed in hashes]
     different = [[path for path in some if hashes[0].get(path) != hashes[1].get(path)] for some in paths]
     if not all(different):
         return {}

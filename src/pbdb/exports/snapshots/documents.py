@@ -128,7 +128,7 @@ def _distribution(path: str, hashes: Mapping[str, str]) -> dict[str, Any]:
 def _record_set(path: str, schema: pa.Schema) -> dict[str, Any]:
     name = path.removesuffix(".parquet")
     words = (schema.metadata or {}).get(b"description", b"").decode()
-    found = {
+    record_set = {
         "@type": "cr:RecordSet",
         "@id": f"records/{name}",
         "name": f"records/{name}",
@@ -136,7 +136,7 @@ def _record_set(path: str, schema: pa.Schema) -> dict[str, Any]:
         "field": [_field(path, name, field) for field in schema],
     }
     key = _key(name)
-    return found | ({"key": [{"@id": f"records/{name}/{column}"} for column in key]} if key else {})
+    return record_set | ({"key": [{"@id": f"records/{name}/{column}"} for column in key]} if key else {})
 
 
 def _key(name: str) -> Sequence[str]:
@@ -148,7 +148,7 @@ def _field(path: str, name: str, field: pa.Field) -> dict[str, Any]:
     is_list = pa.types.is_list(field.type)
     kind = field.type.value_type if is_list else field.type
     reference = {"fileObject" if path.endswith(".parquet") else "fileSet": {"@id": path}}
-    found = {
+    described = {
         "@type": "cr:Field",
         "@id": f"records/{name}/{field.name}",
         "name": field.name,
@@ -156,7 +156,7 @@ def _field(path: str, name: str, field: pa.Field) -> dict[str, Any]:
         "dataType": _data_type(kind),
         "source": reference | {"extract": {"column": field.name}},
     }
-    return found | ({"repeated": True} if is_list else {})
+    return described | ({"repeated": True} if is_list else {})
 
 
 def _data_type(kind: pa.DataType) -> str:

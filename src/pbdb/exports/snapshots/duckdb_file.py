@@ -124,8 +124,8 @@ def build(root: Path, files: Sequence[dict[str, Any]] = (), expected: str | None
     part = root / (NAME + ".part")
     _remove(part)
     try:
-        found = _fill(part)
-        if expected not in (None, found):
+        made = _fill(part)
+        if expected not in (None, made):
             raise SnapshotError(
                 f"This version of pbdb makes another {NAME} than the one of '{root}': use the pbdb it names."
             )
@@ -186,10 +186,10 @@ def statements(root: Path) -> Iterator[str]:
     yield f"CREATE TABLE {MANIFEST_TABLE} (path VARCHAR, bytes BIGINT, sha256 VARCHAR, rows BIGINT, schema VARCHAR)"
     yield DAMAGE
     yield FEATURE_SET_GENE
-    found = {
+    there = {
         name: any(root.glob(f"{name}/*/*/*.parquet")) for name in (effects_parquet.DEFAULT, effects_parquet.FURTHER)
     }
-    parts = [name for name, is_there in found.items() if is_there]
+    parts = [name for name, is_there in there.items() if is_there]
     yield _effects("default_effect", [name for name in parts if name == effects_parquet.DEFAULT])
     yield _effects("effect", parts)
     yield from view_statements()
@@ -198,9 +198,9 @@ def statements(root: Path) -> Iterator[str]:
 def view_statements() -> Iterator[str]:
     """SQL of views and macros, in the order in which they use each other."""
     for file in views.files():
-        own = file.parent / "duckdb" / file.name
-        text = own.read_text(encoding="utf-8") if own.is_file() else file.read_text(encoding="utf-8")
-        if own.is_file():
+        duckdbs = file.parent / "duckdb" / file.name
+        text = duckdbs.read_text(encoding="utf-8") if duckdbs.is_file() else file.read_text(encoding="utf-8")
+        if duckdbs.is_file():
             yield text
         else:
             yield from map(_translated, OF_VIEWS.findall(text))

@@ -24,8 +24,8 @@ import pyarrow.parquet as pq
 from pbdb.common.errors import SnapshotError
 from pbdb.common.progress import Progress
 from pbdb.database import copy_binary
+from pbdb.database.effect_arrays import BY_EFFECT, OF_LIMMA
 from pbdb.database.models import N_LANDMARKS
-from pbdb.effects.stored_fit import BY_EFFECT
 from pbdb.exports.snapshots import parquet
 from pbdb.exports.snapshots.arrow_schemas import Words, described
 from pbdb.exports.snapshots.database_state import Frozen
@@ -35,7 +35,7 @@ BYTES_PER_GROUP = 64 << 20
 T = TypeVar("T")
 DEFAULT, FURTHER = "effect", "further_effect"
 LANDMARK = "landmark"
-FLOATS = (*BY_EFFECT, LANDMARK)
+FLOATS = (*BY_EFFECT, *OF_LIMMA, LANDMARK)
 
 _LISTS = [(name, pa.list_(pa.float32())) for name in FLOATS]
 SCHEMA = pa.schema(
@@ -48,6 +48,7 @@ SCHEMA = pa.schema(
     + [(name, pa.int32()) for name in ("n_treated", "n_control", "n_plates", "n_control_same_plates", "n_genes")]
     + [("prior_var", pa.float64())]
     + [(name, pa.int32()) for name in ("n_up", "n_down", "n_up_fit", "n_down_fit", "n_landmarks")]
+    + [("null_spread", pa.float32())]
     + _LISTS
 )
 FACTS = [name for name in SCHEMA.names if name not in FLOATS]
@@ -72,8 +73,8 @@ class Fit:
 
 def fits(frozen: Frozen) -> list[Fit]:
     """The fits of the chosen datasets that have effects, in the order of their files."""
-    found = [Fit(**row) for row in frozen.rows(_FITS)]
-    return sorted(found, key=lambda fit: fit.path())
+    exported = [Fit(**row) for row in frozen.rows(_FITS)]
+    return sorted(exported, key=lambda fit: fit.path())
 
 
 def facts_of(frozen: Frozen, fit: Fit) -> pa.Table:
@@ -101,9 +102,9 @@ def write(
     schema = described(SCHEMA, "effect", words)
     packed = Packed()
     with closing(ahead(_parts(frozen, wanted))) as parts:
-        for (fit, key), own in groupby(parts, key=lambda part: (part.fit, part.key)):
+        for (fit, key), of_fit in groupby(parts, key=lambda part: (part.fit, part.key)):
             with parquet.written(root, fit.path(), schema, FLOATS) as (table, done):
-                for part in own:
+                for part in of_fit:
                     if part.facts.num_rows or not table.rows:
                         table.add(packed.table(part))
                     progress(fit.path(), table.rows, None)
@@ -137,9 +138,9 @@ def ahead(source: Generator[T]) -> Generator[T]:
     """Read one thing ahead, in a thread of its own."""
     with closing(source), ThreadPoolExecutor(1) as reader:
         coming: Future[T | None] = reader.submit(next, source, None)
-        while (found := coming.result()) is not None:
+        while (item := coming.result()) is not None:
             coming = reader.submit(next, source, None)
-            yield found
+            yield item
 
 
 def _n_full(facts: pa.Table, fit: Fit) -> int:
@@ -161,10 +162,12 @@ def _blocks(frozen: Frozen, fit: Fit, facts: pa.Table, decoder: copy_binary.Deco
     if n_rows == 0:
         return
     empty: dict[str, npt.NDArray[Any]] = {name: np.empty((0, fit.n_genes), np.float32) for name in BY_EFFECT}
+    if pc.any(facts["has_limma"]).as_py():
+        empty |= {name: np.empty((0, fit.n_genes), np.float32) for name in OF_LIMMA}
     if pc.any(facts["has_landmark"]).as_py():
         empty[LANDMARK] = np.empty((0, N_LANDMARKS), np.float16)
     columns = ", ".join(_AS_SENT.get(name, f"e.{name}") for name in empty)
-    rows_at_once = max(1, BYTES_PER_GROUP // (4 * fit.n_genes * len(BY_EFFECT)))
+    rows_at_once = max(1, BYTES_PER_GROUP // (4 * fit.n_genes * len(FLOATS)))
     command = _NUMBERS.format(columns=columns, fit=fit.fit_id, dataset=fit.dataset_id)
     with frozen.main.cursor() as cursor, cursor.copy(command) as copy:
         yield from decoder.blocks(copy, empty, min(n_rows, rows_at_once))
@@ -184,14 +187,14 @@ class Packed:
     def _lists(self, part: Part, name: str) -> pa.Array:
         if part.block is None or name not in (part.block.dtype.names or ()):
             return pa.nulls(part.facts.num_rows, SCHEMA.field(name).type)
-        given = copy_binary.values(part.block, name)
+        numbers = copy_binary.values(part.block, name)
         held = self._memory.get(name)
-        if held is None or held.size < given.size:
-            held = self._memory[name] = np.empty(given.size, dtype=np.float32)
-        held[: given.size].reshape(given.shape)[...] = given
-        offsets = np.arange(len(given) + 1, dtype=np.int32) * np.int32(given.shape[1])
+        if held is None or held.size < numbers.size:
+            held = self._memory[name] = np.empty(numbers.size, dtype=np.float32)
+        held[: numbers.size].reshape(numbers.shape)[...] = numbers
+        offsets = np.arange(len(numbers) + 1, dtype=np.int32) * np.int32(numbers.shape[1])
         absent = pc.invert(part.facts["has_landmark"]).combine_chunks() if name == LANDMARK else None
-        return pa.ListArray.from_arrays(pa.array(offsets), pa.array(held[: given.size]), mask=absent)
+        return pa.ListArray.from_arrays(pa.array(offsets), pa.array(held[: numbers.size]), mask=absent)
 
 
 # An effect without signature stands in the middle of those with one: zeros are sent, and made null here.
@@ -215,8 +218,9 @@ SELECT
     e.effect_id, e.dataset_id, e.fit_id, f.feature_set_id, f.method, f.mode, e.condition_id, e.sample_id,
     s.compound_name, s.name AS source_compound_name, k.inchikey, k.parent_inchikey, x.context_name, c.dose_um, c.time_h,
     c.stratum, e.status, e.n_treated, e.n_control, e.n_plates, e.n_control_same_plates, e.n_genes, e.prior_var, e.n_up,
-    e.n_down, e.n_up_fit, e.n_down_fit, e.n_landmarks,
+    e.n_down, e.n_up_fit, e.n_down_fit, e.n_landmarks, e.null_spread,
     num_nonnulls(e.log2_fc, e.se, e.neg_log10_p, e.neg_log10_p_adj) AS n_arrays, e.landmark IS NOT NULL AS has_landmark,
+    e.neg_log10_p_limma IS NOT NULL AS has_limma,
     concat_ws(' ', e.tableoid, e.xmin, e.ctid) AS version
 FROM core.effect e
 JOIN core.fit f ON f.fit_id = e.fit_id

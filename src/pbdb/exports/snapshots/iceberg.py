@@ -74,16 +74,16 @@ def register(
 
 def _tables(folder: Path, facts: dict[str, Any]) -> Mapping[str, list[Part]]:
     """Tables by name, with their files, as the manifest lists them."""
-    found: dict[str, list[Part]] = defaultdict(list)
+    tables: dict[str, list[Part]] = defaultdict(list)
     for path in sorted(file["path"] for file in facts["files"] if file["path"].endswith(".parquet")):
         top, *middle = path.split("/")
         if top in HIVE:
             values = dict(part.split("=", 1) for part in middle[:-1])
             hive = tuple(unquote(values[key]) for key in HIVE_KEYS)
-            found[f"{HIVE[top]}.{top}"].append(Part(folder / path, hive))
+            tables[f"{HIVE[top]}.{top}"].append(Part(folder / path, hive))
         elif top in SCHEMA_OF:
-            found[f"{SCHEMA_OF[top]}.{Path(path).stem}"].append(Part(folder / path))
-    return found
+            tables[f"{SCHEMA_OF[top]}.{Path(path).stem}"].append(Part(folder / path))
+    return tables
 
 
 def _catalog(uri: str, warehouse: Path) -> Catalog:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pbdb.common.errors import QueryError, SnapshotError
+from pbdb.database.effect_arrays import BY_EFFECT
 from pbdb.exports.snapshots import duckdb_catalog, duckdb_file, manifest
 from pbdb.exports.snapshots.duckdb_file import literal
-from pbdb.query.database import LAYERS
 
 if TYPE_CHECKING:
     import anndata as ad
@@ -74,13 +74,13 @@ class Snapshot:
         written = NAMED.sub(r"$\1", query).replace("%%", "%") if parameters else query
         try:
             done = self.connection.execute(written, dict(parameters) if parameters else None)
-            found = pd.DataFrame(done.fetchall(), columns=[column[0] for column in done.description or ()])
+            frame = pd.DataFrame(done.fetchall(), columns=[column[0] for column in done.description or ()])
         except duckdb.Error as problem:
             raise QueryError(f"DuckDB refused the query: {' '.join(str(problem).split())}") from None
         for name, kind in ((column[0], str(column[1])) for column in done.description or ()):
             if kind == "JSON":
-                found[name] = [None if text is None else json.loads(text) for text in found[name]]
-        return found
+                frame[name] = [None if text is None else json.loads(text) for text in frame[name]]
+        return frame
 
     def signatures(
         self, *, dataset: str | None = None, context: str | None = None, compound: str | None = None
@@ -94,11 +94,11 @@ class Snapshot:
         import anndata as ad
 
         chosen = {"dataset": dataset, "context": context, "compound_name": compound}
-        given = {name: value for name, value in chosen.items() if value is not None}
-        where = "".join(f" AND {name} = {literal(value)}" for name, value in given.items())
+        wanted = {name: value for name, value in chosen.items() if value is not None}
+        where = "".join(f" AND {name} = {literal(value)}" for name, value in wanted.items())
         obs = self.sql(_EFFECTS + where + " ORDER BY fit_id, effect_id")
         if obs.empty:
-            raise QueryError(f"No estimated effect fits {given or 'an empty snapshot'}.")
+            raise QueryError(f"No estimated effect fits {wanted or 'an empty snapshot'}.")
         var = self.sql(_GENES, {"fits": obs["fit_id"].unique().tolist()}).set_index("gene_id")
         try:
             layers = self._layers(obs, var["gene_key"].to_numpy(), where)
@@ -112,16 +112,16 @@ class Snapshot:
     def _layers(
         self, obs: pd.DataFrame, gene_keys: np.ndarray[Any, Any], where: str
     ) -> dict[str, np.ndarray[Any, Any]]:
-        layers = {name: np.full((len(obs), len(gene_keys)), np.nan, dtype=np.float32) for name in LAYERS}
+        layers = {name: np.full((len(obs), len(gene_keys)), np.nan, dtype=np.float32) for name in BY_EFFECT}
         for fit_id in obs["fit_id"].unique().tolist():
             rows = np.flatnonzero(obs["fit_id"] == fit_id)
             keys = self.sql(_FIT_GENES, {"fit": fit_id})["gene_key"].to_numpy()
             columns = np.searchsorted(gene_keys, keys)
             found = self.connection.sql(
-                f"SELECT {', '.join(LAYERS)} FROM core.default_effect WHERE fit_id = {fit_id} AND status = 'ok'{where}"
-                " ORDER BY effect_id"
+                f"SELECT {', '.join(BY_EFFECT)} FROM core.default_effect"
+                f" WHERE fit_id = {fit_id} AND status = 'ok'{where} ORDER BY effect_id"
             ).to_arrow_table()
-            for name in LAYERS:
+            for name in BY_EFFECT:
                 values = found[name].combine_chunks().flatten().to_numpy().reshape(len(rows), -1)
                 layers[name][rows[:, None], columns[None, :]] = values
         return layers

@@ -18,7 +18,7 @@ from pbdb.common.errors import SnapshotError, first_line
 from pbdb.common.progress import Reporter, Silent
 from pbdb.common.settings import Settings
 from pbdb.database import partitions, schema
-from pbdb.database.export_errors import told
+from pbdb.database.error_messages import exporting
 from pbdb.database.models import SCHEMA
 from pbdb.database.models.policies import PARTITIONED
 from pbdb.exports.snapshots import arrow_schemas, copy_csv, effects_parquet, manifest, parquet, restore_effects, verify
@@ -46,7 +46,7 @@ def load(settings: Settings, folder: Path, reporter: Reporter | None = None) -> 
             file=damage.path,
         )
     settings.home.mkdir(parents=True, exist_ok=True)
-    with told(f"'{settings.home}'"), _plain_content(folder):
+    with exporting(f"'{settings.home}'"), _plain_content(folder):
         _fill(engine, folder, content, settings.home, reporter or Silent())
     return content
 

@@ -19,8 +19,9 @@ from sqlalchemy import Connection, text
 from pbdb.common.progress import Progress
 from pbdb.database import copy_binary
 from pbdb.database.copy_text import cursor
+from pbdb.database.effect_arrays import BY_EFFECT, OF_LIMMA
 from pbdb.effects.engine import OK
-from pbdb.effects.stored_fit import BY_EFFECT, BY_GENE, tile
+from pbdb.effects.stored_fit import BY_GENE, tile
 from pbdb.exports.snapshots.arrow_schemas import table_of
 from pbdb.exports.snapshots.effects_parquet import LANDMARK, ahead
 from pbdb.exports.snapshots.parquet import require_plausible
@@ -50,8 +51,8 @@ def load(connection: Connection, paths: Sequence[Path], names: Names, scratch: P
     """Copy the effects of some files; pooled ones also gene by gene, turned in the folder `scratch`."""
     encoder = copy_binary.Encoder()
     with closing(ahead(_groups(paths))) as groups:
-        for path, own in groupby(groups, key=lambda group: group.path):
-            turned = _load_file(connection, own, names, scratch, encoder)
+        for path, of_file in groupby(groups, key=lambda group: group.path):
+            turned = _load_file(connection, of_file, names, scratch, encoder)
             if turned is not None:
                 turned.copy(connection, names.by_gene, encoder)
             progress(f"load {path.name}", 1, None)
@@ -97,22 +98,22 @@ def _alike(rows: pa.Table) -> Iterator[pa.Table]:
     if len(codes) == 1:
         yield rows
         return
-    for one in codes:
-        yield rows.filter(pa.array(code == one)).combine_chunks()
+    for kind in codes:
+        yield rows.filter(pa.array(code == kind)).combine_chunks()
 
 
 def _encoded(rows: pa.Table) -> dict[str, copy_binary.Value]:
-    found: dict[str, copy_binary.Value] = {}
+    columns: dict[str, copy_binary.Value] = {}
     for name in COLUMNS:
         if not rows.num_rows or rows[name].null_count:
-            found[name] = None
+            columns[name] = None
         elif name == "status":
-            found[name] = rows[name][0].as_py()
+            columns[name] = rows[name][0].as_py()
         elif name == LANDMARK:
-            found[name] = _matrix(rows, name).astype(np.float16)
+            columns[name] = _matrix(rows, name).astype(np.float16)
         else:
-            found[name] = _matrix(rows, name) if name in BY_EFFECT else rows[name].to_numpy()
-    return found
+            columns[name] = _matrix(rows, name) if name in (*BY_EFFECT, *OF_LIMMA) else rows[name].to_numpy()
+    return columns
 
 
 def _matrix(rows: pa.Table, name: str) -> Matrix:
@@ -147,7 +148,7 @@ class Turned:
             copy.write(copy_binary.HEADER)
             for start in range(0, len(self._keys), step):
                 genes = slice(start, start + step)
-                numbers = {one: values[genes] for one, values in self._tiles.items()}
+                numbers = {statistic: values[genes] for statistic, values in self._tiles.items()}
                 block: dict[str, copy_binary.Value] = {**self._facts, "gene_key": self._keys[genes], **numbers}
                 copy.write(encoder.rows(block, len(self._keys[genes])))
             copy.write(copy_binary.TRAILER)

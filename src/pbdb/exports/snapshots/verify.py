@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pbdb.common.errors import SnapshotError, first_line
 from pbdb.common.hashing import sha256_of_file
 from pbdb.common.progress import Progress, silent
-from pbdb.database.export_errors import told
+from pbdb.database.error_messages import exporting
 from pbdb.exports.snapshots import duckdb_catalog, duckdb_file, manifest
 
 if TYPE_CHECKING:
@@ -32,23 +32,23 @@ def verify(folder: Path, progress: Progress = silent) -> list[Damage]:
         SnapshotError: the folder holds no snapshot.
     """
     content = manifest.read(folder)
-    found = [*files(folder, content, progress), *_sums(folder, content), *_extra(folder, content)]
-    return [*found, *_duckdb(folder, content, {damage.path for damage in found})]
+    damages = [*files(folder, content, progress), *_sums(folder, content), *_extra(folder, content)]
+    return [*damages, *_duckdb(folder, content, {damage.path for damage in damages})]
 
 
 def files(
     folder: Path, content: dict[str, Any], progress: Progress = silent, below: tuple[str, ...] = ("",)
 ) -> Iterator[Damage]:
     """Files of the manifest that are missing or changed; below: beginnings of the paths to look at."""
-    chosen = [one for one in content["files"] if one["path"].startswith(below)]
-    for number, one in enumerate(chosen, start=1):
-        path = folder / one["path"]
+    chosen = [file for file in content["files"] if file["path"].startswith(below)]
+    for number, file in enumerate(chosen, start=1):
+        path = folder / file["path"]
         if not path.is_file():
-            yield Damage(one["path"], "missing")
-        elif path.stat().st_size != one["bytes"]:
-            yield Damage(one["path"], f"has {path.stat().st_size:,} bytes, not {one['bytes']:,}")
-        elif sha256_of_file(path) != one["sha256"]:
-            yield Damage(one["path"], "changed: its SHA-256 is another")
+            yield Damage(file["path"], "missing")
+        elif path.stat().st_size != file["bytes"]:
+            yield Damage(file["path"], f"has {path.stat().st_size:,} bytes, not {file['bytes']:,}")
+        elif sha256_of_file(path) != file["sha256"]:
+            yield Damage(file["path"], "changed: its SHA-256 is another")
         progress("verify", number, len(chosen))
 
 
@@ -58,19 +58,19 @@ def _sums(folder: Path, content: dict[str, Any]) -> Iterator[Damage]:
     if not path.is_file():
         yield Damage(manifest.SUMS, "missing")
         return
-    found = set(path.read_bytes().decode(errors="replace").splitlines())
-    wanted = {f"{one['sha256']}  {one['path']}" for one in content["files"]}
-    own = f"{sha256_of_file(folder / manifest.NAME)}  {manifest.NAME}"
-    if not wanted <= found or len(found) != len(wanted) + 1:
+    lines = set(path.read_bytes().decode(errors="replace").splitlines())
+    wanted = {f"{file['sha256']}  {file['path']}" for file in content["files"]}
+    of_manifest = f"{sha256_of_file(folder / manifest.NAME)}  {manifest.NAME}"
+    if not wanted <= lines or len(lines) != len(wanted) + 1:
         yield Damage(manifest.SUMS, "changed: it does not say what the manifest says")
-    elif own not in found:
+    elif of_manifest not in lines:
         yield Damage(manifest.NAME, "changed: its SHA-256 is another")
 
 
 def _extra(folder: Path, content: dict[str, Any]) -> Iterator[Damage]:
-    known = {one["path"] for one in content["files"]} | {manifest.NAME, manifest.SUMS, duckdb_file.NAME}
-    found = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir())
-    yield from (Damage(path, "not in the manifest") for path in sorted(found) if path not in known)
+    known = {file["path"] for file in content["files"]} | {manifest.NAME, manifest.SUMS, duckdb_file.NAME}
+    there = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir())
+    yield from (Damage(path, "not in the manifest") for path in sorted(there) if path not in known)
 
 
 def _duckdb(folder: Path, content: dict[str, Any], damaged: set[str]) -> Iterator[Damage]:
@@ -149,5 +149,5 @@ def reindex(folder: Path) -> None:
             f"'{folder / damage.path}' is damaged ({damage.problem}): take it anew from where it came.",
             file=damage.path,
         )
-    with told(f"'{folder}'"):
+    with exporting(f"'{folder}'"):
         duckdb_file.build(folder, content["files"], content["duckdb"]["schema"])

@@ -88,10 +88,10 @@ class Finished:
         if not self._state.exists():
             return []
         text = self._state.read_text(encoding="utf-8")
-        whole = text[: text.rfind("\n") + 1]
-        if whole != text:  # stopped while it wrote a line, to which the next one would be added
-            self._state.write_text(whole, encoding="utf-8")
-        return [json.loads(line) for line in whole.splitlines()]
+        complete = text[: text.rfind("\n") + 1]
+        if complete != text:  # stopped while it wrote a line, to which the next one would be added
+            self._state.write_text(complete, encoding="utf-8")
+        return [json.loads(line) for line in complete.splitlines()]
 
     def get(self, path: str, key: str) -> Written | None:
         """The file, if it was made from the same and its bytes are still those that were written."""

@@ -103,10 +103,10 @@ class Dump:
         if not self._inchikeys.exists():
             return {}
         wanted = pa.table({"inchikey": pa.array(sorted(set(inchikeys)), pa.string())})
-        found: dict[str, list[int]] = {key: [] for key in inchikeys}
+        cids_of: dict[str, list[int]] = {key: [] for key in inchikeys}
         for key, cid in self._rows(self._inchikeys, "inchikey, cid", wanted):
-            found[key].append(cid)
-        return {key: tuple(sorted(cids)) for key, cids in found.items()}
+            cids_of[key].append(cid)
+        return {key: tuple(sorted(cids)) for key, cids in cids_of.items()}
 
     def cids_of_names(self, names: Collection[str]) -> dict[str, tuple[int, ...]]:
         """Return nothing: the bulk files have no names."""

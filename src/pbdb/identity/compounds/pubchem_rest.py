@@ -106,8 +106,8 @@ class Client:
         Raises:
             VocabularyError: PubChem does not answer.
         """
-        found = self._answers("entry", list(map(str, cids)), self._ask_entries)
-        return {int(cid): Entry(**value) if value else None for cid, value in found.items()}
+        answers = self._answers("entry", list(map(str, cids)), self._ask_entries)
+        return {int(cid): Entry(**value) if value else None for cid, value in answers.items()}
 
     def cids_of_inchikeys(self, inchikeys: Collection[str]) -> dict[str, tuple[int, ...]]:
         """Return all CIDs of each InChIKey, ascending.
@@ -115,8 +115,8 @@ class Client:
         Raises:
             VocabularyError: PubChem does not answer.
         """
-        found = self._answers("inchikey", inchikeys, self._ask_inchikeys)
-        return {key: tuple(sorted(value or ())) for key, value in found.items()}
+        answers = self._answers("inchikey", inchikeys, self._ask_inchikeys)
+        return {key: tuple(sorted(value or ())) for key, value in answers.items()}
 
     def cids_of_names(self, names: Collection[str]) -> dict[str, tuple[int, ...]]:
         """Return all CIDs of each name or CAS number, in PubChem's order.
@@ -124,8 +124,8 @@ class Client:
         Raises:
             VocabularyError: PubChem does not answer.
         """
-        found = self._answers("name", names, self._ask_name, batch=1)
-        return {name: tuple(value or ()) for name, value in found.items()}
+        answers = self._answers("name", names, self._ask_name, batch=1)
+        return {name: tuple(value or ()) for name, value in answers.items()}
 
     def _answers(
         self, kind: str, keys: Collection[str], ask: Callable[[Sequence[str]], dict[str, Any]], batch: int = BATCH
@@ -241,7 +241,7 @@ class _Cache:
 
     def read(self, kind: str, keys: Collection[str], *, with_old_misses: bool) -> dict[str, Any]:
         oldest = "" if with_old_misses else str(_today() - timedelta(days=MISS_DAYS))
-        found = {}
+        answers = {}
         with closing(self._open()) as db:
             for some in _batches(dict.fromkeys(keys), 500):
                 marks = ",".join("?" * len(some))
@@ -250,8 +250,8 @@ class _Cache:
                     " AND (value <> 'null' OR answered_on >= ?)",
                     (kind, *some, oldest),
                 )
-                found.update({key: json.loads(value) for key, value in rows})
-        return found
+                answers.update({key: json.loads(value) for key, value in rows})
+        return answers
 
     def write(self, kind: str, answers: dict[str, Any]) -> None:
         rows = [(kind, key, json.dumps(value or None), str(_today())) for key, value in answers.items()]

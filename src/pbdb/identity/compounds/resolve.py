@@ -81,18 +81,18 @@ def resolve(
         VocabularyError: two aliases differ in case only, or PubChem does not answer.
     """
     table = _alias_table(aliases or {})
-    given = [_clean(record, table) for record in records]
+    cleaned = [_clean(record, table) for record in records]
     facts = _Facts(pubchem, workers, references or {})
-    facts.learn_structures(g.structure for g in given)
-    facts.learn_cids(cid for g in given for cid in (g.cid, g.alias))
-    facts.learn_inchikeys(g.inchikey for g in given if not facts.structure(g.structure))
-    unsettled = [g for g in given if not _settled(g, facts)]
+    facts.learn_structures(g.structure for g in cleaned)
+    facts.learn_cids(cid for g in cleaned for cid in (g.cid, g.alias))
+    facts.learn_inchikeys(g.inchikey for g in cleaned if not facts.structure(g.structure))
+    unsettled = [g for g in cleaned if not _settled(g, facts)]
     facts.learn_names(text for g in unsettled for text in (g.cas, g.name))
     facts.learn_structures(text for g in unsettled for text in facts.listed(g.name))
-    found = [_identify(g, facts) for g in given]
-    pairs = [(g, identity) for g, (_, identity) in zip(given, found, strict=True) if identity]
+    routes = [_identify(g, facts) for g in cleaned]
+    pairs = [(g, identity) for g, (_, identity) in zip(cleaned, routes, strict=True) if identity]
     facts.learn_inchikeys(identity.inchikey for g, identity in pairs if not _pubchem_cid(g, identity, facts))
-    return [_resolution(g, route, identity, facts) for g, (route, identity) in zip(given, found, strict=True)]
+    return [_resolution(g, route, identity, facts) for g, (route, identity) in zip(cleaned, routes, strict=True)]
 
 
 def standardise_all(structures: Iterable[str], workers: int = 1) -> dict[str, Structure | Refusal]:
@@ -104,21 +104,21 @@ def standardise_all(structures: Iterable[str], workers: int = 1) -> dict[str, St
         return dict(zip(distinct, pool.map(chem.standardise, distinct, chunksize=100), strict=True))
 
 
-def difference(given: str, structure: Structure) -> str | None:
+def difference(inchikey: str, structure: Structure) -> str | None:
     """Name the way in which a given InChIKey differs from a structure, or None where it does not.
 
     The key of the structure as written counts as agreement, for standardisation alone made it another.
     """
     keys = [key for key in (structure.inchikey, structure.written_inchikey) if key]
-    if given in keys:
+    if inchikey in keys:
         return None
-    if given == structure.parent_inchikey:
+    if inchikey == structure.parent_inchikey:
         return "isotope" if "isotope" in structure.kinds else "salt"
-    if any(given[:25] == key[:25] for key in keys):
+    if any(inchikey[:25] == key[:25] for key in keys):
         return "charge"
-    if any(given[:14] == key[:14] for key in keys):
-        return _stereo_difference(given, structure.inchikey)
-    return "salt and stereo" if given[:14] == structure.skeleton else "structure"
+    if any(inchikey[:14] == key[:14] for key in keys):
+        return _stereo_difference(inchikey, structure.inchikey)
+    return "salt and stereo" if inchikey[:14] == structure.skeleton else "structure"
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,9 +170,9 @@ class _Facts:
     def learn_inchikeys(self, keys: Iterable[str | None]) -> None:
         new = list(dict.fromkeys(key for key in keys if key and key not in self._by_inchikey))
         if self._pubchem and new:
-            found = self._pubchem.cids_of_inchikeys(new)
-            self._by_inchikey.update(found)
-            self.learn_cids(cids[0] for cids in found.values() if cids)
+            cids_of = self._pubchem.cids_of_inchikeys(new)
+            self._by_inchikey.update(cids_of)
+            self.learn_cids(cids[0] for cids in cids_of.values() if cids)
 
     def learn_names(self, names: Iterable[str | None]) -> None:
         new = list(dict.fromkeys(name for name in names if name))
@@ -181,12 +181,12 @@ class _Facts:
             self.learn_cids(cid for cids in self._by_name.values() for cid in cids)
 
     def structure(self, text: str | None) -> Structure | None:
-        found = self._structures.get(text or "")
-        return found if isinstance(found, Structure) else None
+        standardised = self._structures.get(text or "")
+        return standardised if isinstance(standardised, Structure) else None
 
     def refusal(self, text: str | None) -> str | None:
-        found = self._structures.get(text or "")
-        return found.detail if isinstance(found, Refusal) else None
+        standardised = self._structures.get(text or "")
+        return standardised.detail if isinstance(standardised, Refusal) else None
 
     def of_cid(self, cid: int) -> _Identity | None:
         """Return the identity of a CID, of the CID alone where nothing is known of it, None if there is none."""
@@ -262,33 +262,33 @@ def _alias_table(aliases: Mapping[str, int]) -> dict[str, int]:
     return table
 
 
-def _by_structure(given: _Given, facts: _Facts) -> _Identity | None:
-    structure = facts.structure(given.structure)
+def _by_structure(record: _Given, facts: _Facts) -> _Identity | None:
+    structure = facts.structure(record.structure)
     return _Identity(structure.inchikey, None, structure) if structure else None
 
 
-def _by_inchikey(given: _Given, facts: _Facts) -> _Identity | None:
-    return facts.of_inchikey(given.inchikey) if given.inchikey else None
+def _by_inchikey(record: _Given, facts: _Facts) -> _Identity | None:
+    return facts.of_inchikey(record.inchikey) if record.inchikey else None
 
 
-def _by_cid(given: _Given, facts: _Facts) -> _Identity | None:
-    return facts.of_cid(given.cid) if given.cid else None
+def _by_cid(record: _Given, facts: _Facts) -> _Identity | None:
+    return facts.of_cid(record.cid) if record.cid else None
 
 
-def _by_alias(given: _Given, facts: _Facts) -> _Identity | None:
-    return facts.of_cid(given.alias) if given.alias else None
+def _by_alias(record: _Given, facts: _Facts) -> _Identity | None:
+    return facts.of_cid(record.alias) if record.alias else None
 
 
-def _by_cas(given: _Given, facts: _Facts) -> _Identity | None:
-    return _only_hit(facts.of_name(given.cas))
+def _by_cas(record: _Given, facts: _Facts) -> _Identity | None:
+    return _only_hit(facts.of_name(record.cas))
 
 
-def _by_name(given: _Given, facts: _Facts) -> _Identity | None:
-    return _only_hit(facts.of_name(given.name))
+def _by_name(record: _Given, facts: _Facts) -> _Identity | None:
+    return _only_hit(facts.of_name(record.name))
 
 
-def _by_reference(given: _Given, facts: _Facts) -> _Identity | None:
-    return _only_hit(facts.of_reference(given.name))
+def _by_reference(record: _Given, facts: _Facts) -> _Identity | None:
+    return _only_hit(facts.of_reference(record.name))
 
 
 def _only_hit(hits: Sequence[_Identity] | None) -> _Identity | None:
@@ -302,22 +302,22 @@ _WITHOUT_NAMES: Final = (_by_structure, _by_inchikey, _by_cid, _by_alias)
 _FINDERS: Final = tuple(zip(ROUTES, (*_WITHOUT_NAMES, _by_cas, _by_name, _by_reference), strict=False))
 
 
-def _settled(given: _Given, facts: _Facts) -> bool:
-    return any(find(given, facts) for find in _WITHOUT_NAMES)
+def _settled(record: _Given, facts: _Facts) -> bool:
+    return any(find(record, facts) for find in _WITHOUT_NAMES)
 
 
-def _identify(given: _Given, facts: _Facts) -> tuple[str, _Identity | None]:
+def _identify(record: _Given, facts: _Facts) -> tuple[str, _Identity | None]:
     for route, find in _FINDERS:
-        if identity := find(given, facts):
+        if identity := find(record, facts):
             return route, identity
     return "unresolved", None
 
 
-def _resolution(given: _Given, route: str, identity: _Identity | None, facts: _Facts) -> Resolution:
-    problem = "; ".join(_problems(given, route, facts)) or None
+def _resolution(record: _Given, route: str, identity: _Identity | None, facts: _Facts) -> Resolution:
+    problem = "; ".join(_problems(record, route, facts)) or None
     if identity is None:
         return Resolution(route, problem=problem)
-    structure, cid = identity.structure, _pubchem_cid(given, identity, facts)
+    structure, cid = identity.structure, _pubchem_cid(record, identity, facts)
     return Resolution(
         route=route,
         inchikey=identity.inchikey,
@@ -326,32 +326,32 @@ def _resolution(given: _Given, route: str, identity: _Identity | None, facts: _F
         pubchem_cid=cid,
         title=facts.title(cid),
         structure=structure,
-        conflict="; ".join(_conflicts(given, identity, facts)) or None,
+        conflict="; ".join(_conflicts(record, identity, facts)) or None,
         problem=problem,
     )
 
 
-def _pubchem_cid(given: _Given, identity: _Identity, facts: _Facts) -> int | None:
+def _pubchem_cid(record: _Given, identity: _Identity, facts: _Facts) -> int | None:
     """Return the CID that decided, else a given one that nothing contradicts, else the lowest of the key."""
     if identity.cid:
         return identity.cid
-    if given.cid and facts.of_cid(given.cid) and not _cid_difference(given.cid, identity, facts):
-        return given.cid
+    if record.cid and facts.of_cid(record.cid) and not _cid_difference(record.cid, identity, facts):
+        return record.cid
     return facts.lowest_cid(identity.inchikey)
 
 
-def _conflicts(given: _Given, identity: _Identity, facts: _Facts) -> Iterator[str]:
-    if given.inchikey and (why := _inchikey_difference(given.inchikey, identity)):
-        yield f"{why}: the InChIKey given is {given.inchikey}, the one found {identity.inchikey}"
-    if given.cid and (why := _cid_difference(given.cid, identity, facts)):
-        other = facts.of_cid(given.cid)
-        yield f"{why}: the CID given, {given.cid}, is {other and other.inchikey}, the key found {identity.inchikey}"
+def _conflicts(record: _Given, identity: _Identity, facts: _Facts) -> Iterator[str]:
+    if record.inchikey and (why := _inchikey_difference(record.inchikey, identity)):
+        yield f"{why}: the InChIKey given is {record.inchikey}, the one found {identity.inchikey}"
+    if record.cid and (why := _cid_difference(record.cid, identity, facts)):
+        other = facts.of_cid(record.cid)
+        yield f"{why}: the CID given, {record.cid}, is {other and other.inchikey}, the key found {identity.inchikey}"
 
 
-def _inchikey_difference(given: str, identity: _Identity) -> str | None:
+def _inchikey_difference(inchikey: str, identity: _Identity) -> str | None:
     if identity.structure:
-        return difference(given, identity.structure)
-    return None if given == identity.inchikey else "structure"
+        return difference(inchikey, identity.structure)
+    return None if inchikey == identity.inchikey else "structure"
 
 
 def _cid_difference(cid: int, identity: _Identity, facts: _Facts) -> str | None:
@@ -365,25 +365,25 @@ def _cid_difference(cid: int, identity: _Identity, facts: _Facts) -> str | None:
     return difference(str(identity.inchikey), other.structure) if other.structure else "structure"
 
 
-def _stereo_difference(given: str, computed: str) -> str:
-    if given[15:23] == _NO_STEREO:
+def _stereo_difference(stated: str, computed: str) -> str:
+    if stated[15:23] == _NO_STEREO:
         return "stereo, not in the given key"
     return "stereo, not in the structure" if computed[15:23] == _NO_STEREO else "stereo"
 
 
-def _problems(given: _Given, route: str, facts: _Facts) -> Iterator[str]:
-    yield from given.problems
-    if refusal := facts.refusal(given.structure):
+def _problems(record: _Given, route: str, facts: _Facts) -> Iterator[str]:
+    yield from record.problems
+    if refusal := facts.refusal(record.structure):
         yield refusal
-    for cid in (given.cid, given.alias):
+    for cid in (record.cid, record.alias):
         if cid and facts.of_cid(cid) is None:
             yield f"PubChem has no CID {cid}"
-    proposed = facts.of_reference(given.name) if route == "unresolved" else []
+    proposed = facts.of_reference(record.name) if route == "unresolved" else []
     if len(proposed) > 1:
         keys = ", ".join(str(identity.inchikey) for identity in proposed[:5])
-        yield f"'{given.name}' is ambiguous in reference tables: {keys}; add the one that is meant as its inchikey"
+        yield f"'{record.name}' is ambiguous in reference tables: {keys}; add the one that is meant as its inchikey"
     if route in ("cas", "name", "unresolved"):
-        texts = (given.cas,) if route == "cas" else (given.cas, given.name)
+        texts = (record.cas,) if route == "cas" else (record.cas, record.name)
         yield from (_name_problem(text, facts) for text in texts if text and not _only_hit(facts.of_name(text)))
 
 

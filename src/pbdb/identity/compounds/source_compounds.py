@@ -36,20 +36,20 @@ def source_compounds(
     """
     used = sorted(samples["compound"].dropna().unique())
     if source.compounds is None:
-        given, annotations = _from_names(used), _no_annotations()
+        compounds, annotations = _from_names(used), _no_annotations()
     else:
         table = _table(source, source.compounds, files).loc[used]
-        given, annotations = _given(source.compounds, table), _annotations(source.compounds, table)
-    records = [_record(row) for row in given.itertuples()]
-    found = resolve(records, aliases=source.aliases, pubchem=pubchem, references=references, workers=workers)
-    return given.assign(resolution=pd.Series(found, dtype=object)), annotations
+        compounds, annotations = _given(source.compounds, table), _annotations(source.compounds, table)
+    records = [_record(row) for row in compounds.itertuples()]
+    resolutions = resolve(records, aliases=source.aliases, pubchem=pubchem, references=references, workers=workers)
+    return compounds.assign(resolution=pd.Series(resolutions, dtype=object)), annotations
 
 
 def _from_names(used: list[str]) -> pd.DataFrame:
-    given = pd.DataFrame({"source_key": used, "name": used})
+    compounds = pd.DataFrame({"source_key": used, "name": used})
     for column in GIVEN[1:]:
-        given[column] = None
-    return given
+        compounds[column] = None
+    return compounds
 
 
 def _no_annotations() -> pd.DataFrame:
@@ -82,13 +82,13 @@ def unknown_compounds(source: Source, files: Files, samples: pd.DataFrame) -> li
 
 
 def _given(declared: Compounds, table: pd.DataFrame) -> pd.DataFrame:
-    given = pd.DataFrame({"source_key": table.index})
+    compounds = pd.DataFrame({"source_key": table.index})
     for column in GIVEN:
         raw = getattr(declared, column)
         values = table[raw].map(text_or_none) if raw is not None else pd.Series(None, index=table.index, dtype=object)
-        given[column] = values.to_numpy()
-    given["name"] = given["name"].where(given["name"].notna(), given["source_key"])
-    return given
+        compounds[column] = values.to_numpy()
+    compounds["name"] = compounds["name"].where(compounds["name"].notna(), compounds["source_key"])
+    return compounds
 
 
 def _annotations(declared: Compounds, table: pd.DataFrame) -> pd.DataFrame:
@@ -110,26 +110,26 @@ def compound_rows(compounds: pd.DataFrame) -> pd.DataFrame:
 
     Of several source compounds with one key, each column has the first value that any of them tells.
     """
-    rows = [_compound_row(found) for found in compounds["resolution"] if found.inchikey is not None]
+    rows = [_compound_row(resolution) for resolution in compounds["resolution"] if resolution.inchikey is not None]
     if not rows:
         return pd.DataFrame()
     table = pd.DataFrame(rows, dtype=object).groupby("inchikey", sort=False, as_index=False).first()
     return table.astype({"pubchem_cid": "Int64", "molecular_weight": float})
 
 
-def _compound_row(found: Resolution) -> dict[str, Any]:
-    structure = found.structure
+def _compound_row(resolution: Resolution) -> dict[str, Any]:
+    structure = resolution.structure
     return {
-        "inchikey": found.inchikey,
-        "parent_inchikey": found.parent_inchikey,
-        "skeleton": found.skeleton,
-        "pubchem_cid": found.pubchem_cid,
-        "pubchem_title": found.title,
+        "inchikey": resolution.inchikey,
+        "parent_inchikey": resolution.parent_inchikey,
+        "skeleton": resolution.skeleton,
+        "pubchem_cid": resolution.pubchem_cid,
+        "pubchem_title": resolution.title,
         "smiles": structure.smiles if structure else None,
         "parent_smiles": structure.parent_smiles if structure else None,
         "formula": structure.formula if structure else None,
         "molecular_weight": structure.molecular_weight if structure else None,
         "fingerprint": chem.bit_string(structure.fingerprint) if structure else None,
         "screen": chem.bit_string(structure.screen) if structure else None,
-        "rule_version": found.rule_version,
+        "rule_version": resolution.rule_version,
     }

@@ -247,7 +247,7 @@ def _key_or_none(mol: Any) -> str | None:
 
 def _kinds(mol: Any, excluded: bool) -> tuple[str, ...]:
     atoms = list(mol.GetAtoms())
-    found = {
+    holds_of = {
         "inorganic": not any(atom.GetAtomicNum() == 6 for atom in atoms),
         "metal": excluded,
         "radical": any(atom.GetNumRadicalElectrons() for atom in atoms),
@@ -255,7 +255,7 @@ def _kinds(mol: Any, excluded: bool) -> tuple[str, ...]:
         "charged": Chem.GetFormalCharge(mol) != 0,
         "relative_stereo": bool(_relative_centres(mol)),
     }
-    return tuple(kind for kind, holds in found.items() if holds)
+    return tuple(kind for kind, holds in holds_of.items() if holds)
 
 
 def _has_isotope(mol: Any) -> bool:

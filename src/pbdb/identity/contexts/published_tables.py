@@ -146,8 +146,8 @@ def _entries(lines: Iterable[str]) -> Iterator[dict[str, list[str]]]:
 
 
 def _version(heading: dict[str, list[str]]) -> str | None:
-    found = (re.search(r"Version:?\s*([\d.]+\d)", line) for lines in heading.values() for line in lines)
-    return next((match[1] for match in found if match), None)
+    matches = (re.search(r"Version:?\s*([\d.]+\d)", line) for lines in heading.values() for line in lines)
+    return next((match[1] for match in matches if match), None)
 
 
 def _cellosaurus_row(entry: dict[str, list[str]]) -> dict[str, object]:
@@ -234,8 +234,8 @@ def _read_obo(path: Path) -> CellPart:
     with open_text(path) as text:
         for stanza in _stanzas(text):
             if "data-version" in stanza:
-                found = re.search(r"\d{4}-\d{2}-\d{2}", stanza["data-version"][0])
-                release = f"Cell Ontology {found[0]}" if found else None
+                date = re.search(r"\d{4}-\d{2}-\d{2}", stanza["data-version"][0])
+                release = f"Cell Ontology {date[0]}" if date else None
             term = curie(stanza.get("id", [""])[0])
             if term is None or not term.startswith("CL:") or "true" in stanza.get("is_obsolete", []):
                 continue

@@ -122,9 +122,9 @@ def resolve_context(
     if accession:
         return _by_accession(name, accession, vocabulary)
     for route, index in vocabulary.levels if vocabulary else ():
-        found = index.get(name if route != "normalised" else normalised(name), [])
-        if found:
-            return _chosen(name, route, found, vocabulary, organism)
+        curies = index.get(name if route != "normalised" else normalised(name), [])
+        if curies:
+            return _chosen(name, route, curies, vocabulary, organism)
     return ContextMatch(name, None, "unresolved")
 
 
@@ -135,9 +135,11 @@ def context_rows(declared: Iterable[Cells], known: ContextVocabulary | None) -> 
     """
     rows = []
     for cells in declared:
-        told = resolve_context(cells.context, known, {cells.context: cells}).attributes
+        attributes = resolve_context(cells.context, known, {cells.context: cells}).attributes
         row = {"context_id": stable_id("context", cells.context), "context": cells.context}
-        rows.append(row | {name: told.get(name) for name in _LABELS} | {"problem_reason": told.get("problem")})
+        rows.append(
+            row | {name: attributes.get(name) for name in _LABELS} | {"problem_reason": attributes.get("problem")}
+        )
     frame = pd.DataFrame(rows)
     if known is None:
         return frame.drop(columns=["tissue_id", "disease_id", "is_problematic", "problem_reason"], errors="ignore")
@@ -160,10 +162,10 @@ def _index(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
 
 
 def _chosen(
-    name: str, route: str, found: list[str], vocabulary: ContextVocabulary | None, organism: str
+    name: str, route: str, curies: list[str], vocabulary: ContextVocabulary | None, organism: str
 ) -> ContextMatch:
     rows = vocabulary.rows if vocabulary else {}
-    same = [c for c in found if rows.get(c, {}).get("organism") in (organism, None)] or found
+    same = [c for c in curies if rows.get(c, {}).get("organism") in (organism, None)] or curies
     if len(same) > 1:
         return ContextMatch(name, None, "ambiguous", tuple(sorted(same)))
     return ContextMatch(name, same[0], route, (), _known(same[0], vocabulary))

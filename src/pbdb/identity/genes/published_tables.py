@@ -140,11 +140,11 @@ def _read_gtf(path: Path) -> GenePart:
 
 def _gtf_gene(line: str) -> dict[str, str]:
     chromosome, _, rest = line.partition("\t")
-    found = dict(_GTF_ATTRIBUTE.findall(rest))
-    found["gene_id"] = found["gene_id"].partition(".")[0]
-    found["chromosome"] = chromosome.removeprefix("chr")
-    found["biotype"] = found.pop("gene_biotype", None) or found.pop("gene_type", "")
-    return found
+    attributes = dict(_GTF_ATTRIBUTE.findall(rest))
+    attributes["gene_id"] = attributes["gene_id"].partition(".")[0]
+    attributes["chromosome"] = chromosome.removeprefix("chr")
+    attributes["biotype"] = attributes.pop("gene_biotype", None) or attributes.pop("gene_type", "")
+    return attributes
 
 
 def _read_biomart(path: Path) -> GenePart:

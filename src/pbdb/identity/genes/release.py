@@ -77,23 +77,23 @@ class GeneVocabulary:
     def ids(self) -> dict[str, Found]:
         """Every id known to the vocabulary, and what it stands for."""
         retired = self.replacements
-        found: dict[str, Found] = {
+        replaced: dict[str, Found] = {
             old: (new if isinstance(new, str) else None, reason)
             for old, new, reason in zip(retired["retired_id"], retired["gene_id"], retired["reason"], strict=True)
         }
-        return found | {gene_id: (gene_id, "current") for gene_id in self.genes["gene_id"]}
+        return replaced | {gene_id: (gene_id, "current") for gene_id in self.genes["gene_id"]}
 
     @cached_property
     def names(self) -> dict[str, Found]:
         """Every symbol and synonym: current symbols win over official synonyms, these over aliases."""
         official = self.synonyms[self.synonyms["kind"] == "official"]
-        found = _unique(self.synonyms, "synonym", "synonym") | _unique(official, "synonym", "synonym")
-        found |= _unique(self.genes.dropna(subset=["symbol"]), "symbol", "symbol")
+        gene_of = _unique(self.synonyms, "synonym", "synonym") | _unique(official, "synonym", "synonym")
+        gene_of |= _unique(self.genes.dropna(subset=["symbol"]), "symbol", "symbol")
         with_copies = set(self.replacements.loc[self.replacements["reason"] == "alternate_sequence", "gene_id"])
         for symbol, gene_id in zip(self.genes["symbol"], self.genes["gene_id"], strict=True):
-            if gene_id in with_copies and found.get(symbol, ("", ""))[0] == gene_id:
-                found[symbol] = (gene_id, "symbol_with_copies")
-        return found
+            if gene_id in with_copies and gene_of.get(symbol, ("", ""))[0] == gene_id:
+                gene_of[symbol] = (gene_id, "symbol_with_copies")
+        return gene_of
 
     @cached_property
     def entrez(self) -> dict[str, Found]:
@@ -175,11 +175,11 @@ def _representatives(genes: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, str]]
     symbol on the primary assembly. The primary-assembly id represents, among equals the lowest.
     """
     rank = genes["chromosome"].map(_sequence_rank)
-    own = genes["hgnc_id"].where(genes["hgnc_id"].notna(), genes["gene_id"])
-    primary = genes.assign(own=own)[rank == 0].dropna(subset=["symbol"]).drop_duplicates("symbol", keep=False)
-    borrowed = genes["symbol"].map(primary.set_index("symbol")["own"])
+    identity = genes["hgnc_id"].where(genes["hgnc_id"].notna(), genes["gene_id"])
+    primary = genes.assign(identity=identity)[rank == 0].dropna(subset=["symbol"]).drop_duplicates("symbol", keep=False)
+    borrowed = genes["symbol"].map(primary.set_index("symbol")["identity"])
     is_copy = (rank == 2) & genes["hgnc_id"].isna() & borrowed.notna()
-    ordered = genes.assign(group=own.where(~is_copy, borrowed), rank=rank).sort_values(["rank", "gene_id"])
+    ordered = genes.assign(group=identity.where(~is_copy, borrowed), rank=rank).sort_values(["rank", "gene_id"])
     first = ordered.groupby("group")["gene_id"].transform("first")
     copies = ordered["gene_id"] != first
     kept = ordered[~copies].sort_values("gene_id", ignore_index=True).drop(columns=["group", "rank"])
@@ -231,11 +231,11 @@ def _synonyms(parts: Sequence[GenePart], genes: pd.DataFrame, current: dict[str,
 
 def _with_panel(vocabulary: GeneVocabulary, panel: pd.DataFrame) -> GeneVocabulary:
     """Mark the landmarks, in the order of the panel, and fill in Entrez ids nobody else told."""
-    found = [
+    hits = [
         vocabulary.entrez.get(str(entrez)) or vocabulary.names.get(symbol, (None, "unknown"))
         for entrez, symbol in zip(panel["entrez_id"], panel["symbol"], strict=True)
     ]
-    rows = panel.assign(gene_id=pd.Series([g for g, _ in found], panel.index, object), reason=[r for _, r in found])
+    rows = panel.assign(gene_id=pd.Series([g for g, _ in hits], panel.index, object), reason=[r for _, r in hits])
     rows["landmark_index"] = (rows["is_landmark"].cumsum() - 1).where(rows["is_landmark"]).astype("Int64")
     sure = rows["is_landmark"] | rows["reason"].str.startswith("symbol")
     rows = rows[sure & rows["gene_id"].notna()].drop_duplicates("gene_id").set_index("gene_id")

@@ -114,12 +114,12 @@ def resolve_symbols(
     What is found nowhere is tried as an Ensembl id, and as a symbol that a spreadsheet or R has mangled.
     """
     names = [str(s).strip() for s in symbols]
-    found = [_find_symbol(name, vocabulary, aliases or {}) for name in names]
-    named = {gene_id for gene_id, _ in found if gene_id}
-    unknown = [i for i, (_, reason) in enumerate(found) if reason == "unknown"]
+    hits = [_find_symbol(name, vocabulary, aliases or {}) for name in names]
+    named = {gene_id for gene_id, _ in hits if gene_id}
+    unknown = [i for i, (_, reason) in enumerate(hits) if reason == "unknown"]
     for i, repaired in zip(unknown, _repair([names[i] for i in unknown], vocabulary, named), strict=True):
-        found[i] = repaired
-    return _gene_map(names, found, readout)
+        hits[i] = repaired
+    return _gene_map(names, hits, readout)
 
 
 def resolve_entrez(ids: Sequence[str | int], vocabulary: GeneVocabulary, readout: str) -> GeneMap:
@@ -171,9 +171,9 @@ def _find_symbol(name: str, vocabulary: GeneVocabulary, aliases: Mapping[str, st
     return _find_id(without_version(name), vocabulary)
 
 
-def _gene_map(sources: Sequence[str], found: Sequence[Found], readout: str) -> GeneMap:
-    targets = pd.Series([gene_id for gene_id, _ in found], dtype=object)
-    reasons = pd.Series([reason for _, reason in found], dtype=object)
+def _gene_map(sources: Sequence[str], hits: Sequence[Found], readout: str) -> GeneMap:
+    targets = pd.Series([gene_id for gene_id, _ in hits], dtype=object)
+    reasons = pd.Series([reason for _, reason in hits], dtype=object)
     if readout == "log2_intensity":
         shared = targets.notna() & targets.duplicated(keep=False)
         targets[shared], reasons[shared] = None, "shared_gene"

@@ -29,9 +29,9 @@ def import_table(settings: Settings, kind: str, path: Path, release: str | None)
         VocabularyError: it is no table of cells, of another kind, or empty.
     """
     part = read_cells(path)
-    found = _KIND_OF_FORM.get(part.kind, part.kind)
-    if found != kind:
-        raise VocabularyError(f"'{path.name}' is a table of {found}, not of {kind}.", file=path.name)
+    kind_of_file = _KIND_OF_FORM.get(part.kind, part.kind)
+    if kind_of_file != kind:
+        raise VocabularyError(f"'{path.name}' is a table of {kind_of_file}, not of {kind}.", file=path.name)
     if part.contexts.empty:
         raise VocabularyError(
             f"'{path.name}' names no cell line or cell type: give the whole published table.", file=path.name
@@ -44,7 +44,7 @@ def import_table(settings: Settings, kind: str, path: Path, release: str | None)
 def cell_vocabulary(connection: Connection, settings: Settings) -> ContextVocabulary | None:
     """The vocabulary of cells in use, all kinds merged in their order, or None while none is imported."""
     releases = [(kind, release[0]) for kind in KINDS if (release := current(connection, kind))]
-    parts = [_part(one) for kind, release in releases for one in store.needed_parts(settings, kind, release)]
+    parts = [_part(stored) for kind, release in releases for stored in store.needed_parts(settings, kind, release)]
     return build_contexts(parts) if parts else None
 
 
@@ -84,8 +84,8 @@ def _declared(connection: Connection) -> dict[str, Cells]:
             declared = registry.get(source).contexts
         except PbdbError:  # loaded from a file that is no longer registered
             continue
-        for one in declared.values():
-            stated.setdefault(one.context, one)
+        for cells in declared.values():
+            stated.setdefault(cells.context, cells)
     return stated
 
 

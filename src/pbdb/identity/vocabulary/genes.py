@@ -40,16 +40,16 @@ def import_table(settings: Settings, engine: Engine, kind: str, path: Path, rele
         VocabularyError: it is no gene table or of another kind, names no release, or belongs to another one.
     """
     part = read_genes(path)
-    found = _KIND_OF_FORM.get(part.kind, GENES)
-    if kind not in (found, GENES):
-        raise VocabularyError(f"'{path.name}' is a table of {found}, not of {kind}.", file=path.name)
-    if found == GENES:
+    kind_of_file = _KIND_OF_FORM.get(part.kind, GENES)
+    if kind not in (kind_of_file, GENES):
+        raise VocabularyError(f"'{path.name}' is a table of {kind_of_file}, not of {kind}.", file=path.name)
+    if kind_of_file == GENES:
         release = _release(engine, part, path, release)
         _check_fits_in(settings, part, release)
     else:
         release = release or named_after(path)
-    store.save(settings, found, release, part.kind, [path], {name: getattr(part, name) for name in TABLES})
-    return Imported(found, release)
+    store.save(settings, kind_of_file, release, part.kind, [path], {name: getattr(part, name) for name in TABLES})
+    return Imported(kind_of_file, release)
 
 
 def named_after(path: Path) -> str:

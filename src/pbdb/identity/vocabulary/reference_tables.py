@@ -132,19 +132,21 @@ def _sciplex(files: Sequence[_File]) -> Reference:
 
 
 def _compounds(table: pd.DataFrame, columns: dict[str, str]) -> pd.DataFrame:
-    found = pd.DataFrame({name: table[raw].map(text_or_none) for name, raw in columns.items()}, dtype=object)
-    found = found.reindex(columns=list(COMPOUND_COLUMNS)).dropna(subset=["key"]).drop_duplicates(ignore_index=True)
-    return found.astype(object).where(found.notna(), None)
+    compounds = pd.DataFrame({name: table[raw].map(text_or_none) for name, raw in columns.items()}, dtype=object)
+    compounds = (
+        compounds.reindex(columns=list(COMPOUND_COLUMNS)).dropna(subset=["key"]).drop_duplicates(ignore_index=True)
+    )
+    return compounds.astype(object).where(compounds.notna(), None)
 
 
 def _statements(table: pd.DataFrame, key: str, kinds: dict[str, str], separator: str | None = None) -> pd.DataFrame:
-    found = []
+    parts = []
     for raw, kind in kinds.items():
         cells = table[raw].map(_as_text)
         values = cells.str.split(separator, regex=False) if separator else cells
         rows = pd.DataFrame({"key": table[key].map(text_or_none), "kind": kind, "value": values}).explode("value")
-        found.append(rows.assign(value=rows["value"].map(text_or_none)))
-    return pd.concat(found, ignore_index=True).dropna().drop_duplicates(ignore_index=True)
+        parts.append(rows.assign(value=rows["value"].map(text_or_none)))
+    return pd.concat(parts, ignore_index=True).dropna().drop_duplicates(ignore_index=True)
 
 
 def _as_text(cell: object) -> str | None:

@@ -74,8 +74,8 @@ def statements_of_parents(read: Reference, settings: Settings) -> pd.DataFrame:
     """
     table = read.compounds
     records = [Record(row.smiles, row.inchikey, row.pubchem_cid, None, None) for row in table.itertuples()]
-    found = resolve(records, pubchem=lookup(settings), workers=settings.workers)
-    keys = [one.parent_inchikey or one.inchikey for one in found]
+    resolutions = resolve(records, pubchem=lookup(settings), workers=settings.workers)
+    keys = [resolution.parent_inchikey or resolution.inchikey for resolution in resolutions]
     identities = pd.DataFrame({"key": table["key"], "parent_key": keys, "name": table["name"]}).dropna(
         subset=["parent_key"]
     )

@@ -46,17 +46,17 @@ def import_files(
     Raises:
         VocabularyError: there is no such kind or file, or a file is not of this kind.
     """
-    given = [paths] if isinstance(paths, Path) else list(paths)
-    _check(kind, given)
+    files = [paths] if isinstance(paths, Path) else list(paths)
+    _check(kind, files)
     engine = connect.engine(settings)
     if kind == PUBCHEM:
-        return _import_pubchem(settings, engine, given, release)
+        return _import_pubchem(settings, engine, files, release)
     if kind in TABLES:
-        part = references.import_table(settings, kind, given, release)
+        part = references.import_table(settings, kind, files, release)
     elif kind in genes.KINDS:
-        part = genes.import_table(settings, engine, kind, given[0], release)
+        part = genes.import_table(settings, engine, kind, files[0], release)
     else:
-        part = cells.import_table(settings, kind, given[0], release)
+        part = cells.import_table(settings, kind, files[0], release)
     with engine.begin() as connection:
         _alone(connection)
         _record(connection, settings, part.kind, part.release)
@@ -110,7 +110,7 @@ def _check(kind: str, paths: Sequence[Path]) -> None:
 
 def _alone(connection: Connection) -> None:
     """Wait until no other session changes vocabularies."""
-    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": locks.key_of("vocabulary")})
+    locks.take(connection, locks.key_of("vocabulary"), "The change of vocabularies")
 
 
 def _apply(connection: Connection, settings: Settings, *kinds: str) -> dict[str, Any]:
@@ -122,8 +122,8 @@ def _apply(connection: Connection, settings: Settings, *kinds: str) -> dict[str,
         elif kind in cells.KINDS:
             changed["contexts_labelled"] = cells.apply(connection, settings)
         else:
-            found = current(connection, kind)
-            changed[f"{kind}_statements"] = references.apply(connection, settings, kind, found[0]) if found else 0
+            release = current(connection, kind)
+            changed[f"{kind}_statements"] = references.apply(connection, settings, kind, release[0]) if release else 0
     if not set(TABLES).isdisjoint(kinds):
         changed["compounds_renamed"] = names_in_database.choose(connection)
     return changed
@@ -158,8 +158,8 @@ def _make_current(connection: Connection, kind: str, release: str) -> None:
 
 
 def _is_current(connection: Connection, kind: str, release: str) -> bool:
-    found = current(connection, kind)
-    return found is not None and found[0] == release
+    in_use = current(connection, kind)
+    return in_use is not None and in_use[0] == release
 
 
 def _outcome(engine: Engine, kind: str, release: str) -> dict[str, Any]:
@@ -190,8 +190,8 @@ def _import_pubchem(settings: Settings, engine: Engine, paths: Sequence[Path], r
 
 def _release_in_name(path: Path) -> str | None:
     """A date in a file's name, which then is its release."""
-    found = re.search(r"(\d{4})-?(\d{2})-?(\d{2})", path.name)
-    return "-".join(found.groups()) if found else None
+    date = re.search(r"(\d{4})-?(\d{2})-?(\d{2})", path.name)
+    return "-".join(date.groups()) if date else None
 
 
 _MAIN = {"genes": "genes", "hgnc": "genes", "landmarks": "panel", **dict.fromkeys(cells.KINDS, "contexts")}

@@ -44,8 +44,8 @@ def folder(settings: Settings, kind: str, release: str) -> Path:
 
 def parts(settings: Settings, kind: str, release: str) -> list[Part]:
     """The parts of a release, in the order of their import; none where it was not imported into this home."""
-    found = folder(settings, kind, release).glob("*/part.json")
-    read = [Part(**json.loads(path.read_text(encoding="utf-8")), folder=path.parent) for path in found]
+    files = folder(settings, kind, release).glob("*/part.json")
+    read = [Part(**json.loads(path.read_text(encoding="utf-8")), folder=path.parent) for path in files]
     return sorted(read, key=lambda part: part.number)
 
 
@@ -55,12 +55,12 @@ def needed_parts(settings: Settings, kind: str, release: str) -> list[Part]:
     Raises:
         VocabularyError: it was not imported into this home.
     """
-    found = parts(settings, kind, release)
-    if not found:
+    stored = parts(settings, kind, release)
+    if not stored:
         raise VocabularyError(
             f"The tables of {kind} '{release}' are not in '{folder(settings, kind, release)}': import its files again."
         )
-    return found
+    return stored
 
 
 def save(

@@ -47,7 +47,8 @@ class LowRank:
 
     keys: (dataset, context) of each block; genes: per block, positions; loadings: per block, K x genes; noise: per
     block, variance of each gene; grams: per block, K x K; gain: of (dataset, dose, time), see `cell_keys`.
-    embedding: compounds x K; information: compounds x blocks, sums of squared gains; precision: K x K, of the prior;
+    embedding: compounds x K; information: compounds x blocks, sums of squared gains; prior_root: K x K, A with A A'
+    the covariance of the prior;
     reliability: compounds, share of the prior variance the data (or the structure) took away; from_structure: those
     without effects; structure_share: K, of each factor's variance what structure tells (leave-one-out). structure,
     coefficients: features of fingerprints, and features x K, to guess the vector of a compound that was never seen.
@@ -61,7 +62,7 @@ class LowRank:
     gain: dict[tuple[str, int, float], float]
     embedding: Floats
     information: Values
-    precision: Floats
+    prior_root: Floats
     reliability: Floats
     from_structure: Mask
     structure_share: Floats
@@ -90,13 +91,13 @@ class LowRank:
     def covariance(self, compound: int) -> Floats:
         """Posterior covariance of a compound's vector."""
         information = np.tensordot(self.information[compound].astype(np.float64), self.grams, axes=1)
-        return np.asarray(np.linalg.inv(information + self.precision))
+        return np.asarray(posterior(information[None], self.prior_root)[0])
 
     def guess(self, fingerprint: Bits) -> tuple[Floats, Floats]:
         """Vector (K) and covariance of a compound of which only the structure is known."""
         features = self.structure.features(fingerprint[None]).astype(np.float64)
-        vector = (features @ self.coefficients)[0] if self.coefficients.size else np.zeros(len(self.precision))
-        return vector, np.asarray(np.linalg.inv(self.precision))
+        vector = (features @ self.coefficients)[0] if self.coefficients.size else np.zeros(len(self.prior_root))
+        return vector, self.prior_root @ self.prior_root.T
 
     def gains(self, rows: Rows) -> Floats:
         """Gain of each row; 1 where its dose and time are new to the dataset."""
@@ -204,9 +205,8 @@ def _finished(
     Uncertainty is counted from the loadings themselves: what is uncertain about them tells nothing of a compound.
     """
     lowrank_steps.compounds(arranged, state, lowrank_steps.project(arranged, state))
-    precision = np.diag(state.precision)
-    into = lowrank_steps.turn(state, np.zeros_like(precision))
-    back = np.linalg.inv(into)
+    deviations = np.diag(1 / np.sqrt(state.precision))
+    into = lowrank_steps.turn(state, np.zeros_like(deviations))
     data = tuple(1 / state.noise[arranged.dataset[s], genes] for s, genes in enumerate(arranged.genes))
     state.loading_spread = [np.zeros((state.rank, state.rank)) for _ in state.loadings]
     model = LowRank(
@@ -218,7 +218,7 @@ def _finished(
         gain={key: float(state.gain[i]) for key, i in cells.items()},
         embedding=state.mean,
         information=np.asarray(arranged.pairs(state.gain[arranged.cell] ** 2).toarray(), np.float32),
-        precision=back @ precision @ back.T,
+        prior_root=into.T @ deviations,
         reliability=np.zeros(len(state.mean)),
         from_structure=~arranged.seen & structure.known & state.prior.any(axis=1),
         structure_share=state.structure_share,
@@ -230,15 +230,24 @@ def _finished(
 
 def _reliability(model: LowRank, prior: Floats, seen: Mask) -> Floats:
     """1 - posterior variance over the variance among compounds; 0 without effects and structure."""
-    unexplained = np.trace(np.linalg.inv(model.precision))
+    unexplained = float((model.prior_root**2).sum())
     total = unexplained + (prior[seen] ** 2).mean(axis=0).sum()
-    left = np.concatenate([_left(model, part) for part in lowrank_steps.parts(len(prior), model.precision.size)])
+    left = np.concatenate([_left(model, part) for part in lowrank_steps.parts(len(prior), model.prior_root.size)])
     told = seen | prior.any(axis=1)
     return np.where(told, np.clip(1 - left / max(total, np.finfo(float).tiny), 0, 1), 0.0)
 
 
 def _left(model: LowRank, part: slice) -> Floats:
-    k = len(model.precision)
+    """Posterior variance of some compounds, summed over the factors."""
+    k = len(model.prior_root)
     information = model.information[part].astype(np.float64) @ model.grams.reshape(len(model.grams), -1)
-    covariance = np.linalg.inv(information.reshape(-1, k, k) + model.precision)
-    return np.asarray(np.einsum("cii->c", covariance))
+    return np.asarray(np.einsum("cii->c", posterior(information.reshape(-1, k, k), model.prior_root)))
+
+
+def posterior(information: Floats, root: Floats) -> Floats:
+    """Covariances of compounds given information (compounds x K x K), and a root A of the prior's covariance.
+
+    A (1 + A' I A)^-1 A', which stays exact where some factor has hardly any prior variance.
+    """
+    middle = np.linalg.inv(np.eye(len(root)) + root.T @ information @ root)
+    return np.asarray(root @ middle @ root.T)

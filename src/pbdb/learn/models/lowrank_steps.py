@@ -257,13 +257,16 @@ def turn(state: State, spread: Floats) -> Floats:
     spread: K x K, covariance of a shared loading, counted in its mean square. Returns the change of base: old u @ it
     is new u.
     """
-    square = state.shared @ state.shared.T / state.shared.shape[1]
-    root = np.linalg.cholesky(square + spread + SMALLEST_VARIANCE * np.eye(state.rank))
+    square = state.shared @ state.shared.T / state.shared.shape[1] + spread
+    size, own = np.linalg.eigh(square)
+    # Factors the data do not need have loadings of nearly zero: they are not blown up without limit.
+    root = np.sqrt(np.maximum(size, max(size[-1], SMALLEST_VARIANCE) * SMALLEST_VARIANCE))
+    forth, back = (own * root) @ own.T, (own / root) @ own.T
     second = (state.mean.T @ state.mean + np.diag(state.spread.sum(axis=0))) / len(state.mean)
-    _, axes = np.linalg.eigh(root.T @ second @ root)
-    into = root @ axes[:, ::-1]
-    back = np.linalg.inv(into)
+    _, axes = np.linalg.eigh(forth @ second @ forth)
+    into, back = forth @ axes[:, ::-1], axes[:, ::-1].T @ back
     sign = np.sign(np.take_along_axis(back @ state.shared, _largest(back @ state.shared), axis=1))[:, 0]
+    sign = np.where(sign == 0, 1.0, sign)
     into, back = into * sign, back * sign[:, None]
     state.mean, state.prior, state.data_only = state.mean @ into, state.prior @ into, state.data_only @ into
     state.coefficients = state.coefficients @ into

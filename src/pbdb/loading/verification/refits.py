@@ -153,7 +153,7 @@ def _compare(
         for row in wrong:
             where = f"{name} of effect {chosen.effects['effect_id'][row]}, gene {fit['gene_keys'][gene]}"
             differences.differ("refit", where, float(stored[name][row]), float(by[row]), "least squares")
-    if fit["method"] == "trend":
+    if fit.columns.get("p_values", "limma") == "limma":
         _compare_p(fit, chosen, gene, stored, differences)
 
 

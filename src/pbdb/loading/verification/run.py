@@ -15,6 +15,7 @@ from pbdb.common.progress import Progress, silent
 from pbdb.common.settings import Settings
 from pbdb.loading.verification import effects, refits, rows, tables
 from pbdb.loading.verification.differences import Difference, Differences
+from pbdb.query import database
 from pbdb.server import connect
 
 # Effects and genes of each fit that are computed again.
@@ -44,7 +45,9 @@ def verify(settings: Settings, dataset: str | None = None, progress: Progress = 
 
     Raises:
         QueryError: there is no such dataset.
+        SchemaError: the schema is not that of this version.
     """
+    database.ready(settings)
     with connect.connect(settings) as connection:
         connection.isolation_level = IsolationLevel.REPEATABLE_READ
         connection.read_only = True

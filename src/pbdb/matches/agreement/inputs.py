@@ -65,9 +65,10 @@ def fits_of(matches: pd.DataFrame) -> list[int]:
 
 
 def read_fit_facts(connection: Connection, fits: list[int]) -> dict[str, dict[str, str | None]]:
-    """Read how fits were made, by dataset: method, filter (its rule), batching; several with a comma between them."""
+    """Read how fits were made, by dataset: method, filter (its rule), batching, p_values; several with a comma."""
     rows = connection.execute(_FIT_FACTS, {"fits": fits}).fetchall()
-    return {dataset: {"method": method, "filter": rule, "batching": cut} for dataset, method, rule, cut in rows}
+    names = ("method", "filter", "batching", "p_values")
+    return {dataset: dict(zip(names, facts, strict=True)) for dataset, *facts in rows}
 
 
 def read_prints(connection: Connection, datasets: list[int]) -> list[Any]:
@@ -327,7 +328,7 @@ WHERE {_RULE} AND {{counts}}
 ORDER BY a.context_id, fit_id_a, fit_id_b, time_h_a, time_h_b, dose_fm_a, dose_fm_b, m.match_id"""
 _FIT_FACTS = """
 SELECT d.dataset, string_agg(DISTINCT f.method, ', '), string_agg(DISTINCT f.filter_rule, ', '),
-    string_agg(DISTINCT f.parameters ->> 'batching', ', ')
+    string_agg(DISTINCT f.parameters ->> 'batching', ', '), string_agg(DISTINCT f.p_values, ', ')
 FROM core.fit f JOIN core.dataset d USING (dataset_id) WHERE f.fit_id = ANY(%(fits)s) GROUP BY 1 ORDER BY 1"""
 _UNFITTED = f"""
 SELECT d.dataset FROM core.dataset d

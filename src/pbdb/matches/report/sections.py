@@ -333,7 +333,12 @@ def _method(contents: Contents) -> Iterator[Element]:
 
 
 def _fit(facts: dict[str, Any]) -> str:
-    return f"{facts['method']}, expression filter {facts['filter']}, batching {facts['batching'] or 'none'}"
+    return f"{facts['method']}, expression filter {facts['filter']}, batching {facts['batching'] or 'none'}{_p(facts)}"
+
+
+def _p(facts: dict[str, Any]) -> str:
+    """Which test p values are of; runs of earlier versions do not say."""
+    return f", p values of {facts['p_values']}" if facts.get("p_values") else ""
 
 
 _OPENING = (

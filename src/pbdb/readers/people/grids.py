@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pbdb.common.errors import DataError
+from pbdb.readers.bombs import bounded, require_rows
 from pbdb.readers.opening import encoding_of, ending, open_text, starts_with
 
 SEPARATORS = (",", ";", "\t", "|")
@@ -63,9 +64,10 @@ def text_rows(path: Path, encoding: str, sep: str, n: int | None = None) -> Iter
         DataError: a quotation mark is not closed, or the file holds bytes that are no text.
     """
     with open_text(path, encoding, newline="") as text:
-        reader = csv.reader(_without_zeros(path, text), delimiter=sep, strict=True)
+        reader = csv.reader(_without_zeros(path, bounded(text, path.name)), delimiter=sep, strict=True)
         try:
             for row in reader:
+                require_rows(reader.line_num, path.name)
                 if n is not None and reader.line_num > n:
                     return
                 if reader.line_num > 1 or not names_separator(row):
@@ -92,7 +94,7 @@ def _without_zeros(path: Path, lines: Iterator[str] | Any) -> Iterator[str]:
 def separator(path: Path, encoding: str) -> str:
     """The sign between cells: that of a line `sep=`, else the one that cuts most lines into equally many cells."""
     with open_text(path, encoding, newline="") as text:
-        lines = [line for line, _ in zip(text, range(LOOKED_AT), strict=False)]
+        lines = [line for line, _ in zip(bounded(text, path.name), range(LOOKED_AT), strict=False)]
     usual = BY_ENDING.get(ending(path), ",")
     first = lines[0].strip().strip('"').lower() if lines else ""
     if first.startswith("sep=") and first[4:5]:

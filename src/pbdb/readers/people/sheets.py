@@ -21,6 +21,7 @@ from typing import Any
 import pandas as pd
 
 from pbdb.common.errors import DataError
+from pbdb.readers.bombs import bounded, require_plausible
 from pbdb.readers.opening import DAMAGED, encoding_of, open_text, starts_with
 from pbdb.readers.people.cells import cell_or_none, cleaned
 from pbdb.readers.people.grids import (
@@ -73,6 +74,7 @@ def read(path: Path, fits: Callable[[pd.DataFrame], bool] | None = None) -> Shee
     """
     if not path.is_file():
         raise missing(path)
+    require_plausible(path)
     try:
         if starts_with(path, 4) == PARQUET:
             return _of_parquet(path)
@@ -132,9 +134,10 @@ def _published_rows(path: Path, n: int | None = None) -> list[tuple[int, Row]]:
         if len(filled) > 1:
             raise DataError(f"'{path.name}' has {len(filled)} worksheets: save the table as a file of its own.")
         return filled[0].rows if filled else []
+    require_plausible(path)
     encoding = encoding_of(path)
     with open_text(path, encoding, newline="") as text:
-        reader = csv.reader(text, delimiter=separator(path, encoding))
+        reader = csv.reader(bounded(text, path.name), delimiter=separator(path, encoding))
         some = reader if n is None else islice(reader, n)
         return [(reader.line_num, row) for row in some if reader.line_num > 1 or not names_separator(row)]
 

@@ -1,0 +1,169 @@
+"""How quickly `pbdb serve` answers: pages and API of a database or snapshot that is there, with 1 and 8 clients.
+
+    PBDB_HOME=... python benchmarks/serve.py [FOLDER] --asked 40
+    PBDB_HOME=... python benchmarks/serve.py --gene ENSG00000100292 --compound vorinostat --json
+
+Each address is asked a bounded number of times, over loopback; what differs from one request to the next (`fresh`)
+keeps the server from answering out of its memory. Prints p50 and p95 in ms, requests refused as too many (503), bytes,
+memory (RSS) and the time from the start of the process to its first answer. Budgets are those for 411,514 conditions
+on two quiet cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+CLIENTS = (1, 8)
+MOST_ASKED = 500
+# Name, address, and the budgets of p50 with one client and p95 with eight, in ms.
+ADDRESSES = (
+    ("suggest", "/api/v1/suggest?q=vor", 10, 40),
+    ("home", "/", 10, 40),
+    ("compound", "/compound/{inchikey}?fresh={n}", 80, 300),
+    ("gene, first", "/gene/{gene}?fresh={n}", 400, 1000),
+    ("gene, kept", "/gene/{gene}", 10, 1000),
+    ("match", "/match/{match}?fresh={n}", 100, 400),
+    ("rows, 1,000 as JSON", "/api/v1/effect.json?_size=1000&is_default=true&n_up__gte=-{n}", 30, 150),
+    ("an effect as Arrow", "/api/v1/condition_effect.arrow?effect_id={effect}", 100, 500),
+)
+
+
+def main() -> None:
+    """Start a server, ask it, print what it took."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", nargs="?", help="a snapshot; else the database of PBDB_HOME")
+    parser.add_argument(
+        "--asked", type=int, default=20, help=f"requests for each address and client, up to {MOST_ASKED}"
+    )
+    parser.add_argument("--gene", default="ENSG00000100292")
+    parser.add_argument("--compound", default="vorinostat")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    given = parser.parse_args()
+    asked = min(given.asked, MOST_ASKED)
+    with server(given.folder) as (base, pid, cold_s):
+        names = places(base, given.gene, given.compound)
+        rss = [memory_mb(pid)]
+        rows = [measured(base, row, names, asked, clients) for row in ADDRESSES for clients in CLIENTS]
+        rss.append(memory_mb(pid))
+    facts = {"cold_start_s": round(cold_s, 2), "rss_mb_idle": rss[0], "rss_mb_after": rss[1], "rows": rows}
+    print(json.dumps(facts, indent=1) if given.json else text(facts))
+
+
+@contextmanager
+def server(folder: str | None) -> Iterator[tuple[str, int, float]]:
+    """A server of its own process: address, process id, seconds to its first answer."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    start = time.perf_counter()
+    command = [sys.executable, "-m", "pbdb.cli", "serve", *([folder] if folder else []), "--port", str(port)]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    base = f"http://127.0.0.1:{port}"
+    try:
+        while not answers(f"{base}/healthz"):
+            if process.poll() is not None or time.perf_counter() - start > 120:
+                raise SystemExit("The server does not start: run `pbdb serve` to see why.")
+            time.sleep(0.05)
+        yield base, process.pid, time.perf_counter() - start
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+def answers(url: str) -> bool:
+    """Whether somebody answers."""
+    try:
+        with urllib.request.urlopen(url, timeout=60) as answer:
+            return bool(answer.status == 200)
+    except urllib.error.URLError:
+        return False
+
+
+def places(base: str, gene: str, compound: str) -> dict[str, Any]:
+    """What the addresses name."""
+
+    def first(address: str) -> dict[str, Any]:
+        with urllib.request.urlopen(f"{base}/api/v1/{address}", timeout=60) as answer:
+            return next(iter(json.load(answer)["rows"]), {})
+
+    effect = first(f"effect.json?compound_name={compound}&is_default=true&status=ok&_size=1")
+    match = first(f"matched_condition.json?compound_name={compound}&_size=1")
+    return {
+        "gene": gene,
+        "inchikey": effect["inchikey"],
+        "effect": effect["effect_id"],
+        "match": match.get("match_id", 0),
+    }
+
+
+def measured(
+    base: str, row: tuple[str, str, int, int], names: dict[str, Any], asked: int, clients: int
+) -> dict[str, Any]:
+    """Times of an address, asked so many times by each of so many clients at once."""
+    name, address, p50_budget, p95_budget = row
+
+    def ask(n: int) -> tuple[float, int]:
+        start = time.perf_counter()
+        request = urllib.request.Request(base + address.format(**names, n=n), headers={"Accept-Encoding": "gzip"})
+        try:
+            with urllib.request.urlopen(request, timeout=120) as answer:
+                size = len(answer.read())
+        except urllib.error.HTTPError as refusal:
+            if refusal.code != 503:
+                raise
+            size = 0
+        return (time.perf_counter() - start) * 1000, size
+
+    ask(MOST_ASKED * 10)
+    with ThreadPoolExecutor(clients) as pool:
+        found = list(pool.map(ask, range(clients * 10_000, clients * 10_000 + asked * clients)))
+    took = sorted(ms for ms, _ in found)
+    refused = sum(size == 0 for _, size in found)
+    p95 = took[min(len(took) - 1, int(0.95 * len(took)))]
+    budget = {"p50_budget_ms": p50_budget} if clients == 1 else {"p95_budget_ms": p95_budget}
+    times = {"p50_ms": round(statistics.median(took), 1), "p95_ms": round(p95, 1)}
+    return {
+        "what": name,
+        "clients": clients,
+        **times,
+        **budget,
+        "refused": refused,
+        "bytes": max(size for _, size in found),
+    }
+
+
+def memory_mb(pid: int) -> int | None:
+    """Resident memory of a process; None where the system does not say."""
+    try:
+        with open(f"/proc/{pid}/statm") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") >> 20
+    except OSError:
+        return None
+
+
+def text(facts: dict[str, Any]) -> str:
+    """The report as lines."""
+    head = f"cold start {facts['cold_start_s']} s; memory {facts['rss_mb_idle']} MB, then {facts['rss_mb_after']} MB"
+    lines = [
+        f"{row['what']:<22}{row['clients']:>2} clients  p50 {row['p50_ms']:>8} ms  p95 {row['p95_ms']:>8} ms"
+        f"  {row['bytes']:>9,} bytes" + (f"  {row['refused']} refused" if row["refused"] else "")
+        for row in facts["rows"]
+    ]
+    return "\n".join([head, *lines])
+
+
+if __name__ == "__main__":
+    main()

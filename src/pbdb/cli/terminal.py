@@ -1,0 +1,60 @@
+"""Text for a terminal: what data hold is shown and never obeyed, whichever way it is printed."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, TextIO
+
+# Control characters but tab and new line (C0, DEL, C1), marks that turn the direction of text, and invisible ones.
+UNSAFE = re.compile(
+    "[\0-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
+)
+
+
+def visible(text: str) -> str:
+    r"""The text with what a terminal would obey as escapes: ESC is `\x1b`."""
+    return UNSAFE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+class SafeText:
+    """A text stream that writes only what is visible; everything else is the stream behind it."""
+
+    def __init__(self, stream: TextIO):
+        self.stream = stream
+
+    def write(self, text: str) -> int:
+        """Write a text; return its length."""
+        self.stream.write(visible(text))
+        return len(text)
+
+    def writelines(self, lines: Any) -> None:
+        """Write some texts."""
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+
+@contextmanager
+def safe_output() -> Iterator[None]:
+    """Let standard output and standard error write only what is visible, as long as the block runs."""
+    before = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = safe(sys.stdout), safe(sys.stderr)
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = before
+
+
+def bare(stream: Any) -> Any:
+    """The stream behind one that is safe: for bars and colours of our own."""
+    return stream.stream if isinstance(stream, SafeText) else stream
+
+
+def safe(stream: Any) -> Any:
+    """The stream, writing only what is visible."""
+    return stream if isinstance(stream, SafeText) else SafeText(stream)

@@ -1,0 +1,79 @@
+"""The functions that pages rank by say what the views say, in the database and in a snapshot."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pbdb.serve.place import Place
+
+GENE = "ENSG00000100292"
+
+
+def asked(place: Place, query: str, **given: Any) -> list[dict[str, Any]]:
+    with place.reading(60) as reading:
+        return reading.ask(query, given)
+
+
+@pytest.fixture(scope="module")
+def response(place: Place) -> list[dict[str, Any]]:
+    """Every row of the gene, strongest first: significant before others, then by fold change."""
+    rows = asked(place, "SELECT * FROM gene_response WHERE gene_id = %(gene)s", gene=GENE)
+    return sorted(rows, key=lambda row: (row["p_adj"] > 0.05, -abs(row["log2_fc"]), row["effect_id"]))
+
+
+@pytest.mark.parametrize("gene", [GENE, "HMOX1"])
+def test_strongest_conditions_are_the_first_of_the_view(
+    place: Place, response: list[dict[str, Any]], gene: str
+) -> None:
+    found = asked(place, "SELECT * FROM strongest_conditions(%(gene)s::text, 40)", gene=gene)
+    names = ("effect_id", "condition_id", "dataset", "compound_name", "context", "dose_um", "log2_fc", "p_adj")
+    assert [[row[n] for n in names] for row in found] == [[row[n] for n in names] for row in response[:40]]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "holds"),
+    [
+        ("direction := 'up'", lambda row: row["log2_fc"] > 0),
+        ("direction := 'down'", lambda row: row["log2_fc"] < 0),
+        ("of_datasets := ARRAY['screen_two']", lambda row: row["dataset"] == "screen_two"),
+        ("of_contexts := ARRAY['A549']", lambda row: row["context_name"] == "A549"),
+        ("of_contexts := ARRAY['CVCL:0042']", lambda row: row["context"] == "CVCL:0042"),
+        ("of_compounds := ARRAY['bortezomib']", lambda row: row["compound_name"] == "bortezomib"),
+    ],
+)
+def test_strongest_conditions_of_a_part(place: Place, response: list[dict[str, Any]], chosen: str, holds: Any) -> None:
+    found = asked(place, f"SELECT effect_id FROM strongest_conditions('{GENE}', n := 10000, {chosen})")
+    assert [row["effect_id"] for row in found] == [row["effect_id"] for row in response if holds(row)] != []
+
+
+def test_gene_counts_count_the_view(place: Place, response: list[dict[str, Any]]) -> None:
+    for row in asked(place, f"SELECT * FROM gene_counts('{GENE}')"):
+        own = [r for r in response if (r["dataset"], r["context"]) == (row["dataset"], row["context"])]
+        moved = [r["log2_fc"] for r in own if r["p_adj"] <= 0.05]
+        expected = (len(own), sum(fold > 0 for fold in moved), sum(fold < 0 for fold in moved))
+        assert (row["n_conditions"], row["n_up"], row["n_down"]) == expected
+    assert len(response) == sum(r["n_conditions"] for r in asked(place, "SELECT * FROM gene_counts('HMOX1')"))
+
+
+def test_an_unknown_gene_has_no_rows(place: Place) -> None:
+    assert asked(place, "SELECT * FROM strongest_conditions('none')") == []
+    assert asked(place, "SELECT * FROM gene_counts('none')") == []
+
+
+def test_neighbours_leave_the_effect_out_and_come_in_order(place: Place) -> None:
+    (one,) = asked(place, "SELECT min(effect_id) AS e FROM effect WHERE is_default AND status = 'ok'")
+    for opposite, sign in (("false", 1), ("true", -1)):
+        found = asked(place, f"SELECT * FROM neighbours(%(e)s::bigint, n := 15, opposite := {opposite})", **one)
+        values = [sign * row["similarity"] for row in found]
+        assert len(found) == 15
+        assert values == sorted(values, reverse=True)
+        assert one["e"] not in [row["effect_id"] for row in found]
+
+
+def test_the_floor_lies_where_few_pairs_reach(place: Place) -> None:
+    low, floor, high = (
+        asked(place, f"SELECT similarity_floor({share}, 60) AS f")[0]["f"] for share in (0.05, 0.95, 1.0)
+    )
+    assert -1 < low < 0 < floor < high <= 1
