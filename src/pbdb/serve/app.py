@@ -18,9 +18,9 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from pbdb import __version__
 from pbdb.common.errors import ConfigError, PbdbError, ServerError
 from pbdb.common.settings import Settings
+from pbdb.common.version import __version__
 from pbdb.serve import api, assets, findings, openapi, pages, rendering, searches, structures
 from pbdb.serve.place import BusyError, Place, open_place
 from pbdb.serve.site import NotFoundError, Site
