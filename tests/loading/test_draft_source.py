@@ -352,3 +352,85 @@ def test_a_folder_given_wins_over_the_declared_one(
     with pytest.raises(SourceError, match="nowhere"):
         pipeline.load_source(source, database, pipeline.Choices(until="extract"))
     pipeline.load_source(source, database, pipeline.Choices(folder=tmp_path, until="extract"))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["DMSO 0.1%", "0.1 % DMSO", "Dimethylsulfoxid", "vehicle control", "Vehicle (DMSO)", "Lösungsmittel", "véhicule"],
+)
+def test_vehicles_go_by_many_names(name: str) -> None:
+    assert columns.vehicle(pd.DataFrame({"Drug": [name, "a"]}), columns.compound(pd.DataFrame({"Drug": ["a"]}))).code
+
+
+def test_an_explicit_control_column_wins_over_names_of_compounds() -> None:
+    table = sheet(is_control=["TRUE", "FALSE"] * 6)
+    table.loc[[1, 3], ["Drug", "Dose_uM", "is_control"]] = ["Solutol", "0", "TRUE"]
+    found = columns.vehicle(table, columns.compound(table), columns.dose(table)[0])
+    assert found.code == "\"`is_control` == 'TRUE'\"" and found.blank is None
+    table.loc[[1, 3], "Dose_uM"] = "5"
+    found = columns.vehicle(table, columns.compound(table), columns.dose(table)[0])
+    assert found.blank and "is_control also marks wells of Solutol, which have a dose" in found.blank
+    table.loc[0, "is_control"] = "FALSE"
+    found = columns.vehicle(table, columns.compound(table), columns.dose(table)[0])
+    assert found.blank and "is_control and Drug mark different wells" in found.blank
+
+
+@pytest.mark.parametrize(
+    ("changes", "part", "says"),
+    [
+        ({"Treatment": ["vehicle", "treated"] * 5 + ["a", "b"]}, "compound", "both 'Drug' and 'Treatment' may be it"),
+        ({"Plate name": [f"p{at % 3}" for at in range(12)]}, "plate", "both 'Plate' and 'Plate name' may be it"),
+        ({"Conc (mM)": ["0", "1"] * 6}, "dose", "both 'Dose_uM' and 'Conc (mM)' may be it"),
+        ({"Dose_uM": ["0", "1:1000"] * 6}, "dose", "the cell '1:1000' of 'Dose_uM' is no number"),
+        ({"Dose_uM": ["0", "1,000"] * 6}, "dose", "may be 1.000 or 1000"),
+        ({"Time_h": ["6", "24"] * 6}, "time", "both"),
+    ],
+)
+def test_two_columns_for_one_meaning_are_a_blank_that_names_them(
+    changes: dict[str, object], part: str, says: str
+) -> None:
+    table = sheet(**changes)
+    found = {"compound": columns.compound, "plate": columns.plate, "time": columns.time}.get(
+        part, lambda table: columns.dose(table)[0]
+    )(table)
+    assert found.code == "FILL_IN" and says in str(found.blank)
+
+
+def test_of_doses_the_one_with_a_unit_or_the_final_one_is_taken() -> None:
+    level = sheet().rename(columns={"Dose_uM": "Dose"}).assign(**{"Concentration_uM": ["0", "1.11"] * 6})
+    assert columns.dose(level)[0].code == 'col("Concentration_uM", unit="uM")'
+    stock = (
+        sheet()
+        .rename(columns={"Dose_uM": "Stock conc"})
+        .assign(**{"Concentration (mM)": ["0", "10"] * 6, "Final concentration (µM)": ["0", "10"] * 6})
+    )
+    assert columns.dose(stock)[0].code == 'col("Final concentration (µM)", unit="uM")'
+    german = pd.DataFrame(
+        {"Wirkstoff": ["a"], "Konzentration [nM]": ["1"], "Zeit (h)": ["6"], "Zelllinie": ["x"], "Platte": ["1"]}
+    )
+    assert columns.compound(german).columns == ("Wirkstoff",) and columns.plate(german).columns == ("Platte",)
+    assert columns.dose(german)[0].code == 'col("Konzentration [nM]", unit="nM")'
+    assert columns.time(german).code == 'col("Zeit (h)", unit="h")' and columns.context(german).columns == (
+        "Zelllinie",
+    )
+
+
+def test_names_written_in_two_ways_are_one_compound_of_a_load_and_few_known_genes_stop_it(
+    write: Callable[..., draft_source.Written], database: Settings
+) -> None:
+    drugs = ["DMSO", "Torin 1", "DMSO", "torin 1 "] * 3
+    written = write(sheet(Drug=drugs), cells=KNOWN)
+    assert any("'torin 1' as 'Torin 1'" in note for note in written.notes)
+    source = registry.get(str(written.path))
+    (outcome,) = pipeline.load_source(source, database, pipeline.Choices())
+    assert outcome.effects == {"ok": 1}
+    assert query(database, "SELECT DISTINCT source_compound_name FROM pbdb.effect") == [("Torin 1",)]
+    assert value(database, "SELECT count(*) FROM core.sample WHERE attributes ? 'compound_written'") == 3
+    odd = counts([*GENES[:10], *(f"G{at}x" for at in range(30))])
+    path = write(sheet(), odd, cells=KNOWN, force=True).path
+    path.write_text(path.read_text().replace('Features("symbol")', 'Features("gene_id")'))
+    source = registry.get(str(path))
+    with pytest.raises(DataError, match=r"30 of 40 features are no gene of the vocabulary .*'G0x'.*--allow-gene-loss"):
+        pipeline.load_source(source, database, pipeline.Choices())
+    (outcome,) = pipeline.load_source(source, database, pipeline.Choices(allow_gene_loss=True))
+    assert outcome.effects == {"ok": 1}

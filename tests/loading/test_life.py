@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 from databases import new_database
 from loads import contents, copied, query, value
+from vocabulary_tables import hub
 
 from pbdb.common.errors import ServerError
 from pbdb.common.settings import Settings
@@ -20,7 +21,9 @@ from pbdb.database.stage_names import STAGES
 from pbdb.effects import dataset_fits
 from pbdb.effects.engine import Options
 from pbdb.effects.groups import FitOptions
-from pbdb.loading import dataset_load, publish, stage_cache, table_rows
+from pbdb.identity.vocabulary import releases
+from pbdb.loading import dataset_load, ledger, publish, stage_cache, table_rows
+from pbdb.query.signatures import Where, not_searched
 from pbdb.samples import canonicalise, matrix_file
 from pbdb.server import connect, locks
 from pbdb.sources.declaration import Cells
@@ -277,3 +280,19 @@ def test_the_cache_keeps_one_canonical_matrix_and_it_is_registered(full: Setting
     assert not (folder / "fits").exists()
     ((path, n_bytes),) = query(full, "SELECT path, n_bytes FROM core.artifact")
     assert (full.home / path).stat().st_size == n_bytes
+
+
+def test_a_load_before_a_vocabulary_in_use_is_stale_until_it_is_done_again(
+    full: Settings, folder: Path, tmp_path: Path
+) -> None:
+    engine = connect.engine(full)
+    assert ledger.stale(engine) == []
+    releases.import_files(full, "repurposing_hub", hub(tmp_path))
+    (row,) = ledger.stale(engine)
+    assert (
+        row["kinds"] == ["repurposing_hub"]
+        and row["run"] == f"pbdb etl load {row['source']} --dataset {row['dataset']}"
+    )
+    made.load(full, folder)
+    assert ledger.stale(engine) == []
+    assert not_searched(full, Where()) == [row["dataset"]]

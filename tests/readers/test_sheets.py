@@ -19,7 +19,8 @@ from pbdb.effects import plate_sheets
 from pbdb.identity.compounds import user_table
 from pbdb.identity.genes.published_tables import read_genes
 from pbdb.loading import draft_source
-from pbdb.readers import cells, matrices, quantities, sheets
+from pbdb.readers import matrices
+from pbdb.readers.people import cells, quantities, sheets
 
 HEADINGS = ["sample_id", "compound", "dose_um", "time_h", "plate", "is_control", "smiles", "note"]
 VEHICLE = ["DMSO", "0", "24", "yes", "CS(C)=O", "10 µM"]

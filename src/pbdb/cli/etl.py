@@ -239,11 +239,12 @@ def _has_terminal() -> bool:
     return sys.stdin.isatty()
 
 
-@examples("pbdb etl status", "pbdb etl status driad --json")
+@examples("pbdb etl status", "pbdb etl status driad --json", "pbdb etl status --stale")
 @etl.command()
 @click.argument("name", required=False)
+@click.option("--stale", is_flag=True, help="Datasets loaded before a vocabulary in use was imported, and what to run.")
 @json_option
-def status(name: str | None, as_json: bool) -> None:
+def status(name: str | None, stale: bool, as_json: bool) -> None:
     """Show the ledger: what each stage read, wrote and left out, and what failed.
 
     NAME is a dataset, or a source and stands for all its datasets; without it everything is shown.
@@ -254,6 +255,9 @@ def status(name: str | None, as_json: bool) -> None:
 
     user_settings = settings()
     database.ready(user_settings)
+    if stale:
+        _show_stale(ledger.stale(connect.engine(user_settings)), name, as_json)
+        return
     rows = ledger.entries(connect.engine(user_settings), name)
     if name is not None and not rows:
         _require_known(name, ledger.entries(connect.engine(user_settings)))
@@ -268,6 +272,17 @@ def status(name: str | None, as_json: bool) -> None:
     for row in rows:
         if row["message"]:
             say(f"{row['dataset']} {row['stage']} failed: {row['message']}")
+
+
+def _show_stale(rows: list[dict[str, Any]], name: str | None, as_json: bool) -> None:
+    rows = [row for row in rows if name in (None, row["dataset"], row["source"])]
+    if as_json:
+        show_json(rows)
+    elif rows:
+        table = [[row["dataset"], row["loaded_at"], ", ".join(row["kinds"]), row["run"]] for row in rows]
+        show_table(table, ["dataset", "loaded_at", "newer", "to load it again"])
+    else:
+        say("Every dataset was loaded with the vocabularies in use.")
 
 
 def _require_known(name: str, rows: list[dict[str, Any]]) -> None:

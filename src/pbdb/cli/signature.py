@@ -55,12 +55,21 @@ def search(
         rows, left_out = signature_search.like_genes(user_settings, _names(up), _names(down), where, opposite=opposite)
         if left_out:
             say(f"Not among the landmarks, left out: {', '.join(left_out)}")
+    _tell_not_searched(signature_search.not_searched(user_settings, where))
     if as_json:
         show_json(rows)
     elif rows:
         show_table([list(row.values()) for row in rows], list(rows[0]))
     else:
         say("No effect with landmarks fits the selection.")
+
+
+def _tell_not_searched(datasets: list[str]) -> None:
+    if datasets:
+        say(
+            f"Not searched, as loaded before the landmarks were known: {', '.join(datasets)}; "
+            "`pbdb etl status --stale` says what to run."
+        )
 
 
 def _effect_id(like: str, dose_um: float | None, where: Any) -> int:

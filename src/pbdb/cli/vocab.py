@@ -128,6 +128,17 @@ def _tell(outcome: dict[str, Any], as_json: bool) -> None:
         say(f"Labelled: {counts}" if any(numbers.values()) else "Nothing to label: all that is loaded has its labels.")
     if outcome.get("is_current") is False:
         say(f"It is not in use yet: pbdb vocab use {outcome['kind']} '{outcome['release']}'")
+    _tell_older_loads()
     for row in outcome.get("stale", []):
         say(f"{row['n_fits']} fits of '{row['dataset']}' are stale ({row['n_genes']} genes are gone): refit with")
         say(f"  pbdb etl load {row['source']} --dataset {row['dataset']} --force")
+
+
+def _tell_older_loads() -> None:
+    """Name the datasets that were loaded before what is in use now."""
+    from pbdb.loading import ledger
+    from pbdb.server import connect
+
+    older = [row["dataset"] for row in ledger.stale(connect.engine(settings()))]
+    if older:
+        say(f"Loaded before the vocabularies now in use: {', '.join(older)}; see `pbdb etl status --stale`.")

@@ -18,11 +18,12 @@ import scipy.sparse as sp
 from pbdb.common.arrays import Mask, is_whole
 from pbdb.common.errors import DataError, DesignError
 from pbdb.effects.engine.checks import LARGEST_LOG2, check_counts, check_intensities
-from pbdb.readers import matrices, sheets
-from pbdb.readers.cells import one_spelling, told_as_one
-from pbdb.readers.headings import NAMES, SUFFIXES, matching, spelled_as
-from pbdb.readers.pairing import of_matrix
-from pbdb.readers.quantities import in_unit, is_two_numbers
+from pbdb.readers import matrices
+from pbdb.readers.people import sheets
+from pbdb.readers.people.cells import one_spelling, told_as_one
+from pbdb.readers.people.headings import NAMES, SUFFIXES, matching, spelled_as
+from pbdb.readers.people.pairing import of_matrix
+from pbdb.readers.people.quantities import in_unit, is_two_numbers
 
 REQUIRED = ("sample_id", "compound", "dose_um", "time_h", "plate", "is_control")
 OPTIONAL = ("context", "well", "stratum", "n_cells")

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, delete, insert, or_, select
+from sqlalchemy import Connection, Engine, delete, insert, or_, select, text
 
 from pbdb.common.settings import Settings
 from pbdb.common.version import __version__
@@ -104,6 +104,17 @@ def register(connection: Connection, settings: Settings, dataset: str, path: Pat
     connection.execute(insert(Artifact), row)
 
 
+def stale(engine: Engine) -> list[dict[str, Any]]:
+    """Datasets loaded before a release in use of genes, landmarks or compounds was imported, and what to run.
+
+    Returns:
+        dataset, source, loaded_at, kinds (of the vocabularies that are newer), run.
+    """
+    with engine.connect() as connection:
+        rows = connection.execute(text(_STALE), {"kinds": list(DECIDE)}).mappings()
+        return [dict(row) | {"run": f"pbdb etl load {row['source']} --dataset {row['dataset']}"} for row in rows]
+
+
 def entries(engine: Engine, name: str | None = None) -> list[dict[str, Any]]:
     """Read the ledger, newest entry first; of one dataset, of the datasets of one source, or of all."""
     query = select(EtlRun.__table__).order_by(EtlRun.etl_run_id.desc())
@@ -111,3 +122,16 @@ def entries(engine: Engine, name: str | None = None) -> list[dict[str, Any]]:
         query = query.where(or_(EtlRun.dataset == name, EtlRun.source == name))
     with engine.connect() as connection:
         return [dict(row._mapping) for row in connection.execute(query)]
+
+
+DECIDE = ("genes", "hgnc", "landmarks", "pubchem", "repurposing_hub", "moabox", "tahoe_drugs", "sciplex_drugs")
+"""Kinds of vocabularies that decide what a load makes; contexts and names are labelled anew by themselves."""
+_STALE = """
+SELECT d.dataset, d.source, l.loaded_at, array_agg(v.kind ORDER BY v.kind) AS kinds
+FROM core.dataset d
+JOIN (
+    SELECT r.dataset, max(r.finished_at) AS loaded_at FROM core.etl_run r
+    WHERE r.stage = 'validate' AND r.status = 'done' GROUP BY r.dataset
+) l ON l.dataset = d.dataset
+JOIN core.vocabulary v ON v.is_current AND v.kind = ANY (:kinds) AND v.imported_at > l.loaded_at
+GROUP BY 1, 2, 3 ORDER BY 1"""

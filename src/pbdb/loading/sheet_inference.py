@@ -16,10 +16,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from pbdb.common import units
-from pbdb.readers.cells import plain
-from pbdb.readers.headings import NAMES, SUFFIXES, base, matching, suffix
-from pbdb.readers.pairing import of_matrix
-from pbdb.readers.quantities import first_not_a_number, is_two_numbers, logarithmic
+from pbdb.readers.people.cells import plain
+from pbdb.readers.people.headings import NAMES, SUFFIXES, base, matching, suffix
+from pbdb.readers.people.pairing import of_matrix
+from pbdb.readers.people.quantities import first_not_a_number, is_two_numbers, logarithmic
 
 WELL = re.compile(r"[A-Pa-p]{1,2}\d{1,2}")
 SECOND_CHOICE = {

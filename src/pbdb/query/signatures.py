@@ -183,6 +183,19 @@ def _require(connection: Connection, what: str, query: LiteralString, asked: Seq
             raise QueryError(f"There is no {what} '{name}' in the database: {meant(name, known)}", value=name)
 
 
+def not_searched(settings: Settings, where: Where) -> list[str]:
+    """Data sets of a selection whose effects have no signature: they were loaded before the landmarks were known."""
+    with connect.connect_as_reader(settings) as connection:
+        rows = connection.execute(_WITHOUT, {"datasets": list(where.datasets) or None}).fetchall()
+    return [str(dataset) for (dataset,) in rows]
+
+
+_WITHOUT = """
+SELECT d.dataset FROM core.dataset d
+WHERE (%(datasets)s::text[] IS NULL OR d.dataset = ANY (%(datasets)s))
+AND EXISTS (SELECT FROM core.effect e WHERE e.dataset_id = d.dataset_id AND e.status = 'ok')
+AND NOT EXISTS (SELECT FROM core.effect e WHERE e.dataset_id = d.dataset_id AND e.landmark IS NOT NULL)
+ORDER BY 1"""
 _DATASETS = "SELECT dataset FROM pbdb.dataset ORDER BY 1"
 _CONTEXTS = "SELECT context FROM pbdb.context UNION SELECT context_name FROM pbdb.context ORDER BY 1"
 _LANDMARK = "SELECT e.landmark::text FROM core.effect e WHERE e.effect_id = %(effect_id)s"

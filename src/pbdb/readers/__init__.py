@@ -1,9 +1,9 @@
 """Readers of published file formats: from a path to tables, matrices or a stream of plates."""
 
 from pbdb.readers.csr import cell_matrix
+from pbdb.readers.people.sheets import table as sheet
+from pbdb.readers.people.sheets import worksheet
 from pbdb.readers.profiles import compounds_of, counts, intensities, obs, paired, xlsx
-from pbdb.readers.sheets import table as sheet
-from pbdb.readers.sheets import worksheet
 from pbdb.readers.tables import Matrix, aligned, csv, gene_matrix, only, parquet, tsv
 
 __all__ = [

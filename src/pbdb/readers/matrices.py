@@ -30,12 +30,13 @@ import pyarrow as pa
 import scipy.sparse as sp
 
 from pbdb.common.errors import DataError
-from pbdb.readers import gct, gctx, sheets
+from pbdb.readers import gct, gctx
 from pbdb.readers.annotations import Annotations
 from pbdb.readers.bombs import MOST_GENES, require_plausible, require_rows
-from pbdb.readers.cells import cleaned
 from pbdb.readers.mtx_folders import read_folder
 from pbdb.readers.opening import DAMAGED, encoding_of, ending, open_bytes, starts_with
+from pbdb.readers.people import grids, sheets
+from pbdb.readers.people.cells import cleaned
 from pbdb.readers.tables import missing
 
 FORMATS = (
@@ -165,12 +166,12 @@ def _is_used(rows: Sequence[tuple[int, list[str]]], at: int) -> bool:
 
 def _text(path: Path, sparse: bool) -> Profiles:
     encoding = encoding_of(path)
-    sep = sheets.separator(path, encoding)
-    rows = list(sheets.text_rows(path, encoding, sep, sheets.LOOKED_AT))
+    sep = grids.separator(path, encoding)
+    rows = list(grids.text_rows(path, encoding, sep, grids.LOOKED_AT))
     layout = _layout(path, rows)
     point = _decimal_point(path, rows, sep)
     if any(cell != cleaned(cell) for line, row in rows if line > layout.line for cell in row[1:]):
-        return _of_rows(path, layout, list(sheets.text_rows(path, encoding, sep)), sparse, point)
+        return _of_rows(path, layout, list(grids.text_rows(path, encoding, sep)), sparse, point)
     blocks = _text_blocks(path, encoding, sep, point, layout, _width(rows, layout))
     profiles = _from_blocks([layout.names[at] for at in layout.samples], blocks, sparse)
     return profiles._replace(left_out=layout.described)
@@ -239,14 +240,14 @@ def _not_a_number(path: Path, layout: _Layout, problem: str) -> str:
 
 
 def _workbook(path: Path, sparse: bool) -> Profiles:
-    grids = sheets.grids(path)
-    if len(grids) != 1:
-        names = ", ".join(f"'{grid.name}'" for grid in grids) or "none"
+    filled = grids.grids(path)
+    if len(filled) != 1:
+        names = ", ".join(f"'{grid.name}'" for grid in filled) or "none"
         raise DataError(
-            f"'{path.name}' has {len(grids)} worksheets that hold something ({names}): save the matrix alone, as .csv "
+            f"'{path.name}' has {len(filled)} worksheets that hold something ({names}): save the matrix alone, as .csv "
             "or in a workbook of its own."
         )
-    return _of_rows(path, _layout(path, grids[0].rows), grids[0].rows, sparse)
+    return _of_rows(path, _layout(path, filled[0].rows), filled[0].rows, sparse)
 
 
 def _of_rows(

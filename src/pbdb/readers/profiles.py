@@ -16,13 +16,13 @@ from pbdb.common.errors import DataError
 from pbdb.readers import matrices
 from pbdb.readers.annotations import Annotations
 from pbdb.readers.bombs import require_plausible
-from pbdb.readers.cells import cell_or_none, one_spelling
 from pbdb.readers.matrices import Profiles
 from pbdb.readers.opening import DAMAGED
-from pbdb.readers.pairing import of_matrix
+from pbdb.readers.people.cells import cell_or_none, one_spelling
+from pbdb.readers.people.pairing import of_matrix
+from pbdb.readers.people.quantities import tidied
+from pbdb.readers.people.sheets import alike
 from pbdb.readers.profile_block import Block
-from pbdb.readers.quantities import tidied
-from pbdb.readers.sheets import alike
 from pbdb.readers.tables import MISSING, damaged, missing
 
 TENX_MATRIX = ("matrix.mtx", "matrix.mtx.gz", "cells_x_genes.mtx", "cells_x_genes.mtx.gz")

@@ -8,15 +8,16 @@ from pathlib import Path
 import pandas as pd
 
 from pbdb.common.errors import VocabularyError
-from pbdb.readers import sheets
 from pbdb.readers.opening import DAMAGED, UTF_8, marked_encoding, open_text
+from pbdb.readers.people import sheets
+from pbdb.readers.people.grids import is_workbook
 
 __all__ = ["DAMAGED", "head", "headings", "need_columns", "open_text", "read_table"]
 
 
 def head(path: Path, n: int = 20_000) -> str:
     """The beginning of a published text."""
-    if sheets.is_workbook(path):
+    if is_workbook(path):
         return ""
     with open_text(path, marked_encoding(path) or UTF_8) as text:
         return text.read(n)

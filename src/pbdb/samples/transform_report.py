@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from pbdb.common.errors import DataError
-from pbdb.readers.cells import one_spelling
+from pbdb.readers.people.cells import one_spelling
 from pbdb.sources.declaration import Source
 
 SHOWN = 5

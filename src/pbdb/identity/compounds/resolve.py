@@ -18,7 +18,7 @@ from pbdb.identity.compounds import structure as chem
 from pbdb.identity.compounds.clean_text import cas_or_none, cid_or_none, inchikey_or_none, name_or_none, text_or_none
 from pbdb.identity.compounds.pubchem_rest import Entry, Lookup
 from pbdb.identity.compounds.structure import RULE_VERSION, Refusal, Structure
-from pbdb.readers.cells import folded
+from pbdb.readers.people.cells import folded
 
 ROUTES: Final = ("structure", "inchikey", "pubchem_cid", "alias", "cas", "name", "reference", "unresolved")
 

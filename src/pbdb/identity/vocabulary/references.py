@@ -17,7 +17,7 @@ from pbdb.identity.compounds.resolve import Record, resolve
 from pbdb.identity.vocabulary import store
 from pbdb.identity.vocabulary.genes import Imported, current, named_after
 from pbdb.identity.vocabulary.reference_tables import TABLES, Reference, read_reference
-from pbdb.readers.cells import folded
+from pbdb.readers.people.cells import folded
 
 NOT_REDISTRIBUTABLE = frozenset({"repurposing_hub", "sciplex_drugs"})
 """Tables whose terms forbid passing them on, or which state none."""

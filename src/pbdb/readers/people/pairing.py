@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from pathlib import PurePosixPath
 
-from pbdb.readers.cells import folded
+from pbdb.readers.people.cells import folded
 
 _OF_ALIGNERS = re.compile(
     r"(\.(bam|sam|cram|counts?|txt|tab|fastq|fq|gz|sorted|dedup|markdup|rmdup))+$|_?\.?Aligned(\.\w+)*$", re.IGNORECASE

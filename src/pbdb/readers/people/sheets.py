@@ -11,11 +11,9 @@ What could be read in two ways is refused in a sentence that names the place and
 from __future__ import annotations
 
 import csv
-import io
-import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -23,21 +21,24 @@ from typing import Any
 import pandas as pd
 
 from pbdb.common.errors import DataError
-from pbdb.readers.bombs import bounded, require_plausible, require_rows
-from pbdb.readers.cells import cell_or_none, cleaned
-from pbdb.readers.opening import DAMAGED, encoding_of, ending, open_text, starts_with
-from pbdb.readers.quantities import tidied
+from pbdb.readers.bombs import bounded, require_plausible
+from pbdb.readers.opening import DAMAGED, encoding_of, open_text, starts_with
+from pbdb.readers.people.cells import cell_or_none, cleaned
+from pbdb.readers.people.grids import (
+    LOOKED_AT,
+    PARQUET,
+    Grid,
+    Row,
+    grids,
+    is_workbook,
+    names_separator,
+    separator,
+    shown,
+)
+from pbdb.readers.people.quantities import tidied
 from pbdb.readers.tables import damaged, missing
 
-SEPARATORS = (",", ";", "\t", "|")
-BY_ENDING = {".csv": ",", ".tsv": "\t", ".txt": "\t", ".tab": "\t"}
-IN_WORDS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
-LOOKED_AT = 60
-FORMATS = ".csv, .tsv or .txt (plain or .gz), .xlsx, .xls, .ods or .parquet"
-_ZIP, _OLE, _PARQUET, _HDF5 = b"PK\x03\x04", b"\xd0\xcf\x11\xe0", b"PAR1", b"\x89HDF"
 _FULL = 0.6
-
-Row = list[str]
 
 
 @dataclass(frozen=True)
@@ -52,15 +53,6 @@ class Sheet:
     lines: tuple[int, ...]
     notes: tuple[str, ...] = ()
     worksheet: str | None = None
-
-
-@dataclass
-class Grid:
-    """Cells of a file as they stand, rows by their numbers from 1; `notes` are sentences without a full stop."""
-
-    rows: list[tuple[int, Row]]
-    notes: list[str] = field(default_factory=list)
-    name: str | None = None
 
 
 @dataclass(frozen=True)
@@ -84,7 +76,7 @@ def read(path: Path, fits: Callable[[pd.DataFrame], bool] | None = None) -> Shee
         raise missing(path)
     require_plausible(path)
     try:
-        if starts_with(path, 4) == _PARQUET:
+        if starts_with(path, 4) == PARQUET:
             return _of_parquet(path)
         sheets = [_sheet(path, grid) for grid in grids(path)]
     except DAMAGED as problem:
@@ -147,12 +139,7 @@ def _published_rows(path: Path, n: int | None = None) -> list[tuple[int, Row]]:
     with open_text(path, encoding, newline="") as text:
         reader = csv.reader(bounded(text, path.name), delimiter=separator(path, encoding))
         some = reader if n is None else islice(reader, n)
-        return [(reader.line_num, row) for row in some if reader.line_num > 1 or not _names_separator(row)]
-
-
-def is_workbook(path: Path) -> bool:
-    """Whether a file is a workbook, whatever its name says."""
-    return path.is_file() and starts_with(path, 4) in (_ZIP, _OLE)
+        return [(reader.line_num, row) for row in some if reader.line_num > 1 or not names_separator(row)]
 
 
 def _chosen(path: Path, sheets: Sequence[Sheet], fits: Callable[[pd.DataFrame], bool] | None) -> Sheet:
@@ -169,132 +156,6 @@ def _chosen(path: Path, sheets: Sequence[Sheet], fits: Callable[[pd.DataFrame], 
     others = ", ".join(f"'{sheet.worksheet}'" for sheet in sheets if sheet is not only)
     note = f"read worksheet '{only.worksheet}' of '{path.name}', not {others}"
     return Sheet(only.table, only.lines, (*only.notes, note), only.worksheet)
-
-
-# --- grids of cells ------------------------------------------------------------------------------------------------
-
-
-def grids(path: Path) -> list[Grid]:
-    """The cells of a text, or of each worksheet that holds something."""
-    start = starts_with(path, 4)
-    if start in (_ZIP, _OLE):
-        return _of_workbook(path)
-    if start == _HDF5:
-        raise DataError(f"'{path.name}' is HDF5, not a table: give {FORMATS}.")
-    encoding = encoding_of(path)
-    grid = Grid(list(text_rows(path, encoding, separator(path, encoding))))
-    if encoding not in ("utf-8-sig", "utf-16"):
-        grid.notes.append(f"'{path.name}' is not UTF-8: it is read as {_encoding_in_words(encoding)}")
-    return [grid] if any(any(row) for _, row in grid.rows) else []
-
-
-def _encoding_in_words(encoding: str) -> str:
-    return "Windows-1252 (Latin-1)" if encoding == "cp1252" else encoding.upper()
-
-
-def text_rows(path: Path, encoding: str, sep: str, n: int | None = None) -> Iterator[tuple[int, Row]]:
-    """Rows of cells by the line in which each ends; n: the first of them only.
-
-    Raises:
-        DataError: a quotation mark is not closed, or the file holds bytes that are no text.
-    """
-    with open_text(path, encoding, newline="") as text:
-        reader = csv.reader(_without_zeros(path, bounded(text, path.name)), delimiter=sep, strict=True)
-        try:
-            for row in reader:
-                require_rows(reader.line_num, path.name)
-                if n is not None and reader.line_num > n:
-                    return
-                if reader.line_num > 1 or not _names_separator(row):
-                    yield reader.line_num, row
-        except csv.Error as problem:
-            raise DataError(
-                f"Line {reader.line_num} of '{path.name}' cannot be read as cells ({problem}): a quotation mark in it "
-                "is not closed, or stands alone; write it twice, or take it out."
-            ) from None
-
-
-def _names_separator(row: Row) -> bool:
-    """Whether this is the line `sep=;` with which spreadsheets name their separator."""
-    return len(row) <= 2 and "".join(row).lower().startswith("sep=")
-
-
-def _without_zeros(path: Path, lines: Iterator[str] | Any) -> Iterator[str]:
-    for line in lines:
-        if "\0" in line:
-            raise DataError(f"'{path.name}' holds bytes that are no text: give {FORMATS}.")
-        yield line
-
-
-def separator(path: Path, encoding: str) -> str:
-    """The sign between cells: that of a line `sep=`, else the one that cuts most lines into equally many cells."""
-    with open_text(path, encoding, newline="") as text:
-        lines = [line for line, _ in zip(bounded(text, path.name), range(LOOKED_AT), strict=False)]
-    usual = BY_ENDING.get(ending(path), ",")
-    first = lines[0].strip().strip('"').lower() if lines else ""
-    if first.startswith("sep=") and first[4:5]:
-        return first[4:5]
-    scores = {sep: _score(lines, sep) for sep in sorted(SEPARATORS, key=lambda sep: sep != usual)}
-    best = max(scores, key=lambda sep: scores[sep])
-    return best if scores[best] > (0, 0) else usual
-
-
-def _score(lines: Sequence[str], sep: str) -> tuple[float, int]:
-    """The share of lines with the usual number of cells, and that number; nothing where that is 1."""
-    try:
-        widths = [len(row) for row in csv.reader(io.StringIO("".join(lines)), delimiter=sep) if any(row)]
-    except csv.Error:
-        return 0, 0
-    wide = Counter(width for width in widths if width > 1)
-    if not wide:
-        return 0, 0
-    width, n = max(wide.items(), key=lambda item: (item[1], item[0]))
-    return (round(n / len(widths), 1), width) if n >= min(2, len(widths)) and 2 * n >= len(widths) else (0, 0)
-
-
-def _of_workbook(path: Path) -> list[Grid]:
-    from python_calamine import CalamineError, CalamineWorkbook, SheetTypeEnum
-
-    try:
-        book = CalamineWorkbook.from_path(path)
-        named = [sheet.name for sheet in book.sheets_metadata if sheet.typ == SheetTypeEnum.WorkSheet]
-        filled = [_of_worksheet(path, book.get_sheet_by_name(name)) for name in named]
-    except (CalamineError, zipfile.BadZipFile) as problem:
-        raise DataError(
-            f"'{path.name}' cannot be read as a workbook ({problem}): save it as .xlsx without a password, or as .csv."
-        ) from None
-    return [grid for grid in filled if any(any(row) for _, row in grid.rows)]
-
-
-def _of_worksheet(path: Path, sheet: Any) -> Grid:
-    rows = [[_shown(cell) for cell in row] for row in sheet.to_python(skip_empty_area=False)]
-    grid = Grid([(at, row) for at, row in enumerate(rows, start=1)], name=sheet.name)
-    merged = []
-    for (top, left), (bottom, right) in sorted(sheet.merged_cell_ranges or []):
-        if bottom == top or bottom >= len(rows) or not rows[top][left]:
-            continue
-        place = f"{_letters(left)}{top + 1}:{_letters(right)}{bottom + 1}"
-        if right > left:
-            raise DataError(f"The cells {place} of '{path.name}' are merged over several columns: unmerge them.")
-        for at in range(top + 1, bottom + 1):
-            rows[at][left] = rows[top][left]
-        merged.append(f"{place} as '{rows[top][left]}'")
-    if merged:
-        more = f" and {len(merged) - 3} more" if len(merged) > 3 else ""
-        grid.notes.append(f"every cell of merged cells counts ({', '.join(merged[:3])}{more})")
-    return grid
-
-
-def _letters(column: int) -> str:
-    text = ""
-    while column >= 0:
-        text, column = chr(ord("A") + column % 26) + text, column // 26 - 1
-    return text
-
-
-def _shown(cell: object) -> str:
-    """A cell of a workbook as text, a whole number without a point."""
-    return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell)
 
 
 # --- from a grid to a table ----------------------------------------------------------------------------------------
@@ -401,7 +262,7 @@ def _of_parquet(path: Path) -> Sheet:
 
 
 def _parquet_cell(value: Any) -> str | None:
-    return None if pd.api.types.is_scalar(value) and pd.isna(value) else cell_or_none(_shown(value))
+    return None if pd.api.types.is_scalar(value) and pd.isna(value) else cell_or_none(shown(value))
 
 
 def alike(rows: pd.DataFrame) -> str:

@@ -1,0 +1,1 @@
+"""Tables that people make: what they type, how they name and save it."""
