@@ -29,7 +29,7 @@ MEDIA = {
 LONGEST_SECONDS = 300
 _TYPES = {
     "integer": pa.int64(), "boolean": pa.bool_(), "text": pa.string(), "json": pa.string(), "date": pa.date32(),
-    "timestamp": pa.timestamp("us", "UTC"), "list": pa.list_(pa.string()),
+    "timestamp": pa.timestamp("us", "UTC"), "list": pa.list_(pa.string()), "numbers": pa.list_(pa.float32()),
 }  # fmt: skip
 
 

@@ -22,10 +22,13 @@ KEYS = {
     "condition_effect": "effect_id gene_id",
     "context": "context",
     "coverage": "dataset context",
+    "compound_embedding": "model parent_inchikey",
     "dataset": "dataset",
     "effect": "effect_id",
     "effect_sample": "effect_id role sample_id",
+    "embedding_model": "model",
     "etl_run": "etl_run_id",
+    "evaluation": "evaluation task evaluated_on learner statistic quantity",
     "fit": "fit_id",
     "fit_gene": "fit_id gene_id",
     "gene": "gene_id",
@@ -38,6 +41,9 @@ KEYS = {
     "sample": "sample_id",
     "split": "split",
     "split_member": "split condition_id",
+    "acts_like": "parent_inchikey",
+    "compare": "gene_id",
+    "dose_response": "dataset context time_h dose_um effect_id",
     "find_compound": "compound_name inchikey",
     "gene_counts": "dataset context gene_id",
     "neighbours": "effect_id",
@@ -46,6 +52,7 @@ KEYS = {
 }
 # Functions order their rows by what they are asked for.
 SORTED_BY = {
+    "acts_like": "cosine",
     "neighbours": "similarity",
     "similar_compounds": "tanimoto",
     "find_compound": "is_exact",
@@ -67,13 +74,14 @@ TYPES = {
     "double": "number",
     "double precision": "number", "real": "number", "float": "number", "numeric": "number", "boolean": "boolean",
     "text": "text", "varchar": "text", "character varying": "text", "date": "date", "json": "json", "jsonb": "json",
-    "text[]": "list", "varchar[]": "list", "timestamp with time zone": "timestamp",
+    "real[]": "numbers", "float[]": "numbers", "text[]": "list", "varchar[]": "list",
+    "timestamp with time zone": "timestamp",
 }  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column: kind is integer, number, boolean, text, date, timestamp, list or json."""
+    """A column: kind is integer, number, boolean, text, date, timestamp, list, numbers or json."""
 
     name: str
     kind: str

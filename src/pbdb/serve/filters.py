@@ -19,7 +19,7 @@ OPERATORS = {"eq": "=", "ne": "<>", "lt": "<", "lte": "<=", "gt": ">", "gte": ">
 WORDS = ("in", "contains", "isnull")
 MOST_VALUES, LONGEST_VALUE = 2000, 2000
 DEFAULT_SIZE, MOST_ROWS, MOST_ROWS_OF_FILES = 100, 10_000, 1_000_000
-ORDER_ONLY = {"list", "json"}
+ORDER_ONLY = {"list", "numbers", "json"}
 
 
 @dataclass

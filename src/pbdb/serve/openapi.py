@@ -16,7 +16,14 @@ from pbdb.serve.place import Row
 from pbdb.serve.site import Site
 
 router = APIRouter()
-_TYPES = {"integer": "integer", "number": "number", "boolean": "boolean", "list": "array", "json": "object"}
+_TYPES = {
+    "integer": "integer",
+    "number": "number",
+    "boolean": "boolean",
+    "list": "array",
+    "numbers": "array",
+    "json": "object",
+}
 _OPTIONS = {
     "_columns": "Columns to give, with commas between them",
     "_sort": "Column to sort by",
@@ -71,5 +78,9 @@ def _parameter(column: Column, required: bool) -> Row:
 
 
 def _schema(column: Column) -> dict[str, Any]:
-    inner = {"items": {"type": "string"}} if column.kind == "list" else {}
+    inner = (
+        {"items": {"type": "number" if column.kind == "numbers" else "string"}}
+        if column.kind in ("list", "numbers")
+        else {}
+    )
     return {"type": [_TYPES.get(column.kind, "string"), "null"], "description": column.comment, **inner}

@@ -130,7 +130,10 @@ def api_page(request: Request) -> Response:
 
 def examples(site: Site, reading: Reading) -> list[tuple[Any, str]]:
     """Every view or function with the address of an example."""
-    effect = (reading.ask(_EXAMPLE_EFFECT) or [{"effect_id": 0, "condition_id": 0, "inchikey": "", "gene": "HMOX1"}])[0]
+    effect = (
+        reading.ask(_EXAMPLE_EFFECT)
+        or [{"effect_id": 0, "condition_id": 0, "inchikey": "", "compound_name": "", "gene": "HMOX1"}]
+    )[0]
     match = (reading.ask("SELECT match_id FROM matched_condition ORDER BY match_id LIMIT 1") or [{"match_id": 0}])[0]
     values = {
         **effect,
@@ -139,6 +142,9 @@ def examples(site: Site, reading: Reading) -> list[tuple[Any, str]]:
         "fit_id": effect.get("fit_id", 0),
         "query": effect["inchikey"],
         "effect": effect["effect_id"],
+        "effect_a": effect["effect_id"],
+        "effect_b": effect["effect_id"],
+        "compound": effect["compound_name"],
     }
     found = []
     for view in site.views.values():

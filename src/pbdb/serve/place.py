@@ -41,7 +41,7 @@ POOL_SIZE = 6
 ARROW = {
     16: pa.bool_(), 20: pa.int64(), 21: pa.int16(), 23: pa.int32(), 700: pa.float32(), 701: pa.float64(),
     1184: pa.timestamp("us", "UTC"), 1114: pa.timestamp("us"), 1082: pa.date32(), 1009: pa.list_(pa.string()),
-    1016: pa.list_(pa.int64()), 1007: pa.list_(pa.int32()), 1022: pa.list_(pa.float64()),
+    1016: pa.list_(pa.int64()), 1007: pa.list_(pa.int32()), 1021: pa.list_(pa.float32()), 1022: pa.list_(pa.float64()),
 }  # fmt: skip
 
 
