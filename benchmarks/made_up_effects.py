@@ -64,8 +64,14 @@ def write(engine: Engine, made: Made) -> None:
     table["effect_id"] = stable_ids("effect", zip(table["fit_id"], table["condition_id"], strict=True))
     with engine.begin() as connection:
         _write_fits(connection, made, key, table)
-    for name in ("effect", "gene_effect", "sample"):
-        _write_partition(engine, made, key, table, name)
+    with engine.begin() as connection:
+        generation = partitions.new_generation(connection)
+        names = {
+            name: _write_partition(connection, made, key, table, name, generation)
+            for name in ("sample", "effect", "gene_effect")
+        }
+        partitions.attach(connection, key, generation, names)
+        partitions.make_current(connection, key, generation)
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         partitions.analyze(connection)
         for name in ("condition", "source_compound", "compound", "fit"):
@@ -133,17 +139,17 @@ def _write_fits(connection: Connection, made: Made, key: int, table: pd.DataFram
     copy_frame(connection, "core.fit", pd.DataFrame(rows))
 
 
-def _write_partition(engine: Engine, made: Made, key: int, table: pd.DataFrame, name: str) -> None:
-    with engine.begin() as connection:
-        standalone = partitions.create_standalone(connection, name, made.dataset, key, "simulated")
-        for columns, n_rows in {"effect": _effects, "gene_effect": _gene_effects, "sample": _none}[name](
-            made, key, table
-        ):
-            command = f"COPY {standalone} ({', '.join(columns)}) FROM STDIN (FORMAT binary)"
-            with cursor(connection) as opened, opened.copy(command) as copy:
-                copy.write(copy_binary.HEADER + copy_binary.rows(columns, n_rows) + copy_binary.TRAILER)
-        partitions.finish(connection, name, standalone)
-        partitions.swap(connection, name, key, standalone)
+def _write_partition(
+    connection: Connection, made: Made, key: int, table: pd.DataFrame, name: str, generation: int
+) -> str:
+    standalone = partitions.create_standalone(connection, name, key, generation)
+    blocks = {"effect": _effects, "gene_effect": _gene_effects, "sample": _none}[name](made, key, table)
+    for columns, n_rows in blocks:
+        command = f"COPY {standalone} ({', '.join(columns)}) FROM STDIN (FORMAT binary)"
+        with cursor(connection) as opened, opened.copy(command) as copy:
+            copy.write(copy_binary.HEADER + copy_binary.rows(columns, n_rows) + copy_binary.TRAILER)
+    partitions.finish(connection, name, standalone)
+    return standalone
 
 
 def _none(made: Made, key: int, table: pd.DataFrame) -> Iterator[Block]:

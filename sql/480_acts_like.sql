@@ -29,17 +29,17 @@ BEGIN ATOMIC
     ), near AS (
         SELECT v.*, 1 - (v.vec OPERATOR(public.<=>) a.vec) AS cosine
         FROM core.compound_embedding v
-        JOIN asked a ON a.model_id = v.model_id AND a.parent_inchikey <> v.parent_inchikey
+        JOIN asked a ON a.model_id = v.model_id
         WHERE coalesce(v.reliability, 1) >= least_reliability
         ORDER BY v.vec OPERATOR(public.<=>) a.vec, v.parent_inchikey
-        LIMIT k
+        LIMIT k + 1
     ), placed AS (
         SELECT n.*, a.fingerprint AS asked_fingerprint, a.cosine_levels, cardinality(a.cosine_levels) AS size,
             a.cosine_quantiles, width_bucket(
                 least(n.reliability, a.reliability)::double precision, ARRAY[0.3, 0.5, 0.7, 0.9]::double precision[]
             ) AS class
         FROM near n
-        CROSS JOIN asked a
+        JOIN asked a ON a.parent_inchikey <> n.parent_inchikey
     )
     SELECT
         c.name, p.parent_inchikey, p.cosine,
@@ -55,7 +55,8 @@ BEGIN ATOMIC
         ORDER BY o.inchikey <> o.parent_inchikey, o.inchikey
         LIMIT 1
     ) c ON true
-    ORDER BY p.cosine DESC, p.parent_inchikey;
+    ORDER BY p.cosine DESC, p.parent_inchikey
+    LIMIT k;
 END;
 COMMENT ON FUNCTION pbdb.acts_like(text, integer, text, double precision) IS
     'The k compounds whose effects are most like those of one (name, InChIKey or that of the parent), by an embedding model '

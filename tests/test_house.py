@@ -244,7 +244,7 @@ def test_the_top_level_and_folders_can_be_looked_over() -> None:
 
 
 SPARE_WORDS = {"found", "one", "given", "told", "whole", "own"}
-MOST_SPARE_WORDS = 18.0  # in 1,000 lines; to go down to 8
+MOST_SPARE_WORDS = 11.5  # in 1,000 lines; to go down to 8
 
 
 def test_variables_say_what_they_hold() -> None:

@@ -22,6 +22,7 @@ def typed(database: Settings, monkeypatch: pytest.MonkeyPatch) -> Typed:
     """Type a command in a home whose database has no data."""
     monkeypatch.setenv("PBDB_HOME", str(database.home))
     monkeypatch.setenv("PBDB_DATABASE_URL", str(database.database_url))
+    monkeypatch.setenv("PBDB_READ_AS_SUPERUSER", "1")
     return lambda *words: CliRunner().invoke(root, [str(word) for word in words])
 
 

@@ -45,6 +45,8 @@ def test_condition_effect_is_long_and_leaves_out_genes_that_could_not_be_estimat
         "t": 3.0,
         "p_value": pytest.approx(1e-3),
         "p_adj": pytest.approx(1e-2),
+        "p_value_limma": None,
+        "p_adj_limma": None,
     }
 
 

@@ -275,6 +275,7 @@ def test_a_closed_data_set_keeps_the_model_out_of_a_snapshot(learnt: Learnt, tmp
 def test_commands_from_training_to_prediction(learnt: Learnt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PBDB_HOME", str(learnt.settings.home))
     monkeypatch.setenv("PBDB_DATABASE_URL", str(learnt.settings.database_url))
+    monkeypatch.setenv("PBDB_READ_AS_SUPERUSER", "1")
     out = tmp_path / "small"
     made = json.loads(command("embed", "train", "--rank", "4", "--dataset", "bulk", "--out", str(out), "--json"))
     assert made["datasets"] == ["bulk"] and made["n_dimensions"] <= 4

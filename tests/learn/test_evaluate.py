@@ -214,6 +214,7 @@ def test_no_difference_is_claimed_where_the_interval_holds_zero(done: Evaluation
 def test_the_command_stores_shows_and_writes(learnt: Learnt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PBDB_HOME", str(learnt.settings.home))
     monkeypatch.setenv("PBDB_DATABASE_URL", str(learnt.settings.database_url))
+    monkeypatch.setenv("PBDB_READ_AS_SUPERUSER", "1")
     arguments = ["evaluate", "holdout", "--split", "held", "--epochs", "1", "--name", "mine", "--json"]
     arguments += ["--out", str(tmp_path / "n.parquet"), "--page", str(tmp_path / "p.html")]
     shown = CliRunner().invoke(pbdb, arguments, catch_exceptions=False)

@@ -95,3 +95,47 @@ def test_choices_of_the_default_fits_are_refused_and_these_stay_the_default(dria
         with pytest.raises(ConfigError, match="made with these very choices"):
             further(driad, compound=compound)
     assert query(driad, DEFAULT + " ORDER BY 1") == before
+
+
+P_VALUES = """
+    SELECT p_values, count(*) FILTER (WHERE neg_log10_p_limma IS NOT NULL), count(*) FILTER (WHERE null_spread > 0),
+        count(*), bool_and(cardinality(f.dispersion) IS NOT DISTINCT FROM e.n_genes)
+    FROM core.effect e JOIN core.fit f USING (fit_id) WHERE status = 'ok' GROUP BY f.fit_id, 1 ORDER BY 1"""
+
+
+def test_default_fits_test_counts_and_limmas_p_values_stand_beside(driad: Settings) -> None:
+    ((kind, n_limma, n_spread, n, has_dispersion),) = query(driad, P_VALUES)
+    assert kind == "counts" and n_limma == n_spread == n > 0 and has_dispersion
+    ((share, low, high, ratio, wells),) = query(
+        driad,
+        "SELECT null_any_share, null_any_share_low, null_any_share_high, null_tail_ratio, n_null_wells FROM pbdb.fit",
+    )
+    assert low <= share <= high and ratio >= 0 and wells > 1
+    both = "SELECT count(*), count(p_value), count(p_value_limma), count(p_adj_limma) FROM pbdb.condition_effect"
+    ((rows, counts, limma, adjusted),) = query(driad, both)
+    assert limma == adjusted == rows and 0.9 * rows < counts <= rows
+    responding = "SELECT sum(n_up + n_down) FROM pbdb.effect"
+    assert value(driad, responding) == value(driad, "SELECT count(*) FROM pbdb.condition_effect WHERE p_adj < 0.05")
+
+
+def test_fits_of_limmas_p_values_have_those_of_the_default_ones(driad: Settings) -> None:
+    options = Options(readout="counts", p_values="limma")
+    further_fits.run_fits(driad, "driad", FitOptions(options, is_default=False))
+    kinds = [row[:2] for row in query(driad, P_VALUES)]
+    assert [kind for kind, _ in kinds] == ["counts", "limma"] and kinds[1][1] == 0
+    differing = """
+        SELECT count(*) FROM core.effect a JOIN core.fit f ON f.fit_id = a.fit_id AND f.p_values = 'counts'
+        JOIN core.effect b ON b.condition_id = a.condition_id JOIN core.fit g ON g.fit_id = b.fit_id
+        WHERE g.p_values = 'limma' AND a.status = 'ok'
+          AND (a.neg_log10_p_limma, a.neg_log10_p_adj_limma, a.log2_fc, a.se)
+              IS DISTINCT FROM (b.neg_log10_p, b.neg_log10_p_adj, b.log2_fc, b.se)"""
+    assert value(driad, differing) == 0
+
+
+def test_what_published_batches_are_made_of_has_not_changed() -> None:
+    """Their parameters, from which the ids of fits are made, are those of fits made before p values could be chosen."""
+    published = FitOptions(Options(), batching="published").settled()
+    assert published.p_values == "limma"
+    for choices in (published, FitOptions(Options("log2_intensity")), FitOptions(Options(), deseq2=True)):
+        assert "p_values" not in choices.as_dict()
+    assert FitOptions(Options()).as_dict()["p_values"] == "counts"

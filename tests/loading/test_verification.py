@@ -69,6 +69,7 @@ DAMAGES = {
     "n_up": "UPDATE part.effect SET n_up = n_up + 1",
     "n_down_fit": "UPDATE part.effect SET n_down_fit = n_down_fit + 1",
     "p_adj": "UPDATE part.effect SET neg_log10_p_adj[3] = neg_log10_p_adj[3] + 0.1",
+    "p": "UPDATE part.effect SET neg_log10_p_limma = neg_log10_p",
     "arrays": "UPDATE part.effect SET se = trim_array(se, 1)",
     "orientations": "UPDATE part.gene_effect SET log2_fc[2] = log2_fc[2] + 0.001 "
     "WHERE gene_key = (SELECT max(gene_key) FROM core.gene_effect)",
@@ -90,8 +91,10 @@ def test_values_that_are_wrong_in_both_orientations_are_seen(full: Settings, col
         for table in ("effect", "gene_effect"):
             connection.execute(text(f"UPDATE part.{table} SET {columns} = {changed}"))
     differences = checks(full)["made"].differences
-    assert {difference.check for difference in differences} == {"refit"}
-    assert "by least squares" in differences[0].examples[0]
+    assert {difference.check: difference.examples[0].split(" by ")[1] for difference in differences} == {
+        "refit": "least squares",
+        "p": "its t",
+    }
 
 
 def test_genes_under_each_others_names_are_seen(full: Settings) -> None:

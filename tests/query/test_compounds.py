@@ -210,6 +210,7 @@ def command(drugs: Database, monkeypatch: pytest.MonkeyPatch) -> Any:
     """The command line over the drugs; returns what it prints."""
     monkeypatch.setenv("PBDB_HOME", str(drugs.settings.home))
     monkeypatch.setenv("PBDB_DATABASE_URL", str(drugs.settings.database_url))
+    monkeypatch.setenv("PBDB_READ_AS_SUPERUSER", "1")
     return lambda *words: CliRunner().invoke(pbdb, ["compound", *words], catch_exceptions=False).stdout
 
 

@@ -20,7 +20,7 @@ TRAILER = b"\xff\xff"
 FLOAT4_OID = 700
 INT4_OID = 23
 INT8_OID = 20
-SCALARS = {"i8": ">i8", "i4": ">i4", "f8": ">f8", "b1": "?"}
+SCALARS = {"i8": ">i8", "i4": ">i4", "f8": ">f8", "f4": ">f4", "b1": "?"}
 ELEMENTS = {"f4": (FLOAT4_OID, ">f4"), "i4": (INT4_OID, ">i4"), "i8": (INT8_OID, ">i8")}
 MAX_DIMENSIONS = 2
 
@@ -37,8 +37,8 @@ class Source(Protocol):
 def rows(columns: Mapping[str, Value], n_rows: int) -> bytes:
     """Encode rows in the order of `columns`, without header and trailer.
 
-    A value is an array of n_rows scalars (int64, int32, float64, bool), a matrix of n_rows x k (float32, int32,
-    int64: an array column; float16: a halfvec), or one scalar or text or None for all rows.
+    A value is an array of n_rows scalars (int64, int32, float64, float32, bool), a matrix of n_rows x k (float32,
+    int32, int64: an array column; float16: a halfvec), or one scalar or text or None for all rows.
     """
     return bytes(Encoder().rows(columns, n_rows))
 

@@ -18,6 +18,7 @@ from pbdb.common.progress import Progress, silent
 from pbdb.common.version import __version__
 from pbdb.database import partitions, tidy
 from pbdb.database.copy_text import copy_frame, insert_new, upsert
+from pbdb.database.models import Base
 from pbdb.effects.stored_fit import GENE_FACTS, OF_COUNTS, StoredFit
 from pbdb.identity.compounds import in_database, names_in_database
 from pbdb.identity.vocabulary import genes as vocabulary_genes
@@ -187,9 +188,10 @@ def _build(
 
 def _copy_others(connection: Connection, name: str, table: str, load: Load, others: list[int]) -> None:
     if others:
+        columns = ", ".join(column.name for column in Base.metadata.tables[f"core.{table}"].columns)
         connection.execute(
             text(
-                f"INSERT INTO {name} SELECT * FROM core.{table} "
+                f"INSERT INTO {name} ({columns}) SELECT {columns} FROM core.{table} "
                 "WHERE dataset_id = :dataset_id AND fit_id = ANY(:others)"
             ),
             {"dataset_id": load.dataset_id, "others": others},

@@ -16,7 +16,7 @@ from pbdb.query import compound_page
 from pbdb.serve import answers, signatures, structures
 from pbdb.serve.catalog import View
 from pbdb.serve.filters import MOST_ROWS_OF_FILES, select
-from pbdb.serve.place import Row, plain_name
+from pbdb.serve.place import Reading, Row, plain_name
 from pbdb.serve.site import NotFoundError, Site
 
 router = APIRouter()
@@ -96,13 +96,18 @@ def drawing(
     def make() -> bytes:
         if smiles is not None:
             return structures.drawing_of(smiles, width, height)
-        with site.place.reading() as reading:
-            rows = reading.ask(_SMILES, {"key": plain_text(inchikey or "")})
-        if not rows:
+        known = site.per_state("structures", _structures)
+        if inchikey not in known:
             raise NotFoundError(f"No structure has the InChIKey '{(inchikey or '')[:40]}'.")
-        return structures.drawing(rows[0]["smiles"], width, height)
+        return structures.drawing(known[inchikey], width, height)
 
     return site.reply(request, "image/svg+xml", make, {"Content-Security-Policy": OwnCsp})
+
+
+def _structures(reading: Reading) -> dict[str, str]:
+    """SMILES by InChIKey, kept: a page asks for a drawing of every compound in a list."""
+    rows = reading.ask("SELECT inchikey, smiles FROM compound WHERE smiles IS NOT NULL AND inchikey IS NOT NULL")
+    return {row["inchikey"]: row["smiles"] for row in rows}
 
 
 @router.get(f"{PREFIX}/compound/{{key}}")
@@ -301,7 +306,6 @@ def _metadata(site: Site) -> dict[str, str]:
 _DATASETS = """
 SELECT dataset, title, release, licence, citation, doi, homepage, is_redistributable, is_non_commercial, is_simulated
 FROM dataset ORDER BY dataset"""
-_SMILES = "SELECT smiles FROM compound WHERE inchikey = %(key)s AND smiles IS NOT NULL"
 _MECHANISMS = """
 SELECT DISTINCT compound_name, value FROM compound_annotation
 WHERE kind = 'moa' AND compound_name = ANY(%(names)s::text[]) ORDER BY compound_name, value"""

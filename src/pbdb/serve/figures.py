@@ -169,7 +169,13 @@ def doses(rows: list[Row], compounds: Sequence[str]) -> Spec:
             "field": "context",
             "type": "nominal",
             "title": "cells",
-            "legend": {"symbolType": "stroke", "orient": "top", "symbolStrokeColor": "@soft", "symbolSize": 300},
+            "legend": {
+                "symbolType": "stroke",
+                "orient": "top",
+                "symbolStrokeColor": "@soft",
+                "symbolSize": 300,
+                "symbolStrokeWidth": 2,
+            },
         },
         "tooltip": _tips(
             compound="compound", dataset="data set", context="cells", dose="µM", time="h", fold="log2 fold change"

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate, islice
 from typing import NamedTuple
 from urllib.parse import quote
 
 from pbdb.serve.place import Reading, Row
 
+MOST_LETTERS_OF_BEGINNINGS = 2
+MOST_HITS = 20_000
 KINDS = ("compound", "gene", "mechanism", "context", "dataset")
 
 
@@ -33,13 +38,30 @@ class Name(NamedTuple):
 
 @dataclass
 class Names:
-    """All names of a state of the data; a search reads them all, which is quicker than the eye."""
+    """All names of a state of the data, as one text that is searched as fast as memory is read."""
 
     names: list[Name]
 
     @cached_property
     def _lower(self) -> list[str]:
-        return [name.name.lower() for name in self.names]
+        return [" ".join(name.name.lower().split()) for name in self.names]
+
+    @cached_property
+    def _text(self) -> str:
+        return "\n" + "\n".join(self._lower) + "\n"
+
+    @cached_property
+    def _starts(self) -> list[int]:
+        return list(accumulate((len(lower) + 1 for lower in self._lower), initial=1))
+
+    def _places(self, wanted: str) -> Iterator[int]:
+        """Places of names that contain a text, or begin with it where it is too short to tell much."""
+        sought = wanted if len(wanted) > MOST_LETTERS_OF_BEGINNINGS else f"\n{wanted}"
+        at = self._text.find(sought)
+        while at >= 0:
+            place = bisect_right(self._starts, at + len(sought) - len(wanted)) - 1
+            yield place
+            at = self._text.find(sought, self._starts[place + 1] - 1)
 
     @cached_property
     def _exact(self) -> dict[str, list[int]]:
@@ -50,19 +72,19 @@ class Names:
 
     def exact(self, text: str, kind: str | None = None) -> list[Name]:
         """What goes by exactly this name, upper or lower case."""
-        found = (self.names[place] for place in self._exact.get(text.strip().lower(), []))
+        found = (self.names[place] for place in self._exact.get(" ".join(text.lower().split()), []))
         return list({(n.kind, n.key): n for n in found if kind in (None, n.kind)}.values())
 
     def search(self, text: str, limit: int, kind: str | None = None) -> list[Name]:
-        """Names that contain the text: exact ones first, then those that begin with it, then short ones."""
-        wanted = text.strip().lower()
+        """Names with the text in them: exact ones first, then those that begin with it, then short ones."""
+        wanted = " ".join(text.lower().split())
         if not wanted:
             return []
-        hits = [
-            (lower != wanted, not lower.startswith(wanted), KINDS.index(self.names[place].kind), len(lower), place)
-            for place, lower in enumerate(self._lower)
-            if wanted in lower and kind in (None, self.names[place].kind)
-        ]
+        hits = []
+        for place in islice(self._places(wanted), MOST_HITS):
+            lower, of = self._lower[place], self.names[place].kind
+            if kind in (None, of):
+                hits.append((lower != wanted, not lower.startswith(wanted), KINDS.index(of), len(lower), place))
         found: dict[tuple[str, str], Name] = {}
         for *_, place in sorted(hits):
             found.setdefault((self.names[place].kind, self.names[place].key), self.names[place])

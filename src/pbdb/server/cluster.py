@@ -351,9 +351,7 @@ class Cluster:
         while self._processes() and time.monotonic() < deadline:
             time.sleep(0.02)
         if self._processes():
-            raise ServerError(
-                f"Processes {self._processes()} of a killed server in '{self.home}' do not end: kill them."
-            )
+            raise ServerError(f"Processes {self._processes()} of a killed server in '{self.home}' go on: kill them.")
 
     def _processes(self) -> list[int]:
         """Processes of the server, or of an upgrade that was left alone."""
@@ -369,12 +367,10 @@ class Cluster:
             self._settled()
             return False
         cluster_processes.send(server.pid, how)
-        deadline = time.monotonic() + STOP_S
-        while self.alive() or server.pid in self._processes():
+        deadline, pid = time.monotonic() + STOP_S, server.pid
+        while self.alive() or pid in self._processes():
             if time.monotonic() > deadline:
-                raise ServerError(
-                    f"The server of '{self.home}' (pid {server.pid}) does not end: see '{self.log_file}'."
-                )
+                raise ServerError(f"The server of '{self.home}' (pid {pid}) does not end: see '{self.log_file}'.")
             time.sleep(0.02)
         with suppress(OSError):
             os.rmdir(server.sockets)  # it may lie in /tmp

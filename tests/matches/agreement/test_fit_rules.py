@@ -27,6 +27,11 @@ from pbdb.simulate.declarations.screens import SOURCE
 
 TWO = ("screen_one", "screen_two")
 PARAMETERS = "SELECT DISTINCT parameters -> 'fits' -> 'screen_one', parameters ->> 'fit_rule' FROM agreement_summary"
+PUBLISHED_P = """
+    SELECT count(*) FILTER (WHERE e.neg_log10_p_limma IS NOT NULL), count(*) FILTER (WHERE abs(u.t) < 1 AND u.p > 0.6)
+    FROM core.effect e JOIN core.fit f USING (fit_id)
+    CROSS JOIN LATERAL (SELECT unnest(e.log2_fc) / nullif(unnest(e.se), 0) AS t, unnest(e.neg_log10_p) AS p) u
+    WHERE f.parameters ->> 'batching' = 'published' AND e.status = 'ok'"""
 SCORES = "SELECT match_id, score FROM core.agreement WHERE metric = 'spearman_log2_fc' ORDER BY 1"
 
 
@@ -62,7 +67,9 @@ def test_effects_of_published_fits_are_compared_and_named(world: Settings) -> No
         further_fits.run_fits(world, dataset, choices)
     published = scores(world, fit_rule="published")
     ((facts, rule),) = query(world, PARAMETERS)
-    assert facts == {"method": "voom", "filter": "limma", "batching": "published"} and rule == "published"
+    expected = {"method": "voom", "filter": "limma", "batching": "published", "p_values": "limma"}
+    assert facts == expected and rule == "published"
+    assert query(world, PUBLISHED_P) == [(0, 0)]  # limma's, of the moderated t, as ever; none of counts beside
     # The same contrasts by another span of the trend: nearly the same, and not the same.
     both = np.array([[default[key], published[key]] for key in default])
     assert len(both) == len(published) == 60 and 0 < np.abs(both[:, 0] - both[:, 1]).max() < 0.2

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit, prange
 
-Floats = npt.NDArray[np.float64]
+from pbdb.common.arrays import Floats
+
 AnyFloats = npt.NDArray[np.floating]
 
 

@@ -7,15 +7,14 @@ from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from pbdb.common.arrays import Floats
 from pbdb.effects.engine.adjust import FitWide, adjust_rows
 from pbdb.effects.engine.fit import Block, Fit
 from pbdb.effects.engine.log_odds import TopGenes, log_odds
 from pbdb.effects.engine.matrix import BLOCK_BYTES
 from pbdb.effects.engine.null_check import NullCheck
 
-Floats = npt.NDArray[np.float64]
 ROWS = 256
 VALUES_KEPT = 1 << 23
 Allocate = Callable[[tuple[int, int]], Any]

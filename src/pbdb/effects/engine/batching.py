@@ -11,8 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-Ints = npt.NDArray[np.int64]
-Mask = npt.NDArray[np.bool_]
+from pbdb.common.arrays import Ints, Mask
 
 TARGET = 2500
 EXCESS = 200

@@ -19,16 +19,13 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from numba import njit, prange
 
+from pbdb.common.arrays import Floats, Ints
 from pbdb.effects.engine.design import Design, Layout
 from pbdb.effects.engine.left_out import LeftOut, checked_wells
 from pbdb.effects.engine.signed_root import score
 from pbdb.effects.engine.weighted import PlateEffects
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 _FAST = {"reassoc", "contract"}
 _START = 0.05

@@ -13,17 +13,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from pbdb.common.arrays import Floats, Ints, Mask
 from pbdb.effects.engine.adjust import FitWide
 from pbdb.effects.engine.design import CONFOUNDED, NO_RESIDUAL_DF, OK, Design
 from pbdb.effects.engine.matrix import wrap
 from pbdb.effects.engine.tails import LOG10, log_t_tail
 from pbdb.effects.engine.write_tiles import ADJUSTED, LEVEL, Summary, Tile, count, summarise
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-Mask = npt.NDArray[np.bool_]
 
 NOT_FITTED = "not_fitted"
 MIN_VEHICLES = 3

@@ -15,11 +15,10 @@ import numpy.typing as npt
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from pbdb.common.arrays import Ints, Mask
 from pbdb.common.errors import ConfigError, DataError, DesignError
 
 Mode = Literal["pooled", "replicate"]
-Ints = npt.NDArray[np.int64]
-Mask = npt.NDArray[np.bool_]
 Labels = npt.NDArray[Any]
 
 OK = "ok"

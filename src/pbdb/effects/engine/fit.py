@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 import numba
 import numpy as np
-import numpy.typing as npt
 
+from pbdb.common.arrays import Floats, Ints, Mask
 from pbdb.common.errors import ConfigError, DataError, DesignError
 from pbdb.effects.engine import unweighted, voom
 from pbdb.effects.engine.count_test import CountTests, GeneFacts
@@ -24,9 +24,6 @@ from pbdb.effects.engine.normalise import Filter, Kept, detected_genes, keep_gen
 from pbdb.effects.engine.tails import neg_log10_p, worth_tables
 from pbdb.effects.engine.weighted import Fitted
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-Mask = npt.NDArray[np.bool_]
 PValues = Literal["counts", "limma"]
 
 

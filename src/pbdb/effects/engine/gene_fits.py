@@ -8,14 +8,12 @@ from typing import Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from pbdb.common.arrays import Floats, Ints
 from pbdb.effects.engine import count_test, unweighted, voom, weighted
 from pbdb.effects.engine.count_test import CountTests, GeneFacts
 from pbdb.effects.engine.left_out import checked_wells, leave_out
 from pbdb.effects.engine.matrix import Matrix, gene_blocks, genes_per_block
 from pbdb.effects.engine.weighted import Fitted
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 
 @dataclass

@@ -10,14 +10,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from numba import njit, prange
 
+from pbdb.common.arrays import Floats, Ints
 from pbdb.effects.engine.design import Design, Layout
 from pbdb.effects.engine.weighted import PlateEffects
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 MOST_WELLS = 300
 _LEAST_FREE = 1e-6

@@ -7,12 +7,10 @@ comes from the top half per cent by p-value, clamped to (0.1^2 .. 4^2) / median 
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 from scipy import special
 
+from pbdb.common.arrays import Floats
 from pbdb.effects.engine.tails import LOG10, log_t_tail, t_quantile
-
-Floats = npt.NDArray[np.float64]
 
 RESPONDING = 0.01
 _LIMITS = np.array([0.1, 4.0])

@@ -6,9 +6,9 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-Floats = npt.NDArray[np.float64]
+from pbdb.common.arrays import Floats, Mask
+
 Indices = npt.NDArray[np.int64]
-Mask = npt.NDArray[np.bool_]
 
 
 def lowess(x: Floats, y: Floats, span: float, steps: int = 3, delta: float | None = None) -> Floats:

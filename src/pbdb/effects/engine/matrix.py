@@ -15,12 +15,11 @@ import numpy.typing as npt
 from numba import njit, prange
 from scipy import sparse
 
+from pbdb.common.arrays import Floats, Ints
 from pbdb.common.errors import DataError
 from pbdb.effects.engine.checks import check_counts, check_intensities
 
 Readout = Literal["counts", "log2_intensity"]
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 BLOCK_BYTES = 48 * 2**20
 

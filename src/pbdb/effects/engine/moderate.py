@@ -9,12 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from pbdb.common.arrays import Floats
 from pbdb.effects.engine.robust import robust_prior
 from pbdb.effects.engine.variance_prior import Prior, plain_prior
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -10,18 +10,15 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 from numba import njit, prange
 
+from pbdb.common.arrays import Floats, Ints, Mask
 from pbdb.common.errors import ConfigError
 from pbdb.effects.engine.design import Design
 from pbdb.effects.engine.matrix import BLOCK_BYTES, Matrix, gene_blocks, genes_per_block
 from pbdb.effects.engine.unweighted import Shared
 
 Filter = Literal["floor", "limma", "none"]
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-Mask = npt.NDArray[np.bool_]
 
 FLOOR_ABOVE_SAMPLES = 500
 FLOOR_SHARE = 0.01

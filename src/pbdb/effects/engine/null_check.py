@@ -9,10 +9,9 @@ import numpy.typing as npt
 from numba import njit, prange
 from scipy import special
 
+from pbdb.common.arrays import Floats, Floats32
 from pbdb.effects.engine.adjust import adjust_rows
 
-Floats = npt.NDArray[np.float64]
-Floats32 = npt.NDArray[np.float32]
 AnyFloats = npt.NDArray[np.floating]
 
 LEVEL = 0.05

@@ -12,11 +12,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy import optimize, special
 
+from pbdb.common.arrays import Floats
 from pbdb.effects.engine.lowess import lowess
 from pbdb.effects.engine.tails import log_f_lower, log_f_tail
 from pbdb.effects.engine.variance_prior import Prior, plain_prior
-
-Floats = npt.NDArray[np.float64]
 
 LOW_TAIL, HIGH_TAIL = 0.05, 0.10
 _NODES, _NODE_WEIGHTS = np.polynomial.legendre.leggauss(128)

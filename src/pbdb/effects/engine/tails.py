@@ -14,9 +14,7 @@ import numpy.typing as npt
 from numba import njit, prange
 from scipy import special
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-Mask = npt.NDArray[np.bool_]
+from pbdb.common.arrays import Floats, Ints, Mask
 
 LOG10 = float(np.log(10.0))
 _SMALL = 1e-270

@@ -5,15 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from numba import njit, prange
 from scipy.sparse import csr_array
 
+from pbdb.common.arrays import Floats, Ints
 from pbdb.effects.engine import weighted
 from pbdb.effects.engine.design import Design, Layout
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)

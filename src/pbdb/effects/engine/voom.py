@@ -9,13 +9,12 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit, prange
 
+from pbdb.common.arrays import Floats, Ints
 from pbdb.common.errors import ConfigError
 from pbdb.effects.engine.design import Design, Layout
 from pbdb.effects.engine.lowess import lowess_knots
 from pbdb.effects.engine.unweighted import SharedFit
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 Span = float | Literal["adaptive"]
 
 _LOG2_MILLION = float(np.log2(1e6))

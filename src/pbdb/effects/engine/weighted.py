@@ -16,13 +16,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from numba import njit, prange
 
+from pbdb.common.arrays import Floats, Ints
 from pbdb.effects.engine.design import Design, Layout
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 _FAST = {"reassoc", "contract"}
 _ROUNDING = 1e-26

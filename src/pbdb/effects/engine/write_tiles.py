@@ -9,14 +9,12 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from pbdb.common.arrays import Floats32, Ints
 from pbdb.common.errors import ConfigError
 from pbdb.effects.engine.adjust import FitWide, adjust_rows
 from pbdb.effects.engine.all_statistics import row_blocks
 from pbdb.effects.engine.fit import Block, Fit
 from pbdb.effects.engine.null_check import NullCheck, NullResult, null_spread
-
-Floats32 = npt.NDArray[np.float32]
-Ints = npt.NDArray[np.int64]
 
 ADJUSTED = "neg_log10_p_adj"
 ADJUSTED_LIMMA = "neg_log10_p_adj_limma"

@@ -222,7 +222,8 @@ SELECT
     num_nonnulls(e.log2_fc, e.se, e.neg_log10_p, e.neg_log10_p_adj) AS n_arrays, e.landmark IS NOT NULL AS has_landmark,
     e.neg_log10_p_limma IS NOT NULL AS has_limma,
     concat_ws(' ', e.tableoid, e.xmin, e.ctid) AS version
-FROM core.effect e
+FROM part.effect e
+JOIN core.generation n ON n.dataset_id = e.dataset_id AND n.generation = e.generation AND n.is_current
 JOIN core.fit f ON f.fit_id = e.fit_id
 JOIN core.context x ON x.context_id = f.context_id
 JOIN core.condition c ON c.condition_id = e.condition_id

@@ -14,7 +14,7 @@ import pandas as pd
 from pbdb.loading.verification import arrays
 from pbdb.loading.verification.differences import Differences
 from pbdb.loading.verification.rows import key_of
-from pbdb.loading.verification.tables import BY_EFFECT, BY_GENE, Floats32, Loaded
+from pbdb.loading.verification.tables import BY_EFFECT, BY_GENE, OF_LIMMA, Floats32, Loaded
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,11 @@ class FitRow:
         """The fit in words."""
         stratum = f" {self['stratum']}" if isinstance(self["stratum"], str) else ""
         return f"fit {self['fit_id']} ({self['context']}{stratum})"
+
+    @property
+    def arrays(self) -> tuple[str, ...]:
+        """Names of the arrays that its effects have."""
+        return BY_EFFECT + (OF_LIMMA if self["p_values"] == "counts" else ())
 
     @property
     def fit_id(self) -> int:
@@ -70,16 +75,16 @@ def check_fit(loaded: Loaded, fit: FitRow, chosen: tuple[int, int], differences:
     kept = np.sort(rng.permutation(len(table))[: chosen[0]])
     sums = arrays.Orientation(table.index, fit["gene_keys"])
     parts = []
-    for rows, block in loaded.effect_arrays(fit.fit_id, table.index.tolist(), int(fit["n_genes"])):
+    for rows, block in loaded.effect_arrays(fit.fit_id, fit.arrays, table.index.tolist(), int(fit["n_genes"])):
         sums.add_effects(rows, block)
         _check_values(fit, table.iloc[rows], block, differences)
         inside = kept[(kept >= rows.start) & (kept < rows.stop)] - rows.start
-        parts.append({name: block[name][np.ix_(inside, genes)] for name in BY_EFFECT})
+        parts.append({name: block[name][np.ix_(inside, genes)] for name in fit.arrays})
     if fit["mode"] == "pooled" and is_complete.all():
         _check_orientations(loaded, fit, table, sums, differences)
     values = {
         name: np.concatenate([part[name] for part in parts]) if parts else np.empty((0, len(genes)), np.float32)
-        for name in BY_EFFECT
+        for name in fit.arrays
     }
     return Sampled(table.iloc[kept].reset_index(), genes, values, Counter(effects["status"]))
 
@@ -133,17 +138,23 @@ def _check_counts_of_samples(fit: FitRow, ok: pd.DataFrame, samples: pd.DataFram
             differences.differ(name, where, first[name], int(counted[wrong.index[0]]), "table fit_sample", len(wrong))
 
 
+def _check_adjusted(fit: FitRow, table: pd.DataFrame, block: dict[str, Floats32], differences: Differences) -> None:
+    """Adjusted p values against the p values of each effect, also those of limma beside p values of counts."""
+    for suffix in ("", "_limma") if OF_LIMMA[0] in block else ("",):
+        p_adj, expected = block[f"neg_log10_p_adj{suffix}"], arrays.adjusted(block[f"neg_log10_p{suffix}"])
+        wrong = arrays.unlike(p_adj, expected)
+        if wrong.any():
+            row, gene = np.argwhere(wrong)[0]
+            where = f"-log10 p_adj{suffix} of effect {table.index.to_numpy()[row]}, gene {fit['gene_keys'][gene]}"
+            n = int(wrong.sum())
+            differences.differ("p_adj", where, float(p_adj[row, gene]), float(expected[row, gene]), "its p values", n)
+
+
 def _check_values(fit: FitRow, table: pd.DataFrame, block: dict[str, Floats32], differences: Differences) -> None:
     """Adjusted p values and the numbers of genes, from p values and fold changes."""
     p, p_adj, log2_fc = block["neg_log10_p"], block["neg_log10_p_adj"], block["log2_fc"]
     if fit["method"] != "deseq2":  # which adjusts after a filter of its own
-        expected = arrays.adjusted(p)
-        wrong = arrays.unlike(p_adj, expected)
-        if wrong.any():
-            row, gene = np.argwhere(wrong)[0]
-            where = f"-log10 p_adj of effect {table.index.to_numpy()[row]}, gene {fit['gene_keys'][gene]}"
-            n = int(wrong.sum())
-            differences.differ("p_adj", where, float(p_adj[row, gene]), float(expected[row, gene]), "its p values", n)
+        _check_adjusted(fit, table, block, differences)
     n_genes = (~np.isnan(p)).sum(axis=1)
     within = arrays.responding(p_adj, log2_fc, -np.log10(arrays.ALPHA))
     over_fit = arrays.responding(p, log2_fc, _number(fit["neg_log10_p_cutoff"]))

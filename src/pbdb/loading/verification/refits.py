@@ -16,6 +16,7 @@ from pbdb.loading.verification import least_squares
 from pbdb.loading.verification.differences import Differences
 from pbdb.loading.verification.effects import FitRow, Sampled
 from pbdb.loading.verification.least_squares import Floats, Model
+from pbdb.loading.verification.tables import OF_LIMMA
 
 # The trend of voom needs all genes of a fit at once; of a fit with more values, as many genes as make up so many.
 VALUES_AT_ONCE = 40_000_000
@@ -153,18 +154,18 @@ def _compare(
         for row in wrong:
             where = f"{name} of effect {chosen.effects['effect_id'][row]}, gene {fit['gene_keys'][gene]}"
             differences.differ("refit", where, float(stored[name][row]), float(by[row]), "least squares")
-    if fit.columns.get("p_values", "limma") == "limma":
-        _compare_p(fit, chosen, gene, stored, differences)
+    _compare_p(fit, chosen, gene, stored, differences)
 
 
 def _compare_p(fit: FitRow, chosen: Sampled, gene: int, stored: dict[str, Floats], differences: Differences) -> None:
-    """Two-sided p of the moderated t, as far as its logarithm can be computed."""
+    """Two-sided p of limma's moderated t, as far as its logarithm can be computed."""
+    name = OF_LIMMA[0] if OF_LIMMA[0] in stored else "neg_log10_p"
     with np.errstate(invalid="ignore", divide="ignore"):
         expected = (
             -(np.log(2) + student.logsf(np.abs(stored["log2_fc"] / stored["se"]), float(fit["df_total"][gene])))
             / LOG_10
         )
-    wrong = np.flatnonzero(np.isfinite(expected) & (np.abs(stored["neg_log10_p"] - expected) > 0.001 * (1 + expected)))
+    wrong = np.flatnonzero(np.isfinite(expected) & (np.abs(stored[name] - expected) > 0.001 * (1 + expected)))
     for row in wrong:
         where = f"-log10 p of effect {chosen.effects['effect_id'][row]}, gene {fit['gene_keys'][gene]}"
-        differences.differ("p", where, float(stored["neg_log10_p"][row]), float(expected[row]), "its t")
+        differences.differ("p", where, float(stored[name][row]), float(expected[row]), "its t")

@@ -15,6 +15,8 @@ from pbdb.database import copy_binary
 
 BYTES_PER_BLOCK = 32 << 20
 BY_EFFECT = ("log2_fc", "se", "neg_log10_p", "neg_log10_p_adj")
+# Beside p values of counts: those of limma; null in other fits.
+OF_LIMMA = ("neg_log10_p_limma", "neg_log10_p_adj_limma")
 BY_GENE = ("log2_fc", "se", "neg_log10_p_adj")
 
 Floats32 = npt.NDArray[np.float32]
@@ -69,8 +71,8 @@ FROM core.effect WHERE dataset_id = %(dataset_id)s AND fit_id = %(fit_id)s"""
 _GENES = f"""
 SELECT gene_key, {" AND ".join(f"cardinality({name}) = %(n_effects)s" for name in BY_GENE)} AS is_complete
 FROM core.gene_effect WHERE dataset_id = %(dataset_id)s AND fit_id = %(fit_id)s"""
-_EFFECT_ARRAYS = f"""
-COPY (SELECT {", ".join(f"e.{name}" for name in BY_EFFECT)}
+_EFFECT_ARRAYS = """
+COPY (SELECT {columns}
     FROM unnest(%(keys)s::bigint[]) WITH ORDINALITY k (key, place)
     JOIN core.effect e ON e.dataset_id = %(dataset_id)s AND e.fit_id = %(fit_id)s AND e.effect_id = k.key
     ORDER BY k.place) TO STDOUT (FORMAT binary)"""
@@ -115,10 +117,11 @@ class Loaded:
         return self._frame(_GENES, fit_id=fit_id, n_effects=n_effects)
 
     def effect_arrays(
-        self, fit_id: int, ids: Sequence[int], n_genes: int
+        self, fit_id: int, names: Sequence[str], ids: Sequence[int], n_genes: int
     ) -> Iterator[tuple[slice, dict[str, Floats32]]]:
-        """Arrays of BY_EFFECT of some effects in their order, each effects x genes, block by block."""
-        return self._arrays(_EFFECT_ARRAYS, BY_EFFECT, fit_id, ids, n_genes)
+        """Named arrays of some effects in their order, each effects x genes, block by block."""
+        query = _EFFECT_ARRAYS.format(columns=", ".join(f"e.{name}" for name in names))
+        return self._arrays(query, names, fit_id, ids, n_genes)
 
     def gene_arrays(
         self, fit_id: int, keys: Sequence[int], n_effects: int
