@@ -18,9 +18,11 @@ from pbdb.common.errors import DataError
 from pbdb.effects import plate_sheets
 from pbdb.identity.compounds import user_table
 from pbdb.identity.genes.published_tables import read_genes
+from pbdb.identity.genes.resolve import build_vocabulary, resolve_symbols
 from pbdb.loading import draft_source
-from pbdb.readers import matrices
+from pbdb.readers import gct, matrices
 from pbdb.readers.people import cells, quantities, sheets
+from pbdb.samples.pseudobulk.cell_table import sample_names
 
 HEADINGS = ["sample_id", "compound", "dose_um", "time_h", "plate", "is_control", "smiles", "note"]
 VEHICLE = ["DMSO", "0", "24", "yes", "CS(C)=O", "10 µM"]
@@ -250,3 +252,47 @@ def test_what_is_written_comes_back(
     assert list(table)[:3] == ["sample", *headings]
     assert [cells.folded(name) for name in table[headings[0]]] == [cells.folded(name) for name, _ in written]
     assert table[headings[1]].tolist() == [dose for _, dose in written]
+
+
+def test_pooled_samples_whose_keys_would_join_to_one_name_have_two() -> None:
+    keys = pd.DataFrame({"plate": ["A_B", "A", "A"], "well": ["C", "B_C", "D"]})
+    names = sample_names(keys, ("plate", "well"))
+    assert len(set(names)) == 3 and names[2] == "A_D"
+
+
+CASES = {
+    "anndata_record_tables": ("plates.h5ad", "samples.csv"),
+    "blank_after_compound": ("counts.csv", "samples.csv"),
+    "blank_after_plate": ("counts.csv", "samples.csv"),
+    "htseq_special_rows": ("counts.csv", "samples.csv"),
+    "features_third_column": ("counts", "samples.csv"),
+    "sheet_latin1": ("counts.csv", "samples.csv"),
+    "sheet_xlsx_for_de_run": ("counts.csv", "samples.xlsx"),
+    "header_without_corner": ("counts.tsv", "samples.csv"),
+    "empty_columns_at_the_end": ("counts.csv", "samples.csv"),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_cases_of_neighbouring_projects_have_two_conditions_on_two_plates(shared: Path, case: str) -> None:
+    folder = shared / "cases" / case
+    if not folder.is_dir():
+        pytest.skip("the cases (../shared/cases) are not beside this checkout")
+    plates = plate_sheets.read(*(folder / name for name in CASES[case]), "counts")
+    treated = plates.sheet[~plates.sheet["is_control"]]
+    assert treated.groupby("condition")["plate"].nunique().to_dict() == {"drugA_10uM_24h": 2, "drugB_10uM_24h": 2}
+    assert plates.values.shape == (12, 40)
+
+
+@pytest.mark.parametrize(("case", "says"), [("gct_columns_beyond_sizes", "has 3"), ("gct_field_twice", "'dose'")])
+def test_cases_of_gct_are_refused(shared: Path, case: str, says: str) -> None:
+    with pytest.raises(DataError, match=says):
+        gct.read(shared / "cases" / case / "profiles.gct")
+
+
+@pytest.mark.parametrize("case", ["dates_german", "dates_month_year"])
+def test_cases_of_dates_are_the_septins_they_were(shared: Path, case: str) -> None:
+    folder = shared / "cases" / case
+    known = build_vocabulary([read_genes(folder / "genes.tsv")], release="case")
+    names = matrices.read(folder / "counts.csv", sparse=True).genes.tolist()
+    assert resolve_symbols(names, known, "counts").counts == {"symbol": 40, "repaired": 4}

@@ -87,14 +87,14 @@ def write(
         SourceError, DataError: a file is not there or cannot be read, or the two share no sample.
     """
     _check_name(path, force)
-    given = two_files.read(path, matrix, samples)
-    parts = _parts(given, technology, cells)
-    lines = _declaration(given, parts)
+    plates = two_files.read(path, matrix, samples)
+    parts = _parts(plates, technology, cells)
+    lines = _declaration(plates, parts)
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     blanks = {at: line.rpartition("# ")[2] for at, line in enumerate(lines, 1) if re.search(r"FILL_IN.*  # ", line)}
     told = {name: "; ".join(found.code for found in some) for name, some in parts.items() if some}
-    left = {reason: given.counted.get(reason, 0) for reason in ("no_matrix_column", "no_sheet_row")}
-    return Written(path, told, blanks, len(given.sheet), **left, notes=given.notes)
+    left = {reason: plates.counted.get(reason, 0) for reason in ("no_matrix_column", "no_sheet_row")}
+    return Written(path, told, blanks, len(plates.sheet), **left, notes=plates.notes)
 
 
 def _check_name(path: Path, force: bool) -> None:
@@ -113,17 +113,17 @@ def _check_name(path: Path, force: bool) -> None:
         raise ConfigError(f"There is no folder '{path.parent}' for '{path.name}': make it first.")
 
 
-def _parts(given: TwoFiles, technology: str | None, cells: ContextVocabulary | None) -> dict[str, list[Found]]:
+def _parts(plates: TwoFiles, technology: str | None, cells: ContextVocabulary | None) -> dict[str, list[Found]]:
     """Every part of the declaration, in its order."""
-    sheet = given.sheet
+    sheet = plates.sheet
     compounds, where = compound(sheet), context(sheet)
     doses, non_molar = dose(sheet)
     wells, vehicles = well(sheet), vehicle(sheet, compounds, doses)
-    features, pattern = genes(given.profiles.genes)
+    features, pattern = genes(plates.profiles.genes)
     return {
         "technology": [_technology(technology, pattern)],
-        "readout": [readout(given.profiles.values.data)],
-        "sample": [Found(f"col({quoted(given.sample)})", None, (given.sample,))],
+        "readout": [readout(plates.profiles.values.data)],
+        "sample": [Found(f"col({quoted(plates.sample)})", None, (plates.sample,))],
         "plate": [plate(sheet)],
         "well": [wells] if wells else [],
         "compound": [compounds],
@@ -132,28 +132,28 @@ def _parts(given: TwoFiles, technology: str | None, cells: ContextVocabulary | N
         "time": [time(sheet)],
         "context": [where],
         "vehicle": [vehicles],
-        "contexts": _cells(given, where, cells),
-        "flags": [*_flags(given, compounds, vehicles), *zero_doses(sheet, doses, compounds, vehicles)],
+        "contexts": _cells(plates, where, cells),
+        "flags": [*_flags(plates, compounds, vehicles), *zero_doses(sheet, doses, compounds, vehicles)],
         "features": [features],
         "gene": [Found(f'r"{pattern}"')] if pattern else [],
     }
 
 
-def _flags(given: TwoFiles, compounds: Found, vehicles: Found) -> list[Found]:
+def _flags(plates: TwoFiles, compounds: Found, vehicles: Found) -> list[Found]:
     marks = [
-        *(Found(code) for code in flags(given.sheet, compounds)),
-        *unnamed_vehicles(given.sheet, compounds, vehicles),
+        *(Found(code) for code in flags(plates.sheet, compounds)),
+        *unnamed_vehicles(plates.sheet, compounds, vehicles),
     ]
-    return marks if given.all_have_counts else [*marks, Found('Flag("no_counts", "n_counts == 0")')]
+    return marks if plates.all_have_counts else [*marks, Found('Flag("no_counts", "n_counts == 0")')]
 
 
-def _technology(given: str | None, pattern: str | None) -> Found:
-    if given is None and pattern == r"(.+)_\d+":
-        given = "TempO-Seq"
-    return Found(quoted(given)) if given else Found("FILL_IN", "how it was measured, such as 'DRUG-seq'")
+def _technology(technology: str | None, pattern: str | None) -> Found:
+    if technology is None and pattern == r"(.+)_\d+":
+        technology = "TempO-Seq"
+    return Found(quoted(technology)) if technology else Found("FILL_IN", "how it was measured, such as 'DRUG-seq'")
 
 
-def _cells(given: TwoFiles, where: Found, known: ContextVocabulary | None) -> list[Found]:
+def _cells(plates: TwoFiles, where: Found, known: ContextVocabulary | None) -> list[Found]:
     """An entry of `contexts` for each name of cells, with its id where the vocabulary has one."""
     if not where.columns:
         return [
@@ -161,8 +161,8 @@ def _cells(given: TwoFiles, where: Found, known: ContextVocabulary | None) -> li
                 "FILL_IN: Cells(FILL_IN, FILL_IN)", "their name here, id and name: 'MCF7': Cells('CVCL:0031', 'MCF-7')"
             )
         ]
-    names = sorted(given.sheet[where.columns[0]].dropna().str.strip().unique())
-    return [_one_cell(given.key, name, known) for name in names]
+    names = sorted(plates.sheet[where.columns[0]].dropna().str.strip().unique())
+    return [_one_cell(plates.key, name, known) for name in names]
 
 
 def _one_cell(key: str, name: str, known: ContextVocabulary | None) -> Found:
@@ -177,19 +177,19 @@ def _one_cell(key: str, name: str, known: ContextVocabulary | None) -> Found:
 # The text of the declaration
 
 
-def _declaration(given: TwoFiles, parts: Mapping[str, list[Found]]) -> list[str]:
-    function, compounds = _compounds(given, parts)
-    body = [*_blocks(given, parts), "", "", *function]
-    body += ["SOURCE = Source(", *(f"    {line}" for line in [*_source(given, parts), *compounds]), ")"]
-    return [*_head(given), *_imports("\n".join(body)), "", "", *body]
+def _declaration(plates: TwoFiles, parts: Mapping[str, list[Found]]) -> list[str]:
+    function, compounds = _compounds(plates, parts)
+    body = [*_blocks(plates, parts), "", "", *function]
+    body += ["SOURCE = Source(", *(f"    {line}" for line in [*_source(plates, parts), *compounds]), ")"]
+    return [*_head(plates), *_imports("\n".join(body)), "", "", *body]
 
 
-def _head(given: TwoFiles) -> list[str]:
+def _head(plates: TwoFiles) -> list[str]:
     return [
-        f'"""{given.key}: the samples of {quoted(given.matrix.name)} that {quoted(given.samples.name)} describes.',
+        f'"""{plates.key}: the samples of {quoted(plates.matrix.name)} that {quoted(plates.samples.name)} describes.',
         "",
         "Written by `pbdb etl new`, and yours now. Correct what was inferred; where it says FILL_IN, write what the",
-        f"end of the line asks for. Then: pbdb etl load {given.declaration.name}",
+        f"end of the line asks for. Then: pbdb etl load {plates.declaration.name}",
         '"""',
         "",
         "from __future__ import annotations",
@@ -212,18 +212,18 @@ def _imports(body: str) -> list[str]:
     ]
 
 
-def _blocks(given: TwoFiles, parts: Mapping[str, list[Found]]) -> list[str]:
+def _blocks(plates: TwoFiles, parts: Mapping[str, list[Found]]) -> list[str]:
     gene = f", gene={parts['gene'][0].code}" if parts["gene"] else ""
     return [
         "def blocks(files: Files, dataset: str) -> Iterator[Block]:",
         '    """One block: the samples that the matrix and the sheet share; the others are counted in the ledger."""',
-        f'    yield readers.paired(files["matrix"], files["samples"], {quoted(given.sample)}{gene})',
+        f'    yield readers.paired(files["matrix"], files["samples"], {quoted(plates.sample)}{gene})',
     ]
 
 
-def _compounds(given: TwoFiles, parts: Mapping[str, list[Found]]) -> tuple[list[str], list[str]]:
+def _compounds(plates: TwoFiles, parts: Mapping[str, list[Found]]) -> tuple[list[str], list[str]]:
     """The function that makes the compound table of the sheet and its declaration; nothing where it tells nothing."""
-    structures, annotations = columns_of(given.sheet, STRUCTURES), columns_of(given.sheet, ANNOTATIONS)
+    structures, annotations = columns_of(plates.sheet, STRUCTURES), columns_of(plates.sheet, ANNOTATIONS)
     names = [*structures.values(), *annotations.values()]
     if not names or not parts["compound"][0].columns:
         return [], []
@@ -241,17 +241,17 @@ def _compounds(given: TwoFiles, parts: Mapping[str, list[Found]]) -> tuple[list[
     return function, [f"compounds=Compounds(compounds, key={quoted(key)}, {', '.join(told)}),"]
 
 
-def _source(given: TwoFiles, parts: Mapping[str, list[Found]]) -> list[str]:
+def _source(plates: TwoFiles, parts: Mapping[str, list[Found]]) -> list[str]:
     return [
-        f'key="{given.key}",',
-        f'title="{given.key}",',
-        f"folder={_folder(given)},",
+        f'key="{plates.key}",',
+        f'title="{plates.key}",',
+        f"folder={_folder(plates)},",
         "assay=Assay(",
         _line(parts["technology"][0]),
         _line(parts["readout"][0]),
         "),",
         "datasets={",
-        f'    "{given.key}": Dataset(',
+        f'    "{plates.key}": Dataset(',
         '        release="1",',
         '        license="not stated",',
         '        citation="unpublished",',
@@ -259,10 +259,10 @@ def _source(given: TwoFiles, parts: Mapping[str, list[Found]]) -> list[str]:
         "        is_redistributable=False,",
         "    )",
         "},",
-        *_files(given, parts),
+        *_files(plates, parts),
         "blocks=blocks,",
         "samples=Samples(",
-        *_samples(given, parts),
+        *_samples(plates, parts),
         "),",
         _line(parts["features"][0], "features=").strip(),
         "contexts={",
@@ -290,30 +290,30 @@ def _tuple(values: Iterable[str]) -> str:
     return f"({''.join(f'{quoted(value)}, ' for value in values).rstrip()})"
 
 
-def _folder(given: TwoFiles) -> str:
+def _folder(plates: TwoFiles) -> str:
     """Where the files lie, seen from the declaration."""
-    way = os.path.relpath(given.folder, given.declaration.absolute().parent)
+    way = os.path.relpath(plates.folder, plates.declaration.absolute().parent)
     return "Path(__file__).parent" if way == "." else f"Path(__file__).parent / {quoted(way)}"
 
 
-def _files(given: TwoFiles, parts: Mapping[str, list[Found]]) -> list[str]:
+def _files(plates: TwoFiles, parts: Mapping[str, list[Found]]) -> list[str]:
     read = "intensities" if parts["readout"][0].code == '"log2_intensity"' else "counts"
-    files = {"matrix": (given.matrix, read), "samples": (given.samples, given.reader)}
-    if given.matrix.name in TENX_MATRIX:
-        _, features, barcodes = mtx_folders.tenx_files(given.matrix.parent)
+    files = {"matrix": (plates.matrix, read), "samples": (plates.samples, plates.reader)}
+    if plates.matrix.name in TENX_MATRIX:
+        _, features, barcodes = mtx_folders.tenx_files(plates.matrix.parent)
         files |= {"features": (features, "tsv"), "barcodes": (barcodes, "tsv")}
     lines = [
-        f'    "{what}": File({quoted(os.path.relpath(path.absolute(), given.folder))}, readers.{reader}),'
+        f'    "{what}": File({quoted(os.path.relpath(path.absolute(), plates.folder))}, readers.{reader}),'
         for what, (path, reader) in files.items()
     ]
     return ["files={", *lines, "},"]
 
 
-def _samples(given: TwoFiles, parts: Mapping[str, list[Found]]) -> list[str]:
+def _samples(plates: TwoFiles, parts: Mapping[str, list[Found]]) -> list[str]:
     names = ("sample", "plate", "well", "compound", "dose", "time", "context", "vehicle", "non_molar_units")
     lines = [_line(found, f"{name}=") for name in names for found in parts[name]]
     mapped = {column for name in names for found in parts[name] for column in found.columns}
-    others = [str(column) for column in given.sheet.columns if column and column not in mapped]
+    others = [str(column) for column in plates.sheet.columns if column and column not in mapped]
     return [*lines, "    attributes=(", *_wrapped(others), "    ),"] if others else lines
 
 

@@ -19,6 +19,7 @@ are left out, and named in `left_out`.
 from __future__ import annotations
 
 import re
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -338,7 +339,8 @@ def _h5ad(path: Path, sparse: bool) -> Profiles:
     import h5py
     from anndata.io import read_elem
 
-    with h5py.File(path) as file:
+    with h5py.File(path) as file, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # AnnData warns of what versions before 0.7 left out
         if "X" not in file:
             raise DataError(f"'{path.name}' has no matrix X: store the values there.")
         values = read_elem(file["X"])
