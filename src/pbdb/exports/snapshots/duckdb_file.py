@@ -73,7 +73,8 @@ def connect(path: Path, *, read_only: bool = True, limits: Limits | None = None)
         "enable_external_access = false",
         "lock_configuration = true",
     ):
-        connection.execute(f"SET {setting}")
+        # For cursors of the connection too, which have sessions of their own.
+        connection.execute(f"SET GLOBAL {setting}")
     return connection
 
 
