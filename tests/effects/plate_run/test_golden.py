@@ -21,8 +21,8 @@ def both(request: pytest.FixtureRequest, shared: Path, tmp_path_factory: pytest.
     case = shared / "golden" / request.param
     out = tmp_path_factory.mktemp("golden") / "out.parquet"
     files = ["--matrix", f"{case}.matrix.csv.gz", "--samples", f"{case}.samples.csv", "--out", str(out)]
-    how = ["--readout", "log2_intensity"] if request.param not in COUNTS else ["--p-values", "limma"]
-    assert plate.command(*files, *how, "--span", "0.5").exit_code == 0
+    how = ["counts", "--p-values", "limma"] if request.param in COUNTS else ["log2_intensity"]
+    assert plate.command(*files, "--readout", *how, "--span", "0.5").exit_code == 0
     theirs = pd.read_csv(f"{case}.effects.csv.gz")
     return pd.read_parquet(out).merge(theirs, on=["condition", "gene"], how="outer", suffixes=("", "_r"))
 
