@@ -71,7 +71,7 @@ def test_one_compound_by_deseq2_agrees_with_voom(driad: Settings) -> None:
              JOIN core.fit f USING (fit_id) JOIN core.feature_set USING (feature_set_id) WHERE f.method = 'voom') v
         USING (condition_id, gene_key) WHERE d.log2_fc <> 'NaN' AND v.log2_fc <> 'NaN'"""
     assert value(driad, pairs) > 0.9
-    found = query(driad, "SELECT DISTINCT compound_name FROM pbdb.effect WHERE method = 'deseq2'")
+    found = query(driad, "SELECT DISTINCT compound_name FROM pbdb.further_effect WHERE method = 'deseq2'")
     assert found == [(name,)]
 
 

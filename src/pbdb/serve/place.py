@@ -25,7 +25,7 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 from pbdb.common.errors import ConfigError, QueryError, ServerError, first_line
 from pbdb.common.settings import Settings
 from pbdb.database.models.policies import PUBLIC, WEB
-from pbdb.exports.snapshots import duckdb_file, reader
+from pbdb.exports.snapshots import reader
 from pbdb.query import database
 from pbdb.server import connect, connection_parameters
 
@@ -235,8 +235,6 @@ class SnapshotPlace:
         timer = threading.Timer(seconds, cursor.interrupt)
         timer.start()
         try:
-            cursor.execute(f"SET file_search_path = {duckdb_file.literal(str(self._snapshot.folder.absolute()))}")
-            cursor.execute("SET TimeZone = 'UTC'")
             yield _SnapshotReading(cursor)
         except duckdb.InterruptException:
             raise BusyError(_TOO_LONG.format(seconds)) from None

@@ -39,7 +39,8 @@ NO_EXTENSIONS: Limits = {
 }
 OF_DICTIONARY = pa.schema([(name, pa.string()) for name in Entry._fields])
 CASTS = {JSONB: "JSON", BIT: "BIT", VECTOR: "FLOAT[]"}
-OF_VIEWS = re.compile(r"^CREATE VIEW .*?;$", re.M | re.S)
+# Views of schema core are those of the partitions, which are tables in DuckDB.
+OF_VIEWS = re.compile(r"^CREATE VIEW pbdb\..*?;$", re.M | re.S)
 
 
 def connect(path: Path, *, read_only: bool = True, limits: Limits | None = None) -> duckdb.DuckDBPyConnection:
@@ -72,7 +73,8 @@ def connect(path: Path, *, read_only: bool = True, limits: Limits | None = None)
         "enable_external_access = false",
         "lock_configuration = true",
     ):
-        connection.execute(f"SET {setting}")
+        # For cursors of the connection too, which have sessions of their own.
+        connection.execute(f"SET GLOBAL {setting}")
     return connection
 
 

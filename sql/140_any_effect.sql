@@ -1,4 +1,4 @@
-CREATE VIEW pbdb.effect WITH (security_invoker = true) AS
+CREATE VIEW pbdb.any_effect WITH (security_invoker = true) AS
 SELECT
     e.effect_id, d.dataset, f.method, f.mode, e.condition_id, e.sample_id, s.compound_name,
     s.name AS source_compound_name, k.inchikey, x.context, x.context_name, c.dose_um, c.time_h, c.stratum, e.status,
@@ -11,5 +11,5 @@ JOIN core.context x ON x.context_id = f.context_id
 JOIN core.condition c ON c.condition_id = e.condition_id
 JOIN core.source_compound s ON s.source_compound_id = c.source_compound_id
 LEFT JOIN core.compound k ON k.compound_id = s.compound_id;
-COMMENT ON VIEW pbdb.effect IS 'One row per effect, whatever its status: a condition that could not be estimated says why';
-COMMENT ON COLUMN pbdb.effect.status IS 'ok, or the reason why the effect could not be estimated';
+COMMENT ON VIEW pbdb.any_effect IS 'Effects of all fits, default and further ones: one condition may have several';
+COMMENT ON COLUMN pbdb.any_effect.status IS 'ok, or the reason why the effect could not be estimated';
