@@ -208,5 +208,7 @@ def _move_back(table: str, name: str, key: int) -> None:
     for kind, columns in KEYS[table].items():
         what = {"pk": "PRIMARY KEY", "uq": "UNIQUE"}[kind]
         op.execute(f"ALTER TABLE {name} ADD {what} ({', '.join(columns)})")
-    op.execute(f"COMMENT ON TABLE {name} IS '{table} of data set {key}'")
-    op.execute(f"ALTER TABLE core.{table} ATTACH PARTITION {name} FOR VALUES IN ({key})")
+    # Not the name of a generation, which the next upgrade may give to another data set.
+    op.execute(f"ALTER TABLE {name} RENAME TO {table}_of_{key}")
+    op.execute(f"COMMENT ON TABLE part.{table}_of_{key} IS '{table} of data set {key}'")
+    op.execute(f"ALTER TABLE core.{table} ATTACH PARTITION part.{table}_of_{key} FOR VALUES IN ({key})")
