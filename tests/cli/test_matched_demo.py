@@ -43,7 +43,7 @@ def test_what_was_planted_is_what_is_shown(demo: tuple[Path, str]) -> None:
 
 def test_a_compound_finds_its_other_doses_cells_and_screens(demo: tuple[Path, str]) -> None:
     _, said = demo
-    rows = re.findall(r"^\d+\s+(screen_\w+)\s+(\w+)\s+CVCL", said, flags=re.M)
+    rows = re.findall(r"^\s*\d+\s+(screen_\w+)\s+(\w+)\s+CVCL", said, flags=re.M)
     assert len(rows) == 8 and [compound for _, compound in rows].count("vorinostat") >= 5
     assert {"screen_one", "screen_two"} <= {dataset for dataset, _ in rows}
 

@@ -51,6 +51,7 @@ ROOMS_OF_EFFECTS = (
     "effects/dataset_fits.py",
     "effects/engine",
     "effects/groups.py",
+    "database/effect_arrays.py",
     "effects/stored_fit.py",
 )
 

@@ -277,7 +277,8 @@ def _upsert_fits(connection: Connection, load: Load) -> None:
             text("UPDATE core.fit SET is_default = false WHERE dataset_id = :dataset_id"),
             {"dataset_id": load.dataset_id},
         )
-    upsert(connection, "fit", pd.DataFrame([_fit_row(load, stored) for stored in fits]))
+    # As objects: a whole number that another fit lacks would become a float, which PostgreSQL takes for no integer.
+    upsert(connection, "fit", pd.DataFrame([_fit_row(load, stored) for stored in fits], dtype=object))
 
 
 def _insert_genes(connection: Connection, load: Load) -> None:

@@ -23,7 +23,7 @@ from pbdb.effects.engine import batching, deseq2
 COLUMNS = [
     "condition", "compound", "dose_um", "time_h", "context", "gene", "status", "log2_fc", "se", "t", "df_total",
     "p_value", "p_adj", "p_adj_fit", "ave_expr", "b", "stdev_unscaled", "sigma", "s2_post", "df_prior",
-    "n_treated", "n_control", "n_plates",
+    "n_treated", "n_control", "n_plates", "p_value_limma", "p_adj_limma",
 ]  # fmt: skip
 
 

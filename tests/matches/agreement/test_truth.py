@@ -77,7 +77,12 @@ def test_every_quantity_says_how_many_it_rests_on(summary: pd.DataFrame) -> None
 
 def test_summaries_name_what_they_hold_for(world: Settings, summary: pd.DataFrame) -> None:
     parameters = summary["parameters"].iloc[0]
-    assert parameters["fits"]["identical"] == {"method": "voom", "filter": "floor", "batching": None}
+    assert parameters["fits"]["identical"] == {
+        "method": "voom",
+        "filter": "floor",
+        "batching": None,
+        "p_values": "limma",
+    }
     expected = {"window": 10.0, "peers": 512, "seed": 20260505, "universe": "pairwise", "level": "parent_inchikey"}
     assert expected.items() <= parameters.items() and parameters["gene_universe_id"]
     rows = "SELECT count(DISTINCT parameters_id) FROM core.agreement_summary"
