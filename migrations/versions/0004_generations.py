@@ -68,8 +68,10 @@ def upgrade() -> None:
         )
         op.execute(f"COMMENT ON COLUMN part.{table}.generation IS '{NUMBER}'")
         _rule("part", table, ", generation")
-        for name, key in _partitions(f"core.{table}"):
-            _move(table, name, int(key), numbers[int(key)])
+        # Two steps: a partition may bear the name that another is to get.
+        detached = [(_detach(table, name, numbers[int(key)]), int(key)) for name, key in _partitions(f"core.{table}")]
+        for name, key in detached:
+            _move(table, name, key, numbers[key])
         op.execute(f"COMMENT ON TABLE part.{table} IS '{_words('core', table)}'")
         op.execute(f"DROP TABLE core.{table}")
 
@@ -181,9 +183,15 @@ def _drop_constraints(name: str, kinds: str) -> None:
         op.execute(f"ALTER TABLE {name} DROP CONSTRAINT {constraint}")
 
 
-def _move(table: str, name: str, key: int, number: int) -> None:
-    """Make a partition by dataset one by generation."""
+def _detach(table: str, name: str, number: int) -> str:
+    """Take a partition by dataset out of its parent; return a name that no partition bears."""
     op.execute(f"ALTER TABLE core.{table} DETACH PARTITION {name}")
+    op.execute(f"ALTER TABLE {name} RENAME TO {table}_moved_{number}")
+    return f"part.{table}_moved_{number}"
+
+
+def _move(table: str, name: str, key: int, number: int) -> None:
+    """Make a detached partition by dataset one by generation."""
     _drop_constraints(name, "fpu")
     op.execute(f"ALTER TABLE {name} ADD COLUMN generation bigint NOT NULL DEFAULT {number}")
     for kind, columns in KEYS[table].items():

@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from pbdb.database import dictionary
 from pbdb.database.models import Base
+from pbdb.database.models.policies import PARTITIONED
 
 
 def test_every_entry_has_words(connection: Connection) -> None:
@@ -17,7 +18,8 @@ def test_every_entry_has_words(connection: Connection) -> None:
 
 def test_every_table_of_the_models_is_in_it(connection: Connection) -> None:
     found = {entry.object for entry in dictionary.entries(connection) if entry.kind == "table"}
-    assert found == {table.name for table in Base.metadata.tables.values()} | {"alembic_version"}
+    tables = {table.name for table in Base.metadata.tables.values()} - set(PARTITIONED)  # those are views of core
+    assert found == tables | {"alembic_version"}
 
 
 @pytest.mark.parametrize("page", ["dictionary.md", "er_diagram.md"])

@@ -67,8 +67,12 @@ def test_another_login_may_load_and_replace_once_it_is_a_member(administrator: S
         add_genes(loading)
         add_world(loading, 1000, "open")
     with connect.engine(lab).begin() as reloading:
-        name = partitions.create_standalone(reloading, "effect", "open", 1000, "again")
-        partitions.swap(reloading, "effect", 1000, name)
+        generation = partitions.new_generation(reloading)
+        name = partitions.create_standalone(reloading, "effect", 1000, generation)
+        partitions.finish(reloading, "effect", name)
+        partitions.attach(reloading, 1000, generation, {"effect": name})
+        partitions.make_current(reloading, 1000, generation)
+        assert partitions.current(reloading, 1000) == generation
 
 
 def test_roles_of_another_owner_are_asked_for(administrator: Settings, lab: Settings) -> None:

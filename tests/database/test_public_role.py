@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 from databases import new_database
 from loads import name_of, query, value
-from rows import insert
+from rows import add_learning, insert
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 from vocabulary_tables import gene_table
@@ -119,18 +119,8 @@ def _add_what_a_load_does_not_make(settings: Settings) -> None:
 
 def _add_learning(connection: Connection, number: int) -> None:
     """A model and an evaluation of all datasets there are."""
-    datasets = list(connection.execute(text("SELECT dataset FROM core.dataset ORDER BY 1")).scalars())
-    about = {"datasets": datasets, "parameters": {}, "code_version": "0"}
-    model = {"model_id": number, "model": f"model {number}", "kind": "lowrank", "n_dimensions": 2, "learnt_from": {}}
-    insert(connection, "embedding_model", model | about | {"cosine_levels": [0.0], "cosine_quantiles": [0.0] * 5})
-    vectors = """INSERT INTO core.compound_embedding
-        SELECT DISTINCT :key, coalesce(parent_inchikey, inchikey), CAST('[1,2]' AS vector), 0.9, 1, 1, 1, false
-        FROM core.compound"""
-    connection.execute(text(vectors), {"key": number})
-    names = {"evaluation": "e", "task": "transfer", "evaluated_on": "all", "learner": "mean", "statistic": "skill"}
-    counts = dict.fromkeys(("n_test_conditions", "n_test_compounds", "n_repeats"), 1)
-    facts = {"evaluation_id": number, "quantity": "score", "interval_status": "degenerate"}
-    insert(connection, "evaluation", facts | names | counts | about)
+    datasets = connection.execute(text("SELECT dataset FROM core.dataset ORDER BY 1")).scalars()
+    add_learning(connection, number, list(datasets))
 
 
 def _add_members(connection: Connection, split: str) -> None:
@@ -217,6 +207,12 @@ ARGUMENTS = {
     "gene_counts(text)": ["'{gene_id}'"],
     "neighbours(bigint,integer,boolean)": ["{open_effect}, 1000", "{open_effect}, 1000, true", "{closed_effect}, 1000"],
     "similarity_floor(double precision,integer)": ["", "0.5, 1000"],
+    "compare(bigint,bigint)": [
+        "{open_effect}, {open_effect}",
+        "{open_effect}, {closed_effect}",
+        "{closed_effect}, {open_effect}",
+    ],
+    "dose_response(text,text)": ["'ethanol', '{gene_id}'", "'secret z', '{gene_id}'"],
     "find_compound(text)": ["''", "'secret'", "'ethanol'", "'e'"],
     "similar_structures(bit,integer)": ["repeat('01', 1024)::bit(2048), 1000"],
     "similar_compounds(text,integer)": ["'{open}', 1000", "'{closed}', 1000"],

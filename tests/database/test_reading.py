@@ -33,7 +33,10 @@ def test_signatures_hold_the_numbers_of_the_views(loaded, monkeypatch, at_once):
     effects = signatures.obs_names.get_indexer(rows["effect_id"].astype(str))
     genes = signatures.var_names.get_indexer(rows["gene_id"])
     assert np.array_equal(signatures.X[effects, genes], rows["log2_fc"].to_numpy(np.float32))
-    assert np.allclose(10.0 ** -signatures.layers["neg_log10_p_adj"][effects, genes], rows["p_adj"], rtol=1e-5)
+    # Null where counts give a gene no p value, though it has a fold change: NaN in the layer, at the same places.
+    assert rows["p_adj"].notna().mean() > 0.5
+    p_adj = 10.0 ** -signatures.layers["neg_log10_p_adj"][effects, genes]
+    assert np.allclose(p_adj, rows["p_adj"], rtol=1e-5, equal_nan=True)
 
 
 def test_signatures_can_be_of_one_compound(loaded):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from rows import add_genes, add_match, add_world
+from rows import add_genes, add_learning, add_match, add_world
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import ProgrammingError
 
@@ -20,7 +20,9 @@ def worlds(connection: Connection) -> Connection:
     add_genes(connection)
     add_world(connection, OPEN, "open", is_redistributable=True)
     add_world(connection, 3000, "open_too", is_redistributable=True)
+    add_learning(connection, OPEN, ["open", "open_too"])
     add_world(connection, CLOSED, "closed")
+    add_learning(connection, CLOSED, ["open", "closed"])
     add_match(connection, OPEN, 3000)
     add_match(connection, OPEN, CLOSED)
     return connection
@@ -30,10 +32,10 @@ def _become(connection: Connection, role: str) -> None:
     connection.exec_driver_sql(f"SET LOCAL ROLE {role}")
 
 
-def _relations(connection: Connection) -> list[str]:
+def _relations(connection: Connection, kinds: str = "rpvm") -> list[str]:
     query = """SELECT format('%I.%I', nspname, relname) FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
-        WHERE nspname IN ('core', 'part', 'pbdb') AND relkind IN ('r', 'p', 'v', 'm') ORDER BY 1"""
-    return list(connection.execute(text(query)).scalars())
+        WHERE nspname IN ('core', 'part', 'pbdb') AND CAST(relkind AS text) = ANY (:kinds) ORDER BY 1"""
+    return list(connection.execute(text(query), {"kinds": list(kinds)}).scalars())
 
 
 def _readable(connection: Connection, relation: str, query: str) -> list[str] | None:
@@ -88,16 +90,20 @@ def test_functions_show_public_what_it_may_see(worlds: Connection) -> None:
 @pytest.mark.parametrize("role", [READER, PUBLIC])
 def test_readers_write_nothing(worlds: Connection, role: str) -> None:
     relations = [name for name in _relations(worlds) if not name.startswith("pbdb.")]
+    tables = _relations(worlds, "rp")
+    assert {"core.effect", "part.effect"} <= set(relations) and "part.effect" in tables
     _become(worlds, role)
     for relation in relations:
-        for query in ("DELETE FROM {} RETURNING 'x'", "TRUNCATE {}"):
-            assert _readable(worlds, relation, query) is None, relation
+        assert _readable(worlds, relation, "DELETE FROM {} RETURNING 'x'") is None, relation
+    for table in tables:
+        assert _readable(worlds, table, "TRUNCATE {}") is None, table
     assert _readable(worlds, "core.mine", "CREATE TABLE {} (x int)") is None
 
 
 def test_every_table_has_policies_or_is_vocabulary(connection: Connection) -> None:
     query = """SELECT relname, relrowsecurity, (SELECT count(*) FROM pg_policy WHERE polrelid = c.oid) FROM pg_class c
-        WHERE relnamespace = 'core'::regnamespace AND relkind IN ('r', 'p') AND relname <> 'alembic_version'"""
+        WHERE relnamespace IN ('core'::regnamespace, 'part'::regnamespace) AND relkind IN ('r', 'p')
+        AND NOT relispartition AND relname <> 'alembic_version'"""
     found = {name: (enabled, policies) for name, enabled, policies in connection.execute(text(query))}
     assert set(found) == {table.name for table in Base.metadata.tables.values()}
     assert {name for name, (enabled, _) in found.items() if not enabled} == VOCABULARY

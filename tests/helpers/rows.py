@@ -204,3 +204,18 @@ def add_match(connection: Connection, a: int, b: int) -> None:
     insert(connection, "split", split)
     members = ({"split_id": a + b, "condition_id": base + 32, "fold": "test"} for base in (a, b))
     insert(connection, "split_member", *members)
+
+
+def add_learning(connection: Connection, number: int, datasets: list[str]) -> None:
+    """A model that was learnt from datasets, with vectors of all compounds there are, and an evaluation."""
+    about = {"datasets": datasets, "parameters": {}, "code_version": "0"}
+    model = {"model_id": number, "model": f"model {number}", "kind": "lowrank", "n_dimensions": 2, "learnt_from": {}}
+    insert(connection, "embedding_model", model | about | {"cosine_levels": [0.0], "cosine_quantiles": [0.0] * 5})
+    vectors = """INSERT INTO core.compound_embedding
+        SELECT DISTINCT :key, coalesce(parent_inchikey, inchikey), CAST('[1,2]' AS vector), 0.9, 1, 1, 1, false
+        FROM core.compound"""
+    connection.execute(text(vectors), {"key": number})
+    names = {"evaluation": "e", "task": "transfer", "evaluated_on": "all", "learner": "mean", "statistic": "skill"}
+    counts = dict.fromkeys(("n_test_conditions", "n_test_compounds", "n_repeats"), 1)
+    facts = {"evaluation_id": number, "quantity": "score", "interval_status": "degenerate"}
+    insert(connection, "evaluation", facts | names | counts | about)

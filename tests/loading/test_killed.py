@@ -45,7 +45,8 @@ BEFORE_THE_SWAP = {
     "validate": ("pbdb.loading.table_rows", "dataset_tables"),
     "effects": ("pbdb.effects.dataset_fits", "fill"),
     "publish, building": ("pbdb.loading.publish", "copy_gene_effects"),
-    "publish, swapping": ("pbdb.database.partitions", "swap"),
+    "publish, attaching": ("pbdb.database.partitions", "attach"),
+    "publish, swapping": ("pbdb.database.partitions", "make_current"),
 }
 
 
