@@ -31,7 +31,7 @@ class Annotations:
         self._is_records = hasattr(self._node, "dtype")
         fields = list(self._node.dtype.names) if self._is_records else list(self._node)
         self._index = self._index_of(fields)
-        self.columns = tuple(name for name in fields if name not in (self._index, "__categories"))
+        self.columns = tuple(name for name in self._in_order(fields) if name not in (self._index, "__categories"))
         self.n_rows = len(self._node) if self._is_records else int(self._node[self._index].shape[0])
 
     def _index_of(self, fields: list[str]) -> str:
@@ -40,6 +40,14 @@ class Annotations:
         if found is None:
             raise DataError(f"its table '{self._axis}' has no index")
         return str(found)
+
+    def _in_order(self, fields: list[str]) -> list[str]:
+        """Fields as their writer ordered them: a group of HDF5 lists them by the alphabet."""
+        if self._is_records:
+            return fields
+        written = _text(np.asarray(self._node.attrs.get("column-order", ())))
+        places = {name: place for place, name in enumerate(written)}
+        return sorted(fields, key=lambda name: places.get(name, len(places)))
 
     def names(self, start: int = 0, stop: int | None = None) -> Values:
         """Names of rows as text."""

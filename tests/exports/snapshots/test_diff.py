@@ -64,12 +64,12 @@ def test_columns_that_come_and_change_are_told(releases: Releases, tmp_path: Pat
 
 
 def _linked(folder: Path, out: Path) -> Path:
-    """The same snapshot by links."""
+    """The same snapshot by hard links: others lead out of it, which is refused."""
     for path in folder.rglob("*"):
         if path.is_file():
             place = out / path.relative_to(folder)
             place.parent.mkdir(parents=True, exist_ok=True)
-            place.symlink_to(path)
+            place.hardlink_to(path)
     return out
 
 
