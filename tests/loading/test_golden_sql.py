@@ -17,7 +17,8 @@ from pbdb.common.settings import Settings
 from pbdb.effects.engine import Options
 from pbdb.loading import dataset_load
 
-LONG = """SELECT compound_name, dose_um, time_h, gene_id, log2_fc, se, t, p_value, p_adj FROM pbdb.condition_effect"""
+LONG = """SELECT compound_name, dose_um, time_h, gene_id, log2_fc, se, t, p_value_limma, p_adj_limma
+    FROM pbdb.condition_effect"""
 KEY = ["compound", "dose_um", "time_h", "gene"]
 
 
@@ -42,7 +43,7 @@ def both(
 
 
 def _ours(settings: Settings) -> pd.DataFrame:
-    columns = [*KEY, "log2_fc", "se", "t", "p_value", "p_adj"]
+    columns = [*KEY, "log2_fc", "se", "t", "p_value_limma", "p_adj_limma"]
     return pd.DataFrame(query(settings, LONG), columns=columns).set_index(KEY).sort_index()
 
 
@@ -69,7 +70,7 @@ def test_statistics_equal_limma(both: tuple[pd.DataFrame, pd.DataFrame], name: s
     np.testing.assert_allclose(ours[name], theirs[name], rtol=1e-6, atol=1e-7)
 
 
-@pytest.mark.parametrize(("name", "theirs_name"), [("p_value", "P.Value"), ("p_adj", "adj.P.Val")])
+@pytest.mark.parametrize(("name", "theirs_name"), [("p_value_limma", "P.Value"), ("p_adj_limma", "adj.P.Val")])
 def test_p_values_equal_limma_on_the_log_scale(
     both: tuple[pd.DataFrame, pd.DataFrame], name: str, theirs_name: str
 ) -> None:

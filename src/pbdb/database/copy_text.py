@@ -44,7 +44,8 @@ def as_json(value: Any) -> str:
 def _lines(frame: pd.DataFrame) -> str:
     written = frame.copy()
     for name in written.columns[[kind.kind == "O" for kind in written.dtypes]]:
-        written[name] = written[name].map(_cell)
+        # Not by map: it makes whole numbers beside missing ones floats, which PostgreSQL takes for no integers.
+        written[name] = pd.Series([_cell(value) for value in written[name]], index=written.index, dtype=object)
     text = io.StringIO()
     written.to_csv(text, sep="\t", index=False, header=False, na_rep=NULL, quoting=csv.QUOTE_NONE, lineterminator="\n")
     return text.getvalue()
