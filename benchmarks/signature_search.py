@@ -76,7 +76,7 @@ def fill(settings: Settings, n: int) -> None:
     with engine.begin() as connection:
         connection.execute(text("UPDATE core.effect SET landmark = log2_fc::public.halfvec(978), n_landmarks = 978"))
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.exec_driver_sql("VACUUM ANALYZE core.effect")
+        connection.exec_driver_sql("VACUUM ANALYZE part.effect")
 
 
 def main() -> None:

@@ -39,8 +39,8 @@ def plates(
     with new_database(database_server, tmp_path_factory.mktemp("real") / "home", template) as settings:
         releases.import_files(settings, "genes", genes, release="landmarks")
         releases.import_files(settings, "landmarks", shared / PANEL)
-        load(settings, shared / "data/drugseq_like/driadrc")
-        load(settings, folder, "l1000", dataset="l1000_phase2")
+        load(settings, shared / "data/drugseq_like/driadrc", allow_gene_loss=True)
+        load(settings, folder, "l1000", dataset="l1000_phase2", allow_gene_loss=True)
         signature_search.build_indexes(connect.engine(settings))
         yield settings
 

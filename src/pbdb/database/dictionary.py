@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import Connection, text
 
-from pbdb.database.models import SCHEMA
-from pbdb.database.models.policies import OWNER
+from pbdb.database.models import SCHEMA, Base
+from pbdb.database.models.policies import OWNER, PARTITIONED
 from pbdb.database.roles import VIEWS
 
 if TYPE_CHECKING:
@@ -51,9 +51,15 @@ def entries(connection: Connection) -> list[Entry]:
 
 
 def references(connection: Connection) -> list[Reference]:
-    """Foreign keys between the tables."""
+    """Foreign keys between the tables; of what core shows of partitions, the keys that a load checks itself."""
     rows = connection.execute(_REFERENCES, {"tables": SCHEMA})
-    return [Reference(child, parent, tuple(columns), optional) for child, parent, columns, optional in rows]
+    declared = [Reference(child, parent, tuple(columns), optional) for child, parent, columns, optional in rows]
+    checked = (
+        Reference(table, key.column.table.name, (key.parent.name,), bool(key.parent.nullable))
+        for table in PARTITIONED
+        for key in Base.metadata.tables[f"{SCHEMA}.{table}"].foreign_keys
+    )
+    return sorted([*declared, *checked], key=lambda reference: reference[:3])
 
 
 def markdown(described: Iterable[Entry]) -> str:
@@ -112,10 +118,10 @@ def _attributes(group: Iterable[Entry], table: str, foreign: set[str]) -> Iterat
 
 _ENTRIES = text("""
     WITH relation AS (
-        SELECT CASE relkind WHEN 'v' THEN 'view' ELSE 'table' END AS kind, nspname, c.oid, relname
+        SELECT CASE nspname WHEN :views THEN 'view' ELSE 'table' END AS kind, nspname, c.oid, relname
         FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
         WHERE pg_get_userbyid(relowner) = :owner AND NOT relispartition
-          AND (nspname = :views AND relkind = 'v' OR nspname = :tables AND relkind IN ('r', 'p'))
+          AND (nspname = :views AND relkind = 'v' OR nspname = :tables AND relkind IN ('r', 'v'))
     ), entry AS (
         SELECT kind, nspname, relname AS name, 0 AS place, NULL AS column, NULL AS type,
                obj_description(oid, 'pg_class') AS comment
