@@ -217,7 +217,7 @@ def test_a_server_that_is_gone_during_a_load_is_one_sentence(
     before = contents(loaded, versions=True)
     with monkeypatch.context() as patch:
         patch.setattr(partitions, "make_current", ended)
-        with pytest.raises(ServerError, match=r"Stage load of dataset 'driad' lost the server .* stands\."):
+        with pytest.raises(ServerError, match=r"Stage publish of dataset 'driad' lost the server .* stands\."):
             load(loaded, release, force=True)
     assert contents(loaded, versions=True) == before
     assert load(loaded, release)["changed"] is False
