@@ -109,8 +109,8 @@ def test_splits_tables_samples_and_agreements_are_compared(releases: Releases, t
     (after / "samples/first.h5ad").touch()
     _tell(
         after,
-        {path: {"sha256": "0"} for path in ("view/effect.parquet", "CITATION.cff")},
-        files={"path": "samples/first.h5ad", "sha256": "0", "bytes": 0},
+        {path: {"sha256": "0" * 64} for path in ("view/effect.parquet", "CITATION.cff")},
+        files={"path": "samples/first.h5ad", "sha256": "0" * 64, "bytes": 0},
         agreements={"parameters_id": 1, "parameters": {"peers": 128}},
         matches={"inchikey_level": "skeleton", "time_tolerance_h": 0.0, "n": 1},
     )

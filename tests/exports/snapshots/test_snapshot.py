@@ -22,14 +22,13 @@ from loads import environment
 from rows import add_world
 from snapshots import OPEN, in_duckdb
 from sqlalchemy import text
-from sqlalchemy.exc import OperationalError
 
 from pbdb.cli import pbdb
 from pbdb.common.errors import PbdbError, SnapshotError
 from pbdb.common.hashing import sha256_of_file
 from pbdb.common.progress import Silent
 from pbdb.common.settings import Settings
-from pbdb.database import partitions
+from pbdb.database import partitions, tidy
 from pbdb.exports.snapshots import build, effects_parquet, manifest, parquet, verify, workspace
 from pbdb.exports.snapshots.parquet import Written
 from pbdb.server import connect
@@ -222,9 +221,9 @@ def test_a_url_gets_the_same_files_with_the_manifest_last(shared_release: Shared
 
 
 class Meddler(Silent):
-    """While the export runs adds a dataset, changes effects, and tries to swap a partition, as a load does."""
+    """While the export runs adds a dataset, changes effects, retires a generation and tidies, as loads do."""
 
-    problem: Exception | None = None
+    tidied: tidy.Tidied | None = None
 
     def __init__(self, settings: Settings):
         self._settings = settings
@@ -232,15 +231,12 @@ class Meddler(Silent):
     def stage(self, stage: str, message: str) -> None:
         if stage != "tables":
             return
-        with connect.engine(self._settings).begin() as connection:
+        engine = connect.engine(self._settings)
+        with engine.begin() as connection:
             add_world(connection, 500, "late", **OPEN)
             connection.execute(text("UPDATE core.effect SET log2_fc = '{7,7,7}' WHERE log2_fc IS NOT NULL"))
-        try:
-            with connect.engine(self._settings).begin() as connection:
-                connection.execute(text("SET LOCAL lock_timeout = '50ms'"))
-                partitions.drop_partition(connection, "effect", 100)
-        except OperationalError as problem:
-            self.problem = problem
+            partitions.retire(connection, 100)
+        self.tidied = tidy.tidy(engine)
 
 
 def test_a_database_that_changes_meanwhile_gives_the_bytes_it_had_and_keeps_its_partitions(
@@ -250,7 +246,7 @@ def test_a_database_that_changes_meanwhile_gives_the_bytes_it_had_and_keeps_its_
     told = build.export(worlds, str(tmp_path / "release"), choices, meddler)
     assert parquet_hashes(tmp_path / "release") == parquet_hashes(shared_release[1])
     assert told["fingerprint"] == manifest.read(shared_release[1])["fingerprint"]
-    assert "lock timeout" in str(meddler.problem)
+    assert meddler.tidied is not None and meddler.tidied.dropped == () and meddler.tidied.waiting
 
 
 def test_samples_come_from_the_cache_as_their_load_left_them(worlds: Settings, tmp_path: Path) -> None:
