@@ -6,7 +6,8 @@ SELECT
     v.dose_um, v.time_h, v.gene_id, v.gene_symbol, v.log2_fc, v.se, p_value(v.neg_log10_p_adj) AS p_adj
 FROM (
     SELECT
-        e.* EXCLUDE (log2_fc, se, neg_log10_p_adj), g.gene_id, g.gene_symbol, e.log2_fc[g.place] AS log2_fc, e.se[g.place] AS se,
+        e.effect_id, e.condition_id, e.dataset, e.compound_name, e.inchikey, e.context, e.context_name, e.dose_um,
+        e.time_h, g.gene_id, g.gene_symbol, e.log2_fc[g.place] AS log2_fc, e.se[g.place] AS se,
         e.neg_log10_p_adj[g.place] AS neg_log10_p_adj
     FROM (SELECT i.* FROM core.feature_set_gene i WHERE i.gene_id = gene OR i.gene_symbol = gene) g
     JOIN core.default_effect e ON e.feature_set_id = g.feature_set_id

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -180,7 +181,7 @@ def test_a_manifest_of_any_shape_is_taken_or_refused_in_a_sentence(
     content = json.loads(intact)
     for way in data.draw(st.lists(st.sampled_from(list(places(content))), min_size=1, max_size=2, unique=True)):
         try:
-            content = put(content, way, data.draw(ODD))
+            content = put(content, way, deepcopy(data.draw(ODD)))
         except (KeyError, IndexError, TypeError):
             continue  # the first change took away what the second would change
     (folder / manifest.NAME).write_text(json.dumps(content))

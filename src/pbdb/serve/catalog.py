@@ -25,6 +25,8 @@ KEYS = {
     "compound_embedding": "model parent_inchikey",
     "dataset": "dataset",
     "effect": "effect_id",
+    "any_effect": "effect_id",
+    "further_effect": "effect_id",
     "effect_sample": "effect_id role sample_id",
     "embedding_model": "model",
     "etl_run": "etl_run_id",

@@ -64,7 +64,13 @@ def connect(path: Path, *, read_only: bool = True, limits: Limits | None = None)
             f"'{path}' cannot be written ({first_line(problem)}): see that its folder may be written to.",
             file=str(path),
         ) from None
-    folder = path.parent.absolute()
+    # Connections of one process to one file share its settings, which the first has locked.
+    if not connection.execute("SELECT current_setting('lock_configuration')").fetchall()[0][0]:
+        _confine(connection, path.parent.absolute())
+    return connection
+
+
+def _confine(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
     for setting in (
         f"file_search_path = {literal(str(folder))}",
         "TimeZone = 'UTC'",
@@ -75,7 +81,6 @@ def connect(path: Path, *, read_only: bool = True, limits: Limits | None = None)
     ):
         # For cursors of the connection too, which have sessions of their own.
         connection.execute(f"SET GLOBAL {setting}")
-    return connection
 
 
 def require_plain(path: Path) -> None:
