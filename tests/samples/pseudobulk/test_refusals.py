@@ -78,7 +78,7 @@ def _backwards(file: h5py.File) -> None:
         (_beyond, "Cell 0 of .* names a gene beyond the last one"),
         (lambda file: file.pop("obs"), "it has no table 'obs'"),
         (lambda file: file.pop("X"), "its matrix 'X' is not there or not sparse"),
-        (lambda file: file["obs"].pop("well"), "has no column 'well' of its cells; it has dose, drug, line, plate"),
+        (lambda file: file["obs"].pop("well"), "has no column 'well' of its cells; it has plate, line, drug, dose"),
     ],
 )
 def test_parts_that_do_not_belong_together(tmp_path: Path, change: Callable[[h5py.File], Any], sentence: str) -> None:
