@@ -11,7 +11,7 @@ BEGIN ATOMIC
         e.landmark, n, NULL, NULL, opposite, false, e.effect_id
     ) s
     WHERE e.effect_id = effect AND e.landmark IS NOT NULL
-    ORDER BY abs(s.similarity) DESC, s.effect_id;
+    ORDER BY CASE WHEN opposite THEN s.similarity ELSE -s.similarity END, s.effect_id;
 END;
 COMMENT ON FUNCTION pbdb.neighbours(bigint, integer, boolean) IS
     'Pooled effects most similar (opposite: most opposite) to an effect over the 978 landmarks, by cosine of moderated t,'

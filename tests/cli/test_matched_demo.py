@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -89,4 +90,10 @@ def test_the_cookbook_has_ten_questions() -> None:
 def test_each_question_has_one_answer_on_database_and_snapshot(places: tuple[Any, Any], name: str) -> None:
     database, snapshot = (place.sql(QUESTIONS[name]) for place in places)
     assert len(database) or name == "left_out", "nothing was left out in this demo; all else has an answer"
-    pd.testing.assert_frame_equal(database, snapshot, check_dtype=False, rtol=1e-6)
+    # Similarity is over halves in one and floats in the other; PostgreSQL counts means as decimals.
+    pd.testing.assert_frame_equal(_floats(database), _floats(snapshot), check_dtype=False, rtol=1e-3)
+
+
+def _floats(frame: pd.DataFrame) -> pd.DataFrame:
+    decimals = [name for name in frame if isinstance(frame[name].iloc[:1].squeeze(), Decimal)]
+    return frame.astype(dict.fromkeys(decimals, float))
