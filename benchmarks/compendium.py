@@ -48,7 +48,12 @@ PUBLISHED = {"contexts": 136, "samples": 1_250_881, "conditions": 418_580}
 BYTES = {"log2_intensity": (4 + 3) * 4, "counts": (6 + 3) * 4}
 """Of a value of an effect, in both orientations."""
 IN_CACHE, SPARE = 24, 6 << 30
-RELEASE_GB = {"drugseq": 8, "tahoe": 24, "l1000_phase1": 14, "l1000_phase2": 4, "vcpi_0001": 4, "vcpi_0002": 3}
+IN_FITS = (
+    "SELECT count(*) FILTER (WHERE NOT is_vehicle) AS samples, count(*) FILTER (WHERE is_vehicle) AS vehicles, "
+    "count(DISTINCT condition_id) FILTER (WHERE NOT is_vehicle) AS conditions, count(DISTINCT context) AS contexts "
+    "FROM (SELECT * FROM pbdb.sample WHERE in_fit) s JOIN pbdb.dataset d USING (dataset)"
+)
+"""Samples that no flag keeps out of a fit, and their conditions."""
 
 
 class Run:
@@ -102,7 +107,7 @@ class Run:
 
     def size_mb(self) -> int:
         """Of the database."""
-        return folder_mb(self.home / "postgres")
+        return folder_mb(self.home / "server")
 
 
 def main() -> None:
@@ -199,12 +204,13 @@ def published_genes(shared: Path, dataset: str) -> Any:
 def contexts(run: Run, dataset: str) -> dict[str, Any]:
     """Samples and conditions, and how they differ from the published ones."""
     theirs = common_full.published(dataset, run.shared).sum()
-    (ours,) = run.rows(
-        "SELECT sum(n_samples)::int AS samples, sum(n_conditions)::int AS conditions, "
-        f"sum(n_effects)::bigint AS effects FROM pbdb.coverage WHERE dataset = '{dataset}'"
-    )
-    published = {"samples": int(theirs["samples_in_model"]), "conditions": int(theirs["treated_conditions"])}
-    return ours | {"published": published}
+    (ours,) = run.rows(f"{IN_FITS} WHERE dataset = '{dataset}'")
+    published = {
+        "samples": int(theirs["samples_in_model"] - theirs["control_samples"]),
+        "vehicles": int(theirs["control_samples"]),
+        "conditions": int(theirs["treated_conditions"]),
+    }
+    return {"ours": ours, "published": published}
 
 
 COMMON = {
@@ -230,7 +236,8 @@ def common(run: Run, stage: str, words: tuple[str, ...]) -> None:
 
 def row(run: Run) -> None:
     """The row of `compendium` beside the published figures, and the sum of seconds from extract to match."""
-    (ours,) = run.rows("SELECT * FROM pbdb.compendium")
+    (ours,) = run.rows(f"{IN_FITS} WHERE is_primary")
+    (compendium,) = run.rows("SELECT * FROM pbdb.compendium")
     lines = run.lines
     counted = [
         line["seconds"]
@@ -242,7 +249,8 @@ def row(run: Run) -> None:
         dataset=None,
         stage="row",
         seconds=round(sum(counted), 1),
-        ours=ours | {"treated_samples": ours["n_samples"] - ours["n_control"]},
+        ours=ours,
+        compendium=compendium,
         published=PUBLISHED,
         left_out=left_out,
     )
