@@ -54,9 +54,7 @@ class Vector:
     attributes: Mapping[str, Any] = field(default_factory=dict)
 
 
-def save(
-    path: Path, variables: Mapping[str, Any], *, compress: str = "gzip", level: int = 6, version: int = 3
-) -> None:
+def save(path: Path, variables: Mapping[str, Any], *, compress: str = "gzip", level: int = 6, version: int = 3) -> None:
     """Write variables to an RData file; the same variables give the same bytes.
 
     Values: None, text, arrays, `Vector`, `Matrix`, pandas DataFrame and Categorical, list, dict and `Named`.
