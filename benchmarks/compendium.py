@@ -163,8 +163,8 @@ def load(run: Run, dataset: str) -> None:
     words += ["--no-effects"] if missing else []
     seconds, peak, _ = run.pbdb(*words)
     for entry in run.rows(
-        "SELECT stage, round(seconds::numeric, 1)::float8 AS seconds, peak_mb::int, rows_in, rows_out FROM pbdb.etl_run "
-        f"WHERE dataset = '{dataset}' AND status = 'done' ORDER BY etl_run_id"
+        "SELECT stage, round(seconds::numeric, 1)::float8 AS seconds, peak_mb::int, rows_in, rows_out "
+        f"FROM pbdb.etl_run WHERE dataset = '{dataset}' AND status = 'done' ORDER BY etl_run_id"
     ):
         run.add(dataset=dataset, **entry)
     again = run.pbdb(*words)[0]
