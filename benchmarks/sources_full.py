@@ -347,7 +347,7 @@ def cigs(dataset: str, folder: Path, scale: float, known: Names) -> dict[str, in
     """Spreadsheets of every file of a collection, and the supplement."""
     from pbdb.etl.cigs import SUBSETS, SUPPLEMENT
 
-    from pbdb.simulate import xlsxwrite
+    from pbdb.common import workbook_writer
 
     n_genes, n_wells, n_conditions = scaled(N_CIGS_GENES, scale, 800), 0, 0
     symbols = known.symbols(n_genes)
@@ -357,8 +357,8 @@ def cigs(dataset: str, folder: Path, scale: float, known: Names) -> dict[str, in
         n_wells, n_conditions = n_wells + len(wells), n_conditions + scaled(CIGS[key][1], scale, 10)
         name = SUBSETS[key].name
         rows = cigs_rows(dataset, wells, symbols, counts)
-        xlsxwrite.save(folder / f"{name}_Counts.xlsx", {"Sheet1": rows}, level=1)
-        xlsxwrite.save(folder / f"{name}_MetaData.xlsx", {"Sheet1": cigs_metadata(key, wells)}, level=1)
+        workbook_writer.save(folder / f"{name}_Counts.xlsx", {"Sheet1": rows}, level=1)
+        workbook_writer.save(folder / f"{name}_MetaData.xlsx", {"Sheet1": cigs_metadata(key, wells)}, level=1)
     headings = (["Name", "Number", "CAS", "Mechanism", "Clinical", "Approval"], ["Name", "Number", "CAS"])
     listed = [[f"Compound {cid}", f"Cpd{at:05d}", ""] for at, cid in enumerate(known.cids(dataset))]
     of_set = {"cigs_mce": 3, "cigs_tcm": 4}[dataset]
@@ -368,7 +368,7 @@ def cigs(dataset: str, folder: Path, scale: float, known: Names) -> dict[str, in
         else [["Title"], heading]
         for at, heading in enumerate(headings, start=3)
     }
-    xlsxwrite.save(folder / SUPPLEMENT, sheets)
+    workbook_writer.save(folder / SUPPLEMENT, sheets)
     return {"samples": n_wells, "genes": n_genes + N_CIGS_UNKNOWN, "conditions": n_conditions}
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import re
 import sys
 import tomllib
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
+from types import ModuleType
 
 import click
 import pytest
@@ -177,6 +179,20 @@ def test_every_foreign_key_has_an_index() -> None:
         first |= {next(iter(constraint.columns)).name for constraint in table.constraints if _is_key(constraint)}
         missing = {column.name for column in table.columns if column.foreign_keys} - first
         assert missing == set(), table.name
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "benchmarks").glob("*.py")), ids=lambda path: path.stem)
+def test_a_benchmark_imports_what_is_there(path: Path) -> None:
+    """Benchmarks take hours, so nobody runs them all: what they import inside functions is looked for here."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "pbdb":
+            module = importlib.import_module(str(node.module))
+            lacking = [alias.name for alias in node.names if not _has(module, alias.name)]
+            assert lacking == [], f"{path.name}, line {node.lineno}"
+
+
+def _has(module: ModuleType, name: str) -> bool:
+    return hasattr(module, name) or importlib.util.find_spec(f"{module.__name__}.{name}") is not None
 
 
 def _is_key(constraint: object) -> bool:
