@@ -42,7 +42,9 @@ from pbdb.effects.engine.design import (
     enough_cells,
 )
 from pbdb.effects.engine.design import build as build_design
-from pbdb.effects.engine.fit import Block, Fit, Options, prepare, tested_genes
+from pbdb.effects.engine.effect_blocks import Block
+from pbdb.effects.engine.fit import Fit, Options, prepare, tested_genes
+from pbdb.effects.engine.gene_fits import Blocks, in_turn
 from pbdb.effects.engine.matrix import gather
 from pbdb.effects.engine.null_check import NullCheck, NullResult
 from pbdb.effects.engine.write_tiles import STATISTICS, Summary, fill
@@ -58,6 +60,7 @@ __all__ = [
     "ROWS",
     "STATISTICS",
     "Block",
+    "Blocks",
     "CompleteBlock",
     "Design",
     "Effects",
@@ -74,6 +77,7 @@ __all__ = [
     "enough_cells",
     "fill",
     "gather",
+    "in_turn",
     "prepare",
     "tested_genes",
 ]

@@ -1,9 +1,17 @@
-"""Turn genes of a matrix into responses, and fit them block by block."""
+"""Turn genes of a matrix into responses, and fit them block by block, here or elsewhere.
+
+All that needs every gene at once (filter, library sizes, voom curve, moderation, adjustment) stays with the caller;
+between these lie passes over blocks of genes, each of which is a pure function of a `Reader` of its genes and plain
+arrays. `in_turn` does them here; another `Blocks` may send them to other machines: genes are independent of each other
+and nothing is summed across a block, so where and in which order they are done decides no bit.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Literal, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +33,10 @@ class Reader:
     method: Literal["voom", "trend"]
     library: Floats | None
     stdev: dict[bytes, Floats] = field(default_factory=dict)
+
+    def only(self, genes: Ints) -> Reader:
+        """Return the reader of these genes alone, numbered from 0."""
+        return replace(self, matrix=self.matrix.only(genes), stdev={})
 
     def values(self, genes: Ints) -> Floats:
         """Return the responses of genes, genes x samples in design order."""
@@ -84,6 +96,25 @@ class Reader:
         return self.stdev[key]
 
 
+Made = TypeVar("Made")
+# What is made of a block of genes: their positions in the reader's matrix, and their slice of all tested genes.
+Work = Callable[[Reader, Ints, slice], Made]
+
+
+class Blocks(Protocol):
+    """Does work on genes in blocks."""
+
+    def __call__(self, reader: Reader, genes: Ints, size: int, work: Work[Made], /) -> Iterator[tuple[slice, Made]]:
+        """Work on `genes`, `size` at a time; yield what is made of each block, in any order."""
+        ...
+
+
+def in_turn(reader: Reader, genes: Ints, size: int, work: Work[Made]) -> Iterator[tuple[slice, Made]]:
+    """Do the blocks here, one after the other."""
+    for part in gene_blocks(genes, size):
+        yield part, work(reader, genes[part], part)
+
+
 class FirstPass(NamedTuple):
     """By gene: average expression, variance and df of the fit without weights; and the voom curve (or None)."""
 
@@ -93,21 +124,23 @@ class FirstPass(NamedTuple):
     curve: voom.Curve | None
 
 
-def first_pass(reader: Reader, genes: Ints, span: voom.Span) -> FirstPass:
+def first_pass(reader: Reader, genes: Ints, span: voom.Span, blocks: Blocks = in_turn) -> FirstPass:
     """Fit genes without weights; for voom draw the curve of the weights, unless no df are left."""
     n, design = len(genes), reader.shared.design
     ave_expr, variance, df = np.empty(n), np.empty(n), np.empty(n)
     detected = np.ones(n, dtype=bool)
-    for part in gene_blocks(genes, genes_per_block(design.n_samples)):
-        y = reader.values(genes[part])
-        fitted = reader.fit_values(y, np.empty(0, np.int64))
-        ave_expr[part] = _mean_of_known(y)
-        variance[part], df[part] = fitted.variance, fitted.df_residual
-        detected[part] = _has_counts(y, reader)
+    for part, found in blocks(reader, genes, genes_per_block(design.n_samples), _first_of_block):
+        ave_expr[part], variance[part], df[part], detected[part] = found
     curve = None
     if reader.method == "voom" and reader.library is not None and design.df_residual > 0:
         curve = voom.trend(ave_expr, np.sqrt(variance), detected, reader.library, span)
     return FirstPass(ave_expr, variance, df, curve)
+
+
+def _first_of_block(reader: Reader, genes: Ints, part: slice) -> tuple[Floats, Floats, Floats, npt.NDArray[np.bool_]]:
+    y = reader.values(genes)
+    fitted = reader.fit_values(y, np.empty(0, np.int64))
+    return _mean_of_known(y), fitted.variance, fitted.df_residual, _has_counts(y, reader)
 
 
 def _mean_of_known(y: Floats) -> Floats:
@@ -126,10 +159,15 @@ def _has_counts(y: Floats, reader: Reader) -> npt.NDArray[np.bool_]:
     return np.asarray((y > zero).any(axis=1))
 
 
-def variances(reader: Reader, genes: Ints, curve: voom.Curve) -> tuple[Floats, Floats]:
+def variances(reader: Reader, genes: Ints, curve: voom.Curve, blocks: Blocks = in_turn) -> tuple[Floats, Floats]:
     """Fit genes with weights, for their variances and df only."""
     variance, df = np.empty(len(genes)), np.empty(len(genes))
-    for part in gene_blocks(genes, genes_per_block(reader.shared.design.n_samples)):
-        fitted = reader.fit(genes[part], np.empty(0, np.int64), curve)
-        variance[part], df[part] = fitted.variance, fitted.df_residual
+    size = genes_per_block(reader.shared.design.n_samples)
+    for part, found in blocks(reader, genes, size, partial(_variances_of_block, curve=curve)):
+        variance[part], df[part] = found
     return variance, df
+
+
+def _variances_of_block(reader: Reader, genes: Ints, part: slice, *, curve: voom.Curve) -> tuple[Floats, Floats]:
+    fitted = reader.fit(genes, np.empty(0, np.int64), curve)
+    return fitted.variance, fitted.df_residual
