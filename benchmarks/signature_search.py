@@ -13,16 +13,14 @@ line is JSON.
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import platform
-import resource
 import shutil
 import statistics
 import tempfile
 import time
 from pathlib import Path
 
+import lines
 import numpy as np
 import pandas as pd
 from made_up_effects import Made, write
@@ -95,11 +93,7 @@ def main() -> None:
     finally:
         connect.stop(settings, immediately=True)
         shutil.rmtree(folder)
-    rest = {
-        "peak_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
-        "machine": platform.machine(),
-    }
-    print(json.dumps(line | rest | {"sizes": {"signatures": n, "queries": QUERIES}}))
+    lines.report(line | {"sizes": {"signatures": n, "queries": QUERIES}})
 
 
 def ask(settings: Settings) -> dict[str, object]:
