@@ -17,6 +17,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,7 @@ def fit_jobs(jobs: Sequence[FitJob], folder: Path, address: str) -> list[StoredF
     """
     whole = [job for job in jobs if job.n_values <= LARGEST_WHOLE and not _place(job, folder).is_finished]
     if whole:
-        parcels = (Parcel(job, _WholeFit.of(job), lambda job=job: _WholeFit.of(job, carry=True)) for job in whole)  # type: ignore[misc]
+        parcels = (Parcel(job, _WholeFit.of(job), partial(_WholeFit.of, job, carry=True)) for job in whole)
         with closing(tasks.stream(_make_fit, parcels, address)) as made:
             for n_done, (job, files) in enumerate(made, start=1):
                 _keep(files, _place(job, folder).folder)
