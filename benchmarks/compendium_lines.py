@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 LOAD = ("extract", "transform", "validate", "effects", "publish", "match")
-COMMON = ("agreement", "signature_index", "snapshot", "verify")
+COMMON = ("agreement", "signature_index", "snapshot", "verify", "snapshot_verify")
 STAGES = (*LOAD, *COMMON)
-BESIDE = ("generate", "reload", "vocabulary", "done", "row", "snapshot_verify")
-"""Steps of the run that are no stage of it: made-up files, a load that finds nothing to do, ..."""
-
 ALL = "all data sets"
 
 
 @dataclass
 class Run:
-    """One share of the compendium: seconds and peak MB by data set and stage; MB that stay on disk, by data set."""
+    """One share of the compendium: seconds, peak MB and MB that stay on disk, by data set and stage."""
 
     share: float
     seconds: dict[tuple[str, str], float] = field(default_factory=dict)
     peak_mb: dict[tuple[str, str], float] = field(default_factory=dict)
-    mb: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    mb: dict[tuple[str, str], float] = field(default_factory=dict)
     left_out: list[str] = field(default_factory=list)
     about: dict[str, Any] = field(default_factory=dict)
 
@@ -65,7 +61,10 @@ def runs(lines: Iterable[dict[str, Any]]) -> list[Run]:
     """The runs in the lines, by share; of a step that was measured twice the last line counts."""
     found: dict[float, Run] = {}
     for line in lines:
-        if line["name"] != "compendium" or line.get("stage") not in (*STAGES, "done"):
+        if line["name"] != "compendium" or line.get("stage") not in (
+            *STAGES,
+            "done",
+        ):  # not what is beside it: made-up files, a second load, ...
             continue
         run = found.setdefault(float(line["share"]), Run(float(line["share"])))
         _add(run, line)
@@ -78,7 +77,7 @@ def _add(run: Run, line: dict[str, Any]) -> None:
     if line.get("left_out"):
         run.left_out.append(f"{dataset}, {stage}: {line['left_out']}")
     if line.get("mb") is not None and stage in ("publish", "done", *COMMON):
-        run.mb[dataset] = float(line["mb"]) if stage in ("publish", "done") else run.mb[dataset] + float(line["mb"])
+        run.mb[dataset, "load" if stage in ("publish", "done") else stage] = float(line["mb"])
     if stage != "done" and line.get("seconds") is not None:
         run.seconds[dataset, stage] = float(line["seconds"])
         if line.get("peak_mb") is not None:

@@ -90,7 +90,7 @@ def _compendium(runs: Sequence[Run], found: Sequence[Line]) -> Iterable[str]:
     run = runs[-1]
     about = run.about
     yield (
-        f"{report_charts.share_text(run.share).capitalize()}, {len(run.mb) or len(run.datasets)} data sets, on "
+        f"{report_charts.share_text(run.share).capitalize()}, {len(set(run.datasets) - {compendium_lines.ALL})} data sets, on "
         f"{about.get('machine', 'a machine that the lines do not name')} ({about.get('date', 'no date')}, load "
         f"{about.get('load_average', 'unknown')}): from files to matches {duration(run.load_seconds)}, every stage "
         f"{duration(run.total_seconds)}, {run.total_mb / 1000:.1f} GB on disk.\n"
@@ -110,8 +110,8 @@ def _rows(found: Sequence[Line]) -> Iterable[str]:
         yield "The lines do not tell the row of `compendium`.\n"
         return
     row = rows[-1]
-    ours, theirs = row.get("ours") or {}, row.get("published") or {}
-    names = list(dict.fromkeys([*theirs, *ours]))
+    ours, theirs = (row.get("compendium") or {}) | (row.get("ours") or {}), row.get("published") or {}
+    names = list(dict.fromkeys([*theirs, *(row.get("ours") or {})]))
     yield table(["", "here", "published"], [[name, whole(ours.get(name)), whole(theirs.get(name))] for name in names])
     differences = [str(one) for one in row.get("differences") or []]
     if differences:

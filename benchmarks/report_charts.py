@@ -28,6 +28,7 @@ COLOURS = {
     "signature_index": "#a5734f",
     "snapshot": "#7f8a96",
     "verify": "#c4b8a8",
+    "snapshot_verify": "#e3d9cc",
 }
 WIDTH = 620
 VEGA_LITE = "6.4"
