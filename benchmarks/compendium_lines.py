@@ -58,13 +58,16 @@ class Run:
 
 
 def runs(lines: Iterable[dict[str, Any]]) -> list[Run]:
-    """The runs in the lines, by share; of a step that was measured twice the last line counts."""
+    """The runs in the lines, by share; of a step that was measured twice the last line counts.
+
+    What is beside a run (making its files, loading them a second time) does not count.
+    """
     found: dict[float, Run] = {}
     for line in lines:
         if line["name"] != "compendium" or line.get("stage") not in (
             *STAGES,
             "done",
-        ):  # not what is beside it: made-up files, a second load, ...
+        ):
             continue
         run = found.setdefault(float(line["share"]), Run(float(line["share"])))
         _add(run, line)

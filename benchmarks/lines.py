@@ -57,10 +57,12 @@ def read(files: Iterable[Path]) -> list[Line]:
     """Read lines of files in their order.
 
     Raises:
-        SystemExit: one is no JSON object with a name.
+        SystemExit: a file is not there, or one of its lines is no JSON object with a name.
     """
     found = []
     for file in files:
+        if not file.is_file():
+            raise SystemExit(f"There is no file of lines '{file}'.")
         for number, text in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
             if not text.strip():
                 continue

@@ -88,9 +88,9 @@ def _compendium(runs: Sequence[Run], found: Sequence[Line]) -> Iterable[str]:
         yield "The compendium has not been measured yet: `python benchmarks/compendium.py --folder FOLDER` does it.\n"
         return
     run = runs[-1]
-    about = run.about
+    about, n_datasets = run.about, len(set(run.datasets) - {compendium_lines.ALL})
     yield (
-        f"{report_charts.share_text(run.share).capitalize()}, {len(set(run.datasets) - {compendium_lines.ALL})} data sets, on "
+        f"{report_charts.share_text(run.share).capitalize()}, {n_datasets} data sets, on "
         f"{about.get('machine', 'a machine that the lines do not name')} ({about.get('date', 'no date')}, load "
         f"{about.get('load_average', 'unknown')}): from files to matches {duration(run.load_seconds)}, every stage "
         f"{duration(run.total_seconds)}, {run.total_mb / 1000:.1f} GB on disk.\n"
