@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -129,7 +129,7 @@ class Parcel:
     carried: Callable[[], Any] | None = None
 
 
-def stream(work: Callable[[Any], Any], parcels: Iterable[Parcel], address: str) -> Iterator[tuple[Any, Any]]:
+def stream(work: Callable[[Any], Any], parcels: Iterable[Parcel], address: str) -> Generator[tuple[Any, Any]]:
     """Do `work(given)` on a Dask cluster; yield each key with what was made of it, in the order in which they are done.
 
     Two tasks for each thread of the cluster are under way at a time, the others wait in `parcels`; results stay with
@@ -158,7 +158,7 @@ def _streamed(client: Any, work: Callable[[Any], Any], waiting: Iterator[Parcel]
         given = parcel.given if sees_files or parcel.carried is None else parcel.carried()
         future = client.submit(work, given, pure=False)
         running[future] = parcel
-        done.add(future)
+        done.add(future)  # type: ignore[no-untyped-call]
 
     for parcel in islice(waiting, _under_way(client, address)):
         start(parcel)
@@ -185,7 +185,7 @@ def _under_way(client: Any, address: str) -> int:
             f"The Dask scheduler at '{address}' has no worker: start some (`dask worker --nthreads 1 {address}` where "
             "the work shall be done) and run the command again; what is done is kept."
         ) from None
-    return 2 * sum(client.nthreads().values())
+    return 2 * int(sum(client.nthreads().values()))
 
 
 def _client(address: str) -> Any:

@@ -15,8 +15,7 @@ from pbdb.common.arrays import Floats, Ints
 from pbdb.common.errors import ConfigError, DataError, DesignError
 from pbdb.effects.engine import unweighted, voom
 from pbdb.effects.engine.design import Design
-from pbdb.effects.engine.effect_blocks import Block, EffectsOfBlock
-from pbdb.effects.engine.gene_fits import Blocks, Reader, first_pass, in_turn, variances
+from pbdb.effects.engine.gene_fits import Block, Blocks, EffectsOfBlock, Reader, first_pass, in_turn, variances
 from pbdb.effects.engine.left_out import checked_wells
 from pbdb.effects.engine.matrix import Matrix, Readout, gene_blocks, genes_per_block, wrap
 from pbdb.effects.engine.moderate import Moderated, moderate

@@ -13,8 +13,8 @@ from pbdb.common.arrays import Floats32, Ints
 from pbdb.common.errors import ConfigError
 from pbdb.effects.engine.adjust import FitWide, adjust_rows
 from pbdb.effects.engine.all_statistics import row_blocks
-from pbdb.effects.engine.effect_blocks import Block
 from pbdb.effects.engine.fit import Fit
+from pbdb.effects.engine.gene_fits import Block
 from pbdb.effects.engine.null_check import NullCheck, NullResult, null_spread
 
 ADJUSTED = "neg_log10_p_adj"
