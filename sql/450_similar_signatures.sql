@@ -12,7 +12,7 @@ CREATE FUNCTION pbdb.similar_signatures(
 )
 LANGUAGE plpgsql STABLE SECURITY INVOKER ROWS 20
 SET hnsw.iterative_scan = 'relaxed_order'
-SET hnsw.ef_search = 400
+SET hnsw.ef_search = 200
 SET hnsw.max_scan_tuples = 200000
 SET hnsw.scan_mem_multiplier = 8
 AS $$
@@ -54,8 +54,8 @@ BEGIN
             FROM (
                 SELECT c.effect_id FROM core.projected_signature c
                 WHERE c.projection_id = %s AND c.fit_id = ANY ($5)
-                ORDER BY c.coordinates <#> $6
-                LIMIT greatest(400, 10 * $4)
+                ORDER BY c.coordinates <=> $6
+                LIMIT greatest(200, 10 * $4)
             ) c
             JOIN core.signature s ON s.effect_id = c.effect_id
             UNION ALL $query$, projection);
@@ -72,7 +72,7 @@ BEGIN
                 FROM core.signature s
                 WHERE s.fit_id = ANY ($2)
             ) f
-            WHERE f.effect_id IS DISTINCT FROM $3 AND f.distance <> 'NaN'
+            WHERE f.effect_id IS DISTINCT FROM $3
             ORDER BY f.distance, f.effect_id
             LIMIT $4
         ) s
@@ -80,6 +80,7 @@ BEGIN
         JOIN core.dataset d ON d.dataset_id = s.dataset_id
         JOIN core.context x ON x.context_id = c.context_id
         JOIN core.source_compound u ON u.source_compound_id = c.source_compound_id
+        WHERE s.distance <> 'NaN'
         ORDER BY s.distance, s.effect_id
     $query$, CASE WHEN opposite THEN '-1' ELSE '1' END, nearby)
     USING wanted, others, except_effect, n, indexed, place;

@@ -174,7 +174,7 @@ def _projected_signature() -> None:
         _key("effect_id", "an effect"),
         _dataset(),
         _key("fit_id", "a fit"),
-        sa.Column("coordinates", pgvector.sqlalchemy.HALFVEC(128), nullable=False, comment="Coordinates on the axes"),
+        sa.Column("coordinates", pgvector.sqlalchemy.HALFVEC(192), nullable=False, comment="Coordinates on the axes"),
         sa.PrimaryKeyConstraint("projection_id", "effect_id", name=op.f("pk_projected_signature")),
         schema="core",
         comment="A signature of length 1 on the axes of a projection: finds candidates for exact comparison",

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from pbdb.database.models.base import CONTENT_KEY, N_LANDMARKS, NOW, Base, CodeVersion, Landmarks
 from pbdb.database.models.generations import NUMBER
 
-N_AXES = 128
+N_AXES = 192
 PROJECTION = "Number of a projection: each index of signatures is made with one"
 
 
