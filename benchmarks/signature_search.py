@@ -84,7 +84,7 @@ def fill(settings: Settings, n: int, plate: Path | None) -> None:
     if plate is not None:
         _write(settings, PLATE, gct.read(plate).values.astype(np.float32))
     with engine.begin() as connection:
-        connection.execute(text("UPDATE core.effect SET landmark = log2_fc::public.halfvec(978), n_landmarks = 978"))
+        connection.execute(text("UPDATE core.effect SET landmark_t = log2_fc::public.halfvec(978), n_landmarks = 978"))
         for (dataset_id,) in connection.execute(text("SELECT dataset_id FROM core.dataset")).all():
             signature_rows.replace(connection, dataset_id, partitions.current(connection, dataset_id) or 0)
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
@@ -238,7 +238,7 @@ def ask(settings: Settings) -> dict[str, object]:
 _EFFECTS = """
 SELECT s.effect_id FROM core.signature s JOIN core.dataset d USING (dataset_id) WHERE d.dataset LIKE %s ORDER BY 1"""
 _SIGNATURE = """
-SELECT e.landmark::text, (SELECT count(*) FROM unnest(e.neg_log10_p_adj) p WHERE p > -log(0.05))
+SELECT e.landmark_t::text, (SELECT count(*) FROM unnest(e.neg_log10_p_adj) p WHERE p > -log(0.05))
 FROM core.effect e WHERE e.effect_id = %s"""
 _SIZES = """
 SELECT 'index', sum(pg_relation_size(i.indexrelid)) FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid

@@ -50,7 +50,7 @@ BEGIN
         FROM core.signature_projection p, unnest(p.axes) WITH ORDINALITY a (axis, place)
         WHERE p.projection_id = projection;
         nearby := format($query$
-            SELECT s.effect_id, s.dataset_id, s.condition_id, s.n_landmarks, s.landmark <=> $1 AS distance
+            SELECT s.effect_id, s.dataset_id, s.condition_id, s.n_landmarks, s.landmark_t <=> $1 AS distance
             FROM (
                 SELECT c.effect_id FROM core.projected_signature c
                 WHERE c.projection_id = %s AND c.fit_id = ANY ($5)
@@ -68,7 +68,7 @@ BEGIN
             SELECT f.*
             FROM (
                 %s
-                SELECT s.effect_id, s.dataset_id, s.condition_id, s.n_landmarks, s.landmark <=> $1 AS distance
+                SELECT s.effect_id, s.dataset_id, s.condition_id, s.n_landmarks, s.landmark_t <=> $1 AS distance
                 FROM core.signature s
                 WHERE s.fit_id = ANY ($2)
             ) f

@@ -14,9 +14,12 @@ from pbdb.query import signature_index, signatures
 from pbdb.server import connect
 
 ROWS = {
+    # Columns that were renamed by either name.
     "sample": "t::text",
     "gene_effect": "t::text",
-    "effect": "(t.effect_id, t.fit_id, t.condition_id, t.status, t.n_up, t.log2_fc, t.se, t.landmark)::text",
+    "effect": "(t.effect_id, t.fit_id, t.condition_id, t.status, t.n_up, t.log2_fc, t.se)::text"
+    " || coalesce(to_jsonb(t) ->> 'landmark_t', to_jsonb(t) ->> 'landmark', '')"
+    " || coalesce(to_jsonb(t) ->> 'n_vehicle', to_jsonb(t) ->> 'n_control')",
 }
 
 
@@ -51,18 +54,18 @@ def test_signatures_of_stored_effects_are_found_after_the_upgrade(database: Sett
     with engine.begin() as connection:
         for base in (100, 200):
             add_world(connection, base, f"dataset_{base}")
-    schema.downgrade(engine, "0007")
+    schema.downgrade(engine, "0008")
     with engine.begin() as connection:
         for effect, vector in vectors.items():
             connection.exec_driver_sql(
-                f"UPDATE part.effect SET landmark = '{vector}', n_landmarks = 978 WHERE effect_id = {effect}"
+                f"UPDATE part.effect SET landmark_t = '{vector}', n_landmarks = 978 WHERE effect_id = {effect}"
             )
         (partition,) = connection.exec_driver_sql("SELECT tableoid::regclass FROM part.effect LIMIT 1").scalars()
-        connection.exec_driver_sql(f"CREATE INDEX ON {partition} USING hnsw (landmark public.halfvec_cosine_ops)")
+        connection.exec_driver_sql(f"CREATE INDEX ON {partition} USING hnsw (landmark_t public.halfvec_cosine_ops)")
     schema.upgrade(engine)
     assert schema.check(engine) == []
     assert query(database, "SELECT count(*) FROM pg_indexes WHERE indexdef LIKE '%hnsw%'") == [(0,)]
-    kept = "SELECT s.effect_id, s.n_landmarks, s.landmark = e.landmark FROM core.signature s JOIN core.effect e"
+    kept = "SELECT s.effect_id, s.n_landmarks, s.landmark_t = e.landmark_t FROM core.signature s JOIN core.effect e"
     assert query(database, f"{kept} USING (effect_id) ORDER BY 1") == [(161, 978, True), (261, 978, True)]
     found = signatures.like_effect(database, 161)
     assert [row["effect_id"] for row in found] == [261]

@@ -44,7 +44,7 @@ def world(database: Settings) -> Settings:
                 "context",
                 {"context_id": key, "context": f"CVCL:{key}", "context_name": name, "kind": "x", "organism": "human"},
             )
-            counts = dict.fromkeys(("n_samples", "n_control", "n_plates", "n_components", "n_genes_in"), 1)
+            counts = dict.fromkeys(("n_samples", "n_vehicle", "n_plates", "n_components", "n_genes_in"), 1)
             ids = {
                 "fit_id": key,
                 "dataset_id": 1,
@@ -83,8 +83,8 @@ def _add_effects(connection: object) -> None:
             "condition",
             {"condition_id": number, "dataset_id": 1, "source_compound_id": 1, "context_id": context} | dose,
         )
-        counts = dict.fromkeys(("n_treated", "n_control", "n_plates", "n_control_same_plates"), 1)
-        signature = {"landmark": str(values.tolist()), "n_landmarks": N_LANDMARKS, "status": "ok"}
+        counts = dict.fromkeys(("n_treated", "n_vehicle", "n_plates", "n_vehicle_same_plates"), 1)
+        signature = {"landmark_t": str(values.tolist()), "n_landmarks": N_LANDMARKS, "status": "ok"}
         ids = {"dataset_id": 1, "effect_id": number, "fit_id": context, "condition_id": number}
         insert(connection, "effect", ids | counts | signature)
 
@@ -194,7 +194,7 @@ def test_what_cannot_be_searched_is_a_sentence(world: Settings) -> None:
 def _replace(world: Settings, sign: int) -> None:
     """What a load does: other signatures of the data set, in a transaction."""
     with connect.engine(world).begin() as connection:
-        change = "UPDATE core.effect SET landmark = landmark * array_fill(:sign, ARRAY[978])::halfvec"
+        change = "UPDATE core.effect SET landmark_t = landmark_t * array_fill(:sign, ARRAY[978])::halfvec"
         connection.execute(text(change + " WHERE dataset_id = 1 AND effect_id % 10 = 3"), {"sign": float(sign)})
         generation = connection.execute(
             text("SELECT generation FROM core.generation WHERE dataset_id = 1")
@@ -283,7 +283,7 @@ def test_what_may_not_be_passed_on_is_never_found_by_the_public(
 
 def test_a_signature_of_nothing_finds_nothing_and_is_not_found(indexed: Settings) -> None:
     with connect.engine(indexed).begin() as connection:
-        zero = "UPDATE core.signature SET landmark = array_fill(0::real, ARRAY[978])::halfvec WHERE effect_id = 43"
+        zero = "UPDATE core.signature SET landmark_t = array_fill(0::real, ARRAY[978])::halfvec WHERE effect_id = 43"
         connection.execute(text(zero))
     signature_index.build(connect.engine(indexed), rebuild=True)
     assert 43 not in ids(signature_search.like_effect(indexed, 42, Where(n=299)))

@@ -27,10 +27,10 @@ _DELETE = text(f"""
     WHERE fit_id IN (SELECT t.fit_id FROM {SCHEMA}.signature_fit t WHERE t.dataset_id = :dataset_id)""")
 _DELETE_COUNTS = text(f"DELETE FROM {SCHEMA}.signature_fit WHERE dataset_id = :dataset_id")
 _INSERT = f"""
-    INSERT INTO {SCHEMA}.signature (effect_id, dataset_id, fit_id, condition_id, n_landmarks, landmark)
-    SELECT e.effect_id, e.dataset_id, e.fit_id, e.condition_id, e.n_landmarks, e.landmark
+    INSERT INTO {SCHEMA}.signature (effect_id, dataset_id, fit_id, condition_id, n_landmarks, landmark_t)
+    SELECT e.effect_id, e.dataset_id, e.fit_id, e.condition_id, e.n_landmarks, e.landmark_t
     FROM {{effects}} e JOIN {SCHEMA}.fit f ON f.fit_id = e.fit_id AND f.is_default
-    WHERE e.landmark IS NOT NULL"""
+    WHERE e.landmark_t IS NOT NULL"""
 _COUNT = text(f"""
     INSERT INTO {SCHEMA}.signature_fit (fit_id, dataset_id, generation, n_signatures)
     SELECT s.fit_id, :dataset_id, :generation, count(*)

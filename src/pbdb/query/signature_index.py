@@ -170,19 +170,19 @@ def _blocks(
     """Keys and signatures of length 1, block after block; those that are 0 everywhere have no direction."""
     wanted = ", ".join(str(int(fit.fit_id)) for fit in fits)
     command = (
-        f"COPY (SELECT effect_id, dataset_id, fit_id, landmark FROM core.signature {sample}"
+        f"COPY (SELECT effect_id, dataset_id, fit_id, landmark_t FROM core.signature {sample}"
         f" WHERE fit_id IN ({wanted})) TO STDOUT (FORMAT binary)"
     )
     columns: dict[str, npt.NDArray[Any]] = dict.fromkeys(
         ("effect_id", "dataset_id", "fit_id"), np.empty(0, dtype=np.int64)
-    ) | {"landmark": np.empty((0, N_LANDMARKS), dtype=np.float16)}
+    ) | {"landmark_t": np.empty((0, N_LANDMARKS), dtype=np.float16)}
     with engine.connect() as connection, cursor(connection) as opened, opened.copy(command) as copy:
         for block in copy_binary.Decoder().blocks(copy, columns, ROWS_PER_BLOCK):
-            values = copy_binary.values(block, "landmark").astype(np.float32)
+            values = copy_binary.values(block, "landmark_t").astype(np.float32)
             lengths = np.sqrt(np.einsum("ij,ij->i", values, values))
             kept = lengths > 0
             keys: dict[str, copy_binary.Value] = {
-                name: copy_binary.values(block, name)[kept].astype(np.int64) for name in columns if name != "landmark"
+                name: copy_binary.values(block, name)[kept].astype(np.int64) for name in columns if name != "landmark_t"
             }
             yield keys, values[kept] / lengths[kept, None]
 

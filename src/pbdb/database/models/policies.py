@@ -26,13 +26,13 @@ VALUE_COLUMNS = {
         "neg_log10_p_adj",
         "neg_log10_p_limma",
         "neg_log10_p_adj_limma",
-        "landmark",
+        "landmark_t",
     ),
     "gene_effect": ("log2_fc", "se", "neg_log10_p_adj"),
     "fit": ("ave_expr", "sigma", "s2_post", "df_total", "dispersion"),
 }
 # Vectors that search compares by the hundred: in the row itself, and not sampled either.
-INLINE_COLUMNS = {"signature": "landmark", "projected_signature": "coordinates"}
+INLINE_COLUMNS = {"signature": "landmark_t", "projected_signature": "coordinates"}
 INLINE_BYTES = 4080
 # Arrays of keys: not compressed either, but sampled, for the planner must know how long they are.
 KEY_COLUMNS = {"fit": ("effect_ids", "condition_ids"), "feature_set": ("gene_keys",)}

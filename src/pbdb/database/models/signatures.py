@@ -34,7 +34,7 @@ class Signature(Base):
     )
     condition_id: Mapped[int] = mapped_column(comment=f"Key of a condition: {CONTENT_KEY}")
     n_landmarks: Mapped[int | None] = mapped_column(Integer, comment="Landmark genes among the tested genes")
-    landmark: Mapped[list[float]] = mapped_column(
+    landmark_t: Mapped[list[float]] = mapped_column(
         Landmarks,
         comment="Moderated t of the 978 landmarks in landmark_index order, clipped to +-50, 0 where untested",
     )

@@ -63,19 +63,19 @@ _TABLES = {
 _ASTRAY = """
 SELECT coalesce(e.effect_id, s.effect_id) AS effect_id
 FROM (
-    SELECT d.effect_id, d.fit_id, d.condition_id, d.landmark
+    SELECT d.effect_id, d.fit_id, d.condition_id, d.landmark_t
     FROM core.effect d JOIN core.fit f ON f.fit_id = d.fit_id AND f.is_default
-    WHERE d.dataset_id = %(dataset_id)s AND d.landmark IS NOT NULL
+    WHERE d.dataset_id = %(dataset_id)s AND d.landmark_t IS NOT NULL
 ) e
 FULL JOIN (SELECT s.* FROM core.signature s WHERE s.dataset_id = %(dataset_id)s) s ON s.effect_id = e.effect_id
-WHERE (e.fit_id, e.condition_id) IS DISTINCT FROM (s.fit_id, s.condition_id) OR e.landmark IS DISTINCT FROM s.landmark
+WHERE (e.fit_id, e.condition_id) IS DISTINCT FROM (s.fit_id, s.condition_id) OR e.landmark_t IS DISTINCT FROM s.landmark_t
 ORDER BY 1"""
 _FIT_SAMPLES = """
 SELECT f.sample_id, f.role, s.source_sample, s.plate_id, s.condition_id, s.time_h, s.is_vehicle
 FROM core.fit_sample f LEFT JOIN core.sample s ON s.dataset_id = %(dataset_id)s AND s.sample_id = f.sample_id
 WHERE f.fit_id = %(fit_id)s ORDER BY f.sample_id"""
 _EFFECTS = f"""
-SELECT effect_id, condition_id, sample_id, status, n_treated, n_control, n_plates, n_control_same_plates,
+SELECT effect_id, condition_id, sample_id, status, n_treated, n_vehicle, n_plates, n_vehicle_same_plates,
     n_genes, n_up, n_down, n_up_fit, n_down_fit,
     {" AND ".join(f"coalesce(cardinality({name}), 0) = %(n_genes)s" for name in BY_EFFECT)} AS is_complete
 FROM core.effect WHERE dataset_id = %(dataset_id)s AND fit_id = %(fit_id)s"""

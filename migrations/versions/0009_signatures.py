@@ -9,8 +9,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision = "0008"
-down_revision = "0007"
+revision = "0009"
+down_revision = "0008"
 branch_labels = None
 depends_on = None
 
@@ -58,12 +58,12 @@ def downgrade() -> None:
 
 def _fill() -> None:
     op.execute("""
-        INSERT INTO core.signature (effect_id, dataset_id, fit_id, condition_id, n_landmarks, landmark)
-        SELECT e.effect_id, e.dataset_id, e.fit_id, e.condition_id, e.n_landmarks, e.landmark
+        INSERT INTO core.signature (effect_id, dataset_id, fit_id, condition_id, n_landmarks, landmark_t)
+        SELECT e.effect_id, e.dataset_id, e.fit_id, e.condition_id, e.n_landmarks, e.landmark_t
         FROM core.generation g
         JOIN part.effect e ON e.dataset_id = g.dataset_id AND e.generation = g.generation
         JOIN core.fit f ON f.fit_id = e.fit_id AND f.is_default
-        WHERE g.is_current AND e.landmark IS NOT NULL""")
+        WHERE g.is_current AND e.landmark_t IS NOT NULL""")
     op.execute("""
         INSERT INTO core.signature_fit (fit_id, dataset_id, generation, n_signatures)
         SELECT s.fit_id, s.dataset_id, g.generation, count(*)
@@ -99,14 +99,14 @@ def _signature() -> None:
         _key("fit_id", "a fit"),
         _key("condition_id", "a condition"),
         sa.Column("n_landmarks", sa.Integer(), nullable=True, comment="Landmark genes among the tested genes"),
-        sa.Column("landmark", pgvector.sqlalchemy.HALFVEC(978), nullable=False, comment=LANDMARKS),
+        sa.Column("landmark_t", pgvector.sqlalchemy.HALFVEC(978), nullable=False, comment=LANDMARKS),
         _of_fit("signature"),
         sa.PrimaryKeyConstraint("effect_id", name=op.f("pk_signature")),
         schema="core",
         comment="The signature of a pooled effect of a default fit, as search compares it; all data sets together",
     )
     op.create_index(op.f("ix_signature_fit_id"), "signature", ["fit_id"], schema="core")
-    _inline("signature", "landmark")
+    _inline("signature", "landmark_t")
 
 
 def _signature_fit() -> None:
