@@ -16,7 +16,7 @@ depends_on = None
 
 KEY = "first 52 bits of SHA-256 over table name and natural key: the same on every machine"
 NUMBER = "Number of the generation: what one load made of a dataset"
-PROJECTION = "Number of a projection: each index of signatures is made with one"
+PROJECTION = "Number of a projection, with which an index is made; null where no index holds the signatures yet"
 LANDMARKS = "Moderated t of the 978 landmarks in landmark_index order, clipped to +-50, 0 where untested"
 OF_DATASET = "dataset_id = ANY (ARRAY(SELECT d.dataset_id FROM core.dataset d))"
 VISIBLE = {
@@ -116,12 +116,7 @@ def _signature_fit() -> None:
         _dataset(),
         sa.Column("generation", sa.BigInteger(), nullable=False, comment=NUMBER),
         sa.Column("n_signatures", sa.Integer(), nullable=False, comment="Number of signatures"),
-        sa.Column(
-            "projection_id",
-            sa.BigInteger(),
-            nullable=True,
-            comment=f"{PROJECTION}; null where the index does not hold the signatures yet",
-        ),
+        sa.Column("projection_id", sa.BigInteger(), nullable=True, comment=PROJECTION),
         _of_fit("signature_fit"),
         sa.PrimaryKeyConstraint("fit_id", name=op.f("pk_signature_fit")),
         schema="core",

@@ -69,7 +69,8 @@ def indexed(world: Settings) -> Settings:
     """The world with an index, which is used though there are few signatures."""
     engine = connect.engine(world)
     with engine.begin() as connection:
-        connection.exec_driver_sql(f"ALTER DATABASE {name_of(world)} SET pbdb.few_signatures = 0")
+        for setting in ("pbdb.few_signatures = 0", "enable_sort = off", "enable_seqscan = off"):
+            connection.exec_driver_sql(f"ALTER DATABASE {name_of(world)} SET {setting}")
     signature_index.build(engine)
     return world
 

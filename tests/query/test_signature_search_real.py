@@ -43,7 +43,8 @@ def plates(
         load(settings, shared / "data/drugseq_like/driadrc", allow_gene_loss=True)
         load(settings, folder, "l1000", dataset="l1000_phase2", allow_gene_loss=True)
         with connect.engine(settings).begin() as connection:
-            connection.exec_driver_sql(f"ALTER DATABASE {name_of(settings)} SET pbdb.few_signatures = 0")
+            for setting in ("pbdb.few_signatures = 0", "enable_sort = off", "enable_seqscan = off"):
+                connection.exec_driver_sql(f"ALTER DATABASE {name_of(settings)} SET {setting}")
         signature_index.build(connect.engine(settings))
         yield settings
 

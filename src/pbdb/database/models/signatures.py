@@ -14,7 +14,7 @@ from pbdb.database.models.base import CONTENT_KEY, N_LANDMARKS, NOW, Base, CodeV
 from pbdb.database.models.generations import NUMBER
 
 N_AXES = 192
-PROJECTION = "Number of a projection: each index of signatures is made with one"
+PROJECTION = "Number of a projection, with which an index is made; null where no index holds the signatures yet"
 
 
 class Signature(Base):
@@ -57,9 +57,7 @@ class SignatureFit(Base):
     dataset_id: Mapped[int] = mapped_column(comment="Key of the dataset")
     generation: Mapped[int] = mapped_column(BigInteger, comment=NUMBER)
     n_signatures: Mapped[int] = mapped_column(Integer, comment="Number of signatures")
-    projection_id: Mapped[int | None] = mapped_column(
-        comment=f"{PROJECTION}; null where the index does not hold the signatures yet"
-    )
+    projection_id: Mapped[int | None] = mapped_column(comment=PROJECTION)
 
 
 class SignatureProjection(Base):

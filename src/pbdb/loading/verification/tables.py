@@ -68,7 +68,8 @@ FROM (
     WHERE d.dataset_id = %(dataset_id)s AND d.landmark_t IS NOT NULL
 ) e
 FULL JOIN (SELECT s.* FROM core.signature s WHERE s.dataset_id = %(dataset_id)s) s ON s.effect_id = e.effect_id
-WHERE (e.fit_id, e.condition_id) IS DISTINCT FROM (s.fit_id, s.condition_id) OR e.landmark_t IS DISTINCT FROM s.landmark_t
+WHERE (e.fit_id, e.condition_id) IS DISTINCT FROM (s.fit_id, s.condition_id)
+   OR e.landmark_t IS DISTINCT FROM s.landmark_t
 ORDER BY 1"""
 _FIT_SAMPLES = """
 SELECT f.sample_id, f.role, s.source_sample, s.plate_id, s.condition_id, s.time_h, s.is_vehicle
