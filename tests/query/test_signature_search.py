@@ -117,7 +117,7 @@ def test_the_plan_reads_the_index(world: Settings) -> None:
         ORDER BY landmark_t <=> (SELECT landmark_t FROM core.effect WHERE effect_id = 3) LIMIT 5"""
     with engine.begin() as connection:
         connection.execute(text("SET LOCAL enable_sort = off"))
-        assert any("landmark_idx" in line for line in connection.execute(text(query)).scalars())
+        assert any("landmark_t_idx" in line for line in connection.execute(text(query)).scalars())
 
 
 @pytest.mark.parametrize("exact", [True, False])
