@@ -56,6 +56,10 @@ IN_FITS = (
 """Samples that no flag keeps out of a fit, and their conditions."""
 
 
+class Refused(SystemExit):
+    """A command that did not end well."""
+
+
 class Run:
     """Where things are, and the lines of what is done."""
 
@@ -96,7 +100,7 @@ class Run:
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode:
-            raise SystemExit(f"pbdb {' '.join(words)} ended with exit code {process.returncode}: {printed[-2000:]}")
+            raise Refused(f"pbdb {' '.join(words)} ended with exit code {process.returncode}: {printed[-2000:]}")
         return round(time.perf_counter() - start, 2), usage.ru_maxrss // 1024, printed
 
     def rows(self, query: str) -> list[dict[str, Any]]:
@@ -229,7 +233,13 @@ def common(run: Run, stage: str, words: tuple[str, ...]) -> None:
         run.add(dataset=None, stage="snapshot_verify", left_out="there is no snapshot")
         return
     before = run.size_mb()
-    seconds, peak, _ = run.pbdb(*(word.format(folder=run.folder) for word in words))
+    try:
+        seconds, peak, _ = run.pbdb(*(word.format(folder=run.folder) for word in words))
+    except Refused as refusal:
+        if run.share == 1:
+            raise
+        run.add(dataset=None, stage=stage, left_out=f"too little of a trial: {refusal}")
+        return
     mb = folder_mb(run.folder / "snapshot") if stage == "snapshot" else run.size_mb() - before
     run.add(dataset=None, stage=stage, seconds=seconds, peak_mb=peak, mb=mb)
 
