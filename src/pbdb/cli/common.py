@@ -149,3 +149,10 @@ def examples(*lines: str) -> Callable[[click.Command], click.Command]:
         return command
 
     return add
+
+
+def worries_words(n: int) -> str:
+    """Say how many tests of a page on quality worry."""
+    if not n:
+        return "and no test found anything to worry about"
+    return f"and {n} tests worry" if n > 1 else "and 1 test worries"

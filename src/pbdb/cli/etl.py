@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pbdb.cli.common import TerminalReporter, examples, json_option, say, settings, show_json, show_table
+from pbdb.cli.common import TerminalReporter, examples, json_option, say, settings, show_json, show_table, worries_words
 from pbdb.database.stage_names import STAGES
 
 if TYPE_CHECKING:
@@ -192,6 +192,30 @@ def _cells() -> Any:
     except PbdbError as problem:
         say(f"Names of cells were not looked up: {problem}")
         return None
+
+
+@examples("pbdb etl report driad", "pbdb etl report driad --out driad.html")
+@etl.command()
+@click.argument("dataset")
+@click.option("--out", type=A_PATH, help="File of the page; by default DATASET.html. Replaced where it is there.")
+@json_option
+def report(dataset: str, out: Path | None, as_json: bool) -> None:
+    """Write one page on the quality of a loaded DATASET: plates, samples, fits, effects, and what to worry about.
+
+    The page is one file that needs no network. Without the canonical matrix in the cache it shows what the database
+    alone can say, and names the rest.
+    """
+    from pbdb.loading import dataset_page
+
+    page = out or Path(f"{dataset}.html")
+    with TerminalReporter(quiet=as_json) as reporter:
+        done = dataset_page.write(settings(), dataset, page, reporter.progress)
+    if as_json:
+        show_json(done)
+        return
+    if done["missing"]:
+        say(f"Not shown: {done['missing']}.")
+    say(f"'{page}' has {done['figures']} figures, {worries_words(done['worries'])}.")
 
 
 @examples("pbdb etl remove driad", "pbdb etl remove driad --dry-run", "pbdb etl remove driad --yes")

@@ -11,13 +11,13 @@ import numpy as np
 import pandas as pd
 
 from pbdb.common import output_files
+from pbdb.common.page import charts
+from pbdb.common.page.charts import Figure, Line, Mark, Whisker
+from pbdb.common.page.html import grid, numbers, page, paragraph, section, tiles
+from pbdb.common.page.svg import el
 from pbdb.learn.holdout import Evaluation
 from pbdb.learn.models.methods import CONTROL, MEAN
 from pbdb.learn.results import ALL
-from pbdb.matches.report import figures
-from pbdb.matches.report.figures import Figure, Line, Mark, Whisker
-from pbdb.matches.report.html import grid, numbers, page, paragraph, section, tiles
-from pbdb.matches.report.svg import el
 from pbdb.matches.statistics import intervals
 
 FEW_COMPOUNDS = 10
@@ -186,7 +186,7 @@ def _figure(done: Evaluation, statistic: str, quantity: str, dataset: str, key: 
     caption = f"{where}, {n:,} held-out compounds. The dashed line is {MEAN}."
     caption += " Predicting no effect at all is worse and stands in the table." if quantity == "score" else ""
     table = _of(done.summary, statistic, quantity).query("evaluated_on == @dataset")
-    return Figure(key, f"{title}: {where}", caption, figures.whiskers(lines, MARK, title, axis, guide), table)
+    return Figure(key, f"{title}: {where}", caption, charts.whiskers(lines, MARK, title, axis, guide), table)
 
 
 def _line(row: Any) -> Line:
@@ -215,7 +215,7 @@ def _reliability(bins: pd.DataFrame) -> Figure:
         for row in bins.itertuples()
     ]
     title = "Skill by stated reliability"
-    picture = figures.whiskers(lines, MARK, title, "skill of the low-rank model", 0.0)
+    picture = charts.whiskers(lines, MARK, title, "skill of the low-rank model", 0.0)
     return Figure("rel", title, "Conditions by what the model said of their compound before.", picture, bins)
 
 

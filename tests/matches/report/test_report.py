@@ -22,7 +22,7 @@ from pbdb.common.settings import Settings
 from pbdb.matches import match_table
 from pbdb.matches.agreement import run as agreement_run
 from pbdb.matches.report import data, sections, single, writing
-from pbdb.matches.report.svg import Scale, el, number, scale_over, standalone, tick_text
+from pbdb.common.page.svg import Scale, el, number, scale_over, standalone, tick_text
 from pbdb.query import agreement as agreement_table
 from pbdb.query import database
 from pbdb.server import connect
