@@ -34,8 +34,14 @@ def layout(chance: np.random.Generator, n_plates: int, n_vehicle: int = 12) -> p
 
 
 def counts(
-    chance: np.random.Generator, sheet: pd.DataFrame, *, active: float, plate_sd: float, noise: float = 0.05,
-    depth: float = 20_000, depth_sd: float = 0.35,
+    chance: np.random.Generator,
+    sheet: pd.DataFrame,
+    *,
+    active: float,
+    plate_sd: float,
+    noise: float = 0.05,
+    depth: float = 20_000,
+    depth_sd: float = 0.35,
 ) -> tuple[Any, np.ndarray[Any, Any]]:
     """Negative binomial counts of the wells, and their true log means (natural)."""  # fmt: skip
     base = chance.normal(0, 1.2, GENES)
@@ -63,38 +69,72 @@ def screen(sheet: pd.DataFrame, values: Any) -> Screen:
     return Screen("Simulated", "counts", {}, wells, effects, [], np.zeros(40, np.int64), "", [], values=found.values)
 
 
-FAULTS = ("plates", "apart", "few", "dying", "vehicle", "replicate", "labels", "edge", "edge_expression")
-
-
 def planted(seed: int, fault: str = "", *, n_plates: int = 4, active: float = 0.5, plate_sd: float = 0.0) -> Screen:
     """A clean screen, or one with a fault: each is that of one test."""
     chance = np.random.default_rng(seed)
     sheet = layout(chance, n_plates)
     _, mean = counts(chance, sheet, active=active, plate_sd=0.3 if fault == "plates" else plate_sd)
-    vehicle, treated = (np.flatnonzero(sheet["is_vehicle"] == is_it) for is_it in (True, False))
-    if fault == "apart":
-        mean[sheet["plate"] == "P2"] += chance.normal(0, 0.4, GENES)
-    if fault == "few":
-        mean[treated[[3, 40]]] -= np.log(12)
-    if fault == "dying":
-        mean[sheet["compound"] == "C005"] -= np.log(4)
-    if fault in ("vehicle", "replicate"):
-        first = sheet.loc[treated, "condition"].iloc[0]
-        of_first = np.flatnonzero(sheet["condition"] == first)
-        response = np.zeros(GENES)
-        response[chance.choice(GENES, 80, replace=False)] = chance.normal(0, 1.2, 80)
-        mean[of_first] += response
-        if fault == "vehicle":
-            mean[vehicle[2]] += response
-        else:
-            mean[of_first[0]] -= response
-    if fault == "labels":
-        sheet.loc[treated, ["compound", "condition"]] = sheet.loc[
-            chance.permutation(treated), ["compound", "condition"]
-        ].to_numpy()
-    is_edge = sheet["well"].str[0].isin(["A", "H"]) | sheet["well"].str[1:].isin(["01", "12"])
-    if fault == "edge":
-        mean[is_edge] -= np.log(1.3)
-    if fault == "edge_expression":
-        mean[is_edge] += chance.normal(0, 0.15, GENES)
+    if fault in PLANT:
+        PLANT[fault](chance, sheet, mean)
     return screen(sheet, drawn(chance, mean))
+
+
+def _edge_of(sheet: pd.DataFrame) -> Any:
+    return sheet["well"].str[0].isin(["A", "H"]) | sheet["well"].str[1:].isin(["01", "12"])
+
+
+def _apart(chance: np.random.Generator, sheet: pd.DataFrame, mean: Any) -> None:
+    mean[sheet["plate"] == "P2"] += chance.normal(0, 0.4, GENES)
+
+
+def _few(_: np.random.Generator, sheet: pd.DataFrame, mean: Any) -> None:
+    mean[np.flatnonzero(~sheet["is_vehicle"])[[3, 40]]] -= np.log(12)
+
+
+def _dying(_: np.random.Generator, sheet: pd.DataFrame, mean: Any) -> None:
+    mean[sheet["compound"] == "C005"] -= np.log(4)
+
+
+def _response(chance: np.random.Generator, sheet: pd.DataFrame, mean: Any) -> Any:
+    """Give the first treated condition a response; return its wells and the response."""
+    of_first = np.flatnonzero(sheet["condition"] == sheet.loc[~sheet["is_vehicle"], "condition"].iloc[0])
+    response = np.zeros(GENES)
+    response[chance.choice(GENES, 80, replace=False)] = chance.normal(0, 1.2, 80)
+    mean[of_first] += response
+    return of_first, response
+
+
+def _vehicle(chance: np.random.Generator, sheet: pd.DataFrame, mean: Any) -> None:
+    _, response = _response(chance, sheet, mean)
+    mean[np.flatnonzero(sheet["is_vehicle"])[2]] += response
+
+
+def _replicate(chance: np.random.Generator, sheet: pd.DataFrame, mean: Any) -> None:
+    of_first, response = _response(chance, sheet, mean)
+    mean[of_first[0]] -= response
+
+
+def _labels(chance: np.random.Generator, sheet: pd.DataFrame, _: Any) -> None:
+    treated, names = np.flatnonzero(~sheet["is_vehicle"]), ["compound", "condition"]
+    sheet.loc[treated, names] = sheet.loc[chance.permutation(treated), names].to_numpy()
+
+
+def _edge(_: np.random.Generator, sheet: pd.DataFrame, mean: Any) -> None:
+    mean[_edge_of(sheet)] -= np.log(1.3)
+
+
+def _edge_expression(chance: np.random.Generator, sheet: pd.DataFrame, mean: Any) -> None:
+    mean[_edge_of(sheet)] += chance.normal(0, 0.15, GENES)
+
+
+PLANT = {
+    "apart": _apart,
+    "few": _few,
+    "dying": _dying,
+    "vehicle": _vehicle,
+    "replicate": _replicate,
+    "labels": _labels,
+    "edge": _edge,
+    "edge_expression": _edge_expression,
+}
+FAULTS = ("plates", *PLANT)
