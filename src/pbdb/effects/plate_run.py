@@ -90,7 +90,7 @@ def run(
     if choices.min_cells and experiment.sheet["n_cells"].isna().all():
         raise DataError(f"min_cells needs the number of cells: add the column n_cells to the sheet '{sheet.name}'.")
     read = time.perf_counter()
-    notes = Notes()
+    notes = Notes(wanted=page_to is not None)
     with table_forms.parquet_of(out) as parquet:
         with EffectTable(parquet, with_samples=choices.mode == "replicate") as table:
             fits = [

@@ -145,8 +145,7 @@ def dying(log10_total: Floats, block: Ints, condition: Ints, is_vehicle: Mask) -
     level = np.bincount(block, np.where(is_vehicle, log10_total, 0.0)) / np.maximum(n_vehicle, 1)
     usable = n_vehicle[block] >= 2
     deviation = log10_total - level[block]
-    _, cell = np.unique(np.stack([block, condition]), axis=1, return_inverse=True)
-    cell = cell.ravel()
+    cell = np.unique(block * (int(condition.max()) + 1) + condition, return_inverse=True)[1]
     mean = np.bincount(cell, log10_total) / np.bincount(cell)
     df = int(usable.sum() - len(np.unique(cell[usable])))
     variance = float(((log10_total - mean[cell])[usable] ** 2).sum()) / max(df, 1)

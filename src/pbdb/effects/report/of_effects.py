@@ -194,6 +194,3 @@ def null_check(screen: Screen) -> Figure | None:
     )
     picture = whiskers(lines, NULL, title, "share of vehicle wells", 0.05)
     return Figure("null-check", title, caption, picture, table)
-
-
-__all__ = ["doses", "null_check", "p_values", "trends", "volcanoes"]

@@ -9,6 +9,7 @@ from typing import Any
 import duckdb
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 
 from pbdb.effects.engine import OK, Fit, NullResult
 from pbdb.effects.groups import Plan
@@ -32,21 +33,25 @@ OF_VOOM = (
 
 @dataclass
 class Notes:
-    """What fits leave for the page on their way."""
+    """What fits leave for the page on their way, if one is wanted."""
 
+    wanted: bool = False
     fits: list[FitPicture] = field(default_factory=list)
     left_out: dict[int, str] = field(default_factory=dict)
     groups: dict[int, str] = field(default_factory=dict)
 
     def of_plan(self, plan: Plan) -> None:
         """Keep which wells were left out, and of which fit each well is."""
+        if not self.wanted:
+            return
         rows = plan.group.wells.index.to_numpy()
         self.groups.update(dict.fromkeys(rows.tolist(), plan.group.label))
         self.left_out.update({int(row): str(why) for row, why in zip(rows, plan.left_out, strict=True) if why})
 
     def of_fit(self, label: str, fit: Fit, null: NullResult | None) -> None:
         """Keep the trend of a fit and its check on vehicle wells."""
-        self.fits.append(picture(label, fit, null))
+        if self.wanted:
+            self.fits.append(picture(label, fit, null))
 
 
 def picture(label: str, fit: Fit, null: NullResult | None) -> FitPicture:
@@ -104,7 +109,7 @@ def screen(experiment: Plates, readout: str, notes: Notes, parquet: Path, name: 
 
 def _effects(db: Any, parquet: Path) -> tuple[pd.DataFrame, Any, list[Volcano]]:
     """Effects with their numbers of genes, p values in bins, and the strongest effects gene by gene."""
-    names = [row[0] for row in db.execute(f"DESCRIBE {_TABLE}", [str(parquet)]).fetchall()]
+    names = pq.read_schema(parquet).names
     keys = [name for name in ("context", "condition", "compound", "dose_um", "time_h", "sample_id") if name in names]
     listed = ", ".join(keys)
     effects = db.execute(
@@ -138,5 +143,4 @@ def _volcano(db: Any, parquet: Path, row: dict[str, Any], keys: list[str]) -> Vo
     return Volcano(", ".join([title, *more]), genes)
 
 
-_TABLE = "SELECT * FROM read_parquet(?)"
 _FROM = "FROM read_parquet(?)"

@@ -12,7 +12,7 @@ from pbdb.common.page import plots
 from pbdb.common.page.charts import Figure
 from pbdb.common.page.svg import tick_text
 from pbdb.effects.report import checks, plate_map
-from pbdb.effects.report.screen import Screen, condition_words
+from pbdb.effects.report.screen import Screen
 from pbdb.effects.report.verdicts import Verdict
 
 MOST_MAPS, MOST_MAP_WELLS = 8, 4000
@@ -20,7 +20,6 @@ MOST_STRIPS, STRIP_WELLS = 16, 384
 MOST_DOTS = 1500
 NAMED_GROUPS = 7
 MOST_PAIRS = 20_000
-MIDDLE = "\N{MULTIPLICATION SIGN}"
 
 
 def level(screen: Screen) -> tuple[pd.Series[float], str]:
@@ -252,8 +251,3 @@ def replicates(screen: Screen) -> Figure | None:
     series = [("replicates", "area", heights[0].tolist()), ("different conditions", "outline", heights[1].tolist())]
     picture = plots.histogram(series, edges.tolist(), title, ("correlation of two wells", "share of pairs"))
     return Figure("replicates", title, caption, picture, table)
-
-
-def name_of(row: pd.Series) -> str:
-    """Name a condition of a table of effects."""
-    return condition_words(row["compound"], row["dose_um"], row["time_h"])

@@ -24,6 +24,7 @@ WELLS_THAT_CHOOSE = 2000
 GENES_HIGH = 2000
 GENES = 500
 VALUES_AT_ONCE = 1 << 22
+ROWS_AT_ONCE = 4096
 PRIOR = 2.0
 
 
@@ -40,8 +41,10 @@ class Profiles:
 def read(read_rows: Read, shape: tuple[int, int], readout: str, usable: Mask | None = None) -> Profiles:
     """Read the profiles of a matrix, samples x genes; `usable` wells choose the genes and have values."""
     n_wells, n_genes = shape
+    # Counts are sparse until genes are chosen: few large blocks, for rows of a matrix by columns are costly to find.
+    step = ROWS_AT_ONCE if readout == "counts" else _step(n_genes)
     total, detected = np.full(n_wells, np.nan), np.zeros(n_wells, np.int64)
-    for rows in _blocks(np.arange(n_wells), n_genes):
+    for rows in _blocks(np.arange(n_wells), step):
         block = read_rows(rows)
         detected[rows] = _detected(block)
         if readout == "counts":
@@ -52,13 +55,16 @@ def read(read_rows: Read, shape: tuple[int, int], readout: str, usable: Mask | N
     wells = np.flatnonzero(fit)
     genes = _choose(read_rows, wells, n_genes, total)
     values = np.full((n_wells, len(genes)), np.nan, np.float32)
-    for rows in _blocks(wells, n_genes):
+    for rows in _blocks(wells, step):
         values[rows] = _logged(_dense(read_rows(rows)[:, genes]), total[rows], total[wells])
     return Profiles(total, detected, genes, values)
 
 
-def _blocks(rows: Ints, n_genes: int) -> Iterator[Ints]:
-    step = max(1, VALUES_AT_ONCE // max(1, n_genes))
+def _step(n_genes: int) -> int:
+    return max(1, VALUES_AT_ONCE // max(1, n_genes))
+
+
+def _blocks(rows: Ints, step: int) -> Iterator[Ints]:
     return (rows[start : start + step] for start in range(0, len(rows), step))
 
 
@@ -66,7 +72,7 @@ def _choose(read_rows: Read, wells: Ints, n_genes: int, total: Floats) -> Ints:
     """Positions of the GENES most variable genes of the GENES_HIGH most expressed ones."""
     some = wells[:: max(1, -(-len(wells) // WELLS_THAT_CHOOSE))]
     sums, squares, known = np.zeros(n_genes), np.zeros(n_genes), np.zeros(n_genes)
-    for rows in _blocks(some, n_genes):
+    for rows in _blocks(some, _step(n_genes)):
         values = _logged(_dense(read_rows(rows)), total[rows], total[wells])
         is_known = ~np.isnan(values)
         values = np.where(is_known, values, 0.0)
