@@ -52,6 +52,7 @@ def counts(
             log_mean[np.ix_(compound.index, genes)] += chance.normal(0, 1.0, 60)
     for _, plate in sheet.groupby("plate"):
         log_mean[plate.index] += chance.normal(0, plate_sd, GENES)
+    log_mean += np.log(depth) - np.log(np.exp(log_mean).sum(axis=1))[:, None]  # responses leave the total as it is
     log_mean += chance.normal(0, depth_sd, len(sheet))[:, None]
     return drawn(chance, log_mean, noise), log_mean
 
@@ -127,6 +128,11 @@ def _edge_expression(chance: np.random.Generator, sheet: pd.DataFrame, mean: Any
     mean[_edge_of(sheet)] += chance.normal(0, 0.15, GENES)
 
 
+def _halves(chance: np.random.Generator, sheet: pd.DataFrame, mean: Any) -> None:
+    right = sheet["well"].str[1:].astype(int) > 6
+    mean[right] += chance.normal(0, 0.2, GENES)
+
+
 PLANT = {
     "apart": _apart,
     "few": _few,
@@ -136,5 +142,6 @@ PLANT = {
     "labels": _labels,
     "edge": _edge,
     "edge_expression": _edge_expression,
+    "halves": _halves,
 }
 FAULTS = ("plates", *PLANT)

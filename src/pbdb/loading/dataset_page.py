@@ -86,7 +86,7 @@ class _Reader:
         n = self.rows(_SIZES).iloc[0]
         facts = {
             "wells": int(n["wells"]),
-            "plates": int(n["plates"]),
+            "plate" if n["plates"] == 1 else "plates": int(n["plates"]),
             "vehicle wells": int(n["vehicles"]),
             "conditions estimated": int((effects["status"] == "ok").sum()),
         }

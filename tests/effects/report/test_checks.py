@@ -100,6 +100,26 @@ def test_edge_is_the_difference_within_conditions_and_plates():
     assert checks.edge(y, condition == 3, block, condition) is None  # the edge is a condition: nothing tells them apart
 
 
+def test_morans_i_of_a_row_of_four_wells():
+    pairs = checks.neighbours(np.zeros(4, np.int64), np.zeros(4, np.int64), np.arange(4))
+    assert list(zip(*(side.tolist() for side in pairs), strict=True)) == [(0, 1), (1, 2), (2, 3)]
+    found = checks.pattern(np.array([1.0, 1, -1, -1]), pairs, np.zeros(4, np.int64))
+    # Products of neighbours 1, -1, 1 over a sum of squares of 4: 4 / 3 * 1 / 4; 2 of the 6 orders reach it.
+    assert found.i == pytest.approx(1 / 3) and found.p == pytest.approx(1 / 3, abs=0.05)
+
+
+def test_wells_touch_at_sides_and_corners_of_one_plate():
+    first, second = checks.neighbours(np.array([0, 0, 0, 1]), np.array([1, 2, 5, 1]), np.array([1, 0, 5, 2]))
+    assert (first.tolist(), second.tolist()) == ([0], [1])
+
+
+def test_what_is_left_has_no_mean_by_plate_or_condition():
+    block, condition = np.repeat([0, 1], 6), np.tile([0, 0, 1, 1, 2, 2], 2)
+    left = checks.without_means(np.random.default_rng(3).normal(size=12), block, condition)
+    for codes in (block, condition):
+        assert np.bincount(codes, left) == pytest.approx(0, abs=1e-7)
+
+
 def test_components_carry_the_variance():
     x = np.array([[3.0, 0], [-3, 0], [0, 1], [0, -1]], np.float32)
     found = checks.components(x)

@@ -22,6 +22,7 @@ FOUND_BY = {
     "labels": "replicates",
     "edge": "edge",
     "edge_expression": "edge",
+    "halves": "pattern",
 }
 
 

@@ -67,7 +67,7 @@ def framed(figure: Figure) -> Element:
 def numbers(table: pd.DataFrame, title: str = "Numbers") -> Element:
     """Make a table that opens on demand."""
     shown = el("div", _table(table), class_="scroll", tabindex=0)
-    return el("details", el("summary", f"{title} ({len(table):,} rows)"), shown)
+    return el("details", el("summary", f"{title} ({len(table):,} {'row' if len(table) == 1 else 'rows'})"), shown)
 
 
 def _table(table: pd.DataFrame) -> Element:

@@ -8,7 +8,7 @@ from xml.etree.ElementTree import Element
 
 from pbdb.common.page.svg import shortened, text
 
-WIDE = 6.4
+WIDE = 7.0
 MOST_LETTERS = 16
 
 

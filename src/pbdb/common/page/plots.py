@@ -11,7 +11,7 @@ from pbdb.common.page import labels
 from pbdb.common.page.charts import WIDTH, dots
 from pbdb.common.page.svg import Scale, drawing, el, number, scale_over, shortened, text, tick_text, x_axis, y_axis
 
-LEFT, RIGHT = 52.0, WIDTH - 12
+LEFT, RIGHT = 58.0, WIDTH - 12
 LEGEND_STEP = 18.0
 
 
@@ -46,14 +46,16 @@ def scatter(groups: Sequence[Group], label: str, axes: tuple[str, str], high: fl
     frame = [*x_axis(across, top + 6, top + high, axes[0]), *y_axis(up, LEFT, RIGHT, axes[1])]
     drawn = [dots(group.x, group.y, (across, up), group.class_) for group in groups]
     middles = [
-        (across(_median(group.x)), up(_median(group.y)), group.words) for group in groups if group.named and group.x
+        (across(x), up(y), group.words) for group in groups if group.named and group.x for x, y in [_middle(group)]
     ]
     names = labels.beside(middles, LEFT, top, RIGHT, top + high, class_="gene")
     return drawing(WIDTH, top + high + 38, label, *parts, *frame, *drawn, *names)
 
 
-def _median(values: Sequence[float]) -> float:
-    return sorted(values)[len(values) // 2]
+def _middle(group: Group) -> tuple[float, float]:
+    """The dot nearest to the median of a group."""
+    x, y = (sorted(values)[len(values) // 2] for values in (group.x, group.y))
+    return min(zip(group.x, group.y, strict=True), key=lambda dot: (dot[0] - x) ** 2 + (dot[1] - y) ** 2)
 
 
 def trend(
@@ -108,7 +110,7 @@ class Strip:
 def strips(rows: Sequence[Strip], kinds: Sequence[tuple[str, str]], label: str, axis: str) -> Element:
     """Draw a strip of dots for each row over one scale; kinds: words and class of what dots are."""
     parts, top = legend(kinds)
-    head, band = 18.0, 20.0
+    head, band = 18.0, 20.0 if len(rows) > 4 else 48.0
     bottom = top + (head + band + 4) * len(rows)
     scale = scale_over([v for row in rows for _, values in row.values for v in values], 14, WIDTH - 14)
     parts += x_axis(scale, top, bottom, axis)
@@ -141,13 +143,13 @@ class Panel:
 
 def panels(shown: Sequence[Panel], label: str, axes: tuple[str, str], across: int = 3) -> Element:
     """Draw small panels on the same scales, each a line through its points."""
-    wide, high, head, gap = (WIDTH - 40) / across, 74.0, 30.0, 8.0
+    wide, high, head, gap = (WIDTH - 52) / across, 74.0, 30.0, 8.0
     xs = scale_over([x for panel in shown for x in panel.x], 0, 1)
     ys = scale_over([y for panel in shown for y in panel.y], 1, 0, among=[0.0])
     parts: list[Element | None] = []
     rows = math.ceil(len(shown) / across)
     for place, panel in enumerate(shown):
-        left = 34 + wide * (place % across)
+        left = 48 + wide * (place % across)
         top = head + (high + head + 6) * (place // across) - 10
         inner = Scale(xs.low, xs.high, left + 4, left + wide - gap - 4)
         up = Scale(ys.low, ys.high, top + high, top)
@@ -155,8 +157,8 @@ def panels(shown: Sequence[Panel], label: str, axes: tuple[str, str], across: in
         parts += _panel(panel, inner, up, (left, left + wide - gap), place % across == 0, is_last)
     bottom = head + (high + head + 6) * rows - 10
     parts.append(text(WIDTH / 2, bottom + 14, axes[0], "axis", text_anchor="middle"))
-    turned = f"rotate(-90 9 {number(bottom / 2)})"
-    parts.append(text(9, bottom / 2, axes[1], "axis", text_anchor="middle", transform=turned))
+    turned = f"rotate(-90 12 {number(bottom / 2)})"
+    parts.append(text(12, bottom / 2, axes[1], "axis", text_anchor="middle", transform=turned))
     return drawing(WIDTH, bottom + 20, label, *parts)
 
 
@@ -169,7 +171,9 @@ def _panel(
         if is_first:
             parts.append(text(edges[0] - 4, up(value) + 4, _short(value), "tick", text_anchor="end"))
     if is_last:
-        parts += [text(across(v), bottom + 13, tick_text(v), "tick", text_anchor="middle") for v in across.ticks(2)]
+        ticks = across.ticks(2)
+        ends = {ticks[0]: "start", ticks[-1]: "end"} if len(ticks) > 1 else {}
+        parts += [text(across(v), bottom + 13, tick_text(v), "tick", text_anchor=ends.get(v, "middle")) for v in ticks]
     path = " ".join(f"{number(across(x))},{number(up(y))}" for x, y in zip(panel.x, panel.y, strict=True))
     return [*parts, el("polyline", points=path, class_="line"), dots(panel.x, panel.y, (across, up), "thin")]
 

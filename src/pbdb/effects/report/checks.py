@@ -13,6 +13,7 @@ from scipy import special, stats
 from scipy.sparse.linalg import lsmr
 
 from pbdb.common.arrays import Floats, Floats32, Ints, Mask
+from pbdb.effects.report.profiles import PRIOR
 
 MAD = 1.4826
 PERMUTATIONS = 999
@@ -90,16 +91,12 @@ def _between(y: Floats, plate: Ints) -> float:
 
 
 def apart(values: Floats32, plate: Ints) -> tuple[Floats, Floats]:
-    """Say how far each plate's mean lies from that of the others, in units of its sampling error, and the p value.
+    """Say how far each plate's mean lies from the median of plates, in units of its sampling error, and the p value.
 
     The logarithm of each distance is compared with those of the other plates (t of a new observation).
     """
     means, sizes = group_means(values, plate)
-    n = len(sizes)
-    weight = 1.0 / sizes
-    others = (means.sum(axis=0) - means) / (n - 1)
-    spread = np.sqrt(weight + (weight.sum() - weight) / (n - 1) ** 2)
-    distance = np.linalg.norm(means - others, axis=1) / spread
+    distance = np.linalg.norm(means - np.median(means, axis=0), axis=1) * np.sqrt(sizes)
     return np.asarray(distance / np.median(distance)), new_observation(np.log(np.maximum(distance, 1e-12)))
 
 
@@ -152,31 +149,59 @@ def dying(log10_total: Floats, block: Ints, condition: Ints, is_vehicle: Mask) -
     treated = usable & ~is_vehicle
     n = np.bincount(condition[treated], minlength=int(condition.max()) + 1)
     sums = np.bincount(condition[treated], deviation[treated], minlength=len(n))
-    of_vehicle = np.bincount(condition[treated], 1.0 / n_vehicle[block[treated]], minlength=len(n))
+    # A block's vehicle mean enters as often as the condition has wells there.
+    in_cell = np.bincount(cell[treated], minlength=int(cell.max()) + 1)[cell[treated]]
+    of_vehicle = np.bincount(condition[treated], in_cell / n_vehicle[block[treated]], minlength=len(n))
     known = np.flatnonzero(n >= 2)
     if df < 2 or not len(known):
         return Dying(known[:0], np.empty(0), np.empty(0))
     difference = sums[known] / n[known]
-    se = np.sqrt(variance * (1 / n[known] + of_vehicle[known] / n[known]))
+    se = np.sqrt(variance * (1 / n[known] + of_vehicle[known] / n[known] ** 2))
     return Dying(known, 10.0**difference, stats.t.cdf(difference / np.maximum(se, 1e-12), df))
 
 
-def distances(values: Floats32, block: Ints, log_total: Floats) -> Floats:
-    """Log distance of each vehicle well from the others of its block, for its counts.
+def distances(values: Floats32, block: Ints, log10_total: Floats) -> Floats:
+    """Log distance of each vehicle well from the others of its block, less what its counts alone would give.
 
-    Each gene counts in units of its spread (MAD) over all wells. Noise falls with counts: the line of log distance
-    over log counts (Theil-Sen) is taken off.
+    Each gene counts in units of its spread (MAD) over all wells.
     """
     _, sizes = group_means(values, block)
     n = sizes[block]
-    left_out = centred(values, block) * np.sqrt(n / np.maximum(n - 1, 1))[:, None]
-    spread = MAD * np.median(np.abs(left_out), axis=0)
-    left_out = left_out[:, spread > 0] / spread[spread > 0]
-    x = 0.5 * np.log(np.maximum((left_out.astype(np.float64) ** 2).mean(axis=1), 1e-12))
-    if np.isfinite(log_total).all() and np.ptp(log_total) > 0:
-        some = slice(None, None, -(-len(x) // 500))
-        x = x - stats.theilslopes(x[some], log_total[some])[0] * (log_total - np.median(log_total))
+    left_out: Floats = centred(values, block).astype(np.float64) * np.sqrt(n / np.maximum(n - 1, 1))[:, None]
+    return log_distance(left_out, gene_spread(left_out), values.mean(axis=0, dtype=np.float64), log10_total)
+
+
+def gene_spread(deviations: Floats) -> Floats:
+    """Spread of each gene (MAD); infinite where it has none, so that it does not count."""
+    spread = MAD * np.median(np.abs(deviations), axis=0)
+    return np.where(spread > 0, spread, np.inf)
+
+
+def log_distance(deviations: Floats, spread: Floats, mean: Floats, log10_total: Floats) -> Floats:
+    """Log root mean square of deviations in units of spread, less the logarithm of what noise of counts would give."""
+    used = np.isfinite(spread)
+    x = 0.5 * np.log(np.maximum(((deviations[:, used] / spread[used]) ** 2).mean(axis=1), 1e-12))
+    if np.isfinite(log10_total).all():
+        x = x - 0.5 * np.log(noise_of_depth(mean[used], spread[used], 10.0**log10_total))
     return np.asarray(x)
+
+
+def noise_of_depth(mean: Floats, spread: Floats, total: Floats) -> Floats:
+    """Variance that wells of some total counts would have, in units of that at the mean total; mean over genes.
+
+    Counts vary by Poisson noise and by a dispersion, which `spread` tells; mean: log2 counts per million, both as
+    `profiles` has them (prior count PRIOR).
+    """
+    middle = float(total.mean())
+    share = np.maximum(2.0**mean / 1e6 * (middle + 2 * PRIOR) - PRIOR, 0.05) / middle
+    expected = share * middle
+    dispersion = np.maximum((spread * np.log(2)) ** 2 * (expected + PRIOR) ** 2 - expected, 0.0) / expected**2
+    of_middle = (expected + dispersion * expected**2) / (expected + PRIOR) ** 2
+    out = np.empty(len(total))
+    for at, depth in enumerate(total):
+        own = share * depth
+        out[at] = ((own + dispersion * own**2) / (own + PRIOR * depth / middle) ** 2 / of_middle).mean()
+    return out
 
 
 def largest_outliers(x: Floats, alpha: float, most: int) -> tuple[Ints, Floats]:
@@ -255,7 +280,8 @@ def correlations(values: Floats32, condition: Ints, most: int, seed: int = 0) ->
         same = same[:, np.sort(chance.choice(same.shape[1], most, replace=False))]
     other = chance.integers(0, len(condition), (2, 4 * max(same.shape[1], 1)))
     other = other[:, condition[other[0]] != condition[other[1]]][:, : same.shape[1]]
-    return tuple(np.einsum("ij,ij->i", unit[a], unit[b]).astype(np.float64) for a, b in (same, other))  # type: ignore[return-value]
+    of_same, of_other = (np.einsum("ij,ij->i", unit[a], unit[b]).astype(np.float64) for a, b in (same, other))
+    return of_same, of_other
 
 
 class Edge(NamedTuple):
@@ -268,22 +294,63 @@ class Edge(NamedTuple):
 
 
 def edge(y: Floats, is_edge: Mask, block: Ints, condition: Ints) -> Edge | None:
-    """Regress on edge, with a mean for each block and condition; the variance allows for unequal noise (HC1).
+    """Regress on edge, with a mean for each block and condition; the variance is the larger of the usual one and HC1.
 
     None where too few wells tell edges from conditions and plates.
     """
-    design = _indicators(block, condition)
-    x = is_edge.astype(np.float64)
-    x_free, y_free = (v - design @ lsmr(design, v, atol=1e-10, btol=1e-10)[0] for v in (x, y))
+    x_free, y_free = (without_means(v, block, condition) for v in (is_edge.astype(np.float64), y))
     weight = float(x_free @ x_free)
     df = len(y) - len(np.unique(block)) - len(np.unique(condition))
     if weight < 4 or df < 10:
         return None
     slope = float(x_free @ y_free) / weight
     left = y_free - slope * x_free
-    se = float(np.sqrt(len(y) / df * (x_free**2 @ left**2))) / weight
+    of_each, of_all = len(y) / df * float(x_free**2 @ left**2), weight * float(left @ left) / df
+    se = float(np.sqrt(max(of_each, of_all))) / weight
     t = slope / max(se, 1e-12)
     return Edge(slope, se, t, float(2 * stats.t.sf(abs(t), df)))
+
+
+def without_means(y: Floats, block: Ints, condition: Ints) -> Floats:
+    """What is left of values after the least squares means of blocks and conditions."""
+    design = _indicators(block, condition)
+    return np.asarray(y - design @ lsmr(design, y, atol=1e-10, btol=1e-10)[0])
+
+
+def neighbours(plate: Ints, row: Ints, column: Ints) -> tuple[Ints, Ints]:
+    """Pairs of wells that touch on one plate, at a side or a corner; positions of both."""
+    where = {key: at for at, key in enumerate(zip(plate.tolist(), row.tolist(), column.tolist(), strict=True))}
+    pairs = [
+        (at, other)
+        for (p, r, c), at in where.items()
+        for step_r, step_c in ((0, 1), (1, -1), (1, 0), (1, 1))
+        if (other := where.get((p, r + step_r, c + step_c))) is not None
+    ]
+    first, second = np.array(pairs, np.int64).reshape(-1, 2).T
+    return first, second
+
+
+class Pattern(NamedTuple):
+    """How alike touching wells are (1: the same, 0: as chance has it), and p by permutation."""
+
+    i: float
+    p: float
+
+
+def pattern(y: Floats, pairs: tuple[Ints, Ints], block: Ints, seed: int = 0) -> Pattern:
+    """Moran's I of values over pairs of wells, values permuted within blocks (Cliff & Ord 1981)."""
+    chance, (first, second) = np.random.default_rng(seed), pairs
+    y = y - y.mean()
+    scale = len(y) / (len(first) * max(float(y @ y), 1e-300))
+    found = float(y[first] @ y[second])
+    members = _members(block, 1)
+    reached = 1
+    for _ in range(PERMUTATIONS):
+        moved = y.copy()
+        for part in members:
+            moved[part] = y[chance.permutation(part)]
+        reached += float(moved[first] @ moved[second]) >= found
+    return Pattern(found * scale, reached / (PERMUTATIONS + 1))
 
 
 def _indicators(*codes: Ints) -> sp.csr_matrix:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
+from xml.etree.ElementTree import Element
 
 import numpy as np
 import pandas as pd
@@ -109,7 +111,7 @@ def doses(screen: Screen) -> Figure | None:
         f"Genes with adjusted p below {ALPHA} by dose. The {len(panels)} series with most of {len(most)} are drawn."
     )
     picture = plots.panels(panels, title, ("log10 dose (\N{MICRO SIGN}M)", "significant genes"))
-    shown = table.sort_values("degs", ascending=False).head(1000)
+    shown = pd.DataFrame(table).sort_values("degs", ascending=False).head(1000)
     return Figure("doses", title, caption, picture, shown)
 
 
@@ -134,7 +136,7 @@ def _volcano(place: int, volcano: Volcano) -> Figure:
     across = scale_over(shown["log2_fc"].tolist(), left, right, among=[-1, 1])
     upward = scale_over(shown["height"].tolist(), top + high, top + 6, among=[0, 2])
     is_found = found[shown.index]
-    parts = [
+    parts: list[Element | None] = [
         *key,
         *x_axis(across, top + 6, top + high, "log2 fold change"),
         *y_axis(upward, left, right, "\N{MINUS SIGN}log10 p"),
@@ -159,6 +161,15 @@ def _volcano(place: int, volcano: Volcano) -> Figure:
     return Figure(f"volcano-{place}", title, caption, picture, table)
 
 
+class _Check(NamedTuple):
+    fit: str
+    n_wells: int
+    any_share: float
+    any_share_low: float
+    any_share_high: float
+    tail_ratio: float
+
+
 def null_check(screen: Screen) -> Figure | None:
     """The check on vehicle wells, a line a fit."""
     checked = [(fit.label, fit.null) for fit in screen.fits if fit.null is not None]
@@ -176,9 +187,9 @@ def null_check(screen: Screen) -> Figure | None:
     lines = [
         Line(
             f"{row.fit}: {row.n_wells} wells, tail ratio {row.tail_ratio:.2f}",
-            [Whisker("share", float(row.any_share), float(row.any_share_low), float(row.any_share_high))],
+            [Whisker("share", row.any_share, row.any_share_low, row.any_share_high)],
         )
-        for row in table.head(MOST_CHECKED).itertuples()
+        for row in map(_Check._make, table.head(MOST_CHECKED).itertuples(index=False, name=None))
     ]
     worst = table.iloc[0]
     among = "" if len(table) == 1 else f" in {worst['fit']}, the worst of {len(table)} fits"

@@ -95,7 +95,7 @@ def screen(experiment: Plates, readout: str, notes: Notes, parquet: Path, name: 
         effects, p_values, volcanoes = _effects(db, parquet)
     facts = {
         "wells": len(wells),
-        "plates": wells["plate"].nunique(),
+        "plate" if wells["plate"].nunique() == 1 else "plates": wells["plate"].nunique(),
         "vehicle wells": int(wells["is_vehicle"].sum()),
         "conditions estimated": int((effects["status"] == OK).sum()),
     }

@@ -121,6 +121,8 @@ def by_well(screen: Screen, verdicts: list[Verdict]) -> Figure | None:
 
 
 def _title_of_levels(middle: pd.Series[float], words: str) -> str:
+    if words != "log10 counts" and len(middle) == 1:
+        return f"The median well has a mean log2 intensity of {middle.iloc[0]:.2f}"
     if words != "log10 counts":
         return f"Plates have a median of {middle.min():.2f} to {middle.max():.2f} log2 units"
     if len(middle) == 1:
@@ -212,7 +214,8 @@ def _groups(
 ) -> tuple[list[plots.Group], str]:
     rest = ~names.isin(first).to_numpy()
     groups = [_group(rest, x, y, others, "rest")]
-    groups += [_group((names == name).to_numpy(), x, y, name, f"cat-{at}", True) for at, name in enumerate(first, 1)]
+    named = names.nunique() > 1
+    groups += [_group((names == name).to_numpy(), x, y, name, f"cat-{at}", named) for at, name in enumerate(first, 1)]
     return groups, f" The {len(first)} groups farthest from the middle have colours." if rest.any() else ""
 
 

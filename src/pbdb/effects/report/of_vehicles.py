@@ -8,8 +8,10 @@ from pbdb.effects.report import checks
 from pbdb.effects.report.screen import Compared, Screen
 from pbdb.effects.report.verdicts import (
     ALPHA,
+    APART_FOLD,
     HALF_ALIKE,
     PLATE_SHARE,
+    VEHICLE_FOLD,
     Asked,
     Verdict,
     condition_label,
@@ -56,8 +58,9 @@ def one_plate_apart(screen: Screen) -> Verdict:
     verdict = Asked(
         "plate_apart",
         "Is one plate apart from the others?",
-        "log distance of the mean of a plate's vehicle wells from that of the others, against those of the other plates"
-        f" (t of a new observation); worry where p < {ALPHA:.2g} over the number of plates",
+        "log distance of the mean of a plate's vehicle wells from the median of plates, against those of the others (t"
+        f" of a new observation); worry where p < {ALPHA:.2g} over the number of plates and the distance is"
+        f" {APART_FOLD:g} times the usual or more",
         "Look at how that plate was made; fit without it and see whether effects change.",
     )
     wells, why = vehicles_of(screen, least=3)
@@ -75,7 +78,7 @@ def one_plate_apart(screen: Screen) -> Verdict:
         says += [
             f"Plate {kept.blocks[at]} is apart: its vehicle wells lie {fold[at]:.1f} times as far from those of the"
             f" other plates as is usual (p {p_words(p[at] * n)} for {n} plates)."
-            for at in np.flatnonzero(p < ALPHA / n)
+            for at in np.flatnonzero((p < ALPHA / n) & (fold >= APART_FOLD))
         ]
     return verdict(statistic=f"largest distance {max(folds):.2f} of the usual", p=min(1.0, least * n), says=few(says))
 
@@ -86,7 +89,8 @@ def swapped_vehicles(screen: Screen) -> Verdict:
         "swapped_vehicle",
         "Is a vehicle well none?",
         "log distance of each vehicle well from the others of its plate, for its counts: generalised extreme"
-        f" studentised deviate (Rosner 1983); worry where p < {ALPHA:.2g} for all vehicle wells of a fit together",
+        f" studentised deviate (Rosner 1983); worry where p < {ALPHA:.2g} for all vehicle wells of a fit together and"
+        f" the distance is {VEHICLE_FOLD:g} times the usual or more",
         "Check the layout; a well that is no vehicle hides effects and makes others.",
     )
     wells, why = vehicles_of(screen, least=3)
@@ -102,6 +106,7 @@ def swapped_vehicles(screen: Screen) -> Verdict:
         x = checks.distances(kept.values, kept.block, kept.log10_total)
         most = min(20, len(x) // 4)
         odd, over = checks.largest_outliers(x, ALPHA / len(strata), most)
+        odd = odd[x[odd] - np.median(x) >= np.log(VEHICLE_FOLD)]
         ratio = max(ratio, float(over[0]))
         marked += kept.rows[odd].tolist()
         says += [_odd_vehicle(screen, kept, int(at), float(np.exp(x[at] - np.median(x)))) for at in odd]

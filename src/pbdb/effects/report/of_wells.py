@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import numpy as np
 
-from pbdb.common.arrays import Floats
+from pbdb.common.arrays import Floats, Floats32, Mask
 from pbdb.effects.report import checks
-from pbdb.effects.report.screen import Compared, Screen
+from pbdb.effects.report.screen import Compared, Screen, position
 from pbdb.effects.report.verdicts import (
     ALIKE,
     ALPHA,
     DYING_FOLD,
+    EDGE_COUNTS,
+    EDGE_SHIFT,
     FAR_CONDITIONS,
     FAR_WELLS,
+    FAR_Z,
     FEW_FOLD,
     HALF_ALIKE,
     NAMED,
     NO_COUNTS,
+    PATTERN,
     UNLIKE,
+    VEHICLE_FOLD,
     Asked,
     Verdict,
     condition_label,
@@ -41,7 +46,8 @@ def few_counts(screen: Screen) -> Verdict:
         "Do single wells have far too few counts?",
         f"robust z (MAD) of log counts within plates; worry where p < {ALPHA:.2g} over the number of wells and counts"
         f" are below {FEW_FOLD:.0%} of the plate's median",
-        "Their profiles are mostly noise: leave them out of the sheet and fit again.",
+        "Their profiles are mostly noise. Where all wells of a condition are low its cells may be dying; single failed"
+        " wells are best left out of the sheet.",
     )
     wells = screen.compared
     if not wells.has_counts or len(wells.rows) < 12:
@@ -125,7 +131,8 @@ def replicates_apart(screen: Screen) -> Verdict:
     verdict = Asked(
         "replicates",
         "Do wells far from vehicle resemble their replicates?",
-        "mean correlation of replicates over conditions with a well far from vehicle (robust z of log distance over 4);"
+        "mean correlation of replicates over conditions with a well far from vehicle (robust z of log distance over"
+        f" {FAR_Z:g}, {VEHICLE_FOLD:g} times the usual or more);"
         f" worry where its upper limit (t, one-sided, {ALPHA:.2g}) is below {UNLIKE:g}",
         "Distances from vehicle then are noise, or labels are mixed up: effects cannot be trusted.",
     )
@@ -133,7 +140,7 @@ def replicates_apart(screen: Screen) -> Verdict:
     if treated is None:
         return verdict(not_tested=why)
     wells, free = treated
-    far = _far(screen, wells, free)
+    far = _far(screen, free)
     if far is None:
         return verdict(not_tested="fewer than eight vehicle wells to measure distance by")
     codes, r = checks.replicate_means(free, wells.condition)
@@ -151,18 +158,21 @@ def replicates_apart(screen: Screen) -> Verdict:
     return verdict(statistic=said, says=(words,))
 
 
-def _far(screen: Screen, wells: Compared, free: Floats) -> Floats | None:
-    """Mark treated wells far from the vehicle wells of their stratum, by the spread of these."""
+def _far(screen: Screen, free: Floats32) -> Mask | None:
+    """Mark treated wells far from the vehicle wells, by the spread of these and for their counts."""
     every = screen.compared
     assert every.values is not None
-    all_free = checks.centred(every.values, every.block)[every.is_vehicle]
-    if len(all_free) < 8:
+    vehicles = checks.centred(every.values, every.block)[every.is_vehicle].astype(np.float64)
+    if len(vehicles) < 8:
         return None
-    spread = np.maximum(checks.MAD * np.median(np.abs(all_free), axis=0), 1e-6)
-    of_vehicle, own = (0.5 * np.log(((x / spread) ** 2).mean(axis=1)) for x in (all_free, free))
-    middle = np.median(of_vehicle)
+    spread, mean = checks.gene_spread(vehicles), every.values[every.is_vehicle].mean(axis=0, dtype=np.float64)
+    deviations = np.concatenate([vehicles, free.astype(np.float64)])
+    order = np.concatenate([every.log10_total[every.is_vehicle], every.log10_total[~every.is_vehicle]])
+    x = checks.log_distance(deviations, spread, mean, order)
+    of_vehicle, own = x[: len(vehicles)], x[len(vehicles) :]
+    middle = float(np.median(of_vehicle))
     width = max(checks.MAD * float(np.median(np.abs(of_vehicle - middle))), 0.02)
-    return np.asarray((own - middle) / width > 4)
+    return np.asarray(((own - middle) / width > FAR_Z) & (own - middle >= np.log(VEHICLE_FOLD)))
 
 
 def edge_effects(screen: Screen) -> Verdict:
@@ -171,7 +181,8 @@ def edge_effects(screen: Screen) -> Verdict:
         "edge",
         "Do wells at the edge differ from inner ones?",
         "regression of log counts, and of the first three components, on edge, with a mean for each plate and condition"
-        f" (t, HC1); worry where p < {ALPHA:.2g} over the number of outcomes",
+        f" (t, the larger of the usual variance and HC1); worry where p < {ALPHA:.2g} over the number of outcomes, and"
+        f" counts differ by {EDGE_COUNTS:.0%} or a component by {EDGE_SHIFT:g} of its spread",
         "Conditions that lie at the edge carry this difference in their effects: spread replicates over the plate.",
     )
     wells = screen.compared
@@ -191,11 +202,55 @@ def edge_effects(screen: Screen) -> Verdict:
         return verdict(not_tested="edge and inner wells share too few conditions and plates")
     n = len(found)
     best = min(found, key=lambda outcome: outcome[2].p)
-    says = [_edge_says(*outcome, n) for outcome in found if outcome[2].p < ALPHA / n]
+    says = [_edge_says(*outcome, n) for outcome in found if outcome[2].p < ALPHA / n and _matters(*outcome)]
     return verdict(statistic=f"largest t {best[2].t:.1f} ({best[0]})", p=min(1.0, best[2].p * n), says=tuple(says))
 
 
-def _outcomes(wells: Compared, known: Floats) -> list[tuple[str, Floats]]:
+def patterns(screen: Screen) -> Verdict:
+    """Whether wells that touch are alike beyond their conditions: stripes, gradients, parts of a plate."""
+    verdict = Asked(
+        "pattern",
+        "Do neighbouring wells resemble each other?",
+        "Moran's I over touching wells, of log counts and of the first three components, means of plates and conditions"
+        f" taken off, values permuted {checks.PERMUTATIONS} times within plates; worry where p < {ALPHA:.2g} over the"
+        f" number of outcomes and I is {PATTERN:g} or more",
+        "Look at the maps: stripes come from dispensing or pooling, gradients from incubation. Where parts of a plate"
+        " were prepared apart, name each part as a plate of its own in the sheet.",
+    )
+    wells = screen.compared
+    places = [position(well) for well in wells.frame["well"]]
+    several = np.bincount(wells.condition)[wells.condition] > 1
+    known = several & np.array([place is not None for place in places], bool)
+    if known.sum() < 20:
+        return verdict(not_tested="fewer than 20 wells have a place (column well) and a replicate")
+    row, column = np.array([place for place in places if place is not None], np.int64).reshape(-1, 2).T
+    kept = known[[place is not None for place in places]]
+    block, condition = wells.block[known], wells.condition[known]
+    pairs = checks.neighbours(block, row[kept], column[kept])
+    if len(pairs[0]) < 20:
+        return verdict(not_tested="fewer than 20 pairs of wells with replicates touch")
+    tested = [
+        (name, checks.pattern(checks.without_means(y, block, condition), pairs, block))
+        for name, y in _outcomes(wells, known)
+    ]
+    n = len(tested)
+    best = min(tested, key=lambda outcome: (outcome[1].p, -outcome[1].i))
+    says = [
+        f"Wells that touch are alike in {name if name == 'counts' else f'expression ({name})'}: Moran's I"
+        f" {one.i:.2f} (p {p_words(one.p * n)} for {n} outcomes)."
+        for name, one in tested
+        if one.p < ALPHA / n and one.i >= PATTERN
+    ]
+    return verdict(statistic=f"Moran's I {best[1].i:.2f} ({best[0]})", p=min(1.0, best[1].p * n), says=tuple(says))
+
+
+def _matters(name: str, spread: float, tested: checks.Edge) -> bool:
+    if name == "counts":
+        return bool(abs(10.0**tested.difference - 1) >= EDGE_COUNTS)
+    return bool(abs(tested.difference) >= EDGE_SHIFT * spread)
+
+
+def _outcomes(wells: Compared, known: Mask) -> list[tuple[str, Floats]]:
     out = [("counts", wells.log10_total[known])] if wells.has_counts else []
     if wells.values is not None:
         scores = checks.components(checks.centred(wells.values, wells.block)[known], 3).scores

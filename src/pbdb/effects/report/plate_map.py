@@ -78,7 +78,9 @@ def row_name(row: int) -> str:
 def placed(wells: pd.DataFrame) -> pd.DataFrame:
     """The wells that have a place, with `place`."""
     places = [position(well) for well in wells["well"]]
-    return wells.assign(place=places)[[place is not None for place in places]]
+    return wells.assign(place=pd.Series(places, index=wells.index, dtype=object))[
+        [place is not None for place in places]
+    ]
 
 
 def by_number(wells: pd.DataFrame, column: str, label: str, words: tuple[str, str]) -> Element:

@@ -12,7 +12,7 @@ from pbdb.common.arrays import Floats32, Ints, Mask
 from pbdb.effects.report import checks
 from pbdb.effects.report.screen import Compared, Screen, condition_words
 
-N_TESTS = 9
+N_TESTS = 10
 ALPHA = 0.05 / N_TESTS
 """False alarms of one test; 5 % for all tests of a page (Bonferroni)."""
 
@@ -20,7 +20,10 @@ PLATE_SHARE = 0.10
 FEW_FOLD, DYING_FOLD = 0.25, 0.5
 ALIKE, HALF_ALIKE = 0.4, 0.5
 UNLIKE = 0.2
-FAR_WELLS, FAR_CONDITIONS = 10, 5
+EDGE_COUNTS, EDGE_SHIFT = 0.1, 0.3
+PATTERN = 0.1
+APART_FOLD, VEHICLE_FOLD = 1.5, 1.25
+FAR_WELLS, FAR_CONDITIONS, FAR_Z = 10, 5, 4.0
 NAMED = 6
 
 
@@ -85,7 +88,7 @@ def treated_of(screen: Screen) -> tuple[tuple[Compared, Floats32] | None, str]:
     treated = ~wells.is_vehicle
     if not treated.any():
         return None, "no treated well takes part"
-    return (only(wells, treated), checks.centred(wells.values, wells.block)[treated]), ""  # type: ignore[return-value]
+    return (only(wells, treated), checks.centred(wells.values, wells.block)[treated]), ""
 
 
 def only(wells: Compared, kept: Mask) -> Compared:

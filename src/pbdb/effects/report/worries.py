@@ -23,6 +23,7 @@ TESTS: tuple[Callable[[Screen], Verdict], ...] = (
     of_wells.odd_replicates,
     of_wells.replicates_apart,
     of_wells.edge_effects,
+    of_wells.patterns,
     of_vehicles.null_check,
 )
 assert len(TESTS) == N_TESTS

@@ -61,12 +61,9 @@ def body(screen: Screen, verdicts: list[Verdict], drawn: list[Figure]) -> list[E
         section("What to worry about", *_worries(verdicts), id="worries"),
         section("Plates", paragraph(_plates(screen, by_part)), *_grid(by_part, "plate", "")),
         section("Counts by well" if screen.readout == "counts" else "Levels by well", *_grid(by_part, "wells", matrix)),
-        section("Samples beside each other", *_grid(by_part, "pca", matrix)),
-        section("Replicates", *_grid(by_part, "replicates", matrix)),
-        section("Do p values hold?", *_grid(by_part, ("null", "p"), _NO_TESTS)),
-        section("Mean and spread of genes", *_grid(by_part, "trend", _NO_TREND)),
-        section("Significant genes by dose", *_grid(by_part, "doses", _NO_DOSES)),
-        section("The strongest conditions", *_grid(by_part, "volcano", _NO_EFFECT)),
+        section("Samples beside each other", *_grid(by_part, ("pca", "replicates"), matrix)),
+        section("Does the fit hold?", *_grid(by_part, ("null", "p", "trend"), _NO_TESTS), *_lacks(by_part, "trend")),
+        section("Effects", *_grid(by_part, ("doses", "volcano"), _NO_EFFECT), *_lacks(by_part, "doses")),
         section("How it was computed", paragraph(_METHOD), id="method"),
     )
     return [head, main, el("footer", el("p", f"Made by pbdb {__version__}; works without a network."))]
@@ -83,13 +80,20 @@ def _worries(verdicts: list[Verdict]) -> Iterator[Element]:
             class_="worry",
         )
     if not found:
-        yield paragraph(f"Nothing: none of the {quiet} tests that could be asked found a fault.")
+        yield paragraph(_nothing(quiet))
     yield paragraph(
-        f"{len(found)} of {N_TESTS} tests worry, {quiet} are quiet, {N_TESTS - len(found) - quiet} could not be asked."
+        f"Of {N_TESTS} tests {len(found)} worry, {quiet} stay quiet, {N_TESTS - len(found) - quiet} could not be asked."
         " All together raise a false alarm on at most 5 % of clean pages; a quiet test is no proof that all is well.",
         class_="soft",
     )
     yield numbers(_table(verdicts), "All tests, with statistic and threshold")
+
+
+def _nothing(quiet: int) -> str:
+    if not quiet:
+        return "No test could be asked: see below what each would need."
+    of = "The one test that could be asked" if quiet == 1 else f"None of the {quiet} tests that could be asked"
+    return f"{of} found {'no' if quiet == 1 else 'a'} fault."
 
 
 def _table(verdicts: list[Verdict]) -> pd.DataFrame:
@@ -104,6 +108,11 @@ def _grid(by_part: dict[str, list[Figure]], parts: str | tuple[str, ...], otherw
     return [paragraph(otherwise, class_="soft")] if otherwise else []
 
 
+def _lacks(by_part: dict[str, list[Figure]], part: str) -> list[Element]:
+    """Say why a figure is not there beside others."""
+    return [] if part in by_part or not by_part else [paragraph(LACKS[part], class_="soft")]
+
+
 def _plates(screen: Screen, by_part: dict[str, list[Figure]]) -> str:
     n = screen.wells["plate"].nunique()
     shown = len({figure.key.split("-")[1] for figure in by_part.get("plate", [])})
@@ -115,8 +124,10 @@ def _plates(screen: Screen, by_part: dict[str, list[Figure]]) -> str:
 
 _NOTHING = "There is nothing to show: too few wells take part."
 _NO_TESTS = "There is nothing to show: no p value is stored."
-_NO_TREND = "There is nothing to show: DESeq2 fits every effect by itself, and a fit of no gene has no trend."
-_NO_DOSES = "There is nothing to show: no compound was fitted at two doses."
+LACKS = {
+    "trend": "No trend of mean and spread: DESeq2 fits every effect by itself, and a fit of no gene has none.",
+    "doses": "No genes by dose: no compound was fitted at two doses.",
+}
 _NO_EFFECT = "There is nothing to show: no effect could be estimated."
 _METHOD = (
     "Counts are compared as log2 counts per million (prior count 2 in proportion to the library), on the 500 most"
