@@ -132,7 +132,7 @@ class Talk:
 def look(rows: Rows) -> dict[str, Any]:
     """Samples, controls, conditions and genes of each default fit, wells by flag, and what each stage took."""
     fits = rows(
-        "SELECT replace(x.context, ':', '_'), f.stratum, f.n_samples, f.n_control, "
+        "SELECT replace(x.context, ':', '_'), f.stratum, f.n_samples, f.n_vehicle, "
         "(SELECT count(*) FROM core.effect e WHERE e.dataset_id = f.dataset_id AND e.fit_id = f.fit_id), s.n_genes "
         "FROM core.fit f JOIN core.context x USING (context_id) JOIN core.dataset d USING (dataset_id) "
         "JOIN core.feature_set s USING (feature_set_id) WHERE d.dataset = :dataset AND is_default"

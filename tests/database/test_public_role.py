@@ -26,7 +26,7 @@ from pbdb.common.settings import Settings
 from pbdb.database.models.policies import PUBLIC, VISIBLE
 from pbdb.identity.vocabulary import releases
 from pbdb.server import connect
-from pbdb.sources.declaration import Assay, Cells, Compounds, Dataset, Files, Source
+from pbdb.sources.declaration import Assay, CompoundColumns, Context, Dataset, Files, Source
 
 SMILES = {"DMSO": "CS(C)=O", "x": "CCO", "y": "CCCO", "z": "CCCCO"}
 SECRET = "secret"
@@ -44,9 +44,9 @@ def _compounds(names: dict[str, str]) -> Any:
 
 
 def _declared(key: str, names: dict[str, str], **terms: Any) -> Source:
-    table = Compounds(_compounds(names), key="drug", name="name", smiles="smiles", annotations={"moa": "moa"})
-    dataset = Dataset(release="1", license=f"licence of {key}", citation=key, **terms)
-    cells = {"A": Cells("CVCL:0001", "A"), "B": Cells(f"{key}:B", f"{key} B")}
+    table = CompoundColumns(_compounds(names), key="drug", name="name", smiles="smiles", annotations={"moa": "moa"})
+    dataset = Dataset(release="1", license=f"license of {key}", citation=key, **terms)
+    cells = {"A": Context("CVCL:0001", "A"), "B": Context(f"{key}:B", f"{key} B")}
     assay = Assay(f"{key} method" if key == SECRET else "made", "counts")
     return made.source(key=key, title=key, assay=assay, datasets={key: dataset}, compounds=table, contexts=cells)
 
@@ -112,7 +112,7 @@ def _add_what_a_load_does_not_make(settings: Settings) -> None:
         _add_learning(connection, seed)
         signature = np.random.default_rng(seed).normal(0, 1, 978).round(3).tolist()
         connection.execute(
-            text("UPDATE core.effect SET landmark = CAST(:l AS halfvec), n_landmarks = 900 WHERE landmark IS NULL"),
+            text("UPDATE core.effect SET landmark_t = CAST(:l AS halfvec), n_landmarks = 900 WHERE landmark_t IS NULL"),
             {"l": str(signature)},
         )
 
