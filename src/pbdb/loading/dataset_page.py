@@ -155,7 +155,7 @@ class _Reader:
 
     def _fit(self, row: dict[Any, Any], is_drawn: bool) -> FitPicture:
         null = None
-        if row["n_null_wells"]:
+        if pd.notna(row["n_null_wells"]):
             low, high = row["null_any_share_low"], row["null_any_share_high"]
             null = NullResult(int(row["n_null_wells"]), row["null_any_share"], low, high, row["null_tail_ratio"])
         if not is_drawn or row["method"] == "deseq2":

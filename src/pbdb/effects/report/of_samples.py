@@ -142,9 +142,9 @@ def components(screen: Screen, verdicts: list[Verdict]) -> Iterator[Figure]:
         return
     poor = {at for v in verdicts if v.key == "few_counts" for at in v.marked}
     sound = ~np.isin(wells.rows, sorted(poor))
-    found = checks.components(checks.centred(wells.values, wells.stratum)[sound], 2)
-    if sound.sum() < 4 or found.scores.shape[1] < 2:
+    if sound.sum() < 4 or wells.values.shape[1] < 2:
         return
+    found = checks.components(checks.centred(wells.values, wells.stratum)[sound], 2)
     rows = np.flatnonzero(sound)
     some = np.arange(len(rows))[:: -(-len(rows) // MOST_DOTS)]
     axes = [f"component {at + 1} ({share:.0%} of the variance)" for at, share in enumerate(found.share)]

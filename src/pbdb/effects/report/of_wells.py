@@ -215,7 +215,7 @@ def patterns(screen: Screen) -> Verdict:
         f" taken off, values permuted {checks.PERMUTATIONS} times within plates; worry where p < {ALPHA:.2g} over the"
         f" number of outcomes and I is {PATTERN:g} or more",
         "Look at the maps: stripes come from dispensing or pooling, gradients from incubation. Where parts of a plate"
-        " were prepared apart, name each part as a plate of its own in the sheet.",
+        " were prepared apart or hold other cells, give each part a plate or context of its own in the sheet.",
     )
     wells = screen.compared
     places = [position(well) for well in wells.frame["well"]]
