@@ -53,8 +53,13 @@ class FitChoice:
     @property
     def context_text(self) -> str:
         """Context, and stratum where there is one, as the published files write it: CVCL_0023, CL_0000515_0.0625."""
-        parts = (self.facts["context"].replace(":", "_", 1), self.facts["stratum"])
+        parts = (context_id(self.facts), self.facts["stratum"])
         return "_".join(part for part in parts if part)
+
+
+def context_id(facts: dict[str, Any]) -> str:
+    """A context as every file for other tools writes it: CVCL_0023, where the database says CVCL:0023."""
+    return str(facts["context"]).replace(":", "_", 1)
 
 
 @contextmanager
@@ -197,7 +202,8 @@ AND NOT EXISTS (SELECT FROM core.compound k WHERE w.name IN (k.inchikey, k.paren
 
 _UNKNOWN_CONTEXTS = """
 SELECT w.name FROM unnest(%(wanted)s::text[]) WITH ORDINALITY w (name, place)
-WHERE NOT EXISTS (SELECT FROM core.context x WHERE w.name IN (x.context, x.context_name)) ORDER BY w.place"""
+WHERE NOT EXISTS (SELECT FROM core.context x WHERE w.name IN (x.context, x.context_name,
+    replace(x.context, ':', '_'))) ORDER BY w.place"""
 
 _FITS = """
 SELECT f.fit_id, f.dataset_id, d.dataset, d.source, d.release, d.license AS licence, d.citation, a.technology,
@@ -207,7 +213,8 @@ SELECT f.fit_id, f.dataset_id, d.dataset, d.source, d.release, d.license AS lice
 FROM core.fit f JOIN core.dataset d USING (dataset_id) JOIN core.assay a USING (assay_id)
 JOIN core.context x USING (context_id)
 WHERE f.is_default AND f.mode = 'pooled' AND d.dataset = ANY(%(datasets)s)
-AND (%(contexts)s::text[] IS NULL OR x.context = ANY(%(contexts)s) OR x.context_name = ANY(%(contexts)s))
+AND (%(contexts)s::text[] IS NULL OR x.context = ANY(%(contexts)s) OR x.context_name = ANY(%(contexts)s)
+    OR replace(x.context, ':', '_') = ANY(%(contexts)s))
 ORDER BY d.dataset, x.context, f.stratum NULLS FIRST"""
 
 # The wells of a condition differ; as in the published files the first one of the fit lends its plate and counts.

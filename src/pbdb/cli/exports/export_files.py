@@ -102,18 +102,20 @@ def gctx(out: Path, value: Any, as_json: bool, **chosen: Any) -> None:
     help="What names a perturbation.",
 )
 @click.option("--split", help="Name of a stored split: each shard then holds rows of one fold.")
+@click.option("--published", is_flag=True, help="In the layout that the published pretraining code reads.")
 @out_option
 @json_option
-def shards(out: Path, key: Any, split: str | None, as_json: bool, **chosen: Any) -> None:
-    """Write effects as long rows in Parquet shards of 200,000, in the layout the published pretraining code reads.
+def shards(out: Path, key: Any, split: str | None, published: bool, as_json: bool, **chosen: Any) -> None:
+    """Write effects as long rows in Parquet shards of 200,000, for training.
 
-    Rows are dataset, context, perturbation, readout (Ensembl id), log_dose (log10 uM), time (h), value (log2 fold
-    change). Conditions without key, dose or fold are left out and counted.
+    Below data/, rows are dataset, context, perturbation, readout (Ensembl id), log_dose (log10 uM), time (h), value
+    (log2 fold change), se, n_treated and fold; beside it are compounds.parquet (SMILES, fingerprints), genes.parquet
+    and metadata/, a row for each shard. Conditions without key, dose or fold are left out and counted.
     """
     from pbdb.exports import shards as library
 
     with TerminalReporter(quiet=as_json) as reporter:
-        done = library.write(settings(), _choice(**chosen), out, key, split, reporter.progress)
+        done = library.write(settings(), _choice(**chosen), out, key, split, reporter.progress, published=published)
     if not as_json:
         missing = library.reasons(done["left_out"], key)
         say(f"left out: {missing}" if missing else "no condition is left out")
