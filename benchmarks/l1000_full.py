@@ -249,7 +249,7 @@ def write_table(folder: Path, dataset: str, kind: str, table: pd.DataFrame) -> N
 
 def perturbagens(shared: Path, wells: pd.DataFrame) -> tuple[dict[int, str], pd.DataFrame]:
     """A pert_id for each CID, and table pert_info: real structures where they are known and stand for one CID."""
-    from pbdb.identity.compounds.resolve import standardise_all
+    from pbdb.identity.compounds.many_structures import standardise_all
 
     cids = np.sort(wells.loc[wells["cid"] > 0, "cid"].unique())
     keys = {int(cid): f"BRD-K{cid:09d}" for cid in cids}

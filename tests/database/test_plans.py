@@ -185,7 +185,6 @@ def test_arrays_as_the_planner_guesses_them_would_be_looked_up_again_and_again(f
     [
         ("condition_effect", "gene_symbol = 'GENE77'", "gene_response"),
         ("gene_response", "compound_name = 'drug 77'", "condition_effect"),
-        ("gene_response", "effect_id = 1000123", "condition_effect"),
     ],
 )
 def test_a_slow_question_is_refused_by_the_name_of_the_view_that_is_quick(

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from pbdb.cli import heartbeat
 from pbdb.cli.terminal import bare, visible
 from pbdb.common.settings import Settings
 
@@ -95,7 +96,7 @@ def _shown(cell: object) -> str:
 
 
 class TerminalReporter:
-    """Stages as lines, progress as a bar on a terminal; nothing but lines elsewhere."""
+    """Stages as lines, progress as a bar on a terminal, elsewhere as a line every ten seconds (`heartbeat`)."""
 
     def __init__(self, quiet: bool = False):
         self._quiet = quiet
@@ -118,6 +119,7 @@ class TerminalReporter:
     def progress(self, what: str, done: int, total: int | None) -> None:
         """A stage got on."""
         if self._quiet or not sys.stderr.isatty():
+            heartbeat.told(what, done, total)
             return
         if self._bar is None or what != self._what:
             self._stop()
@@ -131,6 +133,7 @@ class TerminalReporter:
 
         columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
         self._bar = Progress(*columns, TimeRemainingColumn(), console=Console(file=bare(sys.stderr)), transient=True)
+        heartbeat.pause(True)
         self._bar.start()
         self._what, self._task = what, self._bar.add_task(escape(visible(what)), total=None)
 
@@ -138,6 +141,7 @@ class TerminalReporter:
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
+            heartbeat.pause(False)
 
 
 def examples(*lines: str) -> Callable[[click.Command], click.Command]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pbdb.cli import heartbeat
 from pbdb.cli.common import TerminalReporter, examples, json_option, say, settings, show_json, show_table
 from pbdb.database.stage_names import STAGES
 
@@ -110,14 +111,16 @@ def load(source: str, folder: Path | None, as_json: bool, **chosen: Any) -> None
     whole, at the very end: stopped anywhere, the old data stand and the next run goes on. Loading the same files
     twice changes nothing. The stages in their order: extract, transform, validate, effects, publish, match.
     """
-    from pbdb.loading import pipeline
     from pbdb.sources import registry
 
     dataset = chosen.pop("dataset")
-    reporter = TerminalReporter(quiet=as_json)
-    outcomes = pipeline.load_source(
-        registry.get(source), settings(), pipeline.Choices(folder=folder, **chosen), dataset=dataset, reporter=reporter
-    )
+    declared = registry.of_dataset(source, dataset)  # first: a wrong name needs none of what a load imports
+    from pbdb.loading import pipeline
+
+    with TerminalReporter(quiet=as_json) as reporter:
+        outcomes = pipeline.load_source(
+            declared, settings(), pipeline.Choices(folder=folder, **chosen), dataset=dataset, reporter=reporter
+        )
     if as_json:
         show_json([outcome.as_dict() for outcome in outcomes])
         return
@@ -232,7 +235,8 @@ def _confirmed(dataset: str) -> bool:
         raise ConfigError(
             f"Removing '{dataset}' needs a yes: add --yes, or --dry-run to see what would go.", dataset=dataset
         )
-    return click.confirm(f"Remove dataset '{dataset}' from the database?", err=True)
+    with heartbeat.paused():
+        return click.confirm(f"Remove dataset '{dataset}' from the database?", err=True)
 
 
 def _has_terminal() -> bool:

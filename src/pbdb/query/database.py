@@ -99,7 +99,7 @@ class Database:
         parameters: values for %(name)s in the query.
 
         Raises:
-            QueryError: the statement fails, writes, is more than one, or asks a long view what its sibling answers at once.
+            QueryError: the statement fails, writes, is more than one, or asks a long view what its sibling is for.
         """
         import pandas as pd
 
