@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -14,6 +15,7 @@ from pbdb.cli import heartbeat
 from pbdb.cli.terminal import bare, visible
 from pbdb.common.settings import Settings
 
+COMPLETING = "_PBDB_COMPLETE"  # set by the shell that asks
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 
 
@@ -35,7 +37,11 @@ class LazyGroup(click.Group):
             return None
         module, name = place.split(":")
         command: click.Command = getattr(importlib.import_module(module), name)
-        return command
+        if COMPLETING not in os.environ:
+            return command
+        from pbdb.cli import completion
+
+        return completion.add_names(command)
 
 
 def settings() -> Settings:

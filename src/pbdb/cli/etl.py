@@ -59,6 +59,9 @@ def _terms(source: Any, dataset: str) -> dict[str, Any]:
 @json_option
 def show(source: str, as_json: bool) -> None:
     """Show a source: its datasets, what their terms allow, its files and how to get them."""
+    from pbdb.sources import names
+
+    names.require(source)
     from pbdb.sources import registry, terms
 
     declared = registry.get(source)
@@ -111,6 +114,9 @@ def load(source: str, folder: Path | None, as_json: bool, **chosen: Any) -> None
     whole, at the very end: stopped anywhere, the old data stand and the next run goes on. Loading the same files
     twice changes nothing. The stages in their order: extract, transform, validate, effects, publish, match.
     """
+    from pbdb.sources import names
+
+    names.require(source)
     from pbdb.sources import registry
 
     dataset = chosen.pop("dataset")

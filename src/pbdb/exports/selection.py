@@ -19,7 +19,7 @@ from psycopg.rows import dict_row
 from pbdb.common.errors import QueryError
 from pbdb.common.settings import Settings
 from pbdb.database import copy_binary
-from pbdb.query import database
+from pbdb.query import database, names
 from pbdb.server import connect
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -90,12 +90,8 @@ def datasets(connection: Connection, choice: Choice) -> pd.DataFrame:
     Raises:
         QueryError: a dataset is not there, or may not be passed on and is not included.
     """
+    names.require_known(connection, datasets=[*choice.datasets, *choice.include])
     table = frame(connection, _DATASETS)
-    for name in (*choice.datasets, *choice.include):
-        if name not in set(table["dataset"]):
-            raise QueryError(
-                f"There is no dataset '{name}' in the database: `pbdb etl status` lists what is loaded.", dataset=name
-            )
     allowed = table["is_redistributable"] | table["dataset"].isin(choice.include)
     barred = table[~allowed & table["dataset"].isin(choice.datasets)]
     if len(barred):
@@ -119,7 +115,7 @@ def fits(connection: Connection, choice: Choice) -> Iterator[FitChoice]:
         QueryError: as `datasets`, a compound or context is not there, or no estimated effect fits the choice.
     """
     allowed = datasets(connection, choice)["dataset"].tolist()
-    _require_known(connection, choice)
+    names.require_known(connection, compounds=choice.compounds, contexts=choice.contexts)
     wanted = {"datasets": allowed, "contexts": list(choice.contexts) or None}
     empty = True
     for facts in connection.cursor(row_factory=dict_row).execute(_FITS, wanted).fetchall():
@@ -131,21 +127,6 @@ def fits(connection: Connection, choice: Choice) -> Iterator[FitChoice]:
     if empty:
         raise QueryError(
             f"No estimated effect fits the choice{_words(choice)}: `SELECT * FROM coverage` shows what there is."
-        )
-
-
-def _require_known(connection: Connection, choice: Choice) -> None:
-    compounds = frame(connection, _UNKNOWN_COMPOUNDS, {"wanted": list(choice.compounds)})["name"].tolist()
-    if compounds:
-        raise QueryError(
-            f"There is no compound '{compounds[0]}' in the database: `pbdb compound search --name` finds its names.",
-            value=compounds[0],
-        )
-    contexts = frame(connection, _UNKNOWN_CONTEXTS, {"wanted": list(choice.contexts)})["name"].tolist()
-    if contexts:
-        raise QueryError(
-            f"There is no context '{contexts[0]}' in the database: `SELECT * FROM context` shows what there is.",
-            value=contexts[0],
         )
 
 
@@ -194,16 +175,6 @@ _DATASETS = """
 SELECT d.dataset_id, d.dataset, d.source, d.title, d.release, d.license AS licence, d.citation, d.doi,
     d.is_redistributable, d.overlap_group, a.technology, a.readout
 FROM core.dataset d JOIN core.assay a USING (assay_id) ORDER BY d.dataset"""
-
-_UNKNOWN_COMPOUNDS = """
-SELECT w.name FROM unnest(%(wanted)s::text[]) WITH ORDINALITY w (name, place)
-WHERE NOT EXISTS (SELECT FROM core.source_compound s WHERE s.compound_name = w.name)
-AND NOT EXISTS (SELECT FROM core.compound k WHERE w.name IN (k.inchikey, k.parent_inchikey)) ORDER BY w.place"""
-
-_UNKNOWN_CONTEXTS = """
-SELECT w.name FROM unnest(%(wanted)s::text[]) WITH ORDINALITY w (name, place)
-WHERE NOT EXISTS (SELECT FROM core.context x WHERE w.name IN (x.context, x.context_name,
-    replace(x.context, ':', '_'))) ORDER BY w.place"""
 
 _FITS = """
 SELECT f.fit_id, f.dataset_id, d.dataset, d.source, d.release, d.license AS licence, d.citation, a.technology,

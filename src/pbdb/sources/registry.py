@@ -5,22 +5,16 @@ from __future__ import annotations
 import ast
 import importlib
 import importlib.util
-import pkgutil
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
 
 from pbdb.common.errors import ConfigError, SourceError, meant
 from pbdb.sources.declaration import Source
+from pbdb.sources.names import GROUP, known
 
-GROUP = "pbdb.sources"
 FOLDER = "pbdb.etl"
-
-
-def known() -> list[str]:
-    """Keys of all sources, sorted: file names of etl/ and names of entry points."""
-    brought = [module.name for module in pkgutil.iter_modules(importlib.import_module(FOLDER).__path__)]
-    return sorted({*brought, *(point.name for point in entry_points(group=GROUP))})
+__all__ = ["GROUP", "declaration", "get", "known", "of_dataset"]
 
 
 def get(key: str) -> Source:
