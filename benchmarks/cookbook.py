@@ -76,11 +76,9 @@ def names(db: Any) -> dict[str, str]:
 
 def mechanism(db: Any, dataset: str) -> dict[str, str]:
     """A mechanism of a few compounds; ten compounds where the data know of none."""
-    found = first(
-        db,
-        f"""SELECT mechanism FROM mechanism
-        JOIN (SELECT DISTINCT compound_name FROM effect WHERE dataset = '{dataset}') e USING (compound_name) GROUP BY 1 ORDER BY abs(count(*) - 10), 1 LIMIT 1""",
-    )
+    treated = f"SELECT DISTINCT compound_name FROM effect WHERE dataset = '{dataset}'"
+    known = f"SELECT mechanism FROM mechanism JOIN ({treated}) e USING (compound_name) GROUP BY 1"
+    found = first(db, f"{known} ORDER BY abs(count(*) - 10), 1 LIMIT 1")
     if found:
         return {"'hdac'": "'" + found[0].replace("'", "''") + "'"}
     ten = f"SELECT DISTINCT compound_name, 'hdac' AS mechanism FROM condition WHERE dataset = '{dataset}' LIMIT 10"

@@ -1,8 +1,8 @@
 CREATE VIEW pbdb.sample WITH (security_invoker = true) AS
 SELECT
     m.sample_id, d.dataset, m.source_sample, p.plate, m.well, m.condition_id, s.compound_name,
-    s.name AS source_compound_name, k.inchikey, k.parent_inchikey, x.context, x.context_name, m.dose_um, m.time_h, m.stratum, m.is_vehicle, m.n_cells,
-    m.n_counts, m.in_fit, m.flags, m.attributes
+    s.name AS source_compound_name, k.inchikey, k.parent_inchikey, x.context, x.context_name, m.dose_um, m.time_h,
+    m.stratum, m.is_vehicle, m.n_cells, m.n_counts, m.in_fit, m.flags, m.attributes
 FROM core.sample m
 JOIN core.dataset d ON d.dataset_id = m.dataset_id
 JOIN core.plate p ON p.plate_id = m.plate_id

@@ -3,7 +3,8 @@ SELECT
     f.dataset, f.method, f.mode, e.effect_id, e.condition_id, s.compound_name, s.name AS source_compound_name, k.inchikey,
     k.parent_inchikey, f.context, f.context_name, c.dose_um, c.time_h, c.stratum, u.gene_id, u.symbol AS gene_symbol,
     u.log2_fc, u.se, u.log2_fc / nullif(u.se, 0) AS t, pbdb.p_value(u.neg_log10_p) AS p_value,
-    pbdb.p_value(u.neg_log10_p_adj) AS p_adj, pbdb.p_value(u.neg_log10_p_limma) AS p_value_limma, pbdb.p_value(u.neg_log10_p_adj_limma) AS p_adj_limma
+    pbdb.p_value(u.neg_log10_p_adj) AS p_adj, pbdb.p_value(u.neg_log10_p_limma) AS p_value_limma,
+    pbdb.p_value(u.neg_log10_p_adj_limma) AS p_adj_limma
 FROM (
     -- Few rows: planned by itself, it does not slow the planning of the rest.
     SELECT i.fit_id, i.dataset_id, d.dataset, i.method, i.mode, x.context, x.context_name

@@ -1,8 +1,8 @@
 CREATE VIEW pbdb.gene_response WITH (security_invoker = true) AS
 SELECT
     d.dataset, f.method, f.mode, u.effect_id, u.condition_id, s.compound_name, s.name AS source_compound_name, k.inchikey,
-    k.parent_inchikey, x.context, x.context_name, c.dose_um, c.time_h, c.stratum, g.gene_id, g.symbol AS gene_symbol, u.log2_fc, u.se,
-    u.log2_fc / nullif(u.se, 0) AS t, pbdb.p_value(u.neg_log10_p) AS p_value,
+    k.parent_inchikey, x.context, x.context_name, c.dose_um, c.time_h, c.stratum, g.gene_id, g.symbol AS gene_symbol,
+    u.log2_fc, u.se, u.log2_fc / nullif(u.se, 0) AS t, pbdb.p_value(u.neg_log10_p) AS p_value,
     pbdb.p_value(u.neg_log10_p_adj) AS p_adj
 FROM core.gene g
 -- By index, always: the planner believes that a gene has two rows, for most genes of the table have none.

@@ -1,7 +1,7 @@
 CREATE VIEW pbdb.agreement WITH (security_invoker = true) AS
 SELECT
-    m.match_id, da.dataset AS dataset_a, db.dataset AS dataset_b, s.compound_name, k.parent_inchikey, m.inchikey_level, x.context,
-    x.context_name, a.time_h, a.dose_um AS dose_um_a, b.dose_um AS dose_um_b, m.dose_fold, m.from_window, g.metric,
+    m.match_id, da.dataset AS dataset_a, db.dataset AS dataset_b, s.compound_name, k.parent_inchikey, m.inchikey_level,
+    x.context, x.context_name, a.time_h, a.dose_um AS dose_um_a, b.dose_um AS dose_um_b, m.dose_fold, m.from_window, g.metric,
     g.score, g.n, g.source_centroid, g.target_centroid, g.source_peer_mean, g.target_peer_mean,
     g.score - g.source_centroid AS delta_source_centroid, g.score - g.target_centroid AS delta_target_centroid,
     g.score - g.source_peer_mean AS delta_source_peer, g.score - g.target_peer_mean AS delta_target_peer,

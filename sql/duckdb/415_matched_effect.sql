@@ -1,8 +1,8 @@
 CREATE VIEW matched_effect AS
 SELECT
     m.match_id, da.dataset AS dataset_a, db.dataset AS dataset_b, m.condition_id_a, m.condition_id_b, s.compound_name,
-    k.parent_inchikey, m.inchikey_level, x.context, x.context_name, a.time_h, a.dose_um AS dose_um_a, b.dose_um AS dose_um_b, m.dose_fold,
-    m.from_window, ga.gene_id, ga.gene_symbol, ea.log2_fc[ga.place] AS log2_fc_a,
+    k.parent_inchikey, m.inchikey_level, x.context, x.context_name, a.time_h, a.dose_um AS dose_um_a, b.dose_um AS dose_um_b,
+    m.dose_fold, m.from_window, ga.gene_id, ga.gene_symbol, ea.log2_fc[ga.place] AS log2_fc_a,
     ea.log2_fc[ga.place] / nullif(ea.se[ga.place], 0) AS t_a, p_value(ea.neg_log10_p_adj[ga.place]) AS p_adj_a,
     eb.log2_fc[gb.place] AS log2_fc_b, eb.log2_fc[gb.place] / nullif(eb.se[gb.place], 0) AS t_b,
     p_value(eb.neg_log10_p_adj[gb.place]) AS p_adj_b,
