@@ -35,5 +35,5 @@ def _watch(signals: socket.socket) -> None:
     for process in multiprocessing.active_children():
         process.kill()
     # To the descriptor itself: who is stuck may hold the stream's lock.
-    os.write(2, b"Stopped.\n")
+    os.write(2, b"\x1b[?25h\nStopped.\n" if os.isatty(2) else b"Stopped.\n")  # a bar hides the cursor
     os._exit(STOPPED)
