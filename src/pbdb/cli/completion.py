@@ -15,7 +15,7 @@ from pbdb.common.errors import PbdbError
 from pbdb.common.settings import Settings
 
 
-class Name(click.ParamType):
+class Name(click.ParamType[str]):
     """A text that names something known."""
 
     name = "text"

@@ -33,9 +33,8 @@ def write(connection: Connection, root: Path, key: str) -> None:
     known = [pq.read_table(file, columns=["perturbations", "readouts"]) for file in files]
     named = {name: _occurring(known, name) for name in ("perturbations", "readouts")}
     found = selection.frame(connection, _COMPOUNDS.format(key=key), {"names": named["perturbations"]})
-    bits = found["fingerprint"]
-    packed = [None if text is None else fingerprints.to_bytes(text) for text in bits]
-    compounds = pa.Table.from_pandas(found.assign(fingerprint=packed), COMPOUNDS, preserve_index=False)
+    found["fingerprint"] = found["fingerprint"].map(fingerprints.to_bytes, na_action="ignore")
+    compounds = pa.Table.from_pandas(found, COMPOUNDS, preserve_index=False)
     pq.write_table(compounds.replace_schema_metadata(COMPOUNDS.metadata), root / "compounds.parquet")
     genes = selection.frame(connection, _GENES, {"names": named["readouts"]})
     pq.write_table(pa.Table.from_pandas(genes, GENES, preserve_index=False), root / "genes.parquet")

@@ -251,7 +251,7 @@ def _with_names_in_use(connection: Connection, contexts: pd.DataFrame, own: dict
     """The contexts, called as other data sets that have them call them: no load renames the cells of another."""
     if contexts.empty:
         return contexts
-    in_use = dict(connection.execute(_NAMES_IN_USE, own).tuples().all())
+    in_use: dict[int, str] = {int(key): str(name) for key, name in connection.execute(_NAMES_IN_USE, own)}
     named = [in_use.get(key, name) for key, name in zip(contexts["context_id"], contexts["context_name"], strict=True)]
     return contexts.assign(context_name=named)
 
