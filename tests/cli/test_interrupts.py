@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pbdb.cli.interrupts import STOPPED
+from pbdb.cli.shell.interrupts import STOPPED
 
 STUCK = {
     "in C": "import ctypes; ctypes.CDLL(None).sleep(60)",
@@ -54,7 +54,7 @@ def _started(*words: str, home: Path | None = None) -> subprocess.Popen[str]:
 
 @pytest.mark.parametrize("how", STUCK)
 def test_what_is_stuck_or_swallows_it_ends(how: str) -> None:
-    begin = "from pbdb.cli import interrupts\ninterrupts.end_when_asked()\nprint('ready', flush=True)\n"
+    begin = "from pbdb.cli.shell import interrupts\ninterrupts.end_when_asked()\nprint('ready', flush=True)\n"
     with _started("-c", begin + STUCK[how]) as process:
         assert process.stdout is not None and process.stdout.readline() == "ready\n"
         code, _ = _interrupted(process, 0.1)

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from commands import call
 
-from pbdb.cli import heartbeat
+from pbdb.cli.shell import heartbeat
 
 SAYS = """
 import sys, time
-from pbdb.cli import heartbeat
+from pbdb.cli.shell import heartbeat
 from pbdb.cli.common import TerminalReporter
 heartbeat.SECONDS_IN_PIPE = 0.5
 with heartbeat.beating(["vocab", "import", "repurposing_hub"]), TerminalReporter() as reporter:

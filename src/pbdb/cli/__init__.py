@@ -6,8 +6,8 @@ import sys
 
 import click
 
-from pbdb.cli import heartbeat, interrupts
 from pbdb.cli.common import LazyGroup
+from pbdb.cli.shell import heartbeat, interrupts
 from pbdb.cli.terminal import safe, safe_output
 from pbdb.common.errors import PbdbError
 from pbdb.common.version import __version__

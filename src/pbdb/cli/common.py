@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from pbdb.cli import heartbeat
+from pbdb.cli.shell import heartbeat
 from pbdb.cli.terminal import bare, visible
 from pbdb.common.settings import Settings
 
@@ -39,7 +39,7 @@ class LazyGroup(click.Group):
         command: click.Command = getattr(importlib.import_module(module), name)
         if COMPLETING not in os.environ:
             return command
-        from pbdb.cli import completion
+        from pbdb.cli.shell import completion
 
         return completion.add_names(command)
 

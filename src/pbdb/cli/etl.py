@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pbdb.cli import heartbeat
 from pbdb.cli.common import TerminalReporter, examples, json_option, say, settings, show_json, show_table
+from pbdb.cli.shell import heartbeat
 from pbdb.database.stage_names import STAGES
 
 if TYPE_CHECKING:
