@@ -18,7 +18,7 @@ from pbdb.exports.snapshots import manifest, parquet, verify
 
 N_EXAMPLES = 5
 FACTS_OF_DATASET = (
-    "release", "licence", "doi", "access", "is_redistributable", "is_non_commercial", "fingerprint", "n_conditions",
+    "release", "license", "doi", "access", "is_redistributable", "is_non_commercial", "fingerprint", "n_conditions",
     "n_samples", "n_effects",
 )  # fmt: skip
 # Which numbers of an effect differ is told by kind. limma's p values are the primary ones where no others are.
