@@ -23,7 +23,7 @@ from pbdb.common.settings import Settings
 from pbdb.learn import holdout, op3, op3_files, page, results, training
 from pbdb.learn.holdout import Choices, Evaluation
 from pbdb.learn.models import metrics
-from pbdb.learn.models.methods import CONTROL, MEAN
+from pbdb.learn.models.methods import CEILING, CONTROL, MEAN
 from pbdb.server import connect
 
 EPOCHS = 2
@@ -45,7 +45,7 @@ def test_every_baseline_runs_and_the_planted_order_is_found(done: Evaluation) ->
     learners = set(done.summary["learner"])
     assert learners == {
         "zero", MEAN, "same compound elsewhere", "nearest structures", "structure ridge", "consensus and PCA",
-        "low-rank", "low-rank without structure", "LPM", CONTROL,
+        "low-rank", "low-rank without structure", "LPM", CONTROL, CEILING,
     }  # fmt: skip
     assert score(done, "low-rank").interval_low > 0
     assert score(done, "low-rank").estimate > 3 * score(done, "same compound elsewhere").estimate
@@ -67,6 +67,26 @@ def test_numbers_are_those_of_the_rows(learnt: Learnt, done: Evaluation) -> None
         assert score(done, "low-rank", on=str(dataset)).n_test_conditions == counts[dataset]
     assert score(done, "low-rank").estimate == pytest.approx(means.mean())
     assert (done.rows["delta_correlation"].between(-1, 1)).all()
+
+
+def test_directions_are_those_of_significant_genes(done: Evaluation) -> None:
+    """The planted standard errors are 0.3: significant is what lies beyond, and half is guessing."""
+    assert score(done, "zero", "direction").estimate == 0.5
+    assert 0.5 < score(done, MEAN, "direction").estimate < score(done, "low-rank", "direction").estimate < 1
+    guessed = done.rows.loc[done.rows["learner"] == "zero", "direction"]
+    assert (guessed.isna() | (guessed == 0.5)).all() and guessed.notna().any()
+
+
+def test_the_ceiling_is_what_standard_errors_leave(done: Evaluation) -> None:
+    """The world's standard errors are all 0.3, so that a gene's share of 0.09 is noise."""
+    ceiling = done.rows[done.rows["learner"] == CEILING].set_index("condition_id")
+    zero_skill = done.rows[done.rows["learner"] == MEAN].set_index("condition_id")
+    assert np.allclose(ceiling["rmse"], 0.3)
+    of_all = zero_skill["rmse"] ** 2  # squares around the mean of the context, a gene
+    expected = (1 - 0.09 / of_all[ceiling.index]).clip(lower=0) ** 0.5
+    np.testing.assert_allclose(ceiling["delta_correlation"], expected, atol=1e-4)
+    assert score(done, CEILING).estimate > score(done, "low-rank").estimate
+    assert f"({score(done, CEILING).estimate:.2f} over all" in " ".join(page.not_shown(done))
 
 
 @pytest.fixture(scope="module")
@@ -189,7 +209,7 @@ def test_files_that_say_nothing_are_refused(learnt: Learnt, tmp_path: Path) -> N
 def test_the_page_says_what_is_shown_and_what_is_not(done: Evaluation, tmp_path: Path) -> None:
     written = page.write(done, tmp_path / "page.html")
     text = (tmp_path / "page.html").read_text()
-    assert written["figures"] == 3 + 2 * 3 + 1 and "http://" not in text.replace("http://www.w3.org", "")
+    assert written["figures"] == 4 + 2 * 3 + 1 and "http://" not in text.replace("http://www.w3.org", "")
     for words in ("array, bulk, cells are simulated", "New chemistry", "as it must be where nothing leaks"):
         assert words in text
     assert "low-rank against the best method without a model" in text
@@ -224,7 +244,7 @@ def test_the_command_stores_shows_and_writes(learnt: Learnt, tmp_path: Path, mon
     stored = query(
         learnt.settings, "SELECT count(*), count(DISTINCT learner) FROM pbdb.evaluation WHERE evaluation = 'mine'"
     )
-    assert stored == [(len(told["summary"]), 10)] and (tmp_path / "p.html").stat().st_size > 50_000
+    assert stored == [(len(told["summary"]), 11)] and (tmp_path / "p.html").stat().st_size > 50_000
 
 
 # --- OP3 ------------------------------------------------------------------------------------------------------------
