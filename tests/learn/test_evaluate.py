@@ -166,6 +166,10 @@ def test_foreign_vectors_are_scored_where_they_are_and_where_all_are(learnt: Lea
     assert found.facts["undeclared"] == ["truth", "half"]
     words = " ".join(page.not_shown(found))
     assert "'truth' is fair" in words and "'half' is fair" in words
+    shown = " ".join(page.shown(found))
+    assert "truth (whether it saw the held-out effects is not known): skill" in shown and "saw the answers" not in shown
+    assert page.write(found, tmp_path / "page.html")["figures"] > 0
+    assert "half (training not declared)" in (tmp_path / "page.html").read_text()
 
 
 def test_foreign_predictions_are_scored_as_they_are(learnt: Learnt, done: Evaluation, tmp_path: Path) -> None:
@@ -188,6 +192,32 @@ def test_foreign_predictions_are_scored_as_they_are(learnt: Learnt, done: Evalua
     found = holdout.run(learnt.settings, Choices(split="held", predictions=given, epochs=EPOCHS))
     assert score(found, "planted").estimate > score(done, "low-rank").estimate
     assert score(found, "planted", "delta_correlation").estimate > 0.4
+
+
+def test_vectors_that_copy_the_answers_are_called_out(learnt: Learnt, done: Evaluation, tmp_path: Path) -> None:
+    """Effects of every compound, those held out and their noise included, as one vector: no method could know it."""
+    compendium = learnt.world.compendium
+    columns = [np.zeros((len(learnt.keys), len(block.genes))) for block in compendium.blocks]
+    for table, block in zip(columns, compendium.blocks, strict=True):
+        np.add.at(table, block.compound, block.values)
+    vectors = np.hstack(columns)
+    seen = np.unique(np.concatenate([block.compound for block in compendium.blocks]))
+    keys = [learnt.keys[i] for i in seen]
+    pd.DataFrame({"inchikey": keys, "vector": list(vectors[seen])}).to_parquet(tmp_path / "leak.parquet")
+    given = (f"leak={tmp_path / 'leak.parquet'}",)
+    found = holdout.run(learnt.settings, Choices(split="held", embeddings=given, epochs=EPOCHS))
+    assert score(found, "leak").estimate > score(done, "low-rank").estimate
+    words = " ".join(page.shown(found))
+    assert "leak (whether it saw the held-out effects is not known)" in words
+    above = replace(found, summary=_with_score(found.summary, "leak", 0.99))
+    assert "either it saw the answers" in " ".join(page.shown(above))
+
+
+def _with_score(summary: pd.DataFrame, learner: str, value: float) -> pd.DataFrame:
+    changed = summary.copy()
+    chosen = (summary["learner"] == learner) & (summary["statistic"] == "skill") & (summary["quantity"] == "score")
+    changed.loc[chosen, ["estimate", "interval_low", "interval_high"]] = value
+    return changed
 
 
 def test_files_that_say_nothing_are_refused(learnt: Learnt, tmp_path: Path) -> None:

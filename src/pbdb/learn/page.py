@@ -94,7 +94,7 @@ def shown(done: Evaluation) -> Iterator[str]:
     if OURS in set(skill["learner"]):
         yield _gain(skill[skill["learner"] == OURS], OURS)
     for learner in _handed_in(done):
-        yield _gain(skill[skill["learner"] == learner], learner)
+        yield _gain(skill[skill["learner"] == learner], _with_doubt(done, learner)) + _beyond(skill, learner)
     best = done.facts["best_simple"]
     for learner in [OURS, "LPM", *_handed_in(done)]:
         against = _of(done.summary, "skill", f"delta_{best}")
@@ -120,6 +120,26 @@ def _gain(rows: pd.DataFrame, learner: str) -> str:
     return (
         f"{learner}: skill {_interval(over)} over {len(single)} data sets ({over['n_test_compounds']:,} compounds); its"
         f" whole interval is above 0 in {better} of them."
+    )
+
+
+def _with_doubt(done: Evaluation, learner: str) -> str:
+    undeclared = learner in done.facts["undeclared"]
+    return f"{learner} (whether it saw the held-out effects is not known)" if undeclared else learner
+
+
+def _beyond(skill: pd.DataFrame, learner: str) -> str:
+    """Say where more is predicted than noise leaves: what saw the answers copies their noise too."""
+    rows = skill.set_index(["learner", "evaluated_on"])
+    names = [name for name in skill["evaluated_on"].unique() if name != ALL and (CEILING, name) in rows.index]
+    over = [
+        name for name in names if rows.loc[(learner, name), "interval_low"] > rows.loc[(CEILING, name), "interval_high"]
+    ]
+    if not over:
+        return ""
+    return (
+        f" It predicts more of {', '.join(over)} than is left beside the noise: either it saw the answers, or standard"
+        " errors there are too large. Do not believe it before you know which."
     )
 
 
@@ -201,7 +221,7 @@ def _figure(done: Evaluation, statistic: str, quantity: str, dataset: str, key: 
     rows = _of(done.summary, statistic, quantity)
     hidden = ["zero", *([CEILING] if quantity == "win_rate" or statistic == "direction" else [])]
     rows = rows[(rows["evaluated_on"] == dataset) & ~rows["learner"].isin(hidden)]
-    lines = [_line(row) for row in rows.itertuples()]
+    lines = [_line(row, done.facts["undeclared"]) for row in rows.itertuples()]
     n = int(rows["n_test_compounds"].max()) if len(rows) else 0
     where = "mean over data sets" if dataset == ALL else dataset
     caption = f"{where}, {n:,} held-out compounds. The dashed line is {MEAN}."
@@ -210,8 +230,9 @@ def _figure(done: Evaluation, statistic: str, quantity: str, dataset: str, key: 
     return Figure(key, f"{title}: {where}", caption, figures.whiskers(lines, MARK, title, axis, guide), table)
 
 
-def _line(row: Any) -> Line:
-    return Line(row.learner, [Whisker("score", row.estimate, row.interval_low, row.interval_high)])
+def _line(row: Any, undeclared: list[str]) -> Line:
+    name = f"{row.learner} (training not declared)" if row.learner in undeclared else row.learner
+    return Line(name, [Whisker("score", row.estimate, row.interval_low, row.interval_high)])
 
 
 def reliability_bins(rows: pd.DataFrame) -> pd.DataFrame:
