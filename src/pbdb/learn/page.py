@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from pbdb.common import output_files
+from pbdb.learn import results
 from pbdb.learn.holdout import Evaluation
 from pbdb.learn.models.methods import CEILING, CONTROL, MEAN
 from pbdb.learn.results import ALL
@@ -94,7 +95,7 @@ def shown(done: Evaluation) -> Iterator[str]:
     if OURS in set(skill["learner"]):
         yield _gain(skill[skill["learner"] == OURS], OURS)
     for learner in _handed_in(done):
-        yield _gain(skill[skill["learner"] == learner], _with_doubt(done, learner)) + _beyond(skill, learner)
+        yield _gain(skill[skill["learner"] == learner], _with_doubt(done, learner)) + _beyond(done, learner)
     best = done.facts["best_simple"]
     for learner in [OURS, "LPM", *_handed_in(done)]:
         against = _of(done.summary, "skill", f"delta_{best}")
@@ -128,14 +129,14 @@ def _with_doubt(done: Evaluation, learner: str) -> str:
     return f"{learner} (whether it saw the held-out effects is not known)" if undeclared else learner
 
 
-def _beyond(skill: pd.DataFrame, learner: str) -> str:
+def _beyond(done: Evaluation, learner: str) -> str:
     """Say where more is predicted than noise leaves: what saw the answers copies their noise too."""
-    rows = skill.set_index(["learner", "evaluated_on"])
-    names = [name for name in skill["evaluated_on"].unique() if name != ALL and (CEILING, name) in rows.index]
-    over = [
-        name for name in names if rows.loc[(learner, name), "interval_low"] > rows.loc[(CEILING, name), "interval_high"]
-    ]
-    if not over:
+    both = done.rows[done.rows["learner"].isin([learner, CEILING])]
+    if CEILING not in set(both["learner"]):
+        return ""
+    against = _of(results.summarise(both, ["skill"], CEILING), "skill", f"delta_{CEILING}")
+    over = against[(against["interval_low"] > 0) & (against["evaluated_on"] != ALL)]["evaluated_on"]
+    if over.empty:
         return ""
     return (
         f" It predicts more of {', '.join(over)} than is left beside the noise: either it saw the answers, or standard"
