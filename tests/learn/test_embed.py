@@ -104,7 +104,7 @@ def test_a_training_that_is_stopped_goes_on_to_the_same_vectors(
 TRAIN_AND_STOP = """
 import os, signal, sys
 from pathlib import Path
-from pbdb.common.settings import Settings
+from pbdb.cli.common import settings
 from pbdb.learn import training
 from pbdb.learn.models import lowrank
 
@@ -117,7 +117,7 @@ def killed(*parts):
     iterate(*parts)
 
 lowrank._iterate = killed
-training.train(Settings(home=Path(sys.argv[1]), database_url=sys.argv[2]), Path(sys.argv[3]), training.Choices(rank=8))
+training.train(settings(), Path(sys.argv[1]), training.Choices(rank=8))
 """
 
 
@@ -125,10 +125,10 @@ def test_a_training_that_is_killed_goes_on_to_the_same_vectors_with_other_thread
     learnt: Learnt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "killed"
-    place = [str(learnt.settings.home), str(learnt.settings.database_url), str(out)]
-    call = [sys.executable, "-c", TRAIN_AND_STOP, *place]
-    trusting = os.environ | {"PBDB_READ_AS_SUPERUSER": "1"}
-    done = subprocess.run(call, env=trusting, capture_output=True, text=True, check=False)
+    there = {"PBDB_HOME": str(learnt.settings.home), "PBDB_DATABASE_URL": str(learnt.settings.database_url)}
+    call = [sys.executable, "-c", TRAIN_AND_STOP, str(out)]
+    environment = os.environ | there | {"PBDB_READ_AS_SUPERUSER": "1"}
+    done = subprocess.run(call, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == -signal.SIGKILL, done.stderr
     assert not out.exists() and any(out.with_name("killed.unfinished").iterdir())
     monkeypatch.setattr("os.cpu_count", lambda: 1)
