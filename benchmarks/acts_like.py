@@ -12,16 +12,14 @@ is compared with the peer's. The load of the machine is printed; the last line i
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import platform
 import random
-import resource
 import statistics
 import tempfile
 import time
 from pathlib import Path
 
+import lines
 import numpy as np
 import pandas as pd
 from sqlalchemy import Connection, Engine, text
@@ -190,11 +188,9 @@ def main() -> None:
         "reader": figures["reader"],
         "peer": {"median_ms": figures["numpy_ms"]},
         "peer_name": "NumPy, unit vectors in memory",
-        "peak_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
         "sizes": {"compounds": args.compounds, "rank": args.rank, "k": K},
-        "machine": f"{platform.machine()}, {os.cpu_count()} CPUs",
     }
-    print(json.dumps(line))
+    lines.report(line)
 
 
 if __name__ == "__main__":

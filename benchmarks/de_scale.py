@@ -19,9 +19,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import json
 import os
-import platform
 import resource
 import sys
 import tempfile
@@ -31,7 +29,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import h5py
-import numba
+import lines
 import numpy as np
 import pandas as pd
 from numba import njit, prange
@@ -277,7 +275,7 @@ def main() -> None:
     if table is not None and set(measured) == set(SHAPES) and args.mode == "pooled":
         ours, peer = sum_over_contexts(measured, shapes, table), float(table.seconds_total.sum())
         print(f"all pooled fits: {ours:.0f} s; published: {peer / 3600:.0f} job-hours")
-    print(json.dumps(result("de_scale", ours, peer, measured, args)))
+    lines.report(result("de_scale", ours, peer, measured, args))
 
 
 def count_test(names: Sequence[str], shapes: dict[str, Shape], args: argparse.Namespace, folder: Path) -> int:
@@ -289,7 +287,7 @@ def count_test(names: Sequence[str], shapes: dict[str, Shape], args: argparse.Na
         print(f"{name} {args.mode} x {args.share:g}: {text}; load {os.getloadavg()[0]:.1f}", flush=True)
     limma, counts = (sum(facts[f"{kind}_seconds"] for facts in found.values()) for kind in ("limma", "counts"))
     line = result("de_scale_count_test", counts, limma, found, args) | {"peer_name": "effects stage without the test"}
-    print(json.dumps(line | {"ratio": round(counts / limma, 2)}))
+    lines.report(line | {"ratio": round(counts / limma, 2)})
     return int(any(facts["cost"] > COST_BAR or not facts["equal_by_threads"] for facts in found.values()))
 
 
@@ -325,7 +323,6 @@ def result(name: str, ours: float, peer: float, sizes: object, args: argparse.Na
         "ratio": round(peer / ours, 1) if ours and peer else None,
         "peak_rss_mb": round(peak_mb()),
         "sizes": sizes,
-        "machine": f"{platform.machine()}, {os.cpu_count()} CPUs, {numba.get_num_threads()} threads",
     }
 
 
