@@ -178,9 +178,9 @@ def cost_of_count_test(shape: Shape, mode: str, folder: Path) -> dict[str, float
         start, before = time.perf_counter(), time.process_time()
         fill(kinds[kind], folder / "tiles.h5", mode)
         seconds[kind].append(time.perf_counter() - start)
-        facts[f"{kind}_processor"] = round(time.process_time() - before, 1)
+        facts[f"{kind}_processor"] = round(time.process_time() - before, 3)
         facts.setdefault(f"{kind}_peak_mb", round(peak_mb()))
-    facts |= {f"{kind}_seconds": round(min(taken), 2) for kind, taken in seconds.items()}
+    facts |= {f"{kind}_seconds": round(min(taken), 3) for kind, taken in seconds.items()}
     several = _digest(folder / "tiles.h5")
     one = replace(kinds["counts"], options=replace(kinds["counts"].options, threads=1))
     fill(one, folder / "tiles.h5", mode)
