@@ -47,7 +47,9 @@ def _sources(ctx: click.Context) -> list[str]:
 
 
 def _datasets(ctx: click.Context) -> list[str]:
-    source = ctx.params.get("source")
+    # While an option waits for its value, arguments before it have no names yet.
+    is_of_source = any(param.name == "source" for param in ctx.command.params)
+    source = ctx.params.get("source") or (ctx.args[0] if is_of_source and ctx.args else None)
     if source is None:
         return _asked("SELECT dataset FROM dataset ORDER BY 1")
     from pbdb.sources import registry
