@@ -75,11 +75,11 @@ class _Reader:
 
     def screen(self) -> Screen:
         wells, notes = self._wells()
-        found, missing = self._profiles(wells)
-        if found is not None:
-            wells = wells.assign(detected=found.detected)
+        measured, missing = self._profiles(wells)
+        if measured is not None:
+            wells = wells.assign(detected=measured.detected)
             if self.readout == "counts":
-                wells = wells.assign(total=found.total)
+                wells = wells.assign(total=measured.total)
         effects = self.rows(_EFFECTS)
         effects["group"] = _group(effects)
         p_values, p_source = self._p_values(int((effects["status"] == "ok").sum()))
@@ -92,7 +92,7 @@ class _Reader:
         }
         return Screen(
             f"Quality of {self.dataset}", self.readout, facts, wells, effects, self._fits(), p_values, p_source,
-            self._volcanoes(effects), None if found is None else found.values, missing, tuple(notes),
+            self._volcanoes(effects), None if measured is None else measured.values, missing, tuple(notes),
         )  # fmt: skip
 
     def _wells(self) -> tuple[pd.DataFrame, list[str]]:
@@ -186,11 +186,11 @@ def _in_order(
     path: Path, rows: Ints, order: npt.NDArray[np.int64], n_genes: int, readout: str, usable: Mask
 ) -> profiles.Profiles:
     """Profiles of some rows of the matrix (ascending), back in the order of the wells."""
-    found = profiles.read(
+    measured = profiles.read(
         lambda some: matrix_file.read_rows(path, rows[some]), (len(rows), n_genes), readout, usable[order]
     )
     back = np.argsort(order, kind="stable")
-    return profiles.Profiles(found.total[back], found.detected[back], found.genes, found.values[back])
+    return profiles.Profiles(measured.total[back], measured.detected[back], measured.genes, measured.values[back])
 
 
 def _group(table: pd.DataFrame) -> pd.Series[str]:

@@ -83,7 +83,7 @@ def test_fellows_are_correlated_with_and_without_a_well():
     a, b = np.array([1.0, -1, 1, -1]), np.array([1.0, 1, -1, -1])
     found = checks.fellows(np.array([a, a, b, b, a], np.float32), np.array([7, 7, 7, 1, 1]))
     assert found.well.tolist() == [0, 1, 2]
-    assert found.own == pytest.approx([0.5, 0.5, 0], abs=1e-6)
+    assert found.with_others == pytest.approx([0.5, 0.5, 0], abs=1e-6)
     assert found.others == pytest.approx([0, 0, 1], abs=1e-6)
     codes, mean = checks.replicate_means(np.array([a, a, b, b, a], np.float32), np.array([7, 7, 7, 1, 1]))
     assert codes.tolist() == [1, 7] and mean == pytest.approx([0, 1 / 3], abs=1e-6)

@@ -199,8 +199,8 @@ def noise_of_depth(mean: Floats, spread: Floats, total: Floats) -> Floats:
     of_middle = (expected + dispersion * expected**2) / (expected + PRIOR) ** 2
     out = np.empty(len(total))
     for at, depth in enumerate(total):
-        own = share * depth
-        out[at] = ((own + dispersion * own**2) / (own + PRIOR * depth / middle) ** 2 / of_middle).mean()
+        at_depth = share * depth
+        out[at] = ((at_depth + dispersion * at_depth**2) / (at_depth + PRIOR * depth / middle) ** 2 / of_middle).mean()
     return out
 
 
@@ -209,7 +209,7 @@ def largest_outliers(x: Floats, alpha: float, most: int) -> tuple[Ints, Floats]:
 
     Rosner 1983 (Technometrics 25:165): up to `most` outliers, alpha for the whole sample.
     """
-    left, found, ratio = list(range(len(x))), [], []
+    left, outliers, ratio = list(range(len(x))), [], []
     n_found, n = 0, len(x)
     for i in range(min(most, n - 3)):
         part = x[left]
@@ -217,35 +217,35 @@ def largest_outliers(x: Floats, alpha: float, most: int) -> tuple[Ints, Floats]:
         statistic = (part[place] - part.mean()) / max(float(part.std(ddof=1)), 1e-12)
         t = stats.t.isf(alpha / (n - i), n - i - 2)
         limit = (n - i - 1) * t / np.sqrt((n - i - 2 + t**2) * (n - i))
-        found.append(left.pop(place))
+        outliers.append(left.pop(place))
         ratio.append(statistic / limit)
         if statistic > limit:
             n_found = i + 1
-    return np.array(found[:n_found], np.int64), np.array(ratio or [0.0])[: max(n_found, 1)]
+    return np.array(outliers[:n_found], np.int64), np.array(ratio or [0.0])[: max(n_found, 1)]
 
 
 class Fellows(NamedTuple):
     """By well of a condition of three wells or more: its mean correlation with the others, and theirs without it."""
 
     well: Ints
-    own: Floats
+    with_others: Floats
     others: Floats
 
 
 def fellows(values: Floats32, condition: Ints) -> Fellows:
     """Correlate the wells of each condition, over genes; values are free of their plate's mean."""
-    wells, own, others = [], [], []
+    wells, with_others, others = [], [], []
     unit = _unit(values)
     for members in _members(condition, 3):
         r = (unit[members] @ unit[members].T).astype(np.float64)
         n = len(members)
         row = r.sum(axis=1) - r.diagonal()
         wells.append(members)
-        own.append(row / (n - 1))
+        with_others.append(row / (n - 1))
         others.append((row.sum() - 2 * row) / ((n - 1) * (n - 2)))
     if not wells:
         return Fellows(np.empty(0, np.int64), np.empty(0), np.empty(0))
-    return Fellows(np.concatenate(wells), np.concatenate(own), np.concatenate(others))
+    return Fellows(np.concatenate(wells), np.concatenate(with_others), np.concatenate(others))
 
 
 def replicate_means(values: Floats32, condition: Ints) -> tuple[Ints, Floats]:
@@ -342,15 +342,15 @@ def pattern(y: Floats, pairs: tuple[Ints, Ints], block: Ints, seed: int = 0) -> 
     chance, (first, second) = np.random.default_rng(seed), pairs
     y = y - y.mean()
     scale = len(y) / (len(first) * max(float(y @ y), 1e-300))
-    found = float(y[first] @ y[second])
+    observed = float(y[first] @ y[second])
     members = _members(block, 1)
     reached = 1
     for _ in range(PERMUTATIONS):
         moved = y.copy()
         for part in members:
             moved[part] = y[chance.permutation(part)]
-        reached += float(moved[first] @ moved[second]) >= found
-    return Pattern(found * scale, reached / (PERMUTATIONS + 1))
+        reached += float(moved[first] @ moved[second]) >= observed
+    return Pattern(observed * scale, reached / (PERMUTATIONS + 1))
 
 
 def _indicators(*codes: Ints) -> sp.csr_matrix:

@@ -124,18 +124,18 @@ def volcanoes(screen: Screen) -> Iterator[Figure]:
 def _volcano(place: int, volcano: Volcano) -> Figure:
     genes = volcano.genes[volcano.genes["p_value"].notna()].copy()
     genes["height"] = -np.log10(genes["p_value"].clip(lower=1e-300))
-    found = genes["p_adj"] < ALPHA
+    significant = genes["p_adj"] < ALPHA
     order = genes.sort_values("p_value", kind="stable")
     strongest = order.index[: VOLCANO_GENES // 2]
     rest = order.index[VOLCANO_GENES // 2 :]
     shown = genes.loc[strongest.append(rest[:: max(1, -(-len(rest) // (VOLCANO_GENES // 2)))])]
-    up, down = int((found & (genes["log2_fc"] > 0)).sum()), int((found & (genes["log2_fc"] < 0)).sum())
+    up, down = int((significant & (genes["log2_fc"] > 0)).sum()), int((significant & (genes["log2_fc"] < 0)).sum())
     high, left, right = 290.0, plots.LEFT, plots.RIGHT
     groups = [("not significant", "few"), ("down, adjusted p < 0.05", "left"), ("up, adjusted p < 0.05", "both")]
     key, top = plots.legend(groups)
     across = scale_over(shown["log2_fc"].tolist(), left, right, among=[-1, 1])
     upward = scale_over(shown["height"].tolist(), top + high, top + 6, among=[0, 2])
-    is_found = found[shown.index]
+    is_found = significant[shown.index]
     parts: list[Element | None] = [
         *key,
         *x_axis(across, top + 6, top + high, "log2 fold change"),

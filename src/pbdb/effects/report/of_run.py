@@ -71,7 +71,7 @@ def screen(experiment: Plates, readout: str, notes: Notes, parquet: Path, name: 
     rows = range(len(sheet))
     group = pd.Series([notes.groups.get(at, ALONE) for at in rows])
     left_out = pd.Series([notes.left_out.get(at, "") for at in rows])
-    found = profiles.read(
+    measured = profiles.read(
         lambda some: experiment.values[some], experiment.values.shape, readout, (left_out == "").to_numpy()
     )
     wells = pd.DataFrame(
@@ -86,8 +86,8 @@ def screen(experiment: Plates, readout: str, notes: Notes, parquet: Path, name: 
             "is_vehicle": sheet["is_control"].astype(bool),
             "group": group,
             "left_out": left_out,
-            "total": found.total,
-            "detected": found.detected,
+            "total": measured.total,
+            "detected": measured.detected,
         }
     )
     with duckdb.connect() as db:
@@ -102,7 +102,7 @@ def screen(experiment: Plates, readout: str, notes: Notes, parquet: Path, name: 
     notes_shown = tuple(f"{note[0].upper()}{note[1:]}." for note in experiment.notes)
     of_what = " of all conditions and tested genes"
     return Screen(
-        f"Quality of {name}", readout, facts, wells, effects, notes.fits, p_values, of_what, volcanoes, found.values,
+        f"Quality of {name}", readout, facts, wells, effects, notes.fits, p_values, of_what, volcanoes, measured.values,
         notes=notes_shown,
     )  # fmt: skip
 

@@ -144,12 +144,12 @@ def components(screen: Screen, verdicts: list[Verdict]) -> Iterator[Figure]:
     sound = ~np.isin(wells.rows, sorted(poor))
     if sound.sum() < 4 or wells.values.shape[1] < 2:
         return
-    found = checks.components(checks.centred(wells.values, wells.stratum)[sound], 2)
+    axes_of_wells = checks.components(checks.centred(wells.values, wells.stratum)[sound], 2)
     rows = np.flatnonzero(sound)
     some = np.arange(len(rows))[:: -(-len(rows) // MOST_DOTS)]
-    axes = [f"component {at + 1} ({share:.0%} of the variance)" for at, share in enumerate(found.share)]
+    axes = [f"component {at + 1} ({share:.0%} of the variance)" for at, share in enumerate(axes_of_wells.share)]
     frame = wells.frame.iloc[rows[some]].reset_index(drop=True)
-    x, y = (found.scores[some, at].astype(np.float64) for at in (0, 1))
+    x, y = (axes_of_wells.scores[some, at].astype(np.float64) for at in (0, 1))
     table = frame[["plate", "well", "compound", "dose_um", "is_vehicle"]].assign(component_1=x, component_2=y)
     caption = _components_caption(len(some), len(rows), len(poor), wells.values.shape[1])
     for key, title, groups, more in _colourings(frame, x, y, verdicts):
@@ -236,8 +236,8 @@ def replicates(screen: Screen) -> Figure | None:
     treated = ~wells.is_vehicle
     free = checks.centred(wells.values, wells.block)[treated]
     stratum: Ints = wells.stratum[treated]
-    one = stratum == np.bincount(stratum).argmax() if len(np.unique(stratum)) > 1 else np.ones(len(free), bool)
-    same, other = checks.correlations(free[one], wells.condition[treated][one], MOST_PAIRS)
+    in_largest = stratum == np.bincount(stratum).argmax() if len(np.unique(stratum)) > 1 else np.ones(len(free), bool)
+    same, other = checks.correlations(free[in_largest], wells.condition[treated][in_largest], MOST_PAIRS)
     if len(same) < 3 or len(other) < 3:
         return None
     edges = np.linspace(-1, 1, 41)
@@ -248,7 +248,7 @@ def replicates(screen: Screen) -> Figure | None:
         f"Pearson correlation over genes of {len(same):,} pairs of treated wells, the mean of the plate taken off."
         " Where a compound does nothing its replicates have only noise in common: 0 is no fault."
     )
-    if not one.all():
+    if not in_largest.all():
         caption += " Of the fit and time with most wells."
     table = pd.DataFrame({"from": edges[:-1], "to": edges[1:], "replicates": heights[0], "different": heights[1]})
     series = [("replicates", "area", heights[0].tolist()), ("different conditions", "outline", heights[1].tolist())]

@@ -121,8 +121,8 @@ def _odd_vehicle(screen: Screen, vehicles: Compared, at: int, fold: float) -> st
     free = checks.centred(wells.values[here], np.unique(wells.block[here], return_inverse=True)[1])
     codes, condition = np.unique(np.where(wells.is_vehicle[here], -1, wells.condition[here]), return_inverse=True)
     means, _ = checks.group_means(free, condition)
-    own = free[wells.rows[here] == vehicles.rows[at]][0]
-    r = np.array([np.corrcoef(own, mean)[0, 1] for mean in means[codes >= 0]])
+    deviation = free[wells.rows[here] == vehicles.rows[at]][0]
+    r = np.array([np.corrcoef(deviation, mean)[0, 1] for mean in means[codes >= 0]])
     words = (
         f"Vehicle well {well_name(vehicles, at)} lies {fold:.1f} times as far from the other vehicle wells as is usual"
     )

@@ -111,15 +111,15 @@ def odd_replicates(screen: Screen) -> Verdict:
     asked = tested.others >= ALIKE
     if asked.sum() < 9:
         return verdict(not_tested="fewer than three conditions of three wells have wells that are alike")
-    well, own, others = tested.well[asked], tested.own[asked], tested.others[asked]
-    delta = np.arctanh(np.clip(own, -0.999, 0.999)) - np.arctanh(np.clip(others, -0.999, 0.999))
+    well, with_others, others = tested.well[asked], tested.with_others[asked], tested.others[asked]
+    delta = np.arctanh(np.clip(with_others, -0.999, 0.999)) - np.arctanh(np.clip(others, -0.999, 0.999))
     z = (delta - np.median(delta)) / max(checks.MAD * float(np.median(np.abs(delta - np.median(delta)))), 0.05)
     cut = normal_cut(ALPHA / len(z))
-    odd = np.flatnonzero((z < -cut) & (own < HALF_ALIKE * others))
+    odd = np.flatnonzero((z < -cut) & (with_others < HALF_ALIKE * others))
     said = f"lowest z {z.min():.1f} (limit \N{MINUS SIGN}{cut:.1f}) of {len(z):,} wells"
     says = [
         f"Well {well_name(wells, int(well[at]))} does not look like its replicates of"
-        f" {condition_label(wells, int(wells.condition[well[at]]))}: it correlates {own[at]:.2f} with them, they"
+        f" {condition_label(wells, int(wells.condition[well[at]]))}: it correlates {with_others[at]:.2f} with them, they"
         f" {others[at]:.2f} with each other."
         for at in odd[np.argsort(z[odd])]
     ]
@@ -169,10 +169,10 @@ def _far(screen: Screen, free: Floats32) -> Mask | None:
     deviations = np.concatenate([vehicles, free.astype(np.float64)])
     order = np.concatenate([every.log10_total[every.is_vehicle], every.log10_total[~every.is_vehicle]])
     x = checks.log_distance(deviations, spread, mean, order)
-    of_vehicle, own = x[: len(vehicles)], x[len(vehicles) :]
+    of_vehicle, of_treated = x[: len(vehicles)], x[len(vehicles) :]
     middle = float(np.median(of_vehicle))
     width = max(checks.MAD * float(np.median(np.abs(of_vehicle - middle))), 0.02)
-    return np.asarray(((own - middle) / width > FAR_Z) & (own - middle >= np.log(VEHICLE_FOLD)))
+    return np.asarray(((of_treated - middle) / width > FAR_Z) & (of_treated - middle >= np.log(VEHICLE_FOLD)))
 
 
 def edge_effects(screen: Screen) -> Verdict:
@@ -193,16 +193,16 @@ def edge_effects(screen: Screen) -> Verdict:
     if min(is_edge.sum(), (~is_edge).sum()) < 8:
         return verdict(not_tested="fewer than eight wells at the edge, or within")
     block, condition = wells.block[known], wells.condition[known]
-    found = [
-        (name, float(y.std()), one)
+    outcomes = [
+        (name, float(y.std()), result)
         for name, y in _outcomes(wells, known)
-        if (one := checks.edge(y, is_edge, block, condition)) is not None
+        if (result := checks.edge(y, is_edge, block, condition)) is not None
     ]
-    if not found:
+    if not outcomes:
         return verdict(not_tested="edge and inner wells share too few conditions and plates")
-    n = len(found)
-    best = min(found, key=lambda outcome: outcome[2].p)
-    says = [_edge_says(*outcome, n) for outcome in found if outcome[2].p < ALPHA / n and _matters(*outcome)]
+    n = len(outcomes)
+    best = min(outcomes, key=lambda outcome: outcome[2].p)
+    says = [_edge_says(*outcome, n) for outcome in outcomes if outcome[2].p < ALPHA / n and _matters(*outcome)]
     return verdict(statistic=f"largest t {best[2].t:.1f} ({best[0]})", p=min(1.0, best[2].p * n), says=tuple(says))
 
 
@@ -237,9 +237,9 @@ def patterns(screen: Screen) -> Verdict:
     best = min(tested, key=lambda outcome: (outcome[1].p, -outcome[1].i))
     says = [
         f"Wells that touch are alike in {name if name == 'counts' else f'expression ({name})'}: Moran's I"
-        f" {one.i:.2f} (p {p_words(one.p * n)} for {n} outcomes)."
-        for name, one in tested
-        if one.p < ALPHA / n and one.i >= PATTERN
+        f" {result.i:.2f} (p {p_words(result.p * n)} for {n} outcomes)."
+        for name, result in tested
+        if result.p < ALPHA / n and result.i >= PATTERN
     ]
     return verdict(statistic=f"Moran's I {best[1].i:.2f} ({best[0]})", p=min(1.0, best[1].p * n), says=tuple(says))
 

@@ -29,7 +29,7 @@ def write(screen: Screen, out: Path) -> dict[str, int]:
 
 def figures(screen: Screen, verdicts: list[Verdict]) -> Iterator[Figure]:
     """Draw every figure that can be drawn."""
-    found: list[Figure | None] = [
+    chosen: list[Figure | None] = [
         *of_samples.maps(screen, verdicts),
         of_samples.by_well(screen, verdicts),
         *of_samples.components(screen, verdicts),
@@ -40,7 +40,7 @@ def figures(screen: Screen, verdicts: list[Verdict]) -> Iterator[Figure]:
         of_effects.doses(screen),
         *of_effects.volcanoes(screen),
     ]
-    return (figure for figure in found if figure is not None)
+    return (figure for figure in chosen if figure is not None)
 
 
 def body(screen: Screen, verdicts: list[Verdict], drawn: list[Figure]) -> list[Element]:
@@ -70,19 +70,19 @@ def body(screen: Screen, verdicts: list[Verdict], drawn: list[Figure]) -> list[E
 
 
 def _worries(verdicts: list[Verdict]) -> Iterator[Element]:
-    found = [v for v in verdicts if v.state == "worry"]
+    worried = [v for v in verdicts if v.state == "worry"]
     quiet = sum(v.state == "quiet" for v in verdicts)
-    for verdict in found:
+    for verdict in worried:
         yield el(
             "div",
             el("ul", *(el("li", sentence) for sentence in verdict.says)),
             paragraph(verdict.advice, class_="soft"),
             class_="worry",
         )
-    if not found:
+    if not worried:
         yield paragraph(_nothing(quiet))
     yield paragraph(
-        f"Of {N_TESTS} tests {len(found)} worry, {quiet} stay quiet, {N_TESTS - len(found) - quiet} could not be asked."
+        f"Of {N_TESTS} tests {len(worried)} worry, {quiet} stay quiet, {N_TESTS - len(worried) - quiet} could not be asked."
         " All together raise a false alarm on at most 5 % of clean pages; a quiet test is no proof that all is well.",
         class_="soft",
     )
@@ -102,9 +102,9 @@ def _table(verdicts: list[Verdict]) -> pd.DataFrame:
 
 
 def _grid(by_part: dict[str, list[Figure]], parts: str | tuple[str, ...], otherwise: str) -> list[Element]:
-    found = [figure for part in ([parts] if isinstance(parts, str) else parts) for figure in by_part.get(part, [])]
-    if found:
-        return [grid(found, "grid pairs" if parts == "plate" else "grid")]
+    chosen = [figure for part in ([parts] if isinstance(parts, str) else parts) for figure in by_part.get(part, [])]
+    if chosen:
+        return [grid(chosen, "grid pairs" if parts == "plate" else "grid")]
     return [paragraph(otherwise, class_="soft")] if otherwise else []
 
 
