@@ -119,8 +119,8 @@ def odd_replicates(screen: Screen) -> Verdict:
     said = f"lowest z {z.min():.1f} (limit \N{MINUS SIGN}{cut:.1f}) of {len(z):,} wells"
     says = [
         f"Well {well_name(wells, int(well[at]))} does not look like its replicates of"
-        f" {condition_label(wells, int(wells.condition[well[at]]))}: it correlates {with_others[at]:.2f} with them, they"
-        f" {others[at]:.2f} with each other."
+        f" {condition_label(wells, int(wells.condition[well[at]]))}: it correlates {with_others[at]:.2f} with them,"
+        f" they {others[at]:.2f} with each other."
         for at in odd[np.argsort(z[odd])]
     ]
     return verdict(statistic=said, says=few(says), marked=tuple(wells.rows[well[odd]].tolist()))
