@@ -83,8 +83,8 @@ def _worries(verdicts: list[Verdict]) -> Iterator[Element]:
         yield paragraph(_nothing(quiet))
     yield paragraph(
         f"Of {N_TESTS} tests {len(worried)} worry, {quiet} stay quiet, {N_TESTS - len(worried) - quiet} could not be"
-        " asked. Their levels add up to 5 % for a page (docs/qc.md has what was measured); a quiet test is no proof that"
-        " all is well.",
+        " asked. Their levels add up to 5 % for a page (docs/qc.md has what was measured); a quiet test is no proof"
+        " that all is well.",
         class_="soft",
     )
     yield numbers(_table(verdicts), "All tests, with statistic and threshold")
