@@ -287,11 +287,11 @@ def _show_stale(rows: list[dict[str, Any]], name: str | None, as_json: bool) -> 
 
 def _require_known(name: str, rows: list[dict[str, Any]]) -> None:
     """Refuse a name that is neither in the ledger nor that of a source or of a dataset a source fills."""
-    from pbdb.common.errors import QueryError, meant
+    from pbdb.common.errors import QueryError, suggestion
     from pbdb.sources import registry
 
     names = {row[column] for row in rows for column in ("source", "dataset")}
     for key in registry.known():
         names |= {key, *registry.get(key).datasets}
     if name not in names:
-        raise QueryError(f"There is no dataset or source '{name}': {meant(name, sorted(names))}", value=name)
+        raise QueryError(f"There is no dataset or source '{name}': {suggestion(name, sorted(names))}", value=name)

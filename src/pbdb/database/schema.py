@@ -81,7 +81,7 @@ def settle(engine: Engine) -> None:
     """Give roles and database their settings again, where there is a schema, whatever a reader changed of its own."""
     with engine.begin() as connection:
         if current(connection) is not None:
-            locks.patiently(connection, lambda: roles.settle(connection), "The settings of readers")
+            locks.with_retries(connection, lambda: roles.settle(connection), "The settings of readers")
 
 
 def current(connection: Connection) -> str | None:
@@ -121,7 +121,7 @@ def pass_through(connection: Connection, context: EnvironmentContext) -> None:
     except KeyError:  # the command has no destination
         _run(connection, context)
         return
-    locks.patiently(connection, lambda: _move(connection, context), "The change of the schema", LOCK)
+    locks.with_retries(connection, lambda: _move(connection, context), "The change of the schema", LOCK)
 
 
 def _move(connection: Connection, context: EnvironmentContext) -> None:

@@ -39,7 +39,7 @@ def fit_dataset(
     matrix: canonical file; samples: the rows of table `sample` in the matrix's order, with `context` as text.
     wanted: conditions whose effects are kept, all unless given; every fit is of all its samples.
     """
-    choices = choices.settled()
+    choices = choices.checked()
     gene_keys = matrix_file.read_annotations(matrix)[1]["gene_key"].to_numpy(dtype=np.int32)
     return [
         _fit_group(_Job(dataset, matrix, group, choices, gene_keys, progress), folder)
@@ -94,7 +94,7 @@ class _Job:
         batch = () if group.batch is None else (group.batch,)
         return stable_id("fit", self.dataset, group.context, group.stratum, decided, *batch)
 
-    def told(self, done: int, total: int) -> None:
+    def report_progress(self, done: int, total: int) -> None:
         self.progress(self.group.label, done, total)
 
 
@@ -127,7 +127,7 @@ def _write(job: _Job, stored: StoredFit, plan: Plan, design: Design, values: Any
     _write_fit_samples(stored, plan)
     names = (*BY_EFFECT, *OF_LIMMA) if fit.p_values == "counts" else BY_EFFECT
     tiles = _tiles(stored, len(fit.effects), len(fit.genes), names)
-    summary = fill(fit, *tiles, progress=job.told)
+    summary = fill(fit, *tiles, progress=job.report_progress)
     if summary.dispersion is not None:
         np.save(stored.folder / "dispersion.npy", summary.dispersion)
     _write_effects(job, stored, plan, summary)
@@ -138,7 +138,7 @@ def _write_deseq2(job: _Job, stored: StoredFit, plan: Plan, design: Design, valu
     """Fit each effect by itself; those DESeq2 cannot fit get their status."""
     options = job.choices.options
     genes = tested_genes(values, design, options)
-    plan, fitted = run_deseq2(values, plan, genes, options.threads or 1, job.told)
+    plan, fitted = run_deseq2(values, plan, genes, options.threads or 1, job.report_progress)
     _write_genes(job, stored, genes, {name: np.full(len(genes), np.nan) for name in GENE_FACTS})
     _write_fit_samples(stored, plan)
     summary = deseq2.fill(fitted, *_tiles(stored, len(fitted), len(genes)))

@@ -69,17 +69,17 @@ def run(
         DataError: the split leaks, or a model learned from what it is tested on.
         QueryError, ConfigError: there is nothing to evaluate, or no such split.
     """
-    told = reporter or Silent()
+    listener = reporter or Silent()
     place = effects_of.opened(settings, snapshot)
     try:
-        loaded = compendium_input.load(place, Wanted(choices.datasets, choices.without), told.progress)
+        loaded = compendium_input.load(place, Wanted(choices.datasets, choices.without), listener.progress)
         task, divisions = _divisions(place, loaded, choices)
     finally:
         place.close()
-    told.stage("effects", f"{loaded.compendium.n_rows:,} conditions, {len(loaded.compounds):,} compounds")
-    handed_in = [foreign.embedding(given, loaded) for given in choices.embeddings]
+    listener.stage("effects", f"{loaded.compendium.n_rows:,} conditions, {len(loaded.compounds):,} compounds")
+    handed_in = [foreign.embedding(argument, loaded) for argument in choices.embeddings]
     with threadpool_limits(1, "blas"):
-        parts = [_repeat(loaded, names, choices, handed_in, repeat, told) for repeat, names in enumerate(divisions)]
+        parts = [_repeat(loaded, names, choices, handed_in, repeat, listener) for repeat, names in enumerate(divisions)]
     rows = pd.concat(parts, ignore_index=True)
     summary = results.with_best_simple(rows, results.summarise(rows, STATISTICS))
     return Evaluation(summary, rows, _facts(loaded, choices, handed_in, rows, results.best_simple(summary), task))
@@ -103,32 +103,37 @@ def _task_of(place: EffectsOf, split: str) -> str:
 
 
 def _repeat(
-    loaded: Loaded, names: folds.FoldNames, choices: Choices, handed_in: list[Embedding], repeat: int, told: Reporter
+    loaded: Loaded,
+    names: folds.FoldNames,
+    choices: Choices,
+    handed_in: list[Embedding],
+    repeat: int,
+    reporter: Reporter,
 ) -> pd.DataFrame:
     """Scores of every method on one division."""
     _refuse_seen(loaded, names, handed_in)
     task = problem.divide(loaded.compendium, folds.coded(loaded, names))
     ids = [part[codes == problem.TEST] for part, codes in _ids_and_codes(loaded, names)]
-    common = np.logical_and.reduce([one.known for one in handed_in]) if handed_in else None
+    common = np.logical_and.reduce([embedding.known for embedding in handed_in]) if handed_in else None
     runs = methods.always(choices.seed, os.cpu_count() or 1, choices.epochs)
-    runs += [Named(one.name, methods.of_vectors(one.vectors, one.known)) for one in handed_in]
+    runs += [Named(embedding.name, methods.of_vectors(embedding.vectors, embedding.known)) for embedding in handed_in]
     parts = []
     for i, named in enumerate(runs):
-        told.progress(f"repeat {repeat + 1}", i, len(runs))
+        reporter.progress(f"repeat {repeat + 1}", i, len(runs))
         parts.append(_scored(task, named.name, *_predicted(task.visible, named), ids, common))
-    for given in choices.predictions:
-        name, values, _ = foreign.predictions(given, loaded, task.visible.test, ids)
+    for argument in choices.predictions:
+        name, values, _ = foreign.predictions(argument, loaded, task.visible.test, ids)
         parts.append(_scored(task, name, _differences(task.visible, values), None, ids, common))
-    told.stage("repeat", f"{repeat + 1}: {sum(map(len, task.visible.test)):,} held-out conditions")
+    reporter.stage("repeat", f"{repeat + 1}: {sum(map(len, task.visible.test)):,} held-out conditions")
     return pd.concat(parts, ignore_index=True).assign(repeat=repeat)
 
 
 def _refuse_seen(loaded: Loaded, names: folds.FoldNames, handed_in: list[Embedding]) -> None:
-    for one in handed_in:
-        if one.folder is not None:
-            held_out = pd.read_parquet(one.folder / model_files.HELD_OUT)
-            manifest = model_files.read_manifest(one.folder)
-            leaks.refuse_seen(one.name, loaded.conditions, (names == "test").tolist(), manifest, held_out)
+    for embedding in handed_in:
+        if embedding.folder is not None:
+            held_out = pd.read_parquet(embedding.folder / model_files.HELD_OUT)
+            manifest = model_files.read_manifest(embedding.folder)
+            leaks.refuse_seen(embedding.name, loaded.conditions, (names == "test").tolist(), manifest, held_out)
 
 
 def _ids_and_codes(loaded: Loaded, names: folds.FoldNames) -> list[tuple[Any, Any]]:
@@ -154,16 +159,16 @@ def _differences(visible: Visible, values: list[Any]) -> list[Any]:
 def _scored(
     task: Problem, name: str, predicted: list[Any], reliability: Any, ids: list[Any], common: Any
 ) -> pd.DataFrame:
-    found = scores.score(task.visible.test, task.test_truth, predicted)
+    scored = scores.score(task.visible.test, task.test_truth, predicted)
     # A constant prediction says nothing of which genes differ: its correlation counts as 0, as no prediction does.
-    values = found.values | {"delta_correlation": np.nan_to_num(found.values["delta_correlation"])}
+    values = scored.values | {"delta_correlation": np.nan_to_num(scored.values["delta_correlation"])}
     return pd.DataFrame(
         {
             "learner": name,
-            "dataset": found.dataset,
-            "compound": found.compound,
+            "dataset": scored.dataset,
+            "compound": scored.compound,
             "condition_id": np.concatenate(ids),
-            "is_common": True if common is None else common[found.compound],
+            "is_common": True if common is None else common[scored.compound],
             "reliability": np.nan if reliability is None else np.concatenate(reliability),
             **values,
         }
@@ -180,8 +185,8 @@ def _facts(
         "simulated": sorted(loaded.conditions.loc[loaded.conditions["is_simulated"], "dataset"].unique()),
         "origin": loaded.origin,
         "left_out": loaded.left_out,
-        "undeclared": [one.name for one in handed_in if not one.is_declared],
-        "coverage": {one.name: int(one.known.sum()) for one in handed_in},
+        "undeclared": [embedding.name for embedding in handed_in if not embedding.is_declared],
+        "coverage": {embedding.name: int(embedding.known.sum()) for embedding in handed_in},
         "n_compounds": int(rows["compound"].nunique()),
         "reference": methods.MEAN,
         "best_simple": best,

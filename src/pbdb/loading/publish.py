@@ -40,7 +40,7 @@ KEPT_WHERE_NULL = {
         "formula",
         "molecular_weight",
         "fingerprint",
-        "screen",
+        "pattern_fingerprint",
     ),
 }
 
@@ -80,7 +80,7 @@ def publish(engine: Engine, load: Load, progress: Progress = silent) -> match_ta
         generation = partitions.new_generation(connection)
     busy = f"Generation {generation} of dataset '{load.dataset}' is being made by another process"
     try:
-        with locks.alone(engine, partitions.lock_name(generation), busy):
+        with locks.exclusive(engine, partitions.lock_name(generation), busy):
             matched = _make(engine, load, generation, others, progress)
     finally:
         tidy.tidy(engine)
@@ -95,10 +95,10 @@ def _make(engine: Engine, load: Load, generation: int, others: list[int], progre
     built = dict(_build(engine, load, generation, others, progress))
     what = f"Loading dataset '{load.dataset}'"
     with engine.begin() as connection:
-        locks.patiently(connection, lambda: partitions.attach(connection, load.dataset_id, generation, built), what)
+        locks.with_retries(connection, lambda: partitions.attach(connection, load.dataset_id, generation, built), what)
     partitions.settle(engine)
     with engine.begin() as connection:
-        return locks.patiently(
+        return locks.with_retries(
             connection, lambda: _replace(connection, load, generation, others), what, match_table.LOCK
         )
 

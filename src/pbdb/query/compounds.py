@@ -117,5 +117,5 @@ _ORDER = "ORDER BY inchikey <> parent_inchikey, compound_name, inchikey"
 _SCREENED = """
 SELECT name AS compound_name, inchikey, parent_inchikey, parent_smiles AS smiles
 FROM core.compound
-WHERE replaced_by IS NULL AND screen & CAST(%(needed)s AS bit(2048)) = CAST(%(needed)s AS bit(2048))
+WHERE replaced_by IS NULL AND pattern_fingerprint & CAST(%(needed)s AS bit(2048)) = CAST(%(needed)s AS bit(2048))
 ORDER BY name, inchikey"""

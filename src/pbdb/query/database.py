@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import psycopg
 
-from pbdb.common.errors import QueryError, meant
+from pbdb.common.errors import QueryError, suggestion
 from pbdb.common.settings import Settings
 from pbdb.database import copy_binary, schema
 from pbdb.database.effect_arrays import BY_EFFECT
@@ -194,7 +194,7 @@ def _meant(connection: psycopg.Connection[tuple[Any, ...]], problem: psycopg.Err
     connection.rollback()
     views = [name for (name,) in connection.execute(_VIEWS)]
     written = re.findall(r'"(?:.*\.)?(.+?)"', problem.diag.message_primary or "")
-    return f"; {meant(written[0], views)}" if written else ""
+    return f"; {suggestion(written[0], views)}" if written else ""
 
 
 def _read_arrays(

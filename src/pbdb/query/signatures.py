@@ -14,7 +14,7 @@ import psycopg
 from psycopg.rows import dict_row
 from sqlalchemy import Engine, text
 
-from pbdb.common.errors import ConfigError, QueryError, meant
+from pbdb.common.errors import ConfigError, QueryError, suggestion
 from pbdb.common.progress import Progress, silent
 from pbdb.common.settings import Settings
 from pbdb.database.models import N_LANDMARKS
@@ -180,7 +180,7 @@ def _require(connection: Connection, what: str, query: LiteralString, asked: Seq
     known = [str(name) for (name,) in connection.execute(query)]
     for name in asked:
         if name not in known:
-            raise QueryError(f"There is no {what} '{name}' in the database: {meant(name, known)}", value=name)
+            raise QueryError(f"There is no {what} '{name}' in the database: {suggestion(name, known)}", value=name)
 
 
 def not_searched(settings: Settings, where: Where) -> list[str]:

@@ -61,10 +61,10 @@ class Annotated:
         """Rows at ascending positions, in that order."""
         try:
             with h5py.File(self._path) as file:
-                found = [self._run(file["X"], run) for run in _runs(positions)]
+                parts = [self._run(file["X"], run) for run in _runs(positions)]
         except OSError as problem:
             raise damaged(self._path, problem) from None
-        return sp.vstack([sp.csr_matrix((0, self.shape[1])), *found], format="csr")
+        return sp.vstack([sp.csr_matrix((0, self.shape[1])), *parts], format="csr")
 
     def blocks(self, size: int = ROWS) -> Iterator[tuple[slice, sp.csr_matrix]]:
         """All rows, some at a time, with where they stand."""
@@ -111,5 +111,5 @@ def ordered(table: pd.DataFrame, names: pd.Index[Any], table_name: str, name: st
     lacking = names[~names.isin(table.index)]
     if len(lacking):
         raise DataError(f"'{lacking[0]}' stands in '{name}' but not in '{table_name}' ({len(lacking)} such).")
-    found: pd.DataFrame = table.loc[names]
-    return found
+    rows: pd.DataFrame = table.loc[names]
+    return rows

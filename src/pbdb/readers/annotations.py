@@ -36,10 +36,10 @@ class Annotations:
 
     def _index_of(self, fields: list[str]) -> str:
         named = None if self._is_records else self._node.attrs.get("_index")
-        found = named if named in fields else next((name for name in INDEX_FIELDS if name in fields), None)
-        if found is None:
+        index = named if named in fields else next((name for name in INDEX_FIELDS if name in fields), None)
+        if index is None:
             raise DataError(f"its table '{self._axis}' has no index")
-        return str(found)
+        return str(index)
 
     def _in_order(self, fields: list[str]) -> list[str]:
         """Fields as their writer ordered them: a group of HDF5 lists them by the alphabet."""
@@ -72,9 +72,9 @@ class Annotations:
         if self._is_records:
             place = f"uns/{name}_categories"
             return _array(self._store[place]) if place in self._store else None
-        told = node.attrs.get("categories")
-        if isinstance(told, h5py.Reference):
-            return _array(self._store[told])
+        reference = node.attrs.get("categories")
+        if isinstance(reference, h5py.Reference):
+            return _array(self._store[reference])
         place = f"__categories/{name}"
         return _array(self._node[place]) if place in self._node else None
 
@@ -100,6 +100,6 @@ def _array(node: Any, start: int = 0, stop: int | None = None) -> Values:
 
 def _text(values: Values) -> Values:
     """Bytes and the string types of readers as str; anything else as it is."""
-    if values.dtype.kind == "S" or (values.dtype.kind == "O" and any(isinstance(one, bytes) for one in values[:1])):
-        return np.array([one.decode() if isinstance(one, bytes) else one for one in values.tolist()], dtype=object)
+    if values.dtype.kind == "S" or (values.dtype.kind == "O" and any(isinstance(item, bytes) for item in values[:1])):
+        return np.array([item.decode() if isinstance(item, bytes) else item for item in values.tolist()], dtype=object)
     return values.astype(object) if values.dtype.kind in "UT" else values

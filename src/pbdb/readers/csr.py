@@ -51,21 +51,21 @@ class CellMatrix:
     def __init__(self, store: Any, name: str, place: str):
         self.name = name
         self.obs, self.var = Annotations(store, "obs"), Annotations(store, "var")
-        found = store.get(place)
-        if found is None or hasattr(found, "dtype") or any(part not in found for part in ("data", "indices", "indptr")):
+        group = store.get(place)
+        if group is None or hasattr(group, "dtype") or any(part not in group for part in ("data", "indices", "indptr")):
             raise DataError(
                 f"its matrix '{place}' is not there or not sparse; store counts in compressed sparse rows (CSR)"
             )
-        self._matrix = found
+        self._matrix = group
         self._refuse_columns()
         self.shape = self._shape()
         self._refuse_strangers(place)
 
     def _refuse_columns(self) -> None:
         attributes = self._matrix.attrs
-        told = str(attributes.get("encoding-type", attributes.get("h5sparse_format", "csr")))
-        if not told.startswith("csr"):
-            raise DataError(f"its matrix is stored as {told}; store it in compressed sparse rows (CSR)")
+        encoding = str(attributes.get("encoding-type", attributes.get("h5sparse_format", "csr")))
+        if not encoding.startswith("csr"):
+            raise DataError(f"its matrix is stored as {encoding}; store it in compressed sparse rows (CSR)")
 
     def _shape(self) -> tuple[int, int]:
         for name in ("shape", "h5sparse_shape"):
@@ -93,7 +93,7 @@ class CellMatrix:
         Raises:
             DataError: the file is damaged.
         """
-        with told(self.name):
+        with translate_errors(self.name):
             indptr = np.asarray(self._matrix["indptr"][start : stop + 1]).astype(np.int64)
             n_stored = min(self._matrix[name].shape[0] for name in ("indices", "data"))
             if (np.diff(indptr, prepend=0) < 0).any() or indptr[-1] > n_stored:
@@ -104,7 +104,7 @@ class CellMatrix:
             while first < len(indptr) - 1:
                 last = max(first + 1, int(np.searchsorted(indptr, indptr[first] + n_values, side="right")) - 1)
                 low, high = int(indptr[first]), int(indptr[last])
-                with told(self.name):
+                with translate_errors(self.name):
                     indices, data = (_common(array.read(low, high)) for array in arrays)
                 yield Rows(start + first, indptr[first : last + 1] - low, indices, data)
                 first = last
@@ -126,13 +126,13 @@ def cell_matrix(address: Path | str, place: str = "X") -> Iterator[CellMatrix]:
     """
     name = str(address)
     with ExitStack() as opened:
-        with told(name):
+        with translate_errors(name):
             matrix = CellMatrix(_open(name, opened), name, place)
         yield matrix
 
 
 @contextmanager
-def told(name: str) -> Iterator[None]:
+def translate_errors(name: str) -> Iterator[None]:
     """Reading of a store may fail in many ways; each becomes one sentence."""
     try:
         yield

@@ -150,18 +150,18 @@ def _numbers(path: Path, name: str, cells: list[str], n: int) -> npt.NDArray[np.
         raise DataError(f"'{path.name}' has something that is no number in row '{name}' ({problem}).") from None
 
 
-def _ordered(path: Path, found: Profiles, wanted: Sequence[str] | None) -> Profiles:
-    for table, what in ((found.rows, "row"), (found.columns, "column")):
+def _ordered(path: Path, profiles: Profiles, wanted: Sequence[str] | None) -> Profiles:
+    for table, what in ((profiles.rows, "row"), (profiles.columns, "column")):
         twice = table.index[table.index.duplicated()]
         if len(twice):
             raise DataError(f"'{path.name}' has the {what} '{twice[0]}' twice.")
     if wanted is None:
-        return found
-    places = found.rows.index.get_indexer(pd.Index(wanted))
+        return profiles
+    places = profiles.rows.index.get_indexer(pd.Index(wanted))
     if (places < 0).any():
         absent = wanted[int(np.argmax(places < 0))]
         raise DataError(f"'{path.name}' has no row '{absent}' ({int((places < 0).sum())} such ids).")
-    return Profiles(found.values[:, places], found.rows.iloc[places], found.columns)
+    return Profiles(profiles.values[:, places], profiles.rows.iloc[places], profiles.columns)
 
 
 # --- writing -------------------------------------------------------------------------------------------------

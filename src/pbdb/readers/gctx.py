@@ -165,11 +165,11 @@ def _positions(
 ) -> npt.NDArray[np.intp]:
     if wanted is None:
         return np.arange(len(ids))
-    found = pd.Index(ids).get_indexer(np.asarray(wanted, dtype=object))
-    if (found < 0).any():
-        absent = [name for name, position in zip(wanted, found, strict=True) if position < 0]
+    positions = pd.Index(ids).get_indexer(np.asarray(wanted, dtype=object))
+    if (positions < 0).any():
+        absent = [name for name, position in zip(wanted, positions, strict=True) if position < 0]
         raise DataError(f"'{path.name}' has no {what} '{absent[0]}' ({len(absent)} such ids).")
-    return np.asarray(found, dtype=np.intp)
+    return np.asarray(positions, dtype=np.intp)
 
 
 def _texts(values: npt.NDArray[Any]) -> npt.NDArray[Any]:

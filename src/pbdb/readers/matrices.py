@@ -356,8 +356,8 @@ def _gctx(path: Path, sparse: bool) -> Profiles:
     return _of_lincs(gctx.Gctx(path).read(), sparse)
 
 
-def _of_lincs(found: gct.Profiles, sparse: bool) -> Profiles:
-    return Profiles(_names(found.columns.index), _names(found.rows.index), _as_wanted(found.values, sparse))
+def _of_lincs(profiles: gct.Profiles, sparse: bool) -> Profiles:
+    return Profiles(_names(profiles.columns.index), _names(profiles.rows.index), _as_wanted(profiles.values, sparse))
 
 
 def _folder(folder: Path, sparse: bool) -> Profiles:

@@ -48,16 +48,16 @@ def plates(path: str | Path, name: str = "Exp") -> Iterator[Plate]:
             negative. Plates before the fault have been given out by then.
         SourceError: there is no such file.
     """
-    path, found = Path(path), []
+    path, held = Path(path), []
     with open_items(path) as items:
         for variable, flags in items.variables():
-            found.append(variable)
+            held.append(variable)
             if variable == name:
                 yield from _batches(items, flags, path)
             else:
                 items.body(flags)
         items.finish()
-    _all_there(path, {name}, found)
+    _all_there(path, {name}, held)
 
 
 def objects(path: str | Path, names: Collection[str] | None = None) -> dict[str, Any]:
@@ -71,21 +71,21 @@ def objects(path: str | Path, names: Collection[str] | None = None) -> dict[str,
         DataError: not an RData file, damaged, or without one of the objects.
         SourceError: there is no such file.
     """
-    path, found = Path(path), {}
+    path, by_name = Path(path), {}
     with open_items(path) as items:
         for variable, flags in items.variables():
             item = items.body(flags)
             if names is None or variable in names:
-                found[variable] = _converted(item, f"{path}: {variable}")
+                by_name[variable] = _converted(item, f"{path}: {variable}")
         items.finish()
-    _all_there(path, names or (), found)
-    return found
+    _all_there(path, names or (), by_name)
+    return by_name
 
 
-def _all_there(path: Path, names: Collection[str], found: Collection[str]) -> None:
-    if missing := sorted(set(names) - set(found)):
-        held = ", ".join(sorted(found)) or "nothing"
-        raise DataError(f"{path} has no object {', '.join(missing)}, only {held}: check which file this is.")
+def _all_there(path: Path, names: Collection[str], held: Collection[str]) -> None:
+    if missing := sorted(set(names) - set(held)):
+        listed = ", ".join(sorted(held)) or "nothing"
+        raise DataError(f"{path} has no object {', '.join(missing)}, only {listed}: check which file this is.")
 
 
 def _batches(items: Items, flags: int, path: Path) -> Iterator[Plate]:
@@ -131,11 +131,11 @@ def _plate(item: Item, path: Path) -> Plate:
 
 
 def _only(annotation: pd.DataFrame, column: str, path: Path) -> str:
-    found = [str(value) for value in annotation[column].unique()] if column in annotation else []
-    if len(found) != 1:
-        shown = ", ".join(found[:3]) or "none"
+    different = [str(value) for value in annotation[column].unique()] if column in annotation else []
+    if len(different) != 1:
+        shown = ", ".join(different[:3]) or "none"
         raise DataError(f"{path}: a plate's annotation needs one {column} for all its wells, not {shown}.")
-    return found[0]
+    return different[0]
 
 
 def _counts(item: Item, where: str) -> tuple[sparse.csr_matrix, NDArray[np.object_], NDArray[np.object_]]:
@@ -164,8 +164,8 @@ def _whole(values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.intp]]:
     """The values as integers, and where they are none (NA, fractional, negative, beyond 2^53)."""
     good = (values >= 0) & (values < 2**53)
     small = bool(np.all(values < 2**31, where=good))
-    whole = np.where(good, values, 0).astype(np.int32 if small else np.int64)
-    return whole, np.flatnonzero(~good | (whole != values))
+    rounded = np.where(good, values, 0).astype(np.int32 if small else np.int64)
+    return rounded, np.flatnonzero(~good | (rounded != values))
 
 
 def _dimnames(item: Item, where: str) -> tuple[NDArray[np.object_], NDArray[np.object_]]:

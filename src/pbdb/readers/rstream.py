@@ -179,10 +179,10 @@ class Ascii:
         if n == 0:
             return b""
         (token,) = self._take(1)
-        found = _ESCAPE.sub(_unescape, token)
-        if len(found) != n:
+        unescaped = _ESCAPE.sub(_unescape, token)
+        if len(unescaped) != n:
             raise self._feed.damaged(f"holds a string of a wrong length before byte {self.position}")
-        return found
+        return unescaped
 
     def array(self, n: int, dtype: type[np.generic]) -> Iterator[NDArray[Any]]:
         """Give n numbers as arrays of at most a chunk each."""
@@ -207,8 +207,8 @@ class Ascii:
 
     def _split(self, chunk: bytes) -> None:
         """Cut into tokens, and keep back the last one, which may go on in the next chunk."""
-        whole, _, self._rest = (self._rest + chunk).rpartition(b"\n")
-        self._tokens, self._at = whole.split(), 0
+        lines, _, self._rest = (self._rest + chunk).rpartition(b"\n")
+        self._tokens, self._at = lines.split(), 0
 
     def _numbers(self, tokens: list[bytes], dtype: type[np.generic]) -> NDArray[Any]:
         try:

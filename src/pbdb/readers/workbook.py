@@ -68,8 +68,8 @@ def _rows(path: Path, sheet: str | None) -> list[list[Any]]:
         book = CalamineWorkbook.from_path(path)
         if sheet is not None and sheet not in book.sheet_names:
             raise SourceError(f"The file '{path.name}' has no sheet '{sheet}'; it has {', '.join(book.sheet_names)}.")
-        found = book.get_sheet_by_name(sheet) if sheet is not None else book.get_sheet_by_index(0)
-        rows: list[list[Any]] = found.to_python()
+        worksheet = book.get_sheet_by_name(sheet) if sheet is not None else book.get_sheet_by_index(0)
+        rows: list[list[Any]] = worksheet.to_python()
     except (OSError, CalamineError) as problem:
         raise damaged(path, problem) from None
     return rows
@@ -240,7 +240,7 @@ def _first_sheet(archive: zipfile.ZipFile) -> str:
     book = ElementTree.fromstring(archive.read("xl/workbook.xml"))
     first = book.find(f"{_MAIN}sheets/{_MAIN}sheet")
     relations = ElementTree.fromstring(archive.read("xl/_rels/workbook.xml.rels"))
-    targets = {one.get("Id"): one.get("Target", "") for one in relations.iter(_TARGETS)}
+    targets = {relation.get("Id"): relation.get("Target", "") for relation in relations.iter(_TARGETS)}
     if first is None or first.get(_RELATION) not in targets:
         raise KeyError("the workbook lists no sheet")
     return posixpath.normpath(posixpath.join("/xl", targets[first.get(_RELATION)])).lstrip("/")
@@ -250,11 +250,11 @@ def _strings(archive: zipfile.ZipFile) -> list[str]:
     """Texts that cells share, by number."""
     if "xl/sharedStrings.xml" not in archive.namelist():
         return []
-    found = []
+    strings = []
     with archive.open("xl/sharedStrings.xml") as xml:
         for _, element in ElementTree.iterparse(xml):
             if element.tag == f"{_MAIN}si":
                 plain = element.findall(f"{_MAIN}t") + element.findall(f"{_MAIN}r/{_MAIN}t")
-                found.append("".join(one.text or "" for one in plain))
+                strings.append("".join(piece.text or "" for piece in plain))
                 element.clear()
-    return found
+    return strings

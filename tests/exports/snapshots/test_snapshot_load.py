@@ -154,7 +154,7 @@ def test_duckdb_is_made_anew_whole_or_not_at_all(folder: Path) -> None:
     (folder / duckdb_file.NAME).unlink()
     effect = (folder / EFFECT).read_bytes()
     (folder / EFFECT).write_bytes(b"no Parquet")
-    with pytest.raises(SnapshotError, match=r"^DuckDB ended the work \("):
+    with pytest.raises(SnapshotError, match=r"^DuckDB stopped \("):
         verify.reindex(folder)
     assert list(folder.glob("pbdb.duckdb*")) == []
     (folder / EFFECT).write_bytes(effect)

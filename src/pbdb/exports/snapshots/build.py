@@ -72,7 +72,7 @@ def export(settings: Settings, out: str, choices: Choices, reporter: Reporter | 
         raise ConfigError("A release needs a name: give --release, such as 2026.1.")
     place = place_of(out, settings)
     engine = connect.engine(settings)
-    with locks.alone(engine, f"export {place.address}", f"Another export to '{out}' runs"):
+    with locks.exclusive(engine, f"export {place.address}", f"Another export to '{out}' runs"):
         duckdb_file.require_plain(place.work / duckdb_file.NAME)
         require_datasets(settings, choices.include)
         place.require_free()

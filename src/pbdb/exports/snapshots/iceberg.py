@@ -66,7 +66,7 @@ def register(
     done = {}
     with _quiet():
         for at, (name, parts) in enumerate(sorted(tables.items()), start=1):
-            with _told(name, facts["release"]):
+            with _translate_errors(name, facts["release"]):
                 done[name] = _publish(catalog, name, parts, facts)
             progress("register tables", at, len(tables))
     return {"release": facts["release"], "uri": bare(uri), "warehouse": str(place), "tables": done}
@@ -116,7 +116,7 @@ def _quiet() -> Iterator[None]:
 
 
 @contextmanager
-def _told(name: str, release: str) -> Iterator[None]:
+def _translate_errors(name: str, release: str) -> Iterator[None]:
     """Say in a sentence what pyiceberg refuses."""
     try:
         yield

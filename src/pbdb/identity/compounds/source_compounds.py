@@ -130,6 +130,6 @@ def _compound_row(resolution: Resolution) -> dict[str, Any]:
         "formula": structure.formula if structure else None,
         "molecular_weight": structure.molecular_weight if structure else None,
         "fingerprint": chem.bit_string(structure.fingerprint) if structure else None,
-        "screen": chem.bit_string(structure.screen) if structure else None,
+        "pattern_fingerprint": chem.bit_string(structure.pattern_fingerprint) if structure else None,
         "rule_version": resolution.rule_version,
     }

@@ -10,7 +10,7 @@ from typing import Any
 
 from psycopg import IsolationLevel
 
-from pbdb.common.errors import QueryError, meant
+from pbdb.common.errors import QueryError, suggestion
 from pbdb.common.progress import Progress, silent
 from pbdb.common.settings import Settings
 from pbdb.loading.verification import effects, refits, rows, tables
@@ -53,7 +53,7 @@ def verify(settings: Settings, dataset: str | None = None, progress: Progress = 
         connection.read_only = True
         known = tables.datasets(connection)
         if dataset is not None and dataset not in known:
-            raise QueryError(f"There is no dataset '{dataset}': {meant(dataset, list(known))}", dataset=dataset)
+            raise QueryError(f"There is no dataset '{dataset}': {suggestion(dataset, list(known))}", dataset=dataset)
         chosen = known if dataset is None else {dataset: known[dataset]}
         return [_verify(tables.Loaded(connection, name, key), settings, progress) for name, key in chosen.items()]
 

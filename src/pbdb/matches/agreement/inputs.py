@@ -143,7 +143,7 @@ def read_arrays(connection: Connection, dataset_id: int, effects: Ids, n_genes: 
     effects: sorted ids. Yields the rows of each block and its three matrices.
 
     Raises:
-        DataError: an effect is there no more.
+        DataError: an effect is no longer there.
     """
     empty = {name: np.empty((0, n_genes), dtype=np.float32) for name in LAYERS}
     step = max(1, BYTES_PER_BLOCK // (8 * len(LAYERS) * max(1, n_genes)))

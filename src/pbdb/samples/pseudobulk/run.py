@@ -29,7 +29,7 @@ from pbdb.common.errors import DataError
 from pbdb.common.hashing import SHORT, code_fingerprint
 from pbdb.common.progress import Progress, silent
 from pbdb.common.tasks import Workers
-from pbdb.readers.csr import CellMatrix, cell_matrix, told
+from pbdb.readers.csr import CellMatrix, cell_matrix, translate_errors
 from pbdb.readers.profile_block import ProfileBlock
 from pbdb.samples.pseudobulk import parts as cell_parts
 from pbdb.samples.pseudobulk.cell_table import sample_names
@@ -95,7 +95,7 @@ def _constant(value: Any) -> Any:
 
 def _version(address: str) -> tuple[Any, ...]:
     """Size and date of a file, or what its server says instead."""
-    with told(address):
+    with translate_errors(address):
         filesystem, path = fsspec.url_to_fs(address)
         info = filesystem.info(path)
         return tuple(info.get(name) for name in ("size", "mtime", "ETag", "LastModified"))
@@ -123,7 +123,7 @@ def cell_file(
 
 
 def _gene_table(matrix: CellMatrix) -> pd.DataFrame:
-    with told(matrix.name):
+    with translate_errors(matrix.name):
         columns = {name: matrix.var.column(name) for name in matrix.var.columns}
         return pd.DataFrame(columns).set_axis(pd.Index(matrix.var.names()), axis=0)
 
