@@ -1,4 +1,4 @@
-"""Troubles with disk, server and permissions, each as one sentence: `translate_errors` of loads, `exporting` of snapshots."""
+"""Troubles with disk, server and permissions: `translate_errors` of loads, `exporting` of snapshots."""
 
 from __future__ import annotations
 
