@@ -259,6 +259,21 @@ def test_variables_say_what_they_hold() -> None:
     assert 1000 * sum(name in SPARE_WORDS for name in names) / n_lines <= MOST_SPARE_WORDS
 
 
+ERRORS_OF_READERS = {"DataError", "SourceError", "VocabularyError"}
+MOST_WITHOUT_PLACE = 4  # of readers: errors that know neither file nor value, which whoever catches them adds
+
+
+def test_errors_of_readers_say_where() -> None:
+    calls = [
+        node
+        for path in _files(SOURCE / "readers")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ERRORS_OF_READERS
+    ]
+    bare = [ast.unparse(call) for call in calls if not call.keywords]
+    assert len(calls) > MOST_WITHOUT_PLACE >= len(bare), bare
+
+
 # Where the name of an import is not that of its distribution, or of the one that brings it.
 DISTRIBUTIONS = {
     "adbc_driver_manager": "adbc-driver-postgresql",

@@ -26,7 +26,7 @@ class Annotations:
 
     def __init__(self, store: Any, axis: str):
         if axis not in store:
-            raise DataError(f"it has no table '{axis}'")
+            raise DataError(f"it has no table '{axis}'", value=axis)
         self._store, self._axis, self._node = store, axis, store[axis]
         self._is_records = hasattr(self._node, "dtype")
         fields = list(self._node.dtype.names) if self._is_records else list(self._node)
@@ -38,7 +38,7 @@ class Annotations:
         named = None if self._is_records else self._node.attrs.get("_index")
         index = named if named in fields else next((name for name in INDEX_FIELDS if name in fields), None)
         if index is None:
-            raise DataError(f"its table '{self._axis}' has no index")
+            raise DataError(f"its table '{self._axis}' has no index", value=self._axis)
         return str(index)
 
     def _in_order(self, fields: list[str]) -> list[str]:
@@ -84,7 +84,9 @@ def _grouped(node: Any, start: int, stop: int | None) -> pd.Series[Any]:
     if "codes" in node:
         return _categorical(_array(node["codes"], start, stop), _array(node["categories"]))
     if "mask" not in node:
-        raise DataError(f"its column '{node.name}' is of the unknown encoding '{node.attrs.get('encoding-type')}'")
+        raise DataError(
+            f"its column '{node.name}' is of the unknown encoding '{node.attrs.get('encoding-type')}'", column=node.name
+        )
     values, missing = _array(node["values"], start, stop), _array(node["mask"], start, stop)
     return pd.Series(values).astype(object).mask(missing.astype(bool))
 

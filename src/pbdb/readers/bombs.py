@@ -52,7 +52,7 @@ def require_rows(n_rows: int, name: str, most: int = MOST_ROWS) -> None:
     """
     if n_rows > most:
         raise DataError(
-            f"'{name}' has more than {most:,} rows, which no such table has: it is damaged or another file."
+            f"'{name}' has more than {most:,} rows, which no such table has: it is damaged or another file.", file=name
         )
 
 
@@ -71,7 +71,9 @@ def _require_line(path: Path, *, is_packed: bool) -> None:
 
 
 def _endless(name: str) -> DataError:
-    return DataError(f"A line of '{name}' has no end after {LONGEST_LINE >> 20} MB: the file is damaged or no text.")
+    return DataError(
+        f"A line of '{name}' has no end after {LONGEST_LINE >> 20} MB: the file is damaged or no text.", file=name
+    )
 
 
 def _require_real_arrays(path: Path) -> None:
@@ -83,7 +85,9 @@ def _require_real_arrays(path: Path) -> None:
         if isinstance(item, h5py.Dataset) and item.size is not None and item.size * max(1, item.dtype.itemsize) > most:
             raise DataError(
                 f"'{path.name}' has {path.stat().st_size:,} bytes and claims an array '{name}' of {item.shape}: it is"
-                " damaged, or made to fill the memory."
+                " damaged, or made to fill the memory.",
+                file=path.name,
+                value=name,
             )
 
     try:

@@ -54,7 +54,8 @@ class CellMatrix:
         group = store.get(place)
         if group is None or hasattr(group, "dtype") or any(part not in group for part in ("data", "indices", "indptr")):
             raise DataError(
-                f"its matrix '{place}' is not there or not sparse; store counts in compressed sparse rows (CSR)"
+                f"its matrix '{place}' is not there or not sparse; store counts in compressed sparse rows (CSR)",
+                value=place,
             )
         self._matrix = group
         self._refuse_columns()
@@ -65,7 +66,9 @@ class CellMatrix:
         attributes = self._matrix.attrs
         encoding = str(attributes.get("encoding-type", attributes.get("h5sparse_format", "csr")))
         if not encoding.startswith("csr"):
-            raise DataError(f"its matrix is stored as {encoding}; store it in compressed sparse rows (CSR)")
+            raise DataError(
+                f"its matrix is stored as {encoding}; store it in compressed sparse rows (CSR)", value=encoding
+            )
 
     def _shape(self) -> tuple[int, int]:
         for name in ("shape", "h5sparse_shape"):
@@ -84,7 +87,8 @@ class CellMatrix:
             raise DataError(
                 f"its matrix '{place}' has {self.shape[0]:,} cells and {self.shape[1]:,} genes "
                 f"({self._matrix['indptr'].shape[0] - 1:,} rows are there), its tables obs and var {tables[0]:,} and "
-                f"{tables[1]:,}"
+                f"{tables[1]:,}",
+                value=place,
             )
 
     def blocks(self, start: int, stop: int, threads: int = 1, n_values: int = VALUES_PER_BLOCK) -> Iterator[Rows]:
@@ -137,13 +141,16 @@ def translate_errors(name: str) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:
-        raise SourceError(f"There is no file '{name}', or this machine does not see it.") from None
+        raise SourceError(f"There is no file '{name}', or this machine does not see it.", file=name) from None
     except DataError as problem:
-        raise DataError(f"'{name}' cannot be read as cells: {problem}.") from None
+        raise DataError(
+            f"'{name}' cannot be read as cells: {problem}.", file=name, column=problem.column, value=problem.value
+        ) from None
     except DAMAGED as problem:
         raise DataError(
             f"'{name}' cannot be read to its end ({_line(problem)}): it is damaged, or its download was interrupted; "
-            "delete it and get it again."
+            "delete it and get it again.",
+            file=name,
         ) from problem
 
 

@@ -84,7 +84,9 @@ def encoding_of(path: Path) -> str:
         raise DataError(
             f"Line {line} of '{path.name}' is not UTF-8, in which the rest is written: save the file as 'CSV UTF-8'."
             if has_utf8
-            else f"'{path.name}' is no text in UTF-8, UTF-16 or Windows-1252 (line {line}): save it as 'CSV UTF-8'."
+            else f"'{path.name}' is no text in UTF-8, UTF-16 or Windows-1252 (line {line}): save it as 'CSV UTF-8'.",
+            line=line,
+            file=path.name,
         )
     return "cp1252"
 

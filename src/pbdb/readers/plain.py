@@ -44,7 +44,7 @@ def _names(path: Path, encoding: str) -> list[str]:
     twice = [name for name, n in Counter(names).items() if n > 1]
     if not heading or twice:
         reason = f"has the column '{twice[0]}' more than once" if twice else "is empty"
-        raise DataError(f"The file '{path.name}' {reason}.")
+        raise DataError(f"The file '{path.name}' {reason}.", file=path.name)
     return names
 
 

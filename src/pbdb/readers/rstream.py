@@ -78,7 +78,7 @@ class Feed:
 
     def damaged(self, what: str) -> DataError:
         """The error for this file; positions in `what` are those of the decompressed content."""
-        return DataError(f"{self.path} {what}: the file is damaged or incomplete; fetch it again.")
+        return DataError(f"{self.path} {what}: the file is damaged or incomplete; fetch it again.", file=str(self.path))
 
 
 def _open(path: Path) -> BinaryIO:
@@ -86,7 +86,9 @@ def _open(path: Path) -> BinaryIO:
         with path.open("rb") as file:
             start = file.read(2)
     except OSError as error:
-        raise SourceError(f"{path} cannot be read ({error.strerror}): give the path of an RData file.") from error
+        raise SourceError(
+            f"{path} cannot be read ({error.strerror}): give the path of an RData file.", file=str(path)
+        ) from error
     return cast(BinaryIO, _OPENERS.get(start, open)(path, "rb"))
 
 

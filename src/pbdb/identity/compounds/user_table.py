@@ -104,7 +104,9 @@ def _columns(path: Path, table: pd.DataFrame) -> dict[str, str]:
     for kind in COLUMNS:
         names = [kind] if kind in table else matching(table.columns, HEADINGS[kind])
         if len(names) > 1 and kind != "name":
-            raise DataError(f"The columns {' and '.join(map(repr, names))} of '{path}' both say {kind}: delete one.")
+            raise DataError(
+                f"The columns {' and '.join(map(repr, names))} of '{path}' both say {kind}: delete one.", file=str(path)
+            )
         if names:
             columns[kind] = names[0]
     return columns
