@@ -260,7 +260,7 @@ def test_variables_say_what_they_hold() -> None:
 
 
 ERRORS_OF_READERS = {"DataError", "SourceError", "VocabularyError"}
-MOST_WITHOUT_PLACE = 4  # of readers: errors that know neither file nor value, which whoever catches them adds
+MOST_WITHOUT_PLACE = 3  # of readers: errors that know neither file nor value, which whoever catches them adds
 
 
 def test_errors_of_readers_say_where() -> None:

@@ -17,7 +17,6 @@ from pbdb.readers import gct, gctx, matrices, rdata, tables
 from pbdb.readers.csr import cell_matrix
 from pbdb.readers.people import sheets
 
-
 dense = partial(matrices.read, sparse=False)
 
 
@@ -39,7 +38,7 @@ FAULTS = {
     "a row too long": Fault("a.csv", "x,y\n1,2\n1,2,3\n", sheets.read, line=3),
     "an empty sheet": Fault("a.csv", "\n", sheets.read),
     "another format": Fault("a.doc", "x", dense),
-    "no number": Fault("a.csv", "gene,s1,s2\ng1,1,2\ng2,1,many\n", dense, value="many"),
+    "no number": Fault("a.csv", "gene,s1,s2\ng1,1,2\ng2,1,many\n", dense, column="s2", value="many"),
     "a gene twice": Fault("a.csv", "gene,s1,s2\ng1,1,2\ng1,1,2\n", dense, value="g1"),
     "no GCT": Fault("a.gct", "hello\n2\t2\n", gct.read, value="hello"),
     "a GCT cut short": Fault("a.gct", "#1.2\n2\t1\nName\tDescription\ts1\ng1\tna\t1\n", gct.read),

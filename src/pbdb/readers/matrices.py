@@ -231,7 +231,7 @@ def _text_blocks(path: Path, encoding: str, sep: str, point: str, layout: _Layou
             for batch in reader:
                 yield _filled(batch.column(0).to_pylist(), _dense(batch.columns[1:], batch.num_rows))
     except pa.ArrowInvalid as problem:
-        raise DataError(_not_a_number(path, layout, str(problem)), file=path.name) from None
+        raise _not_a_number(path, layout, str(problem)) from None
 
 
 def _filled(names: list[Any], values: npt.NDArray[np.float64]) -> Block:
@@ -241,12 +241,20 @@ def _filled(names: list[Any], values: npt.NDArray[np.float64]) -> Block:
     return (names, values) if len(used) == len(names) else ([names[at] for at in used], values[used])
 
 
-def _not_a_number(path: Path, layout: _Layout, problem: str) -> str:
+def _not_a_number(path: Path, layout: _Layout, problem: str) -> DataError:
     match = re.search(r"column #(\d+).*invalid value '(.*)'", problem)
     if not match or layout.names[int(match[1])] == "":
-        return _unreadable(path, ValueError(problem))
-    sample = layout.names[int(match[1])]
-    return f"The matrix '{path.name}' holds '{match[2]}' in the column of sample '{sample}': give numbers only."
+        return DataError(_unreadable(path, ValueError(problem)), file=path.name)
+    return _no_number(path, match[2], layout.names[int(match[1])])
+
+
+def _no_number(path: Path, text: str, sample: str) -> DataError:
+    return DataError(
+        f"The matrix '{path.name}' holds '{text}' in the column of sample '{sample}': give numbers only.",
+        file=path.name,
+        column=sample,
+        value=text,
+    )
 
 
 def _workbook(path: Path, sparse: bool) -> Profiles:
@@ -278,11 +286,7 @@ def _number(path: Path, layout: _Layout, row: list[str], at: int, point: str) ->
     try:
         return float(text) if text not in ("", "NA") else np.nan
     except ValueError:
-        raise DataError(
-            f"The matrix '{path.name}' holds '{text}' in the column of sample '{layout.names[at]}': give numbers only.",
-            file=path.name,
-            value=text,
-        ) from None
+        raise _no_number(path, text, layout.names[at]) from None
 
 
 def _dense(columns: Iterable[Any], n_rows: int) -> npt.NDArray[np.float64]:
