@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.csv as arrow_csv
 
 from pbdb.common.errors import DataError
+from pbdb.readers.opening import is_gzip
 from pbdb.readers.tables import damaged, missing
 
 
@@ -31,8 +32,7 @@ def tsv(encoding: str = "utf-8") -> Callable[[Path], pd.DataFrame]:
 
 
 def _open(path: Path) -> pa.NativeFile:
-    with path.open("rb") as raw:
-        return pa.input_stream(str(path), compression="gzip" if raw.read(2) == b"\x1f\x8b" else None)
+    return pa.input_stream(str(path), compression="gzip" if is_gzip(path) else None)
 
 
 def _names(path: Path, encoding: str) -> list[str]:

@@ -7,7 +7,6 @@ Whole PubChem is about 120 million lines: everything streams, and a batch of loo
 
 from __future__ import annotations
 
-import gzip
 import zlib
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing
@@ -23,6 +22,7 @@ import pyarrow.parquet as pq
 from pbdb.common.errors import DataError, SourceError, VocabularyError
 from pbdb.common.output_files import replacing
 from pbdb.identity.compounds.pubchem_rest import Entry
+from pbdb.readers.opening import open_bytes
 
 INCHIKEYS: Final = "pubchem_inchikey.parquet"
 SMILES: Final = "pubchem_smiles.parquet"
@@ -174,7 +174,7 @@ def _checked(batch: pa.RecordBatch, path: Path, first_line: int) -> pa.RecordBat
 
 def _number_of_columns(path: Path) -> int:
     try:
-        with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as file:
+        with open_bytes(path) as file:
             return int(file.readline(1 << 20).count(b"\t")) + 1
     except (OSError, EOFError, zlib.error) as error:
         raise SourceError(f"{path} cannot be read: {error}.", file=str(path)) from None
