@@ -16,8 +16,8 @@ from pbdb.common.errors import SchemaError
 from pbdb.database import reader_limits
 from pbdb.database.models import PARTITIONS, SCHEMA
 from pbdb.database.models.policies import OWNER, PUBLIC, READER, WEB
+from pbdb.database.view_files import VIEWS
 
-VIEWS = "pbdb"
 ROLES = (OWNER, READER, PUBLIC)
 DATABASE_SETTINGS = {
     "search_path": "pbdb, core, public",

@@ -23,6 +23,7 @@ from pbdb.common.errors import SchemaError
 from pbdb.database import catalog, reader_limits, roles, views
 from pbdb.database.models import SCHEMA, Base
 from pbdb.database.models.policies import OWNER, PARTITIONED
+from pbdb.database.view_files import VIEWS
 from pbdb.server import locks
 
 VERSION_TABLE = "alembic_version"
@@ -154,9 +155,7 @@ def _change(connection: Connection, context: EnvironmentContext) -> None:
     if current(connection) == head():
         views.build(connection, before)
     else:
-        log.warning(
-            "Below revision %s there are no views in schema %s; `pbdb db upgrade` builds them.", head(), roles.VIEWS
-        )
+        log.warning("Below revision %s there are no views in schema %s; `pbdb db upgrade` builds them.", head(), VIEWS)
 
 
 def _run(connection: Connection, context: EnvironmentContext) -> None:
@@ -211,7 +210,7 @@ def _views_behind(connection: Connection) -> str | None:
     if gone := views.missing(connection):
         return f"The database lacks {', '.join(gone)}: run `pbdb db upgrade`."
     if not views.is_current(connection):
-        return f"The views of schema {roles.VIEWS} are not those of this version of pbdb: run `pbdb db upgrade`."
+        return f"The views of schema {VIEWS} are not those of this version of pbdb: run `pbdb db upgrade`."
     return None
 
 
