@@ -92,7 +92,7 @@ def weights(fit: SharedFit, design: Design, library: Floats, curve: Curve) -> Fl
 def _weights(
     mean: Floats, plate: Floats, layout: Layout, offset: Floats, x: Floats, y: Floats, start: Ints, w: Floats
 ) -> None:
-    """Law et al. 2014 (Genome Biology 15:R29): weight = 1 / curve(fitted log2 count)^4, floored so that it stays finite."""
+    """Law et al. 2014 (Genome Biology 15:R29): weight = 1 / curve(fitted log2 count)^4, kept finite."""
     bins_per_unit = len(start) / max(x[-1] - x[0], 1e-300)
     for g in prange(len(mean)):
         for c in range(mean.shape[1]):
