@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pbdb.cli.common import TerminalReporter, examples, json_option, say, settings, show_json, show_table
+from pbdb.common.rows import Row
 from pbdb.database.stage_names import STAGES
 
 if TYPE_CHECKING:
@@ -274,7 +275,7 @@ def status(name: str | None, stale: bool, as_json: bool) -> None:
             say(f"{row['dataset']} {row['stage']} failed: {row['message']}")
 
 
-def _show_stale(rows: list[dict[str, Any]], name: str | None, as_json: bool) -> None:
+def _show_stale(rows: list[Row], name: str | None, as_json: bool) -> None:
     rows = [row for row in rows if name in (None, row["dataset"], row["source"])]
     if as_json:
         show_json(rows)
@@ -285,7 +286,7 @@ def _show_stale(rows: list[dict[str, Any]], name: str | None, as_json: bool) -> 
         say("Every dataset was loaded with the vocabularies in use.")
 
 
-def _require_known(name: str, rows: list[dict[str, Any]]) -> None:
+def _require_known(name: str, rows: list[Row]) -> None:
     """Refuse a name that is neither in the ledger nor that of a source or of a dataset a source fills."""
     from pbdb.common.errors import QueryError, suggestion
     from pbdb.sources import registry

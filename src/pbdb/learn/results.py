@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from pbdb.common.rows import Row
 from pbdb.learn.models.methods import MEAN
 from pbdb.matches.statistics import intervals
 
@@ -39,7 +40,7 @@ def summarise(
 
 def _quantities(
     learner: str, statistic: str, of_learner: pd.DataFrame, difference: Any, reference: str, resamples: int
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[Row]:
     values = {"score": of_learner[statistic].to_numpy(dtype=np.float64)}
     if learner != reference:
         values[f"delta_{reference}"] = difference
@@ -60,7 +61,7 @@ def _quantities(
                 yield name | _number(of_learner[here], numbers[here], name, resamples)
 
 
-def _number(of_learner: pd.DataFrame, values: Any, name: dict[str, Any], resamples: int) -> dict[str, Any]:
+def _number(of_learner: pd.DataFrame, values: Any, name: Row, resamples: int) -> Row:
     codes = {
         column: np.unique(of_learner[column], return_inverse=True)[1] for column in ("dataset", "repeat", "compound")
     }

@@ -11,11 +11,11 @@ from sqlalchemy import Connection, text
 
 from pbdb.common.errors import ConfigError, QueryError
 from pbdb.common.ids import stable_id
+from pbdb.common.rows import Row
 from pbdb.common.settings import Settings
 from pbdb.database.copy_text import copy_frame
 from pbdb.learn import model_files
 from pbdb.query import compounds
-from pbdb.query.compounds import Row
 from pbdb.query.database import Database
 from pbdb.server import connect
 

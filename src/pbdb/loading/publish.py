@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
 
 import pandas as pd
 from sqlalchemy import Connection, Engine, text
@@ -15,6 +14,7 @@ from sqlalchemy import Connection, Engine, text
 from pbdb.common.errors import DataError
 from pbdb.common.ids import stable_id
 from pbdb.common.progress import Progress, silent
+from pbdb.common.rows import Row
 from pbdb.common.version import __version__
 from pbdb.database import partitions, tidy
 from pbdb.database.copy_text import copy_frame, insert_new, upsert
@@ -298,7 +298,7 @@ def _feature_set_id(stored: StoredFit) -> int:
     return stable_id("feature_set", *stored.gene_keys.tolist())
 
 
-def _fit_row(load: Load, stored: StoredFit) -> dict[str, Any]:
+def _fit_row(load: Load, stored: StoredFit) -> Row:
     facts = {name: value for name, value in asdict(stored.facts).items() if name not in ("dataset", "context")}
     return {
         **facts,

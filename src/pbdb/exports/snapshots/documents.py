@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from pbdb.exports.snapshots.arrow_schemas import table_of
+from pbdb.exports.snapshots.manifest_shape import Manifest
 
 HOME = "https://arxiv.org/abs/2605.31522"
 PARQUET = "application/x-parquet"
@@ -50,7 +51,7 @@ CONTEXT = {
 }
 
 
-def readme(manifest: Mapping[str, Any]) -> str:
+def readme(manifest: Manifest) -> str:
     """How to use the snapshot, and under which terms."""
     rows = "\n".join(_terms(dataset) for dataset in manifest["datasets"])
     by_name = manifest["included_by_name"]
@@ -67,7 +68,7 @@ def _terms(dataset: Mapping[str, Any]) -> str:
     return f"| `{dataset['dataset']}` | {title} | {dataset['release']} | {license} | {citation} |"
 
 
-def citation(manifest: Mapping[str, Any]) -> str:
+def citation(manifest: Manifest) -> str:
     """CITATION.cff: the snapshot, and every dataset in it as a reference."""
     lines = [
         "cff-version: 1.2.0",
@@ -94,7 +95,7 @@ def _reference(dataset: Mapping[str, Any]) -> Iterator[str]:
             yield f"    {name}: {json.dumps(dataset[key], ensure_ascii=False)}"
 
 
-def croissant(manifest: Mapping[str, Any], schemas: Mapping[str, pa.Schema]) -> dict[str, Any]:
+def croissant(manifest: Manifest, schemas: Mapping[str, pa.Schema]) -> dict[str, Any]:
     """Croissant 1.0 (ML Commons, JSON-LD): every Parquet file of a table or view, and the effects as one file set.
 
     schemas: of the files to describe, by path; of effects by the folder's name.

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from pbdb.common.errors import DataError
+from pbdb.common.rows import Row
 from pbdb.identity.compounds import structure as chem
 from pbdb.identity.compounds.clean_text import text_or_none
 from pbdb.identity.compounds.pubchem_rest import Lookup
@@ -117,7 +118,7 @@ def compound_rows(compounds: pd.DataFrame) -> pd.DataFrame:
     return table.astype({"pubchem_cid": "Int64", "molecular_weight": float})
 
 
-def _compound_row(resolution: Resolution) -> dict[str, Any]:
+def _compound_row(resolution: Resolution) -> Row:
     structure = resolution.structure
     return {
         "inchikey": resolution.inchikey,
