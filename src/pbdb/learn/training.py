@@ -18,11 +18,12 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from pbdb.common import memory
 from pbdb.common.errors import ConfigError
 from pbdb.common.progress import Reporter, Silent
+from pbdb.common.rows import Json
 from pbdb.common.settings import Settings
 from pbdb.common.version import __version__
 from pbdb.learn import compendium_input, effects_of, folds, model_files
 from pbdb.learn.compendium_input import Loaded, Wanted
-from pbdb.learn.model_files import Predictor
+from pbdb.learn.model_files import ModelManifest, Predictor
 from pbdb.learn.models import context_means, lowrank, lpm, problem, similarity, tuning
 from pbdb.learn.models.compendium import Floats, Mask
 from pbdb.learn.models.lowrank_state import State
@@ -61,7 +62,7 @@ class Choices:
 
 def train(
     settings: Settings, out: Path, choices: Choices, snapshot: Path | None = None, reporter: Reporter | None = None
-) -> dict[str, Any]:
+) -> ModelManifest:
     """Train a model into a new folder; return its manifest.
 
     Stopped anywhere, nothing stands at `out`, and the next call with the same choices and effects goes on from there.
@@ -111,7 +112,7 @@ Vectors = tuple[Floats, Floats | None, Mask]
 
 def _fitted(
     loaded: Loaded, choices: Choices, names: folds.FoldNames | None, work: Path, reporter: Reporter
-) -> tuple[Vectors, dict[str, Any]]:
+) -> tuple[Vectors, Json]:
     """Vectors, reliability and from_structure of all compounds, and what the fit says of itself."""
     if choices.kind == "lpm":
         return _lpm(loaded, choices, names, reporter)
@@ -141,11 +142,11 @@ def _key(loaded: Loaded, choices: Choices, names: folds.FoldNames | None) -> str
 
 def _tuned(
     loaded: Loaded, choices: Choices, names: folds.FoldNames | None, work: Path, key: str, reporter: Reporter
-) -> dict[str, Any]:
+) -> Json:
     """Rank, slopes and scales by validation compounds; those of an earlier try where it got so far."""
     path = work / TUNED
     if path.is_file():
-        kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        kept: Json = json.loads(path.read_text(encoding="utf-8"))
         if kept["key"] == key:
             reporter.stage("tuning", f"rank {kept['rank']}, kept of an earlier try")
             return kept
@@ -217,9 +218,7 @@ def _begun(path: Path, key: str, rank: int) -> State | None:
     return state if state.rank == rank else None
 
 
-def _lpm(
-    loaded: Loaded, choices: Choices, names: folds.FoldNames | None, reporter: Reporter
-) -> tuple[Vectors, dict[str, Any]]:
+def _lpm(loaded: Loaded, choices: Choices, names: folds.FoldNames | None, reporter: Reporter) -> tuple[Vectors, Json]:
     chosen = folds.for_tuning(loaded.conditions, choices.seed) if names is None else names
     visible = problem.divide(loaded.compendium, folds.coded(loaded, chosen)).visible
     options = lpm.Options.published(choices.seed) if choices.published else lpm.Options(seed=choices.seed)
@@ -266,9 +265,9 @@ def _manifest(
     choices: Choices,
     names: folds.FoldNames | None,
     table: pd.DataFrame,
-    facts: dict[str, Any],
+    facts: Json,
     seconds: float,
-) -> dict[str, Any]:
+) -> ModelManifest:
     vectors = np.array(table["vector"].tolist(), dtype=np.float64).reshape(len(table), -1)
     reliability = np.nan_to_num(table["reliability"].to_numpy(dtype=np.float64))
     calibrated = similarity.calibrate(vectors, reliability, choices.seed)
