@@ -40,8 +40,7 @@ def transform(
     """Write the canonical matrix of a dataset and return its samples.
 
     mapper: how feature names become genes. most_unknown: share of features that may be no known gene.
-    Memory is bounded by one block and the sample table.
-    The table has the columns of `canonical_samples`; its rows stand in the order of the matrix.
+    Memory is bounded by one block and the table, which has the columns of `canonical_samples`, its rows as the matrix.
 
     Raises:
         DataError: profiles, doses, times or cells that are not what the declaration says.
@@ -62,9 +61,8 @@ def transform(
         _need_genes(source, writer)
         check_gene_loss(source, report, most_unknown)
         _fill(report, samples, writer)
-        writer.finish(
-            standard_obs(source, dataset, samples), _var(writer, maps), {"pbdb": json.dumps(report.as_dict())}
-        )
+        facts = {"pbdb": json.dumps(report.as_dict())}
+        writer.finish(standard_obs(source, dataset, samples), _var(writer, maps), facts)
     except BaseException:
         writer.abandon()
         raise
