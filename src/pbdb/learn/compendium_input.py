@@ -154,8 +154,8 @@ def _gene_ids(place: EffectsOf, genes: Any) -> tuple[str, ...]:
 
 
 def _fingerprints(place: EffectsOf, compounds: pd.DataFrame) -> Any:
-    compounds = place.frame(_FINGERPRINTS)
-    bits = dict(zip(compounds["parent_inchikey"], compounds["bits"], strict=True))
+    structures = place.frame(_FINGERPRINTS)
+    bits = dict(zip(structures["parent_inchikey"], structures["bits"], strict=True))
     texts = (bits.get(key, NO_STRUCTURE) for key in compounds["parent_inchikey"])
     return np.stack([np.packbits(np.frombuffer(text.encode(), np.uint8) - ord("0")) for text in texts])
 
