@@ -107,17 +107,17 @@ def _compounds(rows: pd.DataFrame) -> tuple[pd.Series[Any], pd.DataFrame]:
 def _block(
     place: EffectsOf, wanted: Wanted, some: pd.DataFrame, left_out: dict[str, int]
 ) -> tuple[Block, pd.DataFrame]:
-    fits = [(fit, of_fit.sort_values("effect_id")) for fit, of_fit in some.groupby("fit_id", sort=True)]
-    keys = {fit: _gene_keys(place, int(str(fit))) for fit, _ in fits}
+    fits = [(fit, own.sort_values("effect_id")) for fit, own in some.groupby("fit_id", sort=True)]
+    keys = {fit: gene_keys(place, int(str(fit))) for fit, _ in fits}
     genes = np.array(sorted(set.intersection(*(set(found.tolist()) for found in keys.values()))), dtype=np.int64)
     values = np.empty((len(some), len(genes)), np.float32)
     start = 0
-    for fit, of_fit in fits:
+    for fit, own in fits:
         columns = np.searchsorted(np.sort(keys[fit]), genes)
         order = np.argsort(keys[fit])[columns]
-        values[start : start + len(of_fit)] = _values(place, wanted, of_fit, len(keys[fit]))[:, order]
-        start += len(of_fit)
-    ordered = pd.concat([of_fit for _, of_fit in fits], ignore_index=True)
+        values[start : start + len(own)] = _values(place, wanted, own, len(keys[fit]))[:, order]
+        start += len(own)
+    ordered = pd.concat([own for _, own in fits], ignore_index=True)
     known = np.isfinite(values)
     whole_genes = known.mean(axis=0) >= 1 - MOST_MISSING if len(values) else np.ones(len(genes), bool)
     whole_rows = known[:, whole_genes].all(axis=1)
@@ -134,13 +134,14 @@ def _block(
     ), ordered
 
 
-def _gene_keys(place: EffectsOf, fit: int) -> np.ndarray[Any, np.dtype[np.int64]]:
-    gene_keys = place.frame(_GENE_KEYS, {"fit": fit})["gene_keys"].iloc[0]
-    return np.array(list(gene_keys), dtype=np.int64)
+def gene_keys(place: EffectsOf, fit: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """Return the keys of a fit's genes, in the order of its arrays."""
+    found = place.frame(_GENE_KEYS, {"fit": fit})["gene_keys"].iloc[0]
+    return np.array(list(found), dtype=np.int64)
 
 
-def _values(place: EffectsOf, wanted: Wanted, of_fit: pd.DataFrame, n_genes: int) -> Any:
-    head, ids = of_fit.iloc[0], of_fit["effect_id"].tolist()
+def _values(place: EffectsOf, wanted: Wanted, own: pd.DataFrame, n_genes: int) -> Any:
+    head, ids = own.iloc[0], own["effect_id"].tolist()
     fit = {"fit_id": int(head["fit_id"]), "dataset_id": int(head["dataset_id"])}
     values = place.arrays(fit, ids, wanted.statistic, n_genes)
     if wanted.clip is not None:
@@ -154,8 +155,8 @@ def _gene_ids(place: EffectsOf, genes: Any) -> tuple[str, ...]:
 
 
 def _fingerprints(place: EffectsOf, compounds: pd.DataFrame) -> Any:
-    structures = place.frame(_FINGERPRINTS)
-    bits = dict(zip(structures["parent_inchikey"], structures["bits"], strict=True))
+    found = place.frame(_FINGERPRINTS)
+    bits = dict(zip(found["parent_inchikey"], found["bits"], strict=True))
     texts = (bits.get(key, NO_STRUCTURE) for key in compounds["parent_inchikey"])
     return np.stack([np.packbits(np.frombuffer(text.encode(), np.uint8) - ord("0")) for text in texts])
 

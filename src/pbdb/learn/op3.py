@@ -1,7 +1,7 @@
 """pbdb evaluate op3: do vectors learned elsewhere help to predict the OP3 benchmark's unseen compounds?
 
 Target, compounds and metrics are those of the benchmark; the reader of every embedding is one and the same: ridge
-regression in each cell type, its penalty by leaving compounds out among the training compounds. Nothing else is tuned.
+regression in each cell type, its penalty by five parts of the training compounds. Nothing else is tuned.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ DATASET = "op3"
 LARGEST = 4.0
 STATISTICS = ["mrrmse", "mae", "pearson", "spearman", "cosine", "skill", "delta_correlation"]
 SHARE = 0.25
+INNER_FOLDS = 5
 LOWRANK, CONSENSUS = "low-rank, all other data sets", "consensus and PCA, all other data sets"
 L1000 = "low-rank, L1000 alone"
 # The compounds that the published compound holdout tests, as the benchmark names them.
@@ -72,37 +73,37 @@ def run(
         DataError: a model learned from OP3, or a file is not the benchmark's.
         QueryError: OP3 is not loaded, or it lacks compounds of the published split.
     """
-    listener = reporter or Silent()
+    told = reporter or Silent()
     place = effects_of.opened(settings, snapshot)
     try:
-        loaded = _benchmark(place, choices, listener)
-        others = _others(place, choices, listener)
+        loaded = _benchmark(place, choices, told)
+        others = _others(place, choices, told)
     finally:
         place.close()
     with threadpool_limits(1, "blas"):
-        learned = _learned(loaded, others, choices.seed, listener)
-        handed_in = [_handed_in(file, loaded, choices.dataset) for file in choices.embeddings]
+        own = _learned(loaded, others, choices.seed, told)
+        handed_in = [_handed_in(given, loaded, choices.dataset) for given in choices.embeddings]
         divisions = _divisions(loaded, choices)
-        parts = [_repeat(loaded, held, [*learned, *handed_in], i, listener) for i, held in enumerate(divisions)]
+        parts = [_repeat(loaded, held, [*own, *handed_in], i, told) for i, held in enumerate(divisions)]
     rows = pd.concat(parts, ignore_index=True)
     summary = results.with_best_simple(rows, results.summarise(rows, STATISTICS))
-    return Evaluation(summary, rows, _facts(loaded, others, choices, [*learned, *handed_in], rows, summary))
+    return Evaluation(summary, rows, _facts(loaded, others, choices, [*own, *handed_in], rows, summary))
 
 
-def _benchmark(place: effects_of.EffectsOf, choices: Choices, reporter: Reporter) -> Loaded:
+def _benchmark(place: effects_of.EffectsOf, choices: Choices, told: Reporter) -> Loaded:
     if choices.files:
         return op3_files.read(choices.files)
     wanted = Wanted((choices.dataset,), statistic="neg_log10_p", signed=True, clip=LARGEST)
-    return compendium_input.load(place, wanted, reporter.progress)
+    return compendium_input.load(place, wanted, told.progress)
 
 
-def _others(place: effects_of.EffectsOf, choices: Choices, reporter: Reporter) -> Loaded | None:
+def _others(place: effects_of.EffectsOf, choices: Choices, told: Reporter) -> Loaded | None:
     """Every data set that shares no well with OP3; None where there is none."""
     table = place.frame("SELECT dataset, coalesce(overlap_group, dataset) AS owner FROM core.dataset")
     owner = dict(zip(table["dataset"], table["owner"], strict=True)).get(choices.dataset, choices.dataset)
     chosen = table.loc[(table["owner"] != owner) & (table["dataset"] != choices.dataset), "dataset"].tolist()
     try:
-        return compendium_input.load(place, Wanted(chosen), reporter.progress) if chosen else None
+        return compendium_input.load(place, Wanted(chosen), told.progress) if chosen else None
     except QueryError:
         return None  # Loaded, but without effects.
 
@@ -110,7 +111,7 @@ def _others(place: effects_of.EffectsOf, choices: Choices, reporter: Reporter) -
 # --- embeddings ------------------------------------------------------------------------------------------------------
 
 
-def _learned(loaded: Loaded, others: Loaded | None, seed: int, reporter: Reporter) -> list[Embedding]:
+def _learned(loaded: Loaded, others: Loaded | None, seed: int, told: Reporter) -> list[Embedding]:
     """Vectors from the other data sets: the low-rank model, plain averages, and L1000 alone where there is more."""
     if others is None:
         return []
@@ -128,7 +129,7 @@ def _learned(loaded: Loaded, others: Loaded | None, seed: int, reporter: Reporte
         part = centred.with_blocks(blocks)
         seen = np.isin(np.arange(len(known)), np.concatenate([block.compound for block in blocks]))
         out.append(_placed(L1000, loaded, others, lowrank.fit(part, options).embedding, seen))
-    reporter.stage("vectors", f"learned from {len(compendium.datasets)} other data sets")
+    told.stage("vectors", f"learned from {len(compendium.datasets)} other data sets")
     return out
 
 
@@ -140,14 +141,14 @@ def _placed(name: str, loaded: Loaded, others: Loaded, vectors: Any, known: Any)
     return Embedding(name, np.where(there[:, None], vectors[at], 0.0), there, None)
 
 
-def _handed_in(argument: str, loaded: Loaded, dataset: str) -> Embedding:
-    embedding = foreign.embedding(argument, loaded)
-    if embedding.folder is not None and dataset in model_files.read_manifest(embedding.folder)["datasets"]:
+def _handed_in(given: str, loaded: Loaded, dataset: str) -> Embedding:
+    found = foreign.embedding(given, loaded)
+    if found.folder is not None and dataset in model_files.read_manifest(found.folder)["datasets"]:
         raise DataError(
-            f"Model '{embedding.name}' learned from {dataset}, on which it would be tested: train it with"
+            f"Model '{found.name}' learned from {dataset}, on which it would be tested: train it with"
             f" --without-dataset {dataset}."
         )
-    return embedding
+    return found
 
 
 # --- folds -----------------------------------------------------------------------------------------------------------
@@ -183,19 +184,13 @@ def _coded(loaded: Loaded, tested: Any) -> list[Folds]:
 # --- scores ----------------------------------------------------------------------------------------------------------
 
 
-def _repeat(
-    loaded: Loaded, held: list[Folds], vectors: list[Embedding], repeat: int, reporter: Reporter
-) -> pd.DataFrame:
+def _repeat(loaded: Loaded, held: list[Folds], vectors: list[Embedding], repeat: int, told: Reporter) -> pd.DataFrame:
     task = problem.divide(loaded.compendium, held)
     codes = zip(loaded.by_block(loaded.conditions["condition_id"].to_numpy()), held, strict=True)
     ids = np.concatenate([part[code == TEST] for part, code in codes])
-    common = (
-        np.logical_and.reduce([embedding.known for embedding in vectors])
-        if vectors
-        else np.ones(len(loaded.compounds), bool)
-    )
+    common = np.logical_and.reduce([one.known for one in vectors]) if vectors else np.ones(len(loaded.compounds), bool)
     parts = [_scored(task, named, ids, common) for named in _methods(vectors, repeat)]
-    reporter.progress("splits", repeat + 1, None)
+    told.progress("splits", repeat + 1, None)
     return pd.concat(parts, ignore_index=True).assign(repeat=repeat)
 
 
@@ -204,30 +199,30 @@ def _methods(vectors: list[Embedding], seed: int) -> list[Named]:
         Named("zero", methods.zero),
         Named(methods.MEAN, plain(baselines.mean_of_context)),
         Named("nearest structures", plain(baselines.nearest_structures)),
-        Named("structure ridge", plain(baselines.by_ridge(baselines.structure_features))),
-        *(Named(embedding.name, methods.of_vectors(embedding.vectors, embedding.known)) for embedding in vectors),
+        Named("structure ridge", plain(baselines.by_ridge(baselines.structure_features, INNER_FOLDS))),
+        *(Named(one.name, methods.of_vectors(one.vectors, one.known, INNER_FOLDS)) for one in vectors),
     ]
     if vectors:
         first = vectors[0]
         shuffled = np.zeros_like(first.vectors)
         shuffled[first.known] = np.random.default_rng(seed).permutation(first.vectors[first.known])
-        named.append(Named(methods.CONTROL, methods.of_vectors(shuffled, first.known)))
+        named.append(Named(methods.CONTROL, methods.of_vectors(shuffled, first.known, INNER_FOLDS)))
     return named
 
 
 def _scored(task: Problem, named: Named, ids: Any, common: Any) -> pd.DataFrame:
     visible = task.visible
     predicted = named.method(visible).test
-    scored = scores.score(visible.test, task.test_truth, predicted)
+    found = scores.score(visible.test, task.test_truth, predicted)
     filled = [i for i, rows in enumerate(visible.test) if len(rows)]
     means = {i: visible.means.of(i, visible.test[i]) for i in filled}
     pairs = [(task.test_truth[i] + means[i], predicted[i] + means[i]) for i in filled]
     values = {name: np.concatenate([f(*pair) for pair in pairs]) for name, f in _METRICS.items()}
-    values |= {name: scored.values[name] for name in ("skill", "delta_correlation")}
+    values |= {name: found.values[name] for name in ("skill", "delta_correlation")}
     context = [visible.test[i].context for i in filled for _ in range(len(visible.test[i]))]
-    columns = {"learner": named.name, "dataset": context, "compound": scored.compound, "condition_id": ids}
+    columns = {"learner": named.name, "dataset": context, "compound": found.compound, "condition_id": ids}
     known = {name: np.nan_to_num(value) for name, value in values.items()}
-    return pd.DataFrame(columns | {"is_common": common[scored.compound], "reliability": np.nan} | known)
+    return pd.DataFrame(columns | {"is_common": common[found.compound], "reliability": np.nan} | known)
 
 
 _METRICS = {
@@ -249,7 +244,7 @@ def _facts(
 ) -> dict[str, Any]:
     everything = [loaded.conditions, *([] if others is None else [others.conditions])]
     simulated = {name for part in everything for name in part.loc[part["is_simulated"], "dataset"]}
-    handed_in = [embedding for embedding in vectors if embedding.name not in (LOWRANK, CONSENSUS, L1000)]
+    handed_in = [one for one in vectors if one.name not in (LOWRANK, CONSENSUS, L1000)]
     return {
         "task": "op3",
         "choices": asdict(choices) | {"files": list(map(str, choices.files))},
@@ -258,8 +253,8 @@ def _facts(
         "simulated": sorted(simulated),
         "origin": loaded.origin,
         "left_out": loaded.left_out,
-        "undeclared": [embedding.name for embedding in handed_in if not embedding.is_declared],
-        "coverage": {embedding.name: int(embedding.known.sum()) for embedding in vectors},
+        "undeclared": [one.name for one in handed_in if not one.is_declared],
+        "coverage": {one.name: int(one.known.sum()) for one in vectors},
         "n_compounds": int(rows["compound"].nunique()),
         "reference": methods.MEAN,
         "control": methods.CONTROL,

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pbdb.common.rows import Row
 from pbdb.learn.models.methods import MEAN
 from pbdb.matches.statistics import intervals
 
@@ -28,55 +27,54 @@ def summarise(
     compounds drawn anew; `_common` over the compounds every embedding covers, where coverage differs.
     """
     of_reference = rows[rows["learner"] == reference].set_index(["repeat", "condition_id"])
-    quantities = []
-    for learner, of_learner in rows.groupby("learner", sort=False):
-        other = of_reference.loc[pd.MultiIndex.from_frame(of_learner[["repeat", "condition_id"]])]
+    found = []
+    for learner, own in rows.groupby("learner", sort=False):
+        other = of_reference.loc[pd.MultiIndex.from_frame(own[["repeat", "condition_id"]])]
         for statistic in statistics:
             sign = -1 if statistic in SMALLER_IS_BETTER else 1
-            difference = sign * (of_learner[statistic].to_numpy() - other[statistic].to_numpy())
-            quantities += list(_quantities(str(learner), statistic, of_learner, difference, reference, resamples))
-    return pd.DataFrame(quantities)
+            difference = sign * (own[statistic].to_numpy() - other[statistic].to_numpy())
+            found += list(_quantities(str(learner), statistic, own, difference, reference, resamples))
+    return pd.DataFrame(found)
 
 
 def _quantities(
-    learner: str, statistic: str, of_learner: pd.DataFrame, difference: Any, reference: str, resamples: int
-) -> Iterator[Row]:
-    values = {"score": of_learner[statistic].to_numpy(dtype=np.float64)}
+    learner: str, statistic: str, own: pd.DataFrame, difference: Any, reference: str, resamples: int
+) -> Iterator[dict[str, Any]]:
+    values = {"score": own[statistic].to_numpy(dtype=np.float64)}
     if learner != reference:
         values[f"delta_{reference}"] = difference
-        values["win_rate"] = np.where(difference == 0, 0.5, (difference > 0).astype(float))
-    subsets = {"": np.ones(len(of_learner), bool)}
-    if not of_learner["is_common"].all():
-        subsets["_common"] = of_learner["is_common"].to_numpy(dtype=bool)
+        won = np.where(difference == 0, 0.5, (difference > 0).astype(float))
+        values["win_rate"] = np.where(np.isnan(difference), np.nan, won)
+    subsets = {"": np.ones(len(own), bool)}
+    if not own["is_common"].all():
+        subsets["_common"] = own["is_common"].to_numpy(dtype=bool)
     for ending, chosen in subsets.items():
         for quantity, numbers in values.items():
-            for dataset in [*sorted(of_learner["dataset"].unique()), ALL]:
-                here = chosen & (True if dataset == ALL else (of_learner["dataset"] == dataset).to_numpy())
+            for dataset in [*sorted(own["dataset"].unique()), ALL]:
+                here = chosen & (True if dataset == ALL else (own["dataset"] == dataset).to_numpy())
                 name = {
                     "evaluated_on": dataset,
                     "learner": learner,
                     "statistic": statistic,
                     "quantity": quantity + ending,
                 }
-                yield name | _number(of_learner[here], numbers[here], name, resamples)
+                yield name | _number(own[here], numbers[here], name, resamples)
 
 
-def _number(of_learner: pd.DataFrame, values: Any, name: Row, resamples: int) -> Row:
-    codes = {
-        column: np.unique(of_learner[column], return_inverse=True)[1] for column in ("dataset", "repeat", "compound")
-    }
+def _number(own: pd.DataFrame, values: Any, name: dict[str, Any], resamples: int) -> dict[str, Any]:
+    codes = {column: np.unique(own[column], return_inverse=True)[1] for column in ("dataset", "repeat", "compound")}
     strata = codes["dataset"] * (codes["repeat"].max(initial=0) + 1) + codes["repeat"]
     seed = intervals.seed_of("evaluation", *name.values())
-    interval = intervals.clustered(values, codes["compound"], seed, strata, codes["dataset"], resamples)
-    known = of_learner[np.isfinite(values)]
+    found = intervals.clustered(values, codes["compound"], seed, strata, codes["dataset"], resamples)
+    known = own[np.isfinite(values)]
     return {
         "n_test_conditions": known["condition_id"].nunique(),
         "n_test_compounds": known["compound"].nunique(),
         "n_repeats": known["repeat"].nunique(),
-        "estimate": interval.mean,
-        "interval_low": interval.low,
-        "interval_high": interval.high,
-        "interval_status": interval.status,
+        "estimate": found.mean,
+        "interval_low": found.low,
+        "interval_high": found.high,
+        "interval_status": found.status,
     }
 
 
