@@ -115,7 +115,7 @@ def cell_file(
         if len(named) != len(table):
             raise DataError(
                 f"`genes` gives {len(named):,} genes for the {len(table):,} of '{address}', in their order.",
-                file=address,
+                file=str(address),
             )
         features, genes = _genes(named)
         if declared.filter.malat1 is not None and not (genes.marks & IS_MALAT1).any():
