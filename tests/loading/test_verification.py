@@ -105,12 +105,13 @@ def test_a_landmark_of_another_t_is_seen(full: Settings) -> None:
             assert connection.execute(text(statement)).rowcount
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(landmarks, "FEWEST", 1)
-        assert checks(full)["made"].differences == []
+        # The copy that search compares is as it was.
+        assert {difference.check for difference in checks(full)["made"].differences} == {"signatures"}
         change = "((landmark_t::real[])[1:3] || 9::real || (landmark_t::real[])[5:978])::halfvec"
         with connect.engine(full).begin() as connection:
             connection.execute(text(f"UPDATE part.effect SET landmark_t = {change} WHERE landmark_t IS NOT NULL"))
-        (difference,) = checks(full)["made"].differences
-    assert difference.check == "landmark_t"
+        differences = checks(full)["made"].differences
+    (difference,) = (difference for difference in differences if difference.check == "landmark_t")
     assert re.fullmatch(
         r"landmark_t of effect \d+, landmark 3: 9 is loaded, .* by log2_fc / se", difference.examples[0]
     )
