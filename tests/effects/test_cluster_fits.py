@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import operator
 import os
 import signal
 from collections.abc import Iterator
@@ -154,20 +153,6 @@ def _pids(dask: Any) -> set[int]:
     with Client(dask.scheduler_address, set_as_default=False) as client:
         client.wait_for_workers(2, timeout=60)
         return set(client.run(os.getpid).values())
-
-
-def test_tasks_are_drawn_as_results_are_taken(dask: Any) -> None:
-    drawn = []
-
-    def parcels() -> Iterator[tasks.Parcel]:
-        for n in range(40):
-            drawn.append(n)
-            yield tasks.Parcel(n, n)
-
-    made = tasks.stream(operator.neg, parcels(), dask.scheduler_address)
-    first = next(made)
-    assert len(drawn) <= 5, "two for each of two threads, and one for that which is done"
-    assert sorted([first, *made]) == [(n, -n) for n in range(40)]
 
 
 def test_finished_fits_are_not_made_again(
