@@ -13,7 +13,7 @@ from sqlalchemy import Connection, text
 
 from pbdb.common import output_files
 from pbdb.common.arrays import Ints, Mask
-from pbdb.common.errors import QueryError, SourceError, meant
+from pbdb.common.errors import QueryError, SourceError, suggestion
 from pbdb.common.private_files import private_files
 from pbdb.common.progress import Progress, silent
 from pbdb.common.settings import Settings
@@ -56,7 +56,7 @@ def _readout(connection: Connection, dataset: str) -> str:
     rows = connection.execute(text("SELECT dataset, readout FROM core.dataset JOIN core.assay USING (assay_id)")).all()
     known = {str(name): str(readout) for name, readout in rows}
     if dataset not in known:
-        raise QueryError(f"No data set '{dataset}' is loaded: {meant(dataset, sorted(known))}", value=dataset)
+        raise QueryError(f"No data set '{dataset}' is loaded: {suggestion(dataset, sorted(known))}", value=dataset)
     return known[dataset]
 
 
