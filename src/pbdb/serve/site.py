@@ -189,5 +189,6 @@ def _plain(value: Any) -> str:
 
 At = Annotated[Visit, Depends(Visit)]
 _DATASETS = """
-SELECT dataset, title, release, licence, citation, doi, homepage, is_redistributable, is_non_commercial, is_simulated
+SELECT dataset, title, release, license, licence, citation, doi, homepage, is_redistributable, is_non_commercial,
+    is_simulated
 FROM dataset ORDER BY dataset"""
