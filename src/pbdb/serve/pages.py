@@ -42,7 +42,7 @@ def home(at: At) -> Response:
 
 def _examples(reading: Reading) -> Row:
     return {
-        "examples": [row["compound_name"] for row in reading.ask(_EXAMPLES)],
+        "examples": list(dict.fromkeys(row["compound_name"] for row in _strongest(reading) if row["inchikey"]))[:6],
         "example_genes": [row["gene_symbol"] for row in reading.ask(_EXAMPLE_GENES)],
     }
 
@@ -75,11 +75,8 @@ def context(at: At, key: str) -> Response:
 
 def _strongest(reading: Reading, dataset: str | None = None, context: str | None = None) -> list[Row]:
     """The conditions of a data set or context that change most genes."""
-    return (
-        reading.ask(_STRONGEST_OF, {"dataset": dataset, "context": context})
-        if "\0" not in f"{dataset}{context}"
-        else []
-    )
+    given = {"dataset": dataset, "context": context}
+    return reading.ask(_STRONGEST_OF, given) if "\0" not in f"{dataset}{context}" else []
 
 
 @router.get("/mechanism/{key:path}")
@@ -347,21 +344,26 @@ def _heat_map(site: Site, reading: Reading, names: list[str], symbols: list[str]
     return {"values": values, "cells": cells, "rows": rows, "columns": columns, "unknown": unknown}
 
 
-_EXAMPLES = """
-SELECT compound_name FROM effect
-WHERE is_default AND status = 'ok' AND inchikey IS NOT NULL
-GROUP BY compound_name ORDER BY max(n_up + n_down) DESC, compound_name LIMIT 6"""
 _EXAMPLE_GENES = """
 SELECT gene_symbol FROM gene WHERE gene_symbol IN ('HMOX1', 'CDKN1A', 'HSPA5', 'MYC', 'CYP1A1', 'TP53')
 ORDER BY gene_symbol LIMIT 4"""
 _EXAMPLE_EFFECT = """
 SELECT effect_id, condition_id, fit_id, compound_name, inchikey AS query FROM effect
 WHERE is_default AND status = 'ok' AND inchikey IS NOT NULL ORDER BY effect_id LIMIT 1"""
+# Ranked before anything is joined: a large data set has hundreds of thousands of effects.
 _STRONGEST_OF = """
-SELECT effect_id, compound_name, inchikey, dataset, context, context_name, dose_um, time_h, n_up, n_down FROM effect
-WHERE is_default AND status = 'ok' AND (dataset = %(dataset)s OR %(dataset)s::text IS NULL)
-    AND (context = %(context)s OR %(context)s::text IS NULL)
-ORDER BY n_up + n_down DESC, effect_id LIMIT 24"""
+SELECT v.effect_id, v.compound_name, v.inchikey, v.dataset, v.context, v.context_name, v.dose_um, v.time_h, v.n_up,
+    v.n_down
+FROM (
+    SELECT e.effect_id FROM core.effect e
+    JOIN core.fit f ON f.fit_id = e.fit_id
+    JOIN core.dataset d ON d.dataset_id = e.dataset_id
+    JOIN core.context x ON x.context_id = f.context_id
+    WHERE f.is_default AND e.status = 'ok' AND (d.dataset = %(dataset)s OR %(dataset)s::text IS NULL)
+        AND (x.context = %(context)s OR %(context)s::text IS NULL)
+    ORDER BY e.n_up + e.n_down DESC NULLS LAST, e.effect_id LIMIT 40
+) s JOIN effect v ON v.effect_id = s.effect_id
+ORDER BY v.n_up + v.n_down DESC NULLS LAST, v.effect_id"""
 _WITHOUT_STRUCTURE = """
 SELECT DISTINCT dataset FROM compound_alias
 WHERE compound_name = %(name)s AND inchikey IS NULL AND dataset IS NOT NULL ORDER BY dataset"""
