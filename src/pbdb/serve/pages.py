@@ -287,13 +287,10 @@ def signature(
 ) -> Response:  # fmt: skip
     """Search by lists of genes, or by an effect."""
     asked = {"up": up, "down": down, "effect": effect, "opposite": opposite, "dataset": dataset, "context": context}
+    is_asked = up.strip() or down.strip() or effect is not None
 
     def gather(reading: Reading) -> Row:
-        is_asked = up.strip() or down.strip() or effect is not None
-        return {
-            "found": signatures.search(at.site, reading, **asked) if is_asked else None,
-            "named": next(iter(reading.ask(_EFFECT, {"effect": effect})), None) if effect is not None else None,
-        }
+        return {"found": signatures.search(at.site, reading, **asked) if is_asked else None}
 
     return page(at, "signature", gather, asked=asked, query=at.request.url.query)
 
@@ -379,7 +376,6 @@ SELECT m.match_id, m.dataset_a, m.dataset_b, m.condition_id_a = %(condition)s AS
 FROM matched_condition m LEFT JOIN agreement g ON g.match_id = m.match_id AND g.metric = 'spearman_t'
 WHERE m.condition_id_a = %(condition)s OR m.condition_id_b = %(condition)s
 ORDER BY g.score DESC NULLS LAST, m.match_id"""
-_EFFECT = "SELECT * FROM effect WHERE effect_id = %(effect)s"
 _STRONGEST = """
 SELECT e.effect_id, e.compound_name, e.context, e.context_name, e.dose_um, e.time_h, e.dataset FROM (
     SELECT f.*, row_number() OVER (PARTITION BY f.compound_name ORDER BY f.n_up + f.n_down DESC, f.effect_id) AS place

@@ -25,18 +25,13 @@ HTML = "text/html; charset=utf-8"
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of a view with the address that gives the same, and the query as SQL and Python."""
+    """Rows of a view with the address that gives the same, and the query as SQL."""
 
     rows: list[Row]
     has_more: bool
     view: str
     query: str
     sql: str
-
-    @property
-    def python(self) -> str:
-        """The query for Python."""
-        return f'import pbdb\n\npbdb.connect().sql("""\n{self.sql}""")'
 
 
 def table(site: Site, reading: Reading, view: str, most: int = MOST_SHOWN, **asked: Any) -> Table:
