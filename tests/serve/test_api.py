@@ -290,14 +290,39 @@ def test_the_clients_of_the_documentation_run(client: httpx.Client, root: Path) 
         assert len(client.get(f"{V1}{address}{id_of}").text.splitlines()) > 5
 
 
-def test_what_the_buttons_copy_gives_what_is_shown(demo: tuple[Settings, Path], client: httpx.Client) -> None:
-    page = client.get("/gene/HMOX1").text
+@pytest.mark.parametrize(("address", "n"), [("/gene/HMOX1", 3), ("/compound/bortezomib", 5)])
+def test_what_the_buttons_copy_gives_what_is_shown(
+    demo: tuple[Settings, Path], client: httpx.Client, address: str, n: int
+) -> None:
+    page = client.get(address, follow_redirects=True).text
     copied = [html.unescape(text) for text in re.findall(r'data-copy="([^"]*)"', page)]
     statements = [text for text in copied if text.startswith("SELECT")]
-    assert len(statements) == 3
+    assert len(statements) == n
     database, snapshot = pbdb.connect(demo[0]), pbdb.connect(demo[1])
     for statement in statements:
         rows_of = [place.sql(statement).to_dict("records") for place in (database, snapshot)]
-        assert len(rows_of[0]) == len(rows_of[1]) > 3
+        assert len(rows_of[0]) == len(rows_of[1]) > 0
+    assert max(len(database.sql(statement)) for statement in statements) > 3
     for code in (text for text in copied if text.startswith("import pbdb")):
         compile(code, "copied", "exec")
+
+
+def test_a_heat_map_shows_what_is_known_and_names_what_is_not(client: httpx.Client) -> None:
+    asked = {"compounds": "vorinostat\nbortezomib\nmg-132\nnothing", "genes": "HMOX1,MYC,HSPA1B,CDKN1A"}
+    page = client.get("/heatmap", params=asked).text
+    assert "4 genes in the strongest condition of 3 compounds" in page
+    assert '<strong dir="auto">nothing</strong>' in page
+    spec = json.loads(re.findall(r'data-for="heat">(.*?)</script>', page, re.S)[0])
+    columns = [label.split(",")[0] for label in spec["encoding"]["x"]["sort"]]
+    assert sorted(columns) == ["bortezomib", "mg-132", "vorinostat"]
+    assert sorted(spec["encoding"]["y"]["sort"]) == ["CDKN1A", "HMOX1", "HSPA1B", "MYC"]
+    assert len(spec["data"]["values"]) == 12
+
+
+@pytest.mark.parametrize("address", ["/gene/HMOX1", "/compound/bortezomib", "/heatmap?compounds=jq1&genes=MYC"])
+def test_figures_are_json(client: httpx.Client, address: str) -> None:
+    page = client.get(address, follow_redirects=True).text
+    found = re.findall(r"data-for=.*?>(.*?)</script>", page, re.S)
+    assert found
+    for spec in found:
+        assert {"data", "layer", "mark", "spec"} & json.loads(spec).keys()
