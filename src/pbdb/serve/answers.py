@@ -56,6 +56,7 @@ def file(
     try:
         reading = stack.enter_context(place.reading(FILE_SECONDS))
         batches = reading.batches(selection.sql, selection.given, asked)
+        stack.callback(batches.close)  # before its connection goes to somebody else
         first = next(batches, pa.RecordBatch.from_pylist([], asked))
     except BaseException:
         stack.close()

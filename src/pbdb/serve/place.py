@@ -9,7 +9,7 @@ import hashlib
 import json
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     import duckdb
 
 Row = dict[str, Any]
-Batches = Iterator[pa.RecordBatch]
+Batches = Generator[pa.RecordBatch]
 PAGE_SECONDS, FILE_SECONDS, WAIT_SECONDS = 5.0, 60.0, 10.0
 STATE_SECONDS = 2.0
 ROWS_AT_ONCE = 10_000
@@ -227,6 +227,8 @@ class SnapshotReading:
 def _plain(values: list[Any], kind: str) -> list[Any]:
     if kind == "JSON":
         return [None if value is None else json.loads(value) for value in values]
+    if kind == "FLOAT[]":
+        return [None if value is None else _plain(value, "FLOAT") for value in values]
     if kind == "FLOAT":  # as many digits as a float of 32 bits has
         return list(pa.array(values, pa.float32()).cast(pa.string()).cast(pa.float64()).to_pylist())
     return values

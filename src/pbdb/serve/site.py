@@ -11,6 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
 from functools import cached_property
 from typing import Annotated, Any, NamedTuple
 
@@ -184,7 +185,9 @@ def as_json(value: Any) -> bytes:
 
 
 def _plain(value: Any) -> str:
-    return str(value.isoformat() if hasattr(value, "isoformat") else value)
+    if isinstance(value, datetime):
+        value = value.astimezone(UTC)
+    return value.isoformat() if isinstance(value, date) else str(value)
 
 
 At = Annotated[Visit, Depends(Visit)]
