@@ -256,6 +256,8 @@ def test_compound_as_the_command_shows_it(client: httpx.Client) -> None:
 
 def test_only_known_hosts_are_answered(client: httpx.Client) -> None:
     assert client.get("/healthz", headers={"Host": "evil.example"}).status_code == 400
+    for name in ("127.0.0.1:8000@evil.example", "127.0.0.1.evil.example", "[::1]:8000"):
+        assert client.get("/healthz", headers={"Host": name}).status_code == 400
 
 
 def test_too_much_is_refused_before_it_is_read(client: httpx.Client) -> None:

@@ -86,7 +86,8 @@ def create(
     for kind in (PbdbError, HTTPException, RequestValidationError, Exception):
         made.add_exception_handler(kind, _refuse)
     made.add_middleware(Guard, public=public)
-    made.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))
+    names = [f"[{name}]" if ":" in name else name for name in hosts]
+    made.add_middleware(TrustedHostMiddleware, allowed_hosts=names)
     threading.Thread(target=_warm_up, args=(made.state.site,), daemon=True).start()
     return made
 
