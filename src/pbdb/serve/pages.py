@@ -208,10 +208,6 @@ def _gene(site: Site, reading: Reading, key: str, dataset: str, context: str) ->
         path = quote(row["inchikey"] or row["compound_name"], safe="")
         row["href"] = f"{site.root}/compound/{path}?effect={row['effect_id']}"
         row["way"] = figures.way(row["log2_fc"], row["p_adj"])
-    groups: dict[str, list[str]] = {}
-    for name, values in signatures.mechanisms(reading, compounds).items():
-        for value in values:
-            groups.setdefault(value, []).append(name)
     counts = table(site, reading, "gene_counts", 1000, gene=gene_id)
     chosen = [
         row
@@ -232,8 +228,17 @@ def _gene(site: Site, reading: Reading, key: str, dataset: str, context: str) ->
         "with_doses": [
             name for name in compounds if len({r["dose_um"] for r in points if r["compound_name"] == name}) > 1
         ],
-        "moas": sorted(groups.items(), key=lambda item: (-len(item[1]), item[0])),
+        "moas": _by_mechanism(reading, compounds),
     }
+
+
+def _by_mechanism(reading: Reading, compounds: list[str]) -> list[tuple[str, list[str]]]:
+    """Mechanisms with those of the compounds that have it, most compounds first."""
+    groups: dict[str, list[str]] = {}
+    for name, values in signatures.mechanisms(reading, compounds).items():
+        for value in values:
+            groups.setdefault(value, []).append(name)
+    return sorted(groups.items(), key=lambda item: (-len(item[1]), item[0]))
 
 
 def _strength(row: Row) -> tuple[bool, float]:
