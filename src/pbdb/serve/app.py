@@ -21,7 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from pbdb.common.errors import ConfigError, PbdbError, ServerError
 from pbdb.common.settings import Settings
 from pbdb.common.version import __version__
-from pbdb.serve import api, assets, pages, rendering, structures
+from pbdb.serve import api, assets, findings, pages, rendering, structures
 from pbdb.serve.place import BusyError, Place, open_place
 from pbdb.serve.site import NotFoundError, Site
 
@@ -81,7 +81,7 @@ def create(
         title="pbdb", version=__version__, docs_url=None, redoc_url=None, openapi_url=None, root_path=root_path
     )
     made.state.site = Site(place, assets.read(cache), root_path)
-    for router in (api.router, pages.router):
+    for router in (api.router, pages.router, findings.router):
         made.include_router(router)
     for kind in (PbdbError, HTTPException, RequestValidationError, Exception):
         made.add_exception_handler(kind, _refuse)

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, Query, Response
 from fastapi.responses import RedirectResponse
 
 from pbdb.common.errors import QueryError
-from pbdb.query import compound_page
 from pbdb.serve import api, figures, signatures
 from pbdb.serve.place import Reading, Row
-from pbdb.serve.rendering import MOST_GENES_SHOWN, MOST_SHOWN, condition, number_text, one, page, table
+from pbdb.serve.rendering import condition, number_text, page, table
 from pbdb.serve.site import At, NotFoundError, Site
 
-MOST_STRIPS, MOST_FACETS = 24, 8
 MOST_COLUMNS, MOST_ROWS = 100, 60
-LEAST_TANIMOTO = 0.3
-STATISTICS = ("direction", "spearman_t", "pearson_log2_fc", "overlap_100")
 Text = Annotated[str, Query(max_length=30_000)]
 
 router = APIRouter(include_in_schema=False)
@@ -126,165 +122,6 @@ def examples(site: Site, reading: Reading) -> list[tuple[Any, str]]:
     return found
 
 
-@router.get("/compound/{key:path}")
-def compound(at: At, key: str, effect: api.Key | None = None) -> Response:
-    """A compound: what it is, what it does, what acts like it."""
-    names = at.site.names.exact(key, "compound")
-    if names and key not in [name.key for name in names]:
-        query = f"?effect={effect}" if effect is not None else ""
-        return RedirectResponse(f"{at.site.root}{names[0].href}{query}", 303)
-    return page(at, "compound", lambda reading: _compound(at.site, reading, key, effect), key=key)
-
-
-def _compound(site: Site, reading: Reading, key: str, effect: int | None) -> Row:
-    meant = api.meant(site, key)
-    itself = [row for row in meant if key == (row["inchikey"] or row["compound_name"])]
-    known = compound_page.of(reading.ask, itself)
-    names = site.names.exact(known["name"], "compound")
-    salts = [row["inchikey"] for row in known["related"] if row["level"] == "parent_inchikey"]
-    keys = [row["inchikey"] for row in known["compounds"]] + salts
-    which = {"inchikey__in": ",".join(keys)} if keys else {"compound_name": known["name"]}
-    effects = table(site, reading, "effect", most=5000, is_default="true", status="ok", mode="pooled", **which)
-    shown = sorted(effects.rows, key=lambda row: -(row["n_up"] or 0) - (row["n_down"] or 0))
-    chosen = [row for row in shown if effect in (None, row["effect_id"])]
-    if effect is not None:
-        one(chosen, f"{known['name']} has no effect {effect}: choose one of its page.")
-    own = {row["parent_inchikey"] for row in known["compounds"]} | {known["name"]}
-    return {
-        "known": known,
-        "namesakes": [name for name in names if name.key != key],
-        "without_structure": [row["dataset"] for row in reading.ask(_WITHOUT_STRUCTURE, {"name": known["name"]})],
-        "effects": effects,
-        "shown": shown[:MOST_SHOWN],
-        "looks_alike": table(site, reading, "similar_compounds", 8, query=keys[0], tanimoto__gte=LEAST_TANIMOTO)
-        if keys
-        else None,
-        "chosen": chosen[0] if chosen else None,
-        **(_effect(site, reading, chosen[0], own) if chosen else {}),
-    }
-
-
-def _effect(site: Site, reading: Reading, chosen: Row, own: set[str]) -> Row:
-    """What an effect is, and what acts like it, but for its own compound."""
-    effect, floor = chosen["effect_id"], site.floor
-    columns = "gene_id,gene_symbol,log2_fc,se,t,p_value,p_adj"
-    asked = {"effect_id": effect, "_columns": columns, "_sort_desc": "t"}
-    genes = table(site, reading, "condition_effect", MOST_GENES_SHOWN, **asked)
-    alike, opposite = (signatures.like_effect(reading, effect, way) for way in (False, True))
-    others = [row for row in alike if (row["parent_inchikey"] or row["compound_name"]) not in own]
-    strong = [row for row in signatures.by_compound(others) if row["similarity"] >= floor][:10]
-    moved = [row for row in genes.rows if figures.way(row["log2_fc"], row["p_adj"]) != "none"]
-    return {
-        "genes": genes,
-        "volcano": figures.volcano(genes.rows),
-        "up": [row for row in moved if row["log2_fc"] > 0][:10],
-        "down": [row for row in moved[::-1] if row["log2_fc"] < 0][:10],
-        "floor": floor,
-        "alike": strong,
-        "moas": signatures.mechanisms(reading, [row["compound_name"] for row in strong]),
-        "opposite": [row for row in signatures.by_compound(opposite) if row["similarity"] <= -floor][:6],
-        "elsewhere": reading.ask(_ELSEWHERE, {"condition": chosen["condition_id"]}),
-    }
-
-
-@router.get("/gene/{key:path}")
-def gene(at: At, key: str, dataset: str = "", context: str = "") -> Response:
-    """A gene: which compounds move it, and whether data sets agree."""
-    return page(at, "gene", lambda r: _gene(at.site, r, key, dataset, context), dataset=dataset, context=context)
-
-
-def _gene(site: Site, reading: Reading, key: str, dataset: str, context: str) -> Row:
-    gene_id = api.named(site, key, "gene")[0].key
-    where = {"gene": gene_id, "of_datasets": dataset, "of_contexts": context}
-    ways = {
-        way: table(site, reading, "strongest_conditions", n=MOST_SHOWN, direction=way, **where)
-        for way in ("up", "down")
-    }
-    ranked = sorted(table(site, reading, "strongest_conditions", 400, n=400, **where).rows, key=_strength)
-    compounds = list(dict.fromkeys(row["compound_name"] for row in ranked))[:MOST_STRIPS]
-    lists = {"datasets": [dataset] if dataset else None, "contexts": [context] if context else None}
-    points = reading.ask(_POINTS, {"gene": gene_id, "compounds": compounds, **lists}) if compounds else []
-    for row in points:
-        path = quote(row["inchikey"] or row["compound_name"], safe="")
-        row["href"] = f"{site.root}/compound/{path}?effect={row['effect_id']}"
-        row["way"] = figures.way(row["log2_fc"], row["p_adj"])
-    counts = table(site, reading, "gene_counts", 1000, gene=gene_id)
-    chosen = [
-        row
-        for row in counts.rows
-        if dataset in ("", row["dataset"]) and context in ("", row["context"], row["context_name"])
-    ]
-    return {
-        "gene": reading.ask("SELECT * FROM gene WHERE gene_id = %(id)s", {"id": gene_id})[0],
-        "counts": counts,
-        "total": {name: sum(row[name] for row in chosen) for name in ("n_conditions", "n_up", "n_down")},
-        "ways": ways,
-        "top": {
-            way: min((r for r in t.rows if figures.way(r["log2_fc"], r["p_adj"]) == way), key=_strength, default=None)
-            for way, t in ways.items()
-        },
-        "points": points,
-        "compounds": _by_dataset(points, compounds),
-        "with_doses": [
-            name for name in compounds if len({r["dose_um"] for r in points if r["compound_name"] == name}) > 1
-        ],
-        "moas": _by_mechanism(reading, compounds),
-    }
-
-
-def _by_mechanism(reading: Reading, compounds: list[str]) -> list[tuple[str, list[str]]]:
-    """Mechanisms with those of the compounds that have it, most compounds first."""
-    groups: dict[str, list[str]] = {}
-    for name, values in signatures.mechanisms(reading, compounds).items():
-        for value in values:
-            groups.setdefault(value, []).append(name)
-    return sorted(groups.items(), key=lambda item: (-len(item[1]), item[0]))
-
-
-def _strength(row: Row) -> tuple[bool, float]:
-    """Significant changes before others, great ones before small ones."""
-    return figures.way(row["log2_fc"], row["p_adj"]) == "none", -abs(row["log2_fc"])
-
-
-def _by_dataset(points: list[Row], compounds: list[str]) -> list[Row]:
-    """Of each compound the strongest change in each data set; agree: how many have it significant, all the same way."""
-    rows = []
-    for name in compounds:
-        best: dict[str, Row] = {}
-        for row in sorted((row for row in points if row["compound_name"] == name), key=_strength):
-            best.setdefault(row["dataset"], row)
-        ways = [row["way"] for row in best.values() if row["way"] != "none"]
-        first = next(iter(best.values()), {})
-        agree = len(ways) if len(set(ways)) == 1 else 0
-        rows.append({"compound_name": name, "href": first.get("href", ""), "best": best, "agree": agree})
-    return rows
-
-
-@router.get("/match/{match}")
-def match(at: At, match: Annotated[int, Path(ge=0, lt=2**63)]) -> Response:
-    """A match: two conditions gene by gene, and how far they agree."""
-
-    def gather(reading: Reading) -> Row:
-        about = one(
-            reading.ask("SELECT * FROM matched_condition WHERE match_id = %(id)s", {"id": match}),
-            f"There is no match {match}.",
-        )
-        genes = table(at.site, reading, "matched_effect", MOST_GENES_SHOWN, match_id=match)
-        agreement = table(at.site, reading, "agreement", 100, match_id=match)
-        found = {row["metric"]: row for row in agreement.rows}
-        return {
-            "match": about,
-            "genes": genes,
-            "both": [row for row in genes.rows if figures.both(row) != "none"],
-            "scatter": figures.scatter(genes.rows),
-            "agreement": agreement,
-            "statistics": [found[name] for name in STATISTICS if name in found],
-            "spearman": found.get("spearman_t"),
-        }
-
-    return page(at, "match", gather)
-
-
 @router.get("/signature")
 def signature(
     at: At, up: Text = "", down: Text = "", effect: api.Key | None = None, opposite: bool = False,
@@ -366,21 +203,6 @@ FROM (
     ORDER BY e.n_up + e.n_down DESC NULLS LAST, e.effect_id LIMIT 40
 ) s JOIN effect v ON v.effect_id = s.effect_id
 ORDER BY v.n_up + v.n_down DESC NULLS LAST, v.effect_id"""
-_WITHOUT_STRUCTURE = """
-SELECT DISTINCT dataset FROM compound_alias
-WHERE compound_name = %(name)s AND inchikey IS NULL AND dataset IS NOT NULL ORDER BY dataset"""
-_POINTS = """
-SELECT effect_id, dataset, compound_name, inchikey, coalesce(context_name, context) AS cells, dose_um, time_h, log2_fc,
-    se, p_adj
-FROM strongest_conditions(%(gene)s::text, n := 3000, of_datasets := %(datasets)s::text[],
-    of_contexts := %(contexts)s::text[], of_compounds := %(compounds)s::text[])
-ORDER BY compound_name, dataset, cells, time_h, dose_um, effect_id"""
-_ELSEWHERE = """
-SELECT m.match_id, m.dataset_a, m.dataset_b, m.condition_id_a = %(condition)s AS is_a, m.context_name, m.time_h,
-    m.dose_um_a, m.dose_um_b, g.score, g.source_peer_mean, g.target_peer_mean
-FROM matched_condition m LEFT JOIN agreement g ON g.match_id = m.match_id AND g.metric = 'spearman_t'
-WHERE m.condition_id_a = %(condition)s OR m.condition_id_b = %(condition)s
-ORDER BY g.score DESC NULLS LAST, m.match_id"""
 _STRONGEST = """
 SELECT e.effect_id, e.compound_name, e.context, e.context_name, e.dose_um, e.time_h, e.dataset FROM (
     SELECT f.*, row_number() OVER (PARTITION BY f.compound_name ORDER BY f.n_up + f.n_down DESC, f.effect_id) AS place
