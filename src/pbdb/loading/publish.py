@@ -16,7 +16,7 @@ from pbdb.common.errors import DataError
 from pbdb.common.ids import stable_id
 from pbdb.common.progress import Progress, silent
 from pbdb.common.version import __version__
-from pbdb.database import partitions, tidy
+from pbdb.database import partitions, signature_rows, tidy
 from pbdb.database.copy_text import copy_frame, insert_new, upsert
 from pbdb.database.models import Base
 from pbdb.effects.stored_fit import GENE_FACTS, OF_COUNTS, StoredFit
@@ -86,7 +86,7 @@ def publish(engine: Engine, load: Load, progress: Progress = silent) -> match_ta
         tidy.tidy(engine)
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         partitions.analyze(connection)
-        for table in ("condition", "source_compound", "compound", "fit", "fit_sample", "gene", "match"):
+        for table in ("condition", "source_compound", "compound", "fit", "fit_sample", "gene", "match", "signature"):
             connection.exec_driver_sql(f"ANALYZE core.{table}")
     return matched
 
@@ -225,6 +225,7 @@ def _replace(connection: Connection, load: Load, generation: int, others: list[i
         vocabulary_genes.mark_stale(connection)
     partitions.make_current(connection, load.dataset_id, generation)
     if has_new_effects:
+        signature_rows.replace(connection, load.dataset_id, generation)
         kept = [*_fit_ids(load), *others]
         _delete_vanished(connection, "fit", "fit_id", own, kept)
     for table, key in (("condition", "condition_id"), ("source_compound", "source_compound_id"), ("plate", "plate_id")):
