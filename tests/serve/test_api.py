@@ -166,6 +166,7 @@ REFUSED = [
     ("neighbours.json", 400, "neighbours needs 'effect'"),
     ("neighbours.json?effect=1&n=100000", 400, "give 1 to"),
     ("compound/nonsense", 404, "No compound is called 'nonsense'"),
+    ("compound/bortezomb", 404, "there are 'bortezomib'"),
     ("drawing.svg?inchikey=x", 404, "No structure"),
     ("drawing.svg?smiles=nonsense", 400, "RDKit cannot read"),
     ("structure?smiles=C&how=magic", 400, "makes no sense"),

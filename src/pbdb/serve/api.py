@@ -110,7 +110,8 @@ def named(site: Site, key: str, kind: str) -> list[Any]:
     """
     found = site.names.exact(key, kind)
     if not found:
-        near = ", ".join(f"'{name.label}'" for name in site.names.search(key, 5, kind))
+        like = site.names.search(key, 5, kind) or site.names.search(key[:4], 5, kind)
+        near = ", ".join(f"'{name.label}'" for name in like)
         raise NotFoundError(f"No {kind} is called '{key[:80]}'" + (f"; there are {near}." if near else "."))
     return found
 
