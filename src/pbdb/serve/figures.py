@@ -44,7 +44,9 @@ def scatter(rows: list[Row]) -> Row:
 def _dots(rows: list[Row], x: list[float], y: list[float], ways: list[str], weight: Callable[[Row], float]) -> Row:
     """All that is significant, of the rest one dot for each few pixels, and those to name: none covers another."""
     pixels = list(zip(_scaled(x, WIDTH), _scaled(y, HEIGHT), strict=True))
-    dots, seen, named = [], set(), list[Row]()
+    dots: list[Row] = []
+    named: list[Row] = []
+    seen: set[tuple[int, int]] = set()
     for row, across, along, direction, (left, low) in zip(rows, x, y, ways, pixels, strict=True):
         if direction != "none" or (left // 3, low // 3) not in seen:
             seen.add((left // 3, low // 3))

@@ -124,7 +124,8 @@ class Selection:
             order, values = None, []
         if order != self._order or len(values) != len(self.sort):
             raise QueryError("_next does not belong to this question: take it from the answer before, all else equal.")
-        alternatives, equal = [], list[str]()
+        alternatives: list[str] = []
+        equal: list[str] = []
         for place, (name, value) in enumerate(zip(self.sort, values, strict=True)):
             if value is None:
                 equal.append(f"{name} IS NULL")

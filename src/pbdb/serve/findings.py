@@ -38,7 +38,7 @@ def _compound(site: Site, reading: Reading, key: str, effect: int | None) -> Row
     names = site.names.exact(known["name"], "compound")
     salts = [row["inchikey"] for row in known["related"] if row["level"] == "parent_inchikey"]
     keys = [row["inchikey"] for row in known["compounds"]] + salts
-    which = {"inchikey__in": ",".join(keys)} if keys else {"compound_name": known["name"]}
+    which: Row = {"inchikey__in": ",".join(keys)} if keys else {"compound_name": known["name"]}
     effects = table(site, reading, "effect", most=5000, is_default="true", status="ok", mode="pooled", **which)
     shown = sorted(effects.rows, key=lambda row: -(row["n_up"] or 0) - (row["n_down"] or 0))
     chosen = [row for row in shown if effect in (None, row["effect_id"])]
@@ -63,7 +63,7 @@ def _effect(site: Site, reading: Reading, chosen: Row, own: set[str]) -> Row:
     """What an effect is, and what acts like it, but for its own compound."""
     effect, floor = chosen["effect_id"], site.floor
     columns = "gene_id,gene_symbol,log2_fc,se,t,p_value,p_adj"
-    asked = {"effect_id": effect, "_columns": columns, "_sort_desc": "t"}
+    asked: Row = {"effect_id": effect, "_columns": columns, "_sort_desc": "t"}
     genes = table(site, reading, "condition_effect", MOST_GENES_SHOWN, **asked)
     alike, opposite = (signatures.like_effect(reading, effect, way) for way in (False, True))
     others = [row for row in alike if (row["parent_inchikey"] or row["compound_name"]) not in own]
@@ -90,7 +90,7 @@ def gene(at: At, key: str, dataset: str = "", context: str = "") -> Response:
 
 def _gene(site: Site, reading: Reading, key: str, dataset: str, context: str) -> Row:
     gene_id = api.named(site, key, "gene")[0].key
-    where = {"gene": gene_id, "of_datasets": dataset, "of_contexts": context}
+    where: Row = {"gene": gene_id, "of_datasets": dataset, "of_contexts": context}
     counts = table(site, reading, "gene_counts", 1000, gene=gene_id)
     chosen = [
         row

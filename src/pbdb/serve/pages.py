@@ -128,7 +128,14 @@ def signature(
     dataset: str = "", context: str = "",
 ) -> Response:  # fmt: skip
     """Search by lists of genes, or by an effect."""
-    asked = {"up": up, "down": down, "effect": effect, "opposite": opposite, "dataset": dataset, "context": context}
+    asked: Row = {
+        "up": up,
+        "down": down,
+        "effect": effect,
+        "opposite": opposite,
+        "dataset": dataset,
+        "context": context,
+    }
     is_asked = up.strip() or down.strip() or effect is not None
 
     def gather(reading: Reading) -> Row:
@@ -171,7 +178,7 @@ def _heat_map(site: Site, reading: Reading, names: list[str], symbols: list[str]
     which = {"names": [name.label for found in compounds.values() for name in found], "dataset": dataset or None}
     effects = {row["effect_id"]: f"{row['compound_name']}, {condition(row)}" for row in reading.ask(_STRONGEST, which)}
     ids = [name.key for found in genes.values() for name in found]
-    asked = {"effect_id__in": ",".join(map(str, effects)), "gene_id__in": ",".join(ids)}
+    asked: Row = {"effect_id__in": ",".join(map(str, effects)), "gene_id__in": ",".join(ids)}
     values = table(site, reading, "condition_effect", MOST_COLUMNS * MOST_ROWS, **asked) if effects and ids else None
     cells = [
         {"column": effects[row["effect_id"]], "gene": row["gene_symbol"] or row["gene_id"], "gene_id": row["gene_id"]}
