@@ -14,9 +14,6 @@ seconds per sample and gene of its dataset's largest context. The last line is J
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import platform
 import resource
 import tempfile
 import time
@@ -24,7 +21,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import h5py
-import numba
+import lines
 import numpy as np
 import pandas as pd
 from numba import njit, prange
@@ -215,7 +212,7 @@ def main() -> None:
     if table is not None and set(measured) == set(SHAPES) and args.mode == "pooled":
         ours, peer = sum_over_contexts(measured, shapes, table), float(table.seconds_total.sum())
         print(f"all pooled fits: {ours:.0f} s; published: {peer / 3600:.0f} job-hours")
-    print(json.dumps(result("de_scale", ours, peer, measured, args)))
+    lines.report(result("de_scale", ours, peer, measured, args))
 
 
 def measure(name: str, shape: Shape, args: argparse.Namespace, folder: Path) -> float:
@@ -242,7 +239,6 @@ def result(name: str, ours: float, peer: float, sizes: object, args: argparse.Na
         "ratio": round(peer / ours, 1) if ours and peer else None,
         "peak_rss_mb": round(peak_mb()),
         "sizes": sizes,
-        "machine": f"{platform.machine()}, {os.cpu_count()} CPUs, {numba.get_num_threads()} threads",
     }
 
 

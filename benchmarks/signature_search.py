@@ -29,10 +29,7 @@ One graph of halfvec(978) for each data set, what stood here before, took 20 to 
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import platform
-import resource
 import shutil
 import statistics
 import tempfile
@@ -43,6 +40,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
+import lines
 import numpy as np
 import pandas as pd
 from made_up_effects import Made, write
@@ -132,12 +130,7 @@ def main() -> None:
     finally:
         connect.stop(settings, immediately=True)
         shutil.rmtree(folder)
-    rest = {
-        "peak_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
-        "machine": platform.machine(),
-        "load": os.getloadavg()[0],
-    }
-    print(json.dumps(line | rest | {"sizes": {"signatures": chosen.signatures, "queries": QUERIES}}))
+    lines.report(line | {"sizes": {"signatures": chosen.signatures, "queries": QUERIES}})
 
 
 def index(settings: Settings) -> dict[str, object]:

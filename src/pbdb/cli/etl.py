@@ -99,7 +99,7 @@ def show(source: str, as_json: bool) -> None:
     help="Look compounds up in imported files and earlier answers only, or ask PubChem's service too.",
 )
 @click.option("--workers", type=click.IntRange(1), help="Pool single cells in N processes, each of about 4 GiB.")
-@click.option("--cluster", metavar="ADDRESS", help="Pool single cells on the Dask scheduler at ADDRESS (tcp://...).")
+@click.option("--cluster", metavar="ADDRESS", help="Pool single cells and fit effects on a Dask scheduler (tcp://...).")
 @click.option("--allow-gene-loss", is_flag=True, help="Load although most features are no gene of the vocabulary.")
 @click.option("--dry-run", is_flag=True, help="Check everything, change nothing, and print what would change.")
 @json_option
