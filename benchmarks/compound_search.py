@@ -32,7 +32,7 @@ from pbdb.common.settings import Settings
 from pbdb.database import schema
 from pbdb.database.copy_text import copy_frame
 from pbdb.identity.compounds import structure
-from pbdb.identity.compounds.resolve import standardise_all
+from pbdb.identity.compounds.many_structures import standardise_all
 from pbdb.identity.compounds.structure import Structure
 from pbdb.query import compounds as compound_search
 from pbdb.query.database import Database

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pbdb.cli.common import TerminalReporter, examples, json_option, say, settings, show_json, show_table
+from pbdb.cli.shell import heartbeat
 from pbdb.database.stage_names import STAGES
 
 if TYPE_CHECKING:
@@ -58,6 +59,9 @@ def _terms(source: Any, dataset: str) -> dict[str, Any]:
 @json_option
 def show(source: str, as_json: bool) -> None:
     """Show a source: its datasets, what their terms allow, its files and how to get them."""
+    from pbdb.sources import names
+
+    names.require(source)
     from pbdb.sources import registry, terms
 
     declared = registry.get(source)
@@ -110,14 +114,19 @@ def load(source: str, folder: Path | None, as_json: bool, **chosen: Any) -> None
     whole, at the very end: stopped anywhere, the old data stand and the next run goes on. Loading the same files
     twice changes nothing. The stages in their order: extract, transform, validate, effects, publish, match.
     """
-    from pbdb.loading import pipeline
+    from pbdb.sources import names
+
+    names.require(source)
     from pbdb.sources import registry
 
     dataset = chosen.pop("dataset")
-    reporter = TerminalReporter(quiet=as_json)
-    outcomes = pipeline.load_source(
-        registry.get(source), settings(), pipeline.Choices(folder=folder, **chosen), dataset=dataset, reporter=reporter
-    )
+    declared = registry.of_dataset(source, dataset)  # first: a wrong name needs none of what a load imports
+    from pbdb.loading import pipeline
+
+    with TerminalReporter(quiet=as_json) as reporter:
+        outcomes = pipeline.load_source(
+            declared, settings(), pipeline.Choices(folder=folder, **chosen), dataset=dataset, reporter=reporter
+        )
     if as_json:
         show_json([outcome.as_dict() for outcome in outcomes])
         return
@@ -232,7 +241,8 @@ def _confirmed(dataset: str) -> bool:
         raise ConfigError(
             f"Removing '{dataset}' needs a yes: add --yes, or --dry-run to see what would go.", dataset=dataset
         )
-    return click.confirm(f"Remove dataset '{dataset}' from the database?", err=True)
+    with heartbeat.paused():
+        return click.confirm(f"Remove dataset '{dataset}' from the database?", err=True)
 
 
 def _has_terminal() -> bool:

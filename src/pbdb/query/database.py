@@ -15,6 +15,7 @@ from pbdb.common.errors import QueryError, meant
 from pbdb.common.settings import Settings
 from pbdb.database import copy_binary, schema
 from pbdb.database.effect_arrays import BY_EFFECT
+from pbdb.query import orientation
 from pbdb.server import connect as server
 
 if TYPE_CHECKING:
@@ -83,13 +84,22 @@ class Database:
 
     settings: Settings
 
+    def __enter__(self) -> Database:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Nothing stays open between two calls: here as there is something to close in a snapshot."""
+
     def sql(self, query: str, parameters: Mapping[str, Any] | None = None) -> pd.DataFrame:
         """Run one statement in a read-only transaction and return its rows.
 
         parameters: values for %(name)s in the query.
 
         Raises:
-            QueryError: the statement fails, writes, or is more than one.
+            QueryError: the statement fails, writes, is more than one, or asks a long view what its sibling is for.
         """
         import pandas as pd
 
@@ -103,6 +113,7 @@ class Database:
         """Run one statement as `sql` does; give its column names and its rows as they come."""
         with _reader(self.settings) as connection, connection.cursor() as cursor:
             connection.read_only = True
+            orientation.require_quick(connection, query, parameters)
             try:
                 # A stream that is left before its end must be closed first: it holds the connection's lock.
                 stream = cast("Generator[tuple[Any, ...]]", cursor.stream(query, parameters, size=ROWS_AT_ONCE))

@@ -212,7 +212,7 @@ _ADD = text("""
 _AXES = text("SELECT CAST(axes AS text[]) FROM core.signature_projection WHERE projection_id = :number")
 _INDEX = (
     "CREATE INDEX signature_index_{number} ON core.projected_signature"
-    " USING hnsw (coordinates public.halfvec_cosine_ops) WITH (ef_construction = 128) WHERE projection_id = {number}"
+    " USING hnsw (coordinates public.halfvec_cosine_ops) WITH (ef_construction = 256) WHERE projection_id = {number}"
 )
 _TELL = text(
     "UPDATE core.signature_fit SET projection_id = :number WHERE fit_id = :fit_id AND generation = :generation"

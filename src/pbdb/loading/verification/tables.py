@@ -17,7 +17,7 @@ BYTES_PER_BLOCK = 32 << 20
 BY_EFFECT = ("log2_fc", "se", "neg_log10_p", "neg_log10_p_adj")
 # Beside p values of counts: those of limma; null in other fits.
 OF_LIMMA = ("neg_log10_p_limma", "neg_log10_p_adj_limma")
-BY_GENE = ("log2_fc", "se", "neg_log10_p_adj")
+BY_GENE = ("log2_fc", "se", "neg_log10_p", "neg_log10_p_adj")
 
 Floats32 = npt.NDArray[np.float32]
 
