@@ -27,12 +27,13 @@ def test_all_that_is_significant_is_sent_and_of_the_rest_what_the_eye_tells_apar
     found = figures.volcano(rows)["dots"]
     significant = {row["gene_id"] for row in rows if row["p_adj"] is not None and row["p_adj"] <= 0.05}
     assert {dot["id"] for dot in found if dot["way"] != "none"} == significant
-    assert len(found) < 0.6 * sum(row["p_adj"] is not None for row in rows)
+    others = sum(row["p_adj"] is not None and row["p_adj"] > 0.05 for row in rows)
+    assert 0 < sum(dot["way"] == "none" for dot in found) < others
 
 
 def test_names_do_not_cover_each_other() -> None:
     named = figures.volcano(effect(3000))["named"]
-    assert len(named) == figures.NAMED_GENES
+    assert 5 < len(named) <= figures.NAMED_GENES
     for one, other in itertools.combinations(named, 2):
         letters = (len(one["gene"]) + len(other["gene"])) / 2
         assert abs(one["left"] - other["left"]) > 7 * letters or abs(one["low"] - other["low"]) > 12
