@@ -54,7 +54,7 @@ def file(
     head = {"description": selection.view.comment, **facts}
     schema = pa.schema([columns[name].arrow for name in selection.columns], head)
     try:
-        reading = stack.enter_context(place.reading(FILE_SECONDS))
+        reading: Reading = stack.enter_context(place.reading(FILE_SECONDS))
         batches = reading.batches(selection.sql, selection.given, asked)
         stack.callback(batches.close)  # before its connection goes to somebody else
         first = next(batches, pa.RecordBatch.from_pylist([], asked))

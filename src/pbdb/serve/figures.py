@@ -64,7 +64,7 @@ def _dots(rows: list[Row], x: list[float], y: list[float], ways: list[str], weig
 def _cover(dot: Row, other: Row) -> bool:
     """Whether the names of two dots would lie one on the other; letters are 8 pixels wide, where space is short too."""
     wide = 8 * (len(dot["gene"]) + len(other["gene"])) / 2
-    return abs(dot["left"] - other["left"]) < wide and abs(dot["low"] - other["low"]) < 18
+    return bool(abs(dot["left"] - other["left"]) < wide and abs(dot["low"] - other["low"]) < 18)
 
 
 def _scaled(values: list[float], pixels: int) -> list[int]:
