@@ -79,7 +79,7 @@ def read(path: Path, *, sparse: bool) -> Profiles:
         require_plausible(path)
         profiles = _of_genes(_reader(path)(path, sparse))
     except DAMAGED as problem:
-        raise DataError(_unreadable(path, problem)) from None
+        raise DataError(_unreadable(path, problem), file=path.name) from None
     for names, what in ((profiles.samples, "sample"), (profiles.genes, "gene")):
         _refuse_bad_names(path, names, what)
     return profiles
@@ -93,7 +93,7 @@ def _reader(path: Path) -> Callable[[Path, bool], Profiles]:
         **dict.fromkeys(TEXT, _text),
     }  # fmt: skip
     if ending(path) not in by_ending:
-        raise DataError(f"'{path.name}' is of no known format; give {FORMATS}.")
+        raise DataError(f"'{path.name}' is of no known format; give {FORMATS}.", file=path.name)
     if starts_with(path, 4) == b"PK\x03\x04" and ending(path) in TEXT:
         return _workbook
     return by_ending[ending(path)]
@@ -118,10 +118,14 @@ def _of_genes(profiles: Profiles) -> Profiles:
 
 def _refuse_bad_names(path: Path, names: Names, what: str) -> None:
     if any(not name for name in names):
-        raise DataError(f"A {what} of '{path.name}' has no name: every {what} needs one.")
+        raise DataError(f"A {what} of '{path.name}' has no name: every {what} needs one.", file=path.name)
     name, times = Counter(names).most_common(1)[0] if len(names) else ("", 0)
     if times > 1:
-        raise DataError(f"The {what} '{name}' stands {times} times in '{path.name}': every {what} must be there once.")
+        raise DataError(
+            f"The {what} '{name}' stands {times} times in '{path.name}': every {what} must be there once.",
+            file=path.name,
+            value=name,
+        )
 
 
 # --- text and workbooks --------------------------------------------------------------------------------------------
@@ -147,15 +151,18 @@ def _layout(path: Path, rows: Sequence[tuple[int, list[str]]]) -> _Layout:
     if top is None or len(names) < 2:
         raise DataError(
             f"The heading of '{path.name}' holds {len(names)} columns; give genes in the first column and one "
-            "column per sample, separated by commas, semicolons or tabs."
+            "column per sample, separated by commas, semicolons or tabs.",
+            file=path.name,
         )
     if re.match(r"ENS[A-Z]*G\d|__|N_unmapped", names[0]) and all(re.fullmatch(r"\d+", name) for name in names[1:]):
         raise DataError(
             f"The first line of '{path.name}' holds counts of '{names[0]}', not names of samples: join the tables of "
-            "all samples and write a heading, genes first."
+            "all samples and write a heading, genes first.",
+            file=path.name,
+            value=names[0],
         )
     if names[0] == "Status" and any(row and row[0].startswith("Unassigned") for _, row in rows):
-        raise DataError(f"'{path.name}' is the summary of featureCounts: give its table of counts.")
+        raise DataError(f"'{path.name}' is the summary of featureCounts: give its table of counts.", file=path.name)
     has_facts = tuple(names[1:6]) == OF_FEATURE_COUNTS
     samples = [at for at in range(6 if has_facts else 1, len(names)) if names[at] or _is_used(rows[top.at + 1 :], at)]
     return _Layout(names, top.line, samples, OF_FEATURE_COUNTS if has_facts else ())
@@ -195,7 +202,9 @@ def _decimal_point(path: Path, rows: Sequence[tuple[int, list[str]]], sep: str) 
     if all(re.fullmatch(r"[-+]?[1-9]\d{0,2},\d{3}", cell.strip()) for cell in commas):
         raise DataError(
             f"'{commas[0]}' in '{path.name}' may be {commas[0].replace(',', '.')} or {commas[0].replace(',', '')}: "
-            "save the numbers without a separator of thousands."
+            "save the numbers without a separator of thousands.",
+            value=commas[0],
+            file=path.name,
         )
     return ","
 
@@ -222,7 +231,7 @@ def _text_blocks(path: Path, encoding: str, sep: str, point: str, layout: _Layou
             for batch in reader:
                 yield _filled(batch.column(0).to_pylist(), _dense(batch.columns[1:], batch.num_rows))
     except pa.ArrowInvalid as problem:
-        raise DataError(_not_a_number(path, layout, str(problem))) from None
+        raise _not_a_number(path, layout, str(problem)) from None
 
 
 def _filled(names: list[Any], values: npt.NDArray[np.float64]) -> Block:
@@ -232,12 +241,20 @@ def _filled(names: list[Any], values: npt.NDArray[np.float64]) -> Block:
     return (names, values) if len(used) == len(names) else ([names[at] for at in used], values[used])
 
 
-def _not_a_number(path: Path, layout: _Layout, problem: str) -> str:
+def _not_a_number(path: Path, layout: _Layout, problem: str) -> DataError:
     match = re.search(r"column #(\d+).*invalid value '(.*)'", problem)
     if not match or layout.names[int(match[1])] == "":
-        return _unreadable(path, ValueError(problem))
-    sample = layout.names[int(match[1])]
-    return f"The matrix '{path.name}' holds '{match[2]}' in the column of sample '{sample}': give numbers only."
+        return DataError(_unreadable(path, ValueError(problem)), file=path.name)
+    return _no_number(path, match[2], layout.names[int(match[1])])
+
+
+def _no_number(path: Path, text: str, sample: str) -> DataError:
+    return DataError(
+        f"The matrix '{path.name}' holds '{text}' in the column of sample '{sample}': give numbers only.",
+        file=path.name,
+        column=sample,
+        value=text,
+    )
 
 
 def _workbook(path: Path, sparse: bool) -> Profiles:
@@ -246,7 +263,8 @@ def _workbook(path: Path, sparse: bool) -> Profiles:
         names = ", ".join(f"'{grid.name}'" for grid in filled) or "none"
         raise DataError(
             f"'{path.name}' has {len(filled)} worksheets that hold something ({names}): save the matrix alone, as .csv "
-            "or in a workbook of its own."
+            "or in a workbook of its own.",
+            file=path.name,
         )
     return _of_rows(path, _layout(path, filled[0].rows), filled[0].rows, sparse)
 
@@ -268,9 +286,7 @@ def _number(path: Path, layout: _Layout, row: list[str], at: int, point: str) ->
     try:
         return float(text) if text not in ("", "NA") else np.nan
     except ValueError:
-        raise DataError(
-            f"The matrix '{path.name}' holds '{text}' in the column of sample '{layout.names[at]}': give numbers only."
-        ) from None
+        raise _no_number(path, text, layout.names[at]) from None
 
 
 def _dense(columns: Iterable[Any], n_rows: int) -> npt.NDArray[np.float64]:
@@ -316,7 +332,11 @@ def _parquet(path: Path, sparse: bool) -> Profiles:
         for name in samples:
             kind = schema.field(name).type
             if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
-                raise DataError(f"The column '{name}' of '{path.name}' holds {kind}, not numbers: give one per sample.")
+                raise DataError(
+                    f"The column '{name}' of '{path.name}' holds {kind}, not numbers: give one per sample.",
+                    column=name,
+                    file=path.name,
+                )
         blocks = ((_genes_of(batch, gene), _samples_of(batch, samples)) for batch in file.iter_batches(1024))
         return _from_blocks(samples, blocks, sparse)
 
@@ -342,7 +362,7 @@ def _h5ad(path: Path, sparse: bool) -> Profiles:
     with h5py.File(path) as file, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # AnnData warns of what versions before 0.7 left out
         if "X" not in file:
-            raise DataError(f"'{path.name}' has no matrix X: store the values there.")
+            raise DataError(f"'{path.name}' has no matrix X: store the values there.", file=path.name)
         values = read_elem(file["X"])
         samples, genes = (_names(Annotations(file, axis).names()) for axis in ("obs", "var"))
     return Profiles(samples, genes, _as_wanted(values, sparse))
@@ -356,8 +376,8 @@ def _gctx(path: Path, sparse: bool) -> Profiles:
     return _of_lincs(gctx.Gctx(path).read(), sparse)
 
 
-def _of_lincs(found: gct.Profiles, sparse: bool) -> Profiles:
-    return Profiles(_names(found.columns.index), _names(found.rows.index), _as_wanted(found.values, sparse))
+def _of_lincs(profiles: gct.Profiles, sparse: bool) -> Profiles:
+    return Profiles(_names(profiles.columns.index), _names(profiles.rows.index), _as_wanted(profiles.values, sparse))
 
 
 def _folder(folder: Path, sparse: bool) -> Profiles:

@@ -61,7 +61,9 @@ def xlsx(path: Path) -> pd.DataFrame:
     names = [_cell(cell) or "" for cell in first]
     twice = [name for name, n in Counter(names).items() if name and n > 1]
     if twice:
-        raise DataError(f"The file '{path.name}' has the column '{twice[0]}' more than once.")
+        raise DataError(
+            f"The file '{path.name}' has the column '{twice[0]}' more than once.", file=path.name, column=twice[0]
+        )
     return pd.DataFrame([[_cell(cell) for cell in row] for row in rows], columns=pd.Index(names), dtype=object)
 
 
@@ -82,7 +84,9 @@ def obs(path: Path) -> pd.DataFrame:
             cells = {str(name): _text(table.column(name)) for name in table.columns}
             names = [str(name) for name in table.names()]
     except DAMAGED as problem:
-        raise DataError(f"The samples of '{path.name}' cannot be read ({problem}): it is no h5ad.") from None
+        raise DataError(
+            f"The samples of '{path.name}' cannot be read ({problem}): it is no h5ad.", file=path.name
+        ) from None
     text, _ = tidied(pd.DataFrame(cells, index=range(len(names)), dtype=object))
     return text.assign(obs_name=names)
 
@@ -109,10 +113,11 @@ def paired(profiles: Profiles, sheet: pd.DataFrame, key: str, gene: str | None =
         name = known[known.duplicated()][0]
         raise DataError(
             f"The sample '{name}' has several rows in the sheet ({alike(rows.loc[[name]])}): give one for each column "
-            "of the matrix."
+            "of the matrix.",
+            value=name,
         )
     if known.empty:
-        raise DataError(_nothing_shared(profiles, sheet[key], key))
+        raise DataError(_nothing_shared(profiles, sheet[key], key), column=key)
     shared = np.flatnonzero(np.isin(profiles.samples.astype(str), known.astype(str)))
     values = profiles.values[shared]
     left_out = {"no_matrix_column": len(rows) - len(known), "no_sheet_row": len(profiles.samples) - len(shared)}
@@ -152,5 +157,7 @@ def compounds_of(sheet: pd.DataFrame, key: str, columns: Sequence[str]) -> pd.Da
     groups = stated.assign(**{key: names.replace(one_spelling(names))}).groupby(key, sort=True)
     for name, several in (groups[list(columns)].nunique() > 1).items():
         if several.any():
-            raise DataError(f"The compound '{several.idxmax()}' has several values of '{name}' in the sheet: give one.")
+            raise DataError(
+                f"The compound '{several.idxmax()}' has several values of '{name}' in the sheet: give one.", value=name
+            )
     return groups[list(columns)].first().reset_index()

@@ -13,7 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from pbdb.common.errors import QueryError, meant
+from pbdb.common.errors import QueryError, suggestion
 from pbdb.exports.snapshots.duckdb_file import literal
 from pbdb.serve.catalog import SORTED_BY, Column, View
 from pbdb.serve.place import Row
@@ -150,7 +150,7 @@ def select(view: View, asked: Iterable[tuple[str, str]], most: int = MOST_ROWS) 
     filters = [(*_split(view, name), text) for name, text in asked if name not in {*options, *arguments}]
     for name in options:
         if name not in OPTIONS:
-            raise QueryError(f"There is no option '{name[:80]}': {meant(name[:80], list(OPTIONS))}")
+            raise QueryError(f"There is no option '{name[:80]}': {suggestion(name[:80], list(OPTIONS))}")
     given = {column.name for column, operator, _ in filters if operator in ("eq", "in")}
     if view.needs and not given & set(view.needs):
         raise QueryError(
@@ -172,7 +172,7 @@ def select(view: View, asked: Iterable[tuple[str, str]], most: int = MOST_ROWS) 
 
 def _known(view: View, name: str) -> str:
     if name not in view.columns:
-        raise QueryError(f"{view.name} has no column '{name[:80]}': {meant(name[:80], list(view.columns))}")
+        raise QueryError(f"{view.name} has no column '{name[:80]}': {suggestion(name[:80], list(view.columns))}")
     return name
 
 
@@ -180,7 +180,7 @@ def _split(view: View, name: str) -> tuple[Column, str]:
     column, _, operator = name.partition("__")
     known = [*OPERATORS, *WORDS]
     if (operator or "eq") not in known:
-        raise QueryError(f"There is no operator '{operator[:80]}': {meant(operator[:80], known)}")
+        raise QueryError(f"There is no operator '{operator[:80]}': {suggestion(operator[:80], known)}")
     return view.columns[_known(view, column)], operator or "eq"
 
 
@@ -190,7 +190,9 @@ def _order(view: View, options: dict[str, str]) -> tuple[list[str], bool]:
     down = options.get("_sort_desc") or own
     first = down or options.get("_sort")
     if first and (first not in view.columns or view.columns[first].kind in NOT_COMPARED):
-        raise QueryError(f"{view.name} cannot be sorted by '{first[:80]}': {meant(first[:80], list(view.columns))}")
+        raise QueryError(
+            f"{view.name} cannot be sorted by '{first[:80]}': {suggestion(first[:80], list(view.columns))}"
+        )
     return [*([first] if first else []), *(name for name in view.key if name != first)], bool(down)
 
 
