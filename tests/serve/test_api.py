@@ -165,6 +165,7 @@ REFUSED = [
     ("pg_roles.json", 404, "There is no view"),
     ("neighbours.json", 400, "neighbours needs 'effect'"),
     ("neighbours.json?effect=1&n=100000", 400, "give 1 to"),
+    ("strongest_conditions.json?gene=HMOX1&direction=sideways", 400, "give up or down"),
     ("compound/nonsense", 404, "No compound is called 'nonsense'"),
     ("compound/bortezomb", 404, "there are 'bortezomib'"),
     ("drawing.svg?inchikey=x", 404, "No structure"),

@@ -7,7 +7,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from typing import Any
 
 import pyarrow as pa
@@ -54,7 +54,8 @@ def file(
     head = {"description": selection.view.comment, **facts}
     schema = pa.schema([columns[name].arrow for name in selection.columns], head)
     try:
-        reading: Reading = stack.enter_context(place.reading(FILE_SECONDS))
+        opened: AbstractContextManager[Reading] = place.reading(FILE_SECONDS)
+        reading = stack.enter_context(opened)
         batches = reading.batches(selection.sql, selection.given, asked)
         stack.callback(batches.close)  # before its connection goes to somebody else
         first = next(batches, pa.RecordBatch.from_pylist([], asked))

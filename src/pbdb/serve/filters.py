@@ -214,6 +214,8 @@ def _argument(selection: Selection, column: Column, text: str) -> str:
     value = value_of(column, text)
     if column.name in ("n", "k") and not 1 <= value <= MOST_ROWS:
         raise QueryError(f"{column.name} is {text[:20]}: give 1 to {MOST_ROWS:,}.")
+    if column.name == "direction" and value not in ("up", "down"):
+        raise QueryError(f"direction is '{text[:20]}': give up or down, or leave it out for both.")
     return selection.bound(value, column.sql_type)
 
 
