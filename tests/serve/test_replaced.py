@@ -23,7 +23,7 @@ WHERE l.locktype = 'advisory' AND l.classid = 77 AND d.datname = current_databas
 # Says what the server says to a statement that was planned before a data set was replaced and runs after it. It
 # counts in locks of the session: they outlive a transaction that only reads and is rolled back.
 REPLACED = f"""
-CREATE FUNCTION public.fails_first(times integer) RETURNS boolean LANGUAGE plpgsql AS $$
+CREATE FUNCTION public.fails_first(times integer) RETURNS boolean LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
     failed integer := ({LOCKS});
 BEGIN

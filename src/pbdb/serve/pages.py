@@ -212,7 +212,9 @@ FROM (
 ORDER BY v.n_up + v.n_down DESC NULLS LAST, v.effect_id"""
 _STRONGEST = """
 SELECT e.effect_id, e.compound_name, e.context, e.context_name, e.dose_um, e.time_h, e.dataset FROM (
-    SELECT f.*, row_number() OVER (PARTITION BY f.compound_name ORDER BY f.n_up + f.n_down DESC, f.effect_id) AS place
+    SELECT f.*, row_number() OVER (
+        PARTITION BY f.compound_name ORDER BY f.n_up + f.n_down DESC NULLS LAST, f.effect_id
+    ) AS place
     FROM effect f WHERE f.is_default AND f.status = 'ok' AND f.compound_name = ANY(%(names)s::text[])
         AND (f.dataset = %(dataset)s OR %(dataset)s::text IS NULL)
 ) e WHERE e.place = 1"""
