@@ -69,7 +69,12 @@ def main() -> None:
         rows = [measured(base, row, names, asked, clients) for row in ADDRESSES for clients in CLIENTS]
         rows += [measured(base, FIRST_BYTE, names, min(asked, 5), 1)]
         rss.append(memory_mb(pid))
-    facts = {"cold_start_s": cold_s, "rss_mb_idle": rss[0], "rss_mb_after": rss[1], "load": os.getloadavg()[0]}
+    facts: dict[str, Any] = {
+        "cold_start_s": cold_s,
+        "rss_mb_idle": rss[0],
+        "rss_mb_after": rss[1],
+        "load": os.getloadavg()[0],
+    }
     facts["rows"] = rows
     print(json.dumps(facts, indent=1) if given.json else text(facts))
     lines.report(line(facts))
