@@ -19,7 +19,7 @@ from pbdb.common.errors import DataError
 from pbdb.identity.compounds.source_compounds import compound_keys
 from pbdb.identity.genes.mapper import GeneMapper
 from pbdb.identity.genes.resolve import GeneMap, gene_id_of
-from pbdb.readers.people.cells import is_missing
+from pbdb.readers.people.cells import is_no_compound
 from pbdb.readers.profile_block import Block
 from pbdb.samples.matrix_file import Writer
 from pbdb.samples.standard_obs import standard_obs
@@ -149,7 +149,9 @@ def _with_counts(source: Source, block: Block) -> pd.DataFrame:
         return block.samples.assign(n_counts=pd.array([pd.NA] * len(block.samples), dtype="Int64"))
     values: npt.NDArray[Any] = np.asarray(block.matrix.data if sp.issparse(block.matrix) else block.matrix)
     if not are_whole(values):
-        raise DataError(f"Source '{source.key}': the counts are negative or fractional; raw counts are needed.")
+        what = "fractional" if np.isfinite(values).all() else "missing: give 0 where nothing was counted"
+        what = "negative" if (values < 0).any() else what
+        raise DataError(f"Source '{source.key}': some counts are {what}; raw counts are needed.")
     return block.samples.assign(n_counts=np.asarray(block.matrix.sum(axis=1)).ravel().astype(np.int64))
 
 
@@ -173,7 +175,7 @@ def canonical_samples(source: Source, raw: pd.DataFrame) -> pd.DataFrame:
     table["plate"] = _text(source, raw, rules.plate)
     table["well"] = _text(source, raw, rules.well)
     compounds = _text(source, raw, rules.compound)
-    table["compound"] = compounds.where(~compounds.map(lambda name: name is None or is_missing(name)), None)
+    table["compound"] = compounds.where(~compounds.map(lambda name: name is None or is_no_compound(name)), None)
     table["dose_fm"] = _doses(source, raw, rules).mask(vehicle, 0)
     table["time_h"] = _times(source, raw, rules)
     table["context"] = _contexts(source, raw, rules)
