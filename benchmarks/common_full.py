@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import made_up_names
 import pandas as pd
 
 Rows = Callable[[str], list[tuple[Any, ...]]]
@@ -102,7 +103,7 @@ def load(benchmark: Benchmark, dataset: str, folder: Path, shared: Path) -> dict
     settings = Settings(home=folder / "home", workers=os.cpu_count() or 1)
     database.ready(settings)
     for kind, path in benchmark.vocabulary(folder / "release", shared).items():
-        releases.import_files(settings, kind, path, release="made up" if path.name == "genes.tsv" else None)
+        releases.import_files(settings, kind, path)
     start = time.perf_counter()
     choices = pipeline.Choices(folder=folder / "release", force=True)
     pipeline.load_source(registry.get(benchmark.sources[dataset]), settings, choices, dataset=dataset, reporter=Talk())
@@ -131,7 +132,7 @@ class Talk:
 def look(rows: Rows) -> dict[str, Any]:
     """Samples, controls, conditions and genes of each default fit, wells by flag, and what each stage took."""
     fits = rows(
-        "SELECT replace(x.context, ':', '_'), f.stratum, f.n_samples, f.n_control, "
+        "SELECT replace(x.context, ':', '_'), f.stratum, f.n_samples, f.n_vehicle, "
         "(SELECT count(*) FROM core.effect e WHERE e.dataset_id = f.dataset_id AND e.fit_id = f.fit_id), s.n_genes "
         "FROM core.fit f JOIN core.context x USING (context_id) JOIN core.dataset d USING (dataset_id) "
         "JOIN core.feature_set s USING (feature_set_id) WHERE d.dataset = :dataset AND is_default"
@@ -151,12 +152,19 @@ def look(rows: Rows) -> dict[str, Any]:
     }
 
 
-def published(dataset: str, shared: Path) -> pd.DataFrame:
-    """Published samples, controls and conditions, by context."""
+def real_genes(release: Path, shared: Path) -> dict[str, Path]:
+    """The gene vocabulary that all generated releases are named by."""
+    return {"genes": shared / made_up_names.GENES}
+
+
+def published(dataset: str, shared: Path, every_column: bool = False) -> pd.DataFrame:
+    """Published samples, controls and conditions, by context; of single cells at ten a sample."""
     numbers = pd.read_csv(shared / "sources/contexts_reference.csv").drop_duplicates()
     is_wanted = (numbers["dataset"] == dataset) & (numbers["mode"] == "group_all_replicates")
+    numbers = numbers[is_wanted & numbers["min_cells"].isin([0, 10])].set_index("context")
     columns = ["samples_in_model", "control_samples", "treated_conditions"]
-    return numbers[is_wanted].set_index("context")[columns].astype(int)
+    columns += ["samples_before_min_cells", "perturbagens_without_control"] if every_column else []
+    return numbers[columns].astype(int)
 
 
 def compared(dataset: str, contexts: dict[str, Sequence[int]], shared: Path) -> object:

@@ -97,11 +97,11 @@ def simulate(samples: int, conditions: int, plates: int, genes: int, seed: int =
     wells = 3 if samples > 3 * treated else max(1, (samples - 1) // treated)
     plate = np.concatenate([random.choice(plates, min(wells, plates), replace=False) for _ in range(treated)])
     names = np.repeat([f"C{c:04d}" for c in range(treated)], min(wells, plates))
-    n_control = samples - len(names)
+    n_vehicle = samples - len(names)
     sheet = pd.DataFrame(
         {
-            "condition": np.concatenate([np.full(n_control, "vehicle"), names]),
-            "plate": np.concatenate([np.arange(n_control) % plates, plate]),
+            "condition": np.concatenate([np.full(n_vehicle, "vehicle"), names]),
+            "plate": np.concatenate([np.arange(n_vehicle) % plates, plate]),
         }
     )
     sheet["plate"] = [f"P{p:03d}" for p in sheet["plate"]]

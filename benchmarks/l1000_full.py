@@ -11,7 +11,6 @@ compared with what comes out. Needs about 30 GB of disk. Ends with one JSON line
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from typing import Any
 import common_full
 import numpy as np
 import pandas as pd
+from made_up_names import GENES, names
 
 from pbdb.simulate import l1000 as layout
 
@@ -38,8 +38,7 @@ def main() -> None:
 
 def genes(release: Path, shared: Path) -> dict[str, Path]:
     """The gene table and the panel of landmarks."""
-    table = shared / "data/reference/genes/embl_perturbation_catalogue_genes.parquet"
-    return {"genes": table, "landmarks": gene_info_of(shared)}
+    return {"genes": shared / GENES, "landmarks": gene_info_of(shared)}
 
 
 def compare(rows: common_full.Rows, dataset: str, folder: Path) -> dict[str, Any]:
@@ -248,18 +247,11 @@ def write_table(folder: Path, dataset: str, kind: str, table: pd.DataFrame) -> N
 
 
 def perturbagens(shared: Path, wells: pd.DataFrame) -> tuple[dict[int, str], pd.DataFrame]:
-    """A pert_id for each CID, and table pert_info: real structures where they are known and stand for one CID."""
-    from pbdb.identity.compounds.resolve import standardise_all
-
+    """A pert_id for each CID, and table pert_info with their structures."""
     cids = np.sort(wells.loc[wells["cid"] > 0, "cid"].unique())
     keys = {int(cid): f"BRD-K{cid:09d}" for cid in cids}
-    told = pd.read_csv(shared / "data/l1000/dhimmel_lincs/pertinfo.tsv.gz", sep="\t", dtype=str)
-    told["cid"] = pd.to_numeric(told["pubchem_cid"], errors="coerce")
-    told = told.dropna(subset=["cid", "canonical_smiles"])
-    smiles = told.drop_duplicates("cid").set_index("cid")["canonical_smiles"].reindex(cids)
-    standard = standardise_all(smiles.dropna(), workers=os.cpu_count() or 1)
-    inchikeys = smiles.map(lambda s: getattr(standard.get(s), "inchikey", None))
-    smiles = smiles.mask(inchikeys.isna() | inchikeys.duplicated())
+    known = names(shared)
+    smiles = pd.Series([known.smiles(int(cid)) for cid in cids], index=cids)
     table = pd.DataFrame(
         {"pert_id": [keys[cid] for cid in cids], "canonical_smiles": smiles.to_numpy(), "pubchem_cid": cids}
     )

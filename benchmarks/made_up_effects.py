@@ -126,7 +126,7 @@ def _write_fits(connection: Connection, made: Made, key: int, table: pd.DataFram
     features = stable_id("feature_set", *made.gene_keys.tolist())
     genes = {"feature_set_id": [features], "n_genes": [len(made.gene_keys)], "gene_keys": [made.gene_keys.tolist()]}
     insert_new(connection, "feature_set", pd.DataFrame(genes))
-    counts = dict.fromkeys(("n_samples", "n_control", "n_plates", "n_components"), 4)
+    counts = dict.fromkeys(("n_samples", "n_vehicle", "n_plates", "n_components"), 4)
     how = {"method": "voom", "mode": "pooled", "is_default": True, "filter_rule": "floor", "code_version": __version__}
     rows = [
         {"fit_id": fit_id, "dataset_id": key, "context_id": rows["context_id"].iloc[0], "feature_set_id": features}
@@ -166,7 +166,7 @@ def _effect_block(made: Made, key: int, rows: pd.DataFrame, start: int) -> dict[
     part = slice(start, start + len(rows))
     log2_fc, se = made.log2_fc[part], made.se[part]
     p = neg_log10_p(log2_fc / se)
-    counts = ("n_treated", "n_control", "n_plates", "n_control_same_plates")
+    counts = ("n_treated", "n_vehicle", "n_plates", "n_vehicle_same_plates")
     return {
         "dataset_id": key,
         **{name: rows[name].to_numpy(dtype=np.int64) for name in ("effect_id", "fit_id", "condition_id")},

@@ -74,7 +74,7 @@ def fill(settings: Settings, n: int) -> None:
         keys = np.arange(1, N_LANDMARKS + 1, dtype=np.int32)
         write(engine, Made(f"dataset_{number}", conditions, keys, values, np.ones_like(values)))
     with engine.begin() as connection:
-        connection.execute(text("UPDATE core.effect SET landmark = log2_fc::public.halfvec(978), n_landmarks = 978"))
+        connection.execute(text("UPDATE core.effect SET landmark_t = log2_fc::public.halfvec(978), n_landmarks = 978"))
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.exec_driver_sql("VACUUM ANALYZE part.effect")
 
@@ -136,7 +136,7 @@ def ask(settings: Settings) -> dict[str, object]:
 
 
 _SIGNATURE = """
-SELECT e.landmark::text, (SELECT count(*) FROM unnest(e.neg_log10_p_adj) p WHERE p > -log(0.05))
+SELECT e.landmark_t::text, (SELECT count(*) FROM unnest(e.neg_log10_p_adj) p WHERE p > -log(0.05))
 FROM core.effect e WHERE e.effect_id = %s"""
 _HOW = {
     "index": Where(),

@@ -23,6 +23,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import scipy.sparse as sp
+from made_up_names import Names, names
 
 LIMIT_S = 10 * 60
 SOURCES = {
@@ -34,21 +35,16 @@ ROWS = 512
 
 def main() -> None:
     """Generate, load and report."""
-    named = common_full.Benchmark("sources_full", str(__doc__), SOURCES, LIMIT_S, generate, genes)
-    common_full.main(named)
-
-
-def genes(release: Path, shared: Path) -> dict[str, Path]:
-    """The gene vocabulary of the release, where it has one."""
-    table = release / "genes.tsv"
-    return {"genes": table} if table.is_file() else {}
+    common_full.main(
+        common_full.Benchmark("sources_full", str(__doc__), SOURCES, LIMIT_S, generate, common_full.real_genes)
+    )
 
 
 def generate(dataset: str, folder: Path, shared: Path, scale: float) -> dict[str, int]:
     """Write a release; returns its numbers."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "truth.csv").write_text("effects are planted by class of compounds\n")
-    planned: dict[str, int] = GENERATORS[SOURCES[dataset]](dataset, folder, scale)
+    planned: dict[str, int] = GENERATORS[SOURCES[dataset]](dataset, folder, scale, names(shared))
     return planned
 
 
@@ -81,10 +77,12 @@ class Counts:
         mean = self.share[self.expressed] * wells["library"].to_numpy()[:, None] * np.exp2(shift)
         return self.rng.poisson(mean)
 
-    def blocks(self, wells: pd.DataFrame, n_genes: int, noise: float = 0.0) -> Iterator[sp.csr_matrix]:
+    def blocks(
+        self, wells: pd.DataFrame, n_genes: int, noise: float = 0.0, rows: int = ROWS
+    ) -> Iterator[sp.csr_matrix]:
         """The same, some wells at a time, as CSR of all genes."""
-        for start in range(0, len(wells), ROWS):
-            counts = sp.csr_matrix(self.of(wells.iloc[start : start + ROWS], noise))
+        for start in range(0, len(wells), rows):
+            counts = sp.csr_matrix(self.of(wells.iloc[start : start + rows], noise))
             places = (counts.data, self.expressed[counts.indices], counts.indptr)
             yield sp.csr_matrix(places, (counts.shape[0], n_genes))
 
@@ -125,7 +123,7 @@ VCPI = {  # compounds, conditions, treated, vehicle and reference wells, plates
 N_VCPI_GENES, N_SPIKES, N_VCPI_EXPRESSED, GENE_PARTS = 78_686, 92, 22_000, 4
 
 
-def vcpi(dataset: str, folder: Path, scale: float) -> dict[str, int]:
+def vcpi(dataset: str, folder: Path, scale: float, known: Names) -> dict[str, int]:
     """The three tables of a release; the wide one in row groups of genes."""
     compounds, conditions, n_treated, n_vehicles, n_references, plates = VCPI[dataset]
     n_compounds = scaled(compounds, scale, 5)
@@ -139,7 +137,12 @@ def vcpi(dataset: str, folder: Path, scale: float) -> dict[str, int]:
     wells["name"] = [str(100_000_000 + at) for at in range(len(wells))]
     release = dataset.replace("_", "-")
     n_genes = scaled(N_VCPI_GENES + N_SPIKES, scale, 3000)
-    wide_table(folder / f"{release}_data.parquet", wells, n_genes, scaled(N_VCPI_EXPRESSED, scale, 1000))
+    wide_table(
+        folder / f"{release}_data.parquet",
+        wells,
+        known.gene_ids(n_genes - N_SPIKES),
+        scaled(N_VCPI_EXPRESSED, scale, 1000),
+    )
     keys = wells["compound"].map(lambda at: f"uuid-{at}")
     metadata = {
         "sequenced_id": wells["name"], "container_id": "P-" + wells["plate"].astype(str),
@@ -150,16 +153,18 @@ def vcpi(dataset: str, folder: Path, scale: float) -> dict[str, int]:
         "cell_line": "THP-1", "is_control": np.where(wells["kind"] == "treated", "False", "True"),
     }  # fmt: skip
     pd.DataFrame(metadata).to_parquet(folder / f"{release}_metadata.parquet")
-    chemistry = {"compound": keys.unique(), "user_compound_id": "1", "inchi_key": None, "canonical_smiles": None}
+    numbers = wells["compound"].drop_duplicates()
+    chemistry = {"compound": keys.unique(), "user_compound_id": numbers.astype(str), "inchi_key": None,
+                 "canonical_smiles": known.structures(dataset, numbers)}  # fmt: skip
     pd.DataFrame(chemistry).to_parquet(folder / f"{release}_chemistry.parquet")
     return {"samples": len(wells), "genes": n_genes, "conditions": n_conditions}
 
 
-def wide_table(path: Path, wells: pd.DataFrame, n_genes: int, n_expressed: int) -> None:
+def wide_table(path: Path, wells: pd.DataFrame, gene_ids: list[str], n_expressed: int) -> None:
     """Genes x wells, one column a well, in a few row groups; each part has genes and profiles of its own."""
-    names = gene_ids(n_genes - N_SPIKES) + [f"ERCC-{at:05d}" for at in range(N_SPIKES)]
+    features = gene_ids + [f"ERCC-{at:05d}" for at in range(N_SPIKES)]
     writer = None
-    for part, some in enumerate(np.array_split(np.array(names, dtype=object), GENE_PARTS)):
+    for part, some in enumerate(np.array_split(np.array(features, dtype=object), GENE_PARTS)):
         counts = Counts(len(some), n_expressed // GENE_PARTS, part)
         values = np.zeros((len(wells), len(some)), dtype=np.uint16)
         for start in range(0, len(wells), ROWS):
@@ -175,18 +180,13 @@ def wide_table(path: Path, wells: pd.DataFrame, n_genes: int, n_expressed: int) 
     writer.close()
 
 
-def gene_ids(n: int) -> list[str]:
-    """Ensembl ids beyond those in use."""
-    return [f"ENSG00000{900_000 + at}" if at < 99_999 else f"ENSG0000{9_000_000 + at}" for at in range(n)]
-
-
 # --- GDPx2 ---------------------------------------------------------------------------------------------------
 
 LEVELS = {0.0625: [0.3, 0.0095], 0.1875: [0.9, 0.0285], 0.625: [3.0, 0.095]}
 CELLS = ("aortic smooth muscle cell", "epithelial melanocyte", "fibroblast of dermis", "skeletal muscle myoblast")
 
 
-def gdpx2(dataset: str, folder: Path, scale: float) -> dict[str, int]:
+def gdpx2(dataset: str, folder: Path, scale: float, known: Names) -> dict[str, int]:
     """Matrix, curated tables and compounds: 12 groups of 744 treated and 48 vehicle wells, and reference wells."""
     n_compounds = scaled(86, scale, 4)
     parts = []
@@ -201,12 +201,13 @@ def gdpx2(dataset: str, folder: Path, scale: float) -> dict[str, int]:
     index = pd.Index([f"seq{at}" for at in range(len(wells))])
     var = pd.DataFrame(
         {
-            "ensembl_gene_id": gene_ids(n_known) + [None] * n_unknown,
+            "ensembl_gene_id": known.gene_ids(n_known) + [None] * n_unknown,
             "symbol": [f"S{a}" for a in range(n_known + n_unknown)],
         },
         index=[f"g{at}" for at in range(n_known + n_unknown)],
     )
-    h5ad(folder / "X.h5ad", wells, index, var[[]], Counts(n_known, scaled(20_000, scale, 1000), 5))
+    counts = Counts(n_known, scaled(20_000, scale, 1000), 5)
+    csr_file(folder / "X.h5ad", counts.blocks(wells, len(var)), pd.DataFrame(index=index), var[[]])
     dose = np.where(wells["compound"] == -1, wells["level"].astype(str) + "%", wells["dose"].map("{:g}uM".format))
     obs = {
         "container_id": wells["cell"] + wells["plate"].astype(str), "row_id": wells["place"], "column_id": 1,
@@ -218,39 +219,32 @@ def gdpx2(dataset: str, folder: Path, scale: float) -> dict[str, int]:
     }  # fmt: skip
     pd.DataFrame(obs).set_index(index).to_parquet(folder / "obs.parquet")
     var.to_parquet(folder / "var.parquet")
-    keys = pd.Series(obs["compound"]).unique()
-    pd.DataFrame({"compound": keys, "inchi_key": ""}).to_csv(folder / "compounds-GDPx2-2026-02-09.csv", index=False)
+    numbers = wells["compound"].drop_duplicates()
+    chemistry = {"compound": "uuid-" + numbers.astype(str), "smiles": known.structures(dataset, numbers)}
+    pd.DataFrame(chemistry).assign(inchi_key="").to_csv(folder / "compounds-GDPx2-2026-02-09.csv", index=False)
     return {"samples": len(wells), "genes": len(var), "conditions": 24 * n_compounds}
 
 
-def h5ad(
-    path: Path,
-    wells: pd.DataFrame,
-    obs: pd.Index[Any] | pd.DataFrame,
-    var: pd.DataFrame,
-    counts: Counts,
-    noise: float = 0.0,
-) -> None:
-    """Write an AnnData file block by block; counts are those of the first genes."""
+def csr_file(path: Path, blocks: Iterator[sp.csr_matrix], obs: pd.DataFrame, var: pd.DataFrame) -> None:
+    """Write an AnnData file block by block."""
     from anndata.io import write_elem
 
     with h5py.File(path, "w") as file:
         group = file.create_group("X")
         for name, kind in (("data", "f4"), ("indices", "i4")):
-            group.create_dataset(name, (0,), kind, chunks=1 << 18, maxshape=(None,), compression="lzf")
+            packed = {"compression": "gzip", "compression_opts": 1}
+            group.create_dataset(name, (0,), kind, chunks=1 << 18, maxshape=(None,), **packed)
         ends = [np.zeros(1, dtype=np.int64)]
-        for block in counts.blocks(wells, len(var), noise):
+        for block in blocks:
             start = group["data"].shape[0]
             for name, values in (("data", block.data), ("indices", block.indices)):
                 group[name].resize((start + len(values),))
                 group[name][start:] = values
             ends.append(block.indptr[1:].astype(np.int64) + start)
         group.create_dataset("indptr", data=np.concatenate(ends))
-        group.attrs.update(
-            {"encoding-type": "csr_matrix", "encoding-version": "0.1.0", "shape": (len(wells), len(var))}
-        )
+        group.attrs.update({"encoding-type": "csr_matrix", "encoding-version": "0.1.0", "shape": (len(obs), len(var))})
         file.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
-        write_elem(file, "obs", obs if isinstance(obs, pd.DataFrame) else pd.DataFrame(index=obs))
+        write_elem(file, "obs", obs)
         write_elem(file, "var", var)
 
 
@@ -263,7 +257,7 @@ DILIMAP = {  # compounds, conditions, treated and vehicle wells that pass; faili
 N_DILIMAP_GENES, N_DILIMAP_EXPRESSED, N_REPLACED = 58_676, 24_000, 40
 
 
-def dilimap(dataset: str, folder: Path, scale: float) -> dict[str, int]:
+def dilimap(dataset: str, folder: Path, scale: float, known: Names) -> dict[str, int]:
     """Counts of one or both splits, and the label table."""
     n_genes = scaled(N_DILIMAP_GENES, scale, 4000)
     splits = {"train": "training"} if dataset == "dilimap_train" else {"train": "training", "val": "validation"}
@@ -272,16 +266,18 @@ def dilimap(dataset: str, folder: Path, scale: float) -> dict[str, int]:
     symbols = [f"S{at}" for at in range(n_genes)]
     for at in counts.expressed[:13]:
         symbols[at] = f"MT-{at}"
-    var = pd.DataFrame({"gene_id": gene_ids(n_genes)}, index=symbols)
+    var = pd.DataFrame({"gene_id": known.gene_ids(n_genes)}, index=symbols)
     n_wells, n_conditions = 0, 0
     for split, name in splits.items():
         wells = dilimap_wells(split, scale)
         n_wells += len(wells)
         n_conditions += len(wells.loc[wells["kind"] == "treated", ["compound", "dose"]].drop_duplicates())
         path = folder / f"adata_{name}_counts.h5ad"
-        h5ad(path, wells, dilimap_obs(wells, split), var, counts, noise=0.03)
+        csr_file(path, counts.blocks(wells, n_genes, noise=0.03), dilimap_obs(wells, split), var)
         garble(path, np.flatnonzero(wells["kind"] == "correlation"))
-    pd.DataFrame({"compound_name": [], "smiles": []}).to_csv(folder / "compound_DILI_labels.csv", index=False)
+    numbers = pd.Series(range(len(known.cids(dataset))))
+    labels = {"compound_name": "C" + numbers.astype(str), "smiles": known.structures(dataset, numbers)}
+    pd.DataFrame(labels).to_csv(folder / "compound_DILI_labels.csv", index=False)
     return {"samples": n_wells, "genes": n_genes, "conditions": n_conditions}
 
 
@@ -347,16 +343,14 @@ CIGS = {  # dataset; compounds, treated, vehicle, blank, excluded (blank among t
 N_CIGS_GENES, N_CIGS_UNKNOWN = 3300, 107
 
 
-def cigs(dataset: str, folder: Path, scale: float) -> dict[str, int]:
-    """Spreadsheets of every file of a collection, the supplement, and the gene vocabulary."""
+def cigs(dataset: str, folder: Path, scale: float, known: Names) -> dict[str, int]:
+    """Spreadsheets of every file of a collection, and the supplement."""
     from pbdb.etl.cigs import SUBSETS, SUPPLEMENT
 
     from pbdb.simulate import xlsxwrite
 
     n_genes, n_wells, n_conditions = scaled(N_CIGS_GENES, scale, 800), 0, 0
-    symbols = [f"GENE{at}" for at in range(n_genes)]
-    table = {"Gene stable ID": gene_ids(n_genes), "Gene name": symbols, "Gene type": "protein_coding"}
-    pd.DataFrame(table).to_csv(folder / "genes.tsv", sep="\t", index=False)
+    symbols = known.symbols(n_genes)
     counts = Counts(n_genes + N_CIGS_UNKNOWN, n_genes, 11)
     for key in [one for one, facts in CIGS.items() if facts[0] == dataset]:
         wells = cigs_wells(key, scale)
@@ -366,7 +360,14 @@ def cigs(dataset: str, folder: Path, scale: float) -> dict[str, int]:
         xlsxwrite.save(folder / f"{name}_Counts.xlsx", {"Sheet1": rows}, level=1)
         xlsxwrite.save(folder / f"{name}_MetaData.xlsx", {"Sheet1": cigs_metadata(key, wells)}, level=1)
     headings = (["Name", "Number", "CAS", "Mechanism", "Clinical", "Approval"], ["Name", "Number", "CAS"])
-    sheets = {f"Supplementary Table {at}": [["Title"], heading] for at, heading in enumerate(headings, start=3)}
+    listed = [[f"Compound {cid}", f"Cpd{at:05d}", ""] for at, cid in enumerate(known.cids(dataset))]
+    of_set = {"cigs_mce": 3, "cigs_tcm": 4}[dataset]
+    sheets = {
+        f"Supplementary Table {at}": [["Title"], heading, *([*row, "", "", ""][: len(heading)] for row in listed)]
+        if at == of_set
+        else [["Title"], heading]
+        for at, heading in enumerate(headings, start=3)
+    }
     xlsxwrite.save(folder / SUPPLEMENT, sheets)
     return {"samples": n_wells, "genes": n_genes + N_CIGS_UNKNOWN, "conditions": n_conditions}
 

@@ -1,14 +1,15 @@
 CREATE VIEW pbdb.coverage WITH (security_invoker = true) AS
 SELECT
-    d.dataset, x.context, x.context_name, n.n_compounds, n.n_conditions, n.n_samples, n.n_control, f.n_effects, f.n_genes,
-    n.min_dose_um, n.max_dose_um, n.min_time_h, n.max_time_h
+    d.dataset, x.context, x.context_name, n.n_compounds, n.n_conditions, n.n_samples, n.n_vehicle, f.n_effects, f.n_genes,
+    n.min_dose_um, n.max_dose_um, n.min_time_h, n.max_time_h,
+    n.n_vehicle AS n_control
 FROM (
     SELECT
         c.dataset_id, c.context_id,
         count(DISTINCT c.source_compound_id) FILTER (WHERE NOT c.is_vehicle) AS n_compounds,
         count(*) FILTER (WHERE NOT c.is_vehicle) AS n_conditions,
         sum(c.n_samples)::bigint AS n_samples,
-        coalesce(sum(c.n_samples) FILTER (WHERE c.is_vehicle), 0)::bigint AS n_control,
+        coalesce(sum(c.n_samples) FILTER (WHERE c.is_vehicle), 0)::bigint AS n_vehicle,
         min(c.dose_um) FILTER (WHERE NOT c.is_vehicle) AS min_dose_um,
         max(c.dose_um) FILTER (WHERE NOT c.is_vehicle) AS max_dose_um,
         min(c.time_h) AS min_time_h, max(c.time_h) AS max_time_h
@@ -28,9 +29,10 @@ COMMENT ON VIEW pbdb.coverage IS 'What is here: one row per data set and context
 COMMENT ON COLUMN pbdb.coverage.n_compounds IS 'Compounds as the data set counts them, vehicle left out';
 COMMENT ON COLUMN pbdb.coverage.n_conditions IS 'Treated conditions';
 COMMENT ON COLUMN pbdb.coverage.n_samples IS 'Samples of all conditions, vehicle included';
-COMMENT ON COLUMN pbdb.coverage.n_control IS 'Vehicle samples';
+COMMENT ON COLUMN pbdb.coverage.n_vehicle IS 'Vehicle samples';
 COMMENT ON COLUMN pbdb.coverage.n_genes IS 'Genes tested, in the fit that tests most';
 COMMENT ON COLUMN pbdb.coverage.min_dose_um IS 'Lowest dose in micromolar';
 COMMENT ON COLUMN pbdb.coverage.max_dose_um IS 'Highest dose in micromolar';
 COMMENT ON COLUMN pbdb.coverage.min_time_h IS 'Shortest exposure in hours';
 COMMENT ON COLUMN pbdb.coverage.max_time_h IS 'Longest exposure in hours';
+COMMENT ON COLUMN pbdb.coverage.n_control IS 'old name of n_vehicle, to be removed';

@@ -11,8 +11,9 @@ SELECT
     ) AS n_compounds,
     coalesce(sum(c.n_conditions), 0)::bigint AS n_conditions,
     coalesce(sum(c.n_samples), 0)::bigint AS n_samples,
-    coalesce(sum(c.n_control), 0)::bigint AS n_control,
-    coalesce(sum(c.n_effects), 0)::bigint AS n_effects
+    coalesce(sum(c.n_vehicle), 0)::bigint AS n_vehicle,
+    coalesce(sum(c.n_effects), 0)::bigint AS n_effects,
+    coalesce(sum(c.n_vehicle), 0)::bigint AS n_control
 FROM pbdb.coverage c
 JOIN core.dataset d ON d.dataset = c.dataset
 WHERE d.is_primary;
@@ -22,4 +23,5 @@ COMMENT ON COLUMN pbdb.compendium.n_contexts IS 'Distinct contexts';
 COMMENT ON COLUMN pbdb.compendium.n_compounds IS 'Distinct treated compounds: parents, or as the data set writes them where unresolved';
 COMMENT ON COLUMN pbdb.compendium.n_conditions IS 'Treated conditions';
 COMMENT ON COLUMN pbdb.compendium.n_samples IS 'Samples of all conditions, vehicle included';
-COMMENT ON COLUMN pbdb.compendium.n_control IS 'Vehicle samples';
+COMMENT ON COLUMN pbdb.compendium.n_vehicle IS 'Vehicle samples';
+COMMENT ON COLUMN pbdb.compendium.n_control IS 'old name of n_vehicle, to be removed';

@@ -30,11 +30,11 @@ BEGIN
             s.effect_id, d.dataset, u.compound_name, x.context, x.context_name, c.dose_um, c.time_h,
             %s * (1 - s.distance), s.n_landmarks
         FROM (
-            SELECT e.effect_id, e.dataset_id, e.condition_id, e.n_landmarks, e.landmark <=> $1 AS distance
+            SELECT e.effect_id, e.dataset_id, e.condition_id, e.n_landmarks, e.landmark_t <=> $1 AS distance
             FROM core.effect e
-            WHERE e.dataset_id = ANY ($2) AND e.fit_id = ANY ($3) AND e.landmark IS NOT NULL
+            WHERE e.dataset_id = ANY ($2) AND e.fit_id = ANY ($3) AND e.landmark_t IS NOT NULL
               AND e.effect_id IS DISTINCT FROM $4
-            ORDER BY (e.landmark <=> $1) %s
+            ORDER BY (e.landmark_t <=> $1) %s
             LIMIT $5
         ) s
         JOIN core.condition c ON c.condition_id = s.condition_id

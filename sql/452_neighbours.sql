@@ -8,9 +8,9 @@ BEGIN ATOMIC
     SELECT s.*
     FROM core.effect e
     CROSS JOIN LATERAL pbdb.similar_signatures(
-        e.landmark, n, NULL, NULL, opposite, false, e.effect_id
+        e.landmark_t, n, NULL, NULL, opposite, false, e.effect_id
     ) s
-    WHERE e.effect_id = effect AND e.landmark IS NOT NULL
+    WHERE e.effect_id = effect AND e.landmark_t IS NOT NULL
     ORDER BY CASE WHEN opposite THEN s.similarity ELSE -s.similarity END, s.effect_id;
 END;
 COMMENT ON FUNCTION pbdb.neighbours(bigint, integer, boolean) IS

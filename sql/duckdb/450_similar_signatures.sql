@@ -3,9 +3,9 @@ CREATE MACRO similar_signatures(
 ) AS TABLE
 SELECT
     e.effect_id, e.dataset, e.compound_name, e.context, e.context_name, e.dose_um, e.time_h,
-    list_cosine_similarity(e.landmark, like_signature::FLOAT[]) AS similarity, e.n_landmarks
+    list_cosine_similarity(e.landmark_t, like_signature::FLOAT[]) AS similarity, e.n_landmarks
 FROM core.default_effect e
-WHERE e.landmark IS NOT NULL AND e.effect_id IS DISTINCT FROM except_effect
+WHERE e.landmark_t IS NOT NULL AND e.effect_id IS DISTINCT FROM except_effect
   AND (of_datasets IS NULL OR list_contains(of_datasets, e.dataset))
   AND (of_contexts IS NULL OR list_contains(of_contexts, e.context) OR list_contains(of_contexts, e.context_name))
 ORDER BY CASE WHEN opposite THEN similarity ELSE -similarity END, e.effect_id

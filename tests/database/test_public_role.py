@@ -45,7 +45,7 @@ def _compounds(names: dict[str, str]) -> Any:
 
 def _declared(key: str, names: dict[str, str], **terms: Any) -> Source:
     table = Compounds(_compounds(names), key="drug", name="name", smiles="smiles", annotations={"moa": "moa"})
-    dataset = Dataset(release="1", license=f"licence of {key}", citation=key, **terms)
+    dataset = Dataset(release="1", license=f"license of {key}", citation=key, **terms)
     cells = {"A": Cells("CVCL:0001", "A"), "B": Cells(f"{key}:B", f"{key} B")}
     assay = Assay(f"{key} method" if key == SECRET else "made", "counts")
     return made.source(key=key, title=key, assay=assay, datasets={key: dataset}, compounds=table, contexts=cells)
@@ -112,7 +112,7 @@ def _add_what_a_load_does_not_make(settings: Settings) -> None:
         _add_learning(connection, seed)
         signature = np.random.default_rng(seed).normal(0, 1, 978).round(3).tolist()
         connection.execute(
-            text("UPDATE core.effect SET landmark = CAST(:l AS halfvec), n_landmarks = 900 WHERE landmark IS NULL"),
+            text("UPDATE core.effect SET landmark_t = CAST(:l AS halfvec), n_landmarks = 900 WHERE landmark_t IS NULL"),
             {"l": str(signature)},
         )
 

@@ -12,9 +12,12 @@ from pbdb.database import schema
 from pbdb.server import connect
 
 ROWS = {
+    # Columns that were renamed by either name.
     "sample": "t::text",
     "gene_effect": "t::text",
-    "effect": "(t.effect_id, t.fit_id, t.condition_id, t.status, t.n_up, t.log2_fc, t.se, t.landmark)::text",
+    "effect": "(t.effect_id, t.fit_id, t.condition_id, t.status, t.n_up, t.log2_fc, t.se)::text"
+    " || coalesce(to_jsonb(t) ->> 'landmark_t', to_jsonb(t) ->> 'landmark', '')"
+    " || coalesce(to_jsonb(t) ->> 'n_vehicle', to_jsonb(t) ->> 'n_control')",
 }
 
 

@@ -148,7 +148,7 @@ def test_fit_counts_effects_and_genes(world: Connection) -> None:
 
 
 def test_coverage_counts_by_dataset_and_context(world: Connection) -> None:
-    columns = """context, n_compounds, n_conditions, n_samples, n_control, n_effects, n_genes, min_dose_um, max_dose_um,
+    columns = """context, n_compounds, n_conditions, n_samples, n_vehicle, n_effects, n_genes, min_dose_um, max_dose_um,
         min_time_h, max_time_h"""
     found = rows(world, f"SELECT {columns} FROM pbdb.coverage ORDER BY context")
     assert [tuple(row.values()) for row in found] == [
@@ -158,10 +158,30 @@ def test_coverage_counts_by_dataset_and_context(world: Connection) -> None:
 
 
 def test_dataset_says_how_it_was_measured_and_what_it_allows(world: Connection) -> None:
-    columns = "dataset, technology, readout, licence, citation, access, is_redistributable"
+    columns = "dataset, technology, readout, license, citation, access, is_redistributable"
     assert rows(world, f"SELECT {columns} FROM pbdb.dataset") == [
         dict(zip(columns.split(", "), ("one", "DRUG-seq", "counts", "one", "one", "open", True), strict=True))
     ]
+
+
+@pytest.mark.parametrize(
+    ("view", "before", "now"),
+    [
+        ("dataset", "licence", "license"),
+        ("fit", "n_control", "n_vehicle"),
+        ("effect", "n_control", "n_vehicle"),
+        ("further_effect", "n_control_same_plates", "n_vehicle_same_plates"),
+        ("coverage", "n_control", "n_vehicle"),
+        ("compendium", "n_control", "n_vehicle"),
+    ],
+)
+def test_a_renamed_column_stays_beside_the_new_one(world: Connection, view: str, before: str, now: str) -> None:
+    values = rows(world, f"SELECT {before} AS before, {now} AS now FROM pbdb.{view}")
+    assert values and all(row["before"] == row["now"] is not None for row in values)
+    words = """SELECT col_description(attrelid, attnum) AS words FROM pg_attribute
+        WHERE attrelid = CAST(:view AS regclass) AND attname = :before"""
+    (said,) = rows(world, words, view=f"pbdb.{view}", before=before)
+    assert said["words"] == f"old name of {now}, to be removed"
 
 
 def test_compound_names_follow_the_preferred_name(world: Connection) -> None:
@@ -201,5 +221,5 @@ def test_same_columns_have_the_same_words_in_all_views(connection: Connection) -
     query = """SELECT attname, count(DISTINCT col_description(c.oid, attnum)) FROM pg_class c
         JOIN pg_attribute ON attrelid = c.oid WHERE relnamespace = 'pbdb'::regnamespace AND relkind = 'v' AND attnum > 0
         GROUP BY 1 HAVING count(DISTINCT col_description(c.oid, attnum)) > 1 ORDER BY 1"""
-    general = {"dataset", "kind", "status", "value", "n_samples", "n_control", "n_genes", "n_compounds", "compound_id"}
+    general = {"dataset", "kind", "status", "value", "n_samples", "n_vehicle", "n_genes", "n_compounds", "compound_id"}
     assert {row["attname"] for row in rows(connection, query)} <= general

@@ -27,7 +27,7 @@ from pbdb.sources.declaration import Assay, Cells, Dataset, File, Files, Flag, S
 MIN_CELLS = 10
 DRUGS = ("zeta", "alpha", "mid", "beta", "y", "x")
 KEY = ["compound", "dose_um", "time_h", "context", "stratum"]
-STATED = ["status", "n_treated", "n_control", "n_plates"]
+STATED = ["status", "n_treated", "n_vehicle", "n_plates"]
 
 
 def sheet() -> pd.DataFrame:
@@ -105,7 +105,7 @@ def of_plates(place: Path, choices: FitOptions) -> pd.DataFrame:
 
 
 STORED = """SELECT s.name AS compound, c.dose_fm / 1e9 AS dose_um, c.time_h, x.context, c.stratum, e.status,
-    e.n_treated, e.n_control, e.n_plates, p.source_sample AS sample_id, g.gene_keys, e.log2_fc, e.se, e.neg_log10_p,
+    e.n_treated, e.n_vehicle, e.n_plates, p.source_sample AS sample_id, g.gene_keys, e.log2_fc, e.se, e.neg_log10_p,
     e.neg_log10_p_adj
     FROM core.effect e JOIN core.fit f USING (dataset_id, fit_id)
     JOIN core.feature_set g USING (feature_set_id)

@@ -122,7 +122,7 @@ def test_rows_are_labelled_and_described_as_published(folder: Path) -> None:
     assert "_R__thing_1uM_24h - DMSO_24h" in obs.index
     row = obs.loc["vorinostat_10uM_24h - DMSO_24h"]
     assert (row["cell_type"], row["pert_dose_uM"], row["pubchem_cid"]) == ("CVCL_0001", 10.0, 5311)
-    assert (row["psbulk_cells"], row["n_treated"], row["n_control"]) == (-666, 2, 4)
+    assert (row["psbulk_cells"], row["n_treated"], row["n_vehicle"]) == (-666, 2, 4)
     assert not row["is_control"] and row["psbulk_counts"] > 0
 
 

@@ -87,7 +87,7 @@ CROSS JOIN generate_series(1, :n_doses) d WHERE c > 0 OR d = 1;
 _FITS = """
 INSERT INTO core.feature_set (feature_set_id, n_genes, gene_keys)
 SELECT :base, :n_genes, array_agg(g ORDER BY g) FROM generate_series(1, :n_genes) g;
-INSERT INTO core.fit (fit_id, dataset_id, context_id, method, mode, is_default, feature_set_id, n_samples, n_control,
+INSERT INTO core.fit (fit_id, dataset_id, context_id, method, mode, is_default, feature_set_id, n_samples, n_vehicle,
     n_plates, n_components, filter_rule, n_genes_in, effect_ids, condition_ids, ave_expr, sigma, parameters, report,
     code_version)
 SELECT :base + context_id, :base, context_id, 'voom', 'pooled', true, :base, 1, 1, 1, 1, 'floor', 1,
@@ -110,8 +110,8 @@ _LONG = "WITH long AS MATERIALIZED (SELECT array_agg((random() - 0.5)::real * 4)
 _EFFECTS = (
     _LONG.format(length=":n_genes + 1000")
     + """
-INSERT INTO {name} (dataset_id, effect_id, fit_id, condition_id, status, n_treated, n_control, n_plates,
-    n_control_same_plates, log2_fc, se, neg_log10_p, neg_log10_p_adj)
+INSERT INTO {name} (dataset_id, effect_id, fit_id, condition_id, status, n_treated, n_vehicle, n_plates,
+    n_vehicle_same_plates, log2_fc, se, neg_log10_p, neg_log10_p_adj)
 SELECT :base, condition_id, :base + context_id, condition_id, 'ok', 2, 2, 1, 2,
     x[f:t], x[f + 1:t + 1], x[f + 2:t + 2], x[f + 3:t + 3]
 FROM (SELECT *, 1 + condition_id % 990 AS f, condition_id % 990 + :n_genes AS t FROM core.condition) c

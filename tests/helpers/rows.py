@@ -155,7 +155,7 @@ def _add_effects(connection: Connection, base: int) -> None:
     for key, mode, effects in ((51, "pooled", [base + 61]), (52, "replicate", [base + 63, base + 64])):
         columns = {"effect_ids": effects, "condition_ids": [base + 32] * len(effects)}
         what = {"fit_id": base + key, "dataset_id": base, "context_id": 1, "method": "voom", "mode": mode}
-        facts = dict.fromkeys(("n_samples", "n_control", "n_plates", "n_components", "n_genes_in"), 4)
+        facts = dict.fromkeys(("n_samples", "n_vehicle", "n_plates", "n_components", "n_genes_in"), 4)
         how = {"filter_rule": "floor", "parameters": {}, "report": {}, "code_version": "0"} | columns
         fitted = {"feature_set_id": base + 50, "is_default": mode == "pooled", "ave_expr": [5.0, 4.0, NAN], "sigma": SE}
         insert(connection, "fit", what | facts | how | fitted)
@@ -168,7 +168,7 @@ def _add_effects(connection: Connection, base: int) -> None:
     arrays = {"log2_fc": LOG2_FC, "se": SE, "neg_log10_p": NEG_LOG10_P, "neg_log10_p_adj": NEG_LOG10_P_ADJ}
     for key, fit, condition, sample in ((61, 51, 32, None), (62, 51, 33, None), (63, 52, 32, 43), (64, 52, 32, 44)):
         where = {"dataset_id": base, "effect_id": base + key, "fit_id": base + fit, "condition_id": base + condition}
-        facts = dict.fromkeys(("n_treated", "n_control", "n_plates", "n_control_same_plates"), 2)
+        facts = dict.fromkeys(("n_treated", "n_vehicle", "n_plates", "n_vehicle_same_plates"), 2)
         found = {"status": "no_sample"} if key == 62 else {"status": "ok"} | arrays
         insert(connection, "effect", where | facts | found | {"sample_id": sample and base + sample})
     for index in range(3):

@@ -55,7 +55,7 @@ def fill(connection: Connection, *, with_closed: bool = True) -> None:
     connection.exec_driver_sql(f"UPDATE core.compound SET fingerprint = B'{FINGERPRINT}' WHERE compound_id IN (1, 100)")
     landmarks = ",".join(str(n % 7 - 3) for n in range(978))
     connection.exec_driver_sql(
-        f"UPDATE core.effect SET landmark = '[{landmarks}]', n_landmarks = 978 WHERE effect_id IN (161, 261)"
+        f"UPDATE core.effect SET landmark_t = '[{landmarks}]', n_landmarks = 978 WHERE effect_id IN (161, 261)"
     )
 
 

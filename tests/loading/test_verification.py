@@ -63,7 +63,7 @@ DAMAGES = {
     "effect_ids": "UPDATE core.fit SET condition_ids = condition_ids[2:] || condition_ids[1]",
     "fit_sample": "UPDATE core.fit_sample SET sample_id = 1 "
     "WHERE sample_id = (SELECT min(sample_id) FROM core.fit_sample)",
-    "n_control": "UPDATE core.fit_sample SET role = 'vehicle' WHERE role = 'treated'",
+    "n_vehicle": "UPDATE core.fit_sample SET role = 'vehicle' WHERE role = 'treated'",
     "n_treated": "UPDATE part.effect SET n_treated = n_treated + 1",
     "n_genes": "UPDATE part.effect SET n_genes = n_genes - 1",
     "n_up": "UPDATE part.effect SET n_up = n_up + 1",

@@ -41,7 +41,7 @@ def world(database: Settings) -> Settings:
                 "context",
                 {"context_id": key, "context": f"CVCL:{key}", "context_name": name, "kind": "x", "organism": "human"},
             )
-            counts = dict.fromkeys(("n_samples", "n_control", "n_plates", "n_components", "n_genes_in"), 1)
+            counts = dict.fromkeys(("n_samples", "n_vehicle", "n_plates", "n_components", "n_genes_in"), 1)
             ids = {
                 "fit_id": key,
                 "dataset_id": 1,
@@ -69,8 +69,8 @@ def _add_effects(connection: object) -> None:
             "condition",
             {"condition_id": number, "dataset_id": 1, "source_compound_id": 1, "context_id": context} | dose,
         )
-        counts = dict.fromkeys(("n_treated", "n_control", "n_plates", "n_control_same_plates"), 1)
-        signature = {"landmark": str(values.tolist()), "n_landmarks": N_LANDMARKS, "status": "ok"}
+        counts = dict.fromkeys(("n_treated", "n_vehicle", "n_plates", "n_vehicle_same_plates"), 1)
+        signature = {"landmark_t": str(values.tolist()), "n_landmarks": N_LANDMARKS, "status": "ok"}
         ids = {"dataset_id": 1, "effect_id": number, "fit_id": context, "condition_id": number}
         insert(connection, "effect", ids | counts | signature)
 
@@ -114,10 +114,10 @@ def test_the_plan_reads_the_index(world: Settings) -> None:
     engine: Engine = connect.engine(world)
     signature_search.build_indexes(engine)
     query = """EXPLAIN SELECT effect_id FROM core.effect WHERE dataset_id = 1
-        ORDER BY landmark <=> (SELECT landmark FROM core.effect WHERE effect_id = 3) LIMIT 5"""
+        ORDER BY landmark_t <=> (SELECT landmark_t FROM core.effect WHERE effect_id = 3) LIMIT 5"""
     with engine.begin() as connection:
         connection.execute(text("SET LOCAL enable_sort = off"))
-        assert any("landmark_idx" in line for line in connection.execute(text(query)).scalars())
+        assert any("landmark_t_idx" in line for line in connection.execute(text(query)).scalars())
 
 
 @pytest.mark.parametrize("exact", [True, False])

@@ -271,7 +271,7 @@ def test_nothing_can_be_written(client: httpx.Client) -> None:
 def test_facts_of_the_release(client: httpx.Client, place: Place) -> None:
     found = client.get(f"{V1}/release").json()
     assert found["release"] == ("live" if place.is_database else "2026.1")
-    assert all(row["licence"] for row in found["datasets"])
+    assert all(row["license"] for row in found["datasets"])
     assert api.PREFIX == V1
 
 

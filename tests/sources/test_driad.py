@@ -130,7 +130,7 @@ def test_a_drug_with_a_stimulant_is_no_condition_but_brackets_alone_make_none(on
 
 def test_the_vehicles_of_both_plates_are_one_condition_of_one_fit(one: Simulated) -> None:
     assert query(one.settings, "SELECT n_samples FROM pbdb.condition WHERE is_vehicle") == [(2 * driad.N_VEHICLES,)]
-    assert query(one.settings, "SELECT n_plates, n_control FROM core.fit") == [(2, 2 * driad.N_VEHICLES)]
+    assert query(one.settings, "SELECT n_plates, n_vehicle FROM core.fit") == [(2, 2 * driad.N_VEHICLES)]
 
 
 def test_planted_effects_are_found_again(one: Simulated) -> None:

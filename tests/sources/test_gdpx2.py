@@ -30,7 +30,7 @@ def test_every_well_loads_in_the_fit_or_with_its_flag(one: Simulated) -> None:
 
 
 def test_a_fit_holds_one_cell_type_at_one_level_of_dmso(one: Simulated) -> None:
-    fits = query(one.settings, "SELECT context_id, stratum, n_control, array_length(effect_ids, 1) FROM core.fit")
+    fits = query(one.settings, "SELECT context_id, stratum, n_vehicle, array_length(effect_ids, 1) FROM core.fit")
     assert sorted({stratum for _, stratum, _, _ in fits}) == ["0.0625", "0.1875", "0.625"]
     assert len(fits) == 6
     assert {row[2:] for row in fits} == {(gdpx2.N_PLATES * gdpx2.N_VEHICLES, one.truth.conditions // 6)}

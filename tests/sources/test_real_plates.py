@@ -88,7 +88,7 @@ def test_a_plate_of_your_own(place: Path, root: Path, database: Settings) -> Non
     assert "'profile no_matrix_column': 2" in printed[-1]
     terms = "SELECT is_redistributable, technology, access FROM pbdb.dataset WHERE dataset = 'my_screen'"
     assert query(database, terms) == [(False, "DRUG-seq", "on_request")]
-    effects = "SELECT compound_name, n_treated, n_control, n_up FROM pbdb.effect WHERE dataset = 'my_screen' ORDER BY 1"
+    effects = "SELECT compound_name, n_treated, n_vehicle, n_up FROM pbdb.effect WHERE dataset = 'my_screen' ORDER BY 1"
     assert query(database, effects) == [("torin 1", 8, 10, 5), ("vorinostat", 4, 10, 5)]
     assert not call("etl", "load", "./my_screen.py").strip()
 
@@ -97,7 +97,7 @@ def test_the_macseq_plate(place: Path, root: Path, shared: Path, database: Setti
     link(place, shared / "data/drugseq_like/macpie_macseq/KP-6490-24hr")
     run(root, "A MAC-seq plate", "TempO-Seq")
     found = (
-        "SELECT context_name, n_samples, n_control, n_effects FROM pbdb.coverage WHERE dataset = 'macseq' ORDER BY 1"
+        "SELECT context_name, n_samples, n_vehicle, n_effects FROM pbdb.coverage WHERE dataset = 'macseq' ORDER BY 1"
     )
     assert query(database, found) == [("AOCS-2", 24, 1, 21), ("VOA-10841", 31, 4, 23), ("VOA-4698", 25, 2, 20)]
     ledger = "SELECT rows_in, rows_out, dropped FROM core.etl_run WHERE dataset = 'macseq' AND stage = 'transform'"
@@ -114,7 +114,7 @@ def test_the_temposeq_probes(place: Path, root: Path, shared: Path, database: Se
     genes[genes["symbol"].isin(symbols)].to_parquet(place / "genes.parquet")
     releases.import_files(database, "genes", place / "genes.parquet")
     run(root, "TempO-Seq", "Arrays")
-    found = "SELECT compound_name, status, n_treated, n_control, n_plates FROM pbdb.effect WHERE dataset = 'temposeq'"
+    found = "SELECT compound_name, status, n_treated, n_vehicle, n_plates FROM pbdb.effect WHERE dataset = 'temposeq'"
     assert sorted(query(database, found)) == [
         ("benzo[a]pyrene", "ok", 2, 4, 1),
         ("cisplatin", "ok", 2, 4, 1),
@@ -130,5 +130,5 @@ def test_the_arrays(place: Path, root: Path, shared: Path, database: Settings) -
     for name in ("exprs_196x2382", "samples"):
         link(place, shared / f"data/tox_bulk/tggates_small/TGGATESsmall_{name}.csv.gz")
     run(root, "Arrays")
-    found = "SELECT method, n_samples, n_control, n_genes FROM pbdb.fit WHERE dataset = 'tggates'"
+    found = "SELECT method, n_samples, n_vehicle, n_genes FROM pbdb.fit WHERE dataset = 'tggates'"
     assert query(database, found) == [("trend", 2382, 670, 196)]

@@ -80,7 +80,7 @@ def _load(demo_settings: Settings, release: Path) -> None:
 def _show_coverage(demo_settings: Settings) -> None:
     from pbdb.query import database
 
-    columns = "dataset, context_name, n_compounds, n_conditions, n_samples, n_control, n_effects, n_genes"
+    columns = "dataset, context_name, n_compounds, n_conditions, n_samples, n_vehicle, n_effects, n_genes"
     _command(f'pbdb sql "SELECT {columns} FROM coverage"')
     coverage = database.connect(demo_settings).sql(f"SELECT {columns} FROM coverage")
     show_table(coverage.itertuples(index=False, name=None), list(coverage.columns))

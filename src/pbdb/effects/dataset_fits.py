@@ -145,7 +145,7 @@ def _write_deseq2(job: _Job, stored: StoredFit, plan: Plan, design: Design, valu
     _write_effects(job, stored, plan, summary)
     facts = _designed(job, design, summary)
     return stored.finish(
-        replace(facts, report={**facts.report, "n_control": facts.n_control, "filter": options.filter})
+        replace(facts, report={**facts.report, "n_vehicle": facts.n_vehicle, "filter": options.filter})
     )
 
 
@@ -226,7 +226,7 @@ def _designed(job: _Job, design: Design, summary: Summary) -> FitFacts:
     return replace(
         _facts(job),
         n_samples=design.n_samples,
-        n_control=int(design.is_control.sum()),
+        n_vehicle=int(design.is_control.sum()),
         n_plates=design.n_plates,
         n_components=design.n_components,
         filter_rule=job.choices.options.filter,

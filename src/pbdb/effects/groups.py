@@ -43,7 +43,7 @@ Batching = Literal["none", "published"]
 
 PADDED = "padded"
 FEW_CELLS = "too_few_cells"
-NUMBERS = ("n_treated", "n_control", "n_plates", "n_control_same_plates")
+NUMBERS = ("n_treated", "n_vehicle", "n_plates", "n_vehicle_same_plates")
 
 
 @dataclass(frozen=True)
@@ -274,9 +274,9 @@ def _without_design(wells: pd.DataFrame, mode: Mode) -> pd.DataFrame:
     plates = effects["condition"].map(n_plates).fillna(0).astype(np.int64)
     effects = effects.assign(
         status=np.where(effects["n_treated"] > 0, NO_VEHICLE, NO_SAMPLE),
-        n_control=0 if keep[~is_vehicle].any() else int((is_vehicle & keep).sum()),
+        n_vehicle=0 if keep[~is_vehicle].any() else int((is_vehicle & keep).sum()),
         n_plates=np.minimum(plates, effects["n_treated"]),
-        n_control_same_plates=0,
+        n_vehicle_same_plates=0,
     )
     return _with_unknown_doses(wells, effects[["condition", "well", "status", *NUMBERS]])
 

@@ -19,14 +19,14 @@ from pbdb.common.output_files import Unfinished
 from pbdb.effects.engine import OK
 
 TEXT = ("condition", "compound", "context", "gene", "status")
-WHOLE = ("n_treated", "n_control", "n_plates")
+WHOLE = ("n_treated", "n_vehicle", "n_plates")
 BY_GENE = ("ave_expr", "sigma", "s2_post", "df_prior", "df_total")
 OF_LIMMA = ("p_value_limma", "p_adj_limma")
 BY_VALUE = ("log2_fc", "se", "t", "p_value", "p_adj", "p_adj_fit", "b", "stdev_unscaled", *OF_LIMMA)
 COLUMNS = (
     "condition", "compound", "dose_um", "time_h", "context", "gene", "status", "log2_fc", "se", "t", "df_total",
     "p_value", "p_adj", "p_adj_fit", "ave_expr", "b", "stdev_unscaled", "sigma", "s2_post", "df_prior",
-    "n_treated", "n_control", "n_plates", *OF_LIMMA,
+    "n_treated", "n_vehicle", "n_plates", *OF_LIMMA,
 )  # fmt: skip
 SAMPLE = "sample_id"
 OF_EFFECT = ("condition", "compound", "dose_um", "time_h", "context", *WHOLE, SAMPLE)

@@ -44,7 +44,7 @@ class FitFacts:
     report: Mapping[str, object]
     filter_rule: str = "none"
     n_samples: int = 0
-    n_control: int = 0
+    n_vehicle: int = 0
     n_plates: int = 0
     n_components: int = 0
     cpm_cutoff: float | None = None

@@ -111,7 +111,7 @@ def _var(chosen: FitChoice) -> Any:
 
 
 def _uns(facts: dict[str, Any]) -> dict[str, Any]:
-    texts = ("dataset", "release", "licence", "citation", "context", "context_name", "method", "code_version")
+    texts = ("dataset", "release", "license", "citation", "context", "context_name", "method", "code_version")
     known = {name: facts[name] for name in texts if facts[name] is not None}
     return known | {"min_cells": int(facts["min_cells"] or 0), "qc_filter": False, "fit_id": str(facts["fit_id"])}
 

@@ -54,7 +54,7 @@ def obs(connection: Connection, chosen: FitChoice) -> pd.DataFrame:
 
 
 def _with_own(table: pd.DataFrame, effects: pd.DataFrame, facts: dict[str, Any]) -> pd.DataFrame:
-    ours = ["compound_name", "inchikey", "parent_inchikey", "n_treated", "n_control", "n_plates"]
+    ours = ["compound_name", "inchikey", "parent_inchikey", "n_treated", "n_vehicle", "n_plates"]
     ids = ["condition_id", "effect_id"]
     return table.assign(stratum=facts["stratum"], **{name: effects[name] for name in ours + ids})
 

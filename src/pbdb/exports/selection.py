@@ -94,9 +94,9 @@ def datasets(connection: Connection, choice: Choice) -> pd.DataFrame:
     allowed = table["is_redistributable"] | table["dataset"].isin(choice.include)
     barred = table[~allowed & table["dataset"].isin(choice.datasets)]
     if len(barred):
-        name, licence = barred.iloc[0][["dataset", "licence"]]
+        name, license = barred.iloc[0][["dataset", "license"]]
         raise QueryError(
-            f"Dataset '{name}' may not be passed on ({licence}): say --include {name} to export it for your own use.",
+            f"Dataset '{name}' may not be passed on ({license}): say --include {name} to export it for your own use.",
             dataset=name,
         )
     if not allowed.any():
@@ -186,7 +186,7 @@ def blocks(
 
 
 _DATASETS = """
-SELECT d.dataset_id, d.dataset, d.source, d.title, d.release, d.license AS licence, d.citation, d.doi,
+SELECT d.dataset_id, d.dataset, d.source, d.title, d.release, d.license, d.citation, d.doi,
     d.is_redistributable, d.overlap_group, a.technology, a.readout
 FROM core.dataset d JOIN core.assay a USING (assay_id) ORDER BY d.dataset"""
 
@@ -200,9 +200,9 @@ SELECT w.name FROM unnest(%(wanted)s::text[]) WITH ORDINALITY w (name, place)
 WHERE NOT EXISTS (SELECT FROM core.context x WHERE w.name IN (x.context, x.context_name)) ORDER BY w.place"""
 
 _FITS = """
-SELECT f.fit_id, f.dataset_id, d.dataset, d.source, d.release, d.license AS licence, d.citation, a.technology,
+SELECT f.fit_id, f.dataset_id, d.dataset, d.source, d.release, d.license, d.citation, a.technology,
     x.context_id, x.context, x.context_name, x.tissue, x.disease, x.development_stage, x.organism, x.sex, x.ethnicity,
-    f.stratum, f.method, f.n_samples, f.n_control, f.df_prior, f.report->'s2_prior_median' AS s2_prior_median,
+    f.stratum, f.method, f.n_samples, f.n_vehicle, f.df_prior, f.report->'s2_prior_median' AS s2_prior_median,
     f.parameters->'min_cells' AS min_cells, f.code_version
 FROM core.fit f JOIN core.dataset d USING (dataset_id) JOIN core.assay a USING (assay_id)
 JOIN core.context x USING (context_id)
@@ -213,7 +213,7 @@ ORDER BY d.dataset, x.context, f.stratum NULLS FIRST"""
 # The wells of a condition differ; as in the published files the first one of the fit lends its plate and counts.
 _EFFECTS = """
 SELECT e.effect_id, e.condition_id, s.name AS source_name, s.compound_name, k.inchikey, k.parent_inchikey, k.skeleton,
-    k.pubchem_cid, c.dose_fm, c.dose_um, c.time_h, e.n_treated, e.n_control, e.n_plates, m.plate, m.well, m.n_cells,
+    k.pubchem_cid, c.dose_fm, c.dose_um, c.time_h, e.n_treated, e.n_vehicle, e.n_plates, m.plate, m.well, m.n_cells,
     m.n_counts, m.library
 FROM core.effect e
 JOIN core.condition c USING (condition_id)

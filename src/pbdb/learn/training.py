@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import resource
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -17,6 +15,7 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from pbdb.common import memory
 from pbdb.common.errors import ConfigError
 from pbdb.common.progress import Reporter, Silent
 from pbdb.common.settings import Settings
@@ -289,10 +288,5 @@ def _manifest(
         "cosine_quantiles": calibrated.quantiles.ravel().tolist(),
         "code_version": __version__,
         "seconds": round(seconds, 2),
-        "peak_mb": _peak_mb(),
+        "peak_mb": memory.peak_mb(),
     }
-
-
-def _peak_mb() -> float:
-    unit = 1 << 20 if sys.platform == "darwin" else 1024
-    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit, 1)

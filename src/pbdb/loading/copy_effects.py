@@ -20,7 +20,7 @@ from pbdb.effects.stored_fit import BY_GENE, COUNTED, StoredFit
 BYTES_PER_BLOCK = 64 << 20
 MIN_TESTED_FOR_LANDMARK = 500
 LARGEST_T = 50.0
-COUNTS = ("n_treated", "n_control", "n_plates", "n_control_same_plates")
+COUNTS = ("n_treated", "n_vehicle", "n_plates", "n_vehicle_same_plates")
 
 
 def copy_effects(
@@ -65,7 +65,7 @@ def _effect_columns(
     table = stored.effects.iloc[rows]
     arrays = {name: stored.by_effect(name)[rows] for name in BY_EFFECT}
     limma = {name: stored.by_effect(name)[rows] if stored.tests_counts else None for name in OF_LIMMA}
-    landmark, n_landmarks = _landmark(stored, arrays["log2_fc"], arrays["se"], landmarks)
+    landmark_t, n_landmarks = _landmark_t(stored, arrays["log2_fc"], arrays["se"], landmarks)
     return {
         "dataset_id": key,
         "effect_id": table["effect_id"].to_numpy(dtype=np.int64),
@@ -80,7 +80,7 @@ def _effect_columns(
         "null_spread": table["null_spread"].to_numpy(dtype=np.float32) if stored.tests_counts else None,
         **arrays,
         **limma,
-        "landmark": landmark,
+        "landmark_t": landmark_t,
     }
 
 
@@ -88,7 +88,7 @@ def _pooled_or(samples: pd.Series[Any]) -> npt.NDArray[np.int64] | None:
     return None if samples.isna().all() else samples.to_numpy(dtype=np.int64)
 
 
-def _landmark(
+def _landmark_t(
     stored: StoredFit, log2_fc: npt.NDArray[np.float32], se: npt.NDArray[np.float32], landmarks: dict[int, int]
 ) -> tuple[npt.NDArray[np.float16] | None, int]:
     """Moderated t of the landmark genes of pooled effects; None where fewer than 500 were tested."""

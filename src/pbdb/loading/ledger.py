@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import resource
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, delete, insert, or_, select, text
 
+from pbdb.common import memory
 from pbdb.common.settings import Settings
 from pbdb.common.version import __version__
 from pbdb.database.copy_text import as_json
@@ -54,6 +54,7 @@ class Entry:
     def timed(self) -> Iterator[None]:
         """Time what stands in the block, and note a failure."""
         start = time.perf_counter()
+        memory.forget_peak()
         try:
             yield
         except BaseException as problem:
@@ -61,7 +62,7 @@ class Entry:
             raise
         finally:
             self.seconds = round(time.perf_counter() - start, 3)
-            self.peak_mb = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
+            self.peak_mb = memory.peak_mb()
 
 
 def record(

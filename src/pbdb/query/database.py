@@ -209,7 +209,7 @@ def _read_arrays(
 _VIEWS = "SELECT relname FROM pg_class WHERE relnamespace = 'pbdb'::regnamespace AND relkind = 'v' ORDER BY 1"
 _EFFECTS = """
 SELECT effect_id, fit_id, condition_id, dataset, compound_name, inchikey, context, context_name, dose_um, time_h,
-    stratum, n_treated, n_control, n_plates, n_up, n_down
+    stratum, n_treated, n_vehicle, n_plates, n_up, n_down
 FROM pbdb.effect WHERE is_default AND status = 'ok'"""
 _GENES = """
 SELECT DISTINCT g.gene_id, g.gene_key, g.symbol AS gene_symbol FROM core.fit f

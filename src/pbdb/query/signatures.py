@@ -146,7 +146,7 @@ def _build(engine: Engine, table: str, dataset: str) -> float:
         start = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
         for index in connection.execute(text(_INDEXES_OF), {"name": table}).scalars().all():
             connection.exec_driver_sql(f"DROP INDEX {index}")
-        connection.exec_driver_sql(f"CREATE INDEX ON {table} USING hnsw (landmark public.halfvec_cosine_ops)")
+        connection.exec_driver_sql(f"CREATE INDEX ON {table} USING hnsw (landmark_t public.halfvec_cosine_ops)")
         end = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
     return float((end - start).total_seconds())
 
@@ -194,16 +194,16 @@ _WITHOUT = """
 SELECT d.dataset FROM core.dataset d
 WHERE (%(datasets)s::text[] IS NULL OR d.dataset = ANY (%(datasets)s))
 AND EXISTS (SELECT FROM core.effect e WHERE e.dataset_id = d.dataset_id AND e.status = 'ok')
-AND NOT EXISTS (SELECT FROM core.effect e WHERE e.dataset_id = d.dataset_id AND e.landmark IS NOT NULL)
+AND NOT EXISTS (SELECT FROM core.effect e WHERE e.dataset_id = d.dataset_id AND e.landmark_t IS NOT NULL)
 ORDER BY 1"""
 _DATASETS = "SELECT dataset FROM pbdb.dataset ORDER BY 1"
 _CONTEXTS = "SELECT context FROM pbdb.context UNION SELECT context_name FROM pbdb.context ORDER BY 1"
-_LANDMARK = "SELECT e.landmark::text FROM core.effect e WHERE e.effect_id = %(effect_id)s"
+_LANDMARK = "SELECT e.landmark_t::text FROM core.effect e WHERE e.effect_id = %(effect_id)s"
 # Of equals the lowest id, so that the same question finds the same effect.
 _STRONGEST = """
 SELECT v.effect_id, v.dataset, v.compound_name, v.context_name, v.dose_um, v.time_h, v.n_up, v.n_down
 FROM pbdb.effect v JOIN core.effect e ON e.effect_id = v.effect_id
-WHERE e.landmark IS NOT NULL AND (
+WHERE e.landmark_t IS NOT NULL AND (
     lower(v.compound_name) = lower(%(compound)s) OR lower(v.source_compound_name) = lower(%(compound)s)
     OR v.inchikey = %(compound)s)
 AND (%(dose_um)s::float8 IS NULL OR v.dose_um = %(dose_um)s)

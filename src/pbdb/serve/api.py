@@ -304,7 +304,8 @@ def _metadata(site: Site) -> dict[str, str]:
 
 
 _DATASETS = """
-SELECT dataset, title, release, licence, citation, doi, homepage, is_redistributable, is_non_commercial, is_simulated
+SELECT dataset, title, release, license, licence, citation, doi, homepage, is_redistributable, is_non_commercial,
+    is_simulated
 FROM dataset ORDER BY dataset"""
 _MECHANISMS = """
 SELECT DISTINCT compound_name, value FROM compound_annotation

@@ -54,13 +54,13 @@ class Vector:
     attributes: Mapping[str, Any] = field(default_factory=dict)
 
 
-def save(path: Path, variables: Mapping[str, Any], *, compress: str = "gzip", version: int = 3) -> None:
+def save(path: Path, variables: Mapping[str, Any], *, compress: str = "gzip", level: int = 6, version: int = 3) -> None:
     """Write variables to an RData file; the same variables give the same bytes.
 
     Values: None, text, arrays, `Vector`, `Matrix`, pandas DataFrame and Categorical, list, dict and `Named`.
-    compress: gzip, bzip2, xz or none.
+    compress: gzip (of a level), bzip2, xz or none.
     """
-    with _target(path, compress) as file:
+    with _target(path, compress, level) as file:
         file.write(b"RDX%d\nX\n" % version)
         writer = Writer(file)
         for word in (version, _R_RELEASE, _OLDEST[version]):
@@ -72,18 +72,18 @@ def save(path: Path, variables: Mapping[str, Any], *, compress: str = "gzip", ve
 
 
 @contextmanager
-def _target(path: Path, compress: str) -> Iterator[BinaryIO]:
+def _target(path: Path, compress: str, level: int) -> Iterator[BinaryIO]:
     with path.open("wb") as file:
         if compress == "none":
             yield file
             return
-        with _compressor(file, compress) as packed:
+        with _compressor(file, compress, level) as packed:
             yield packed
 
 
-def _compressor(file: BinaryIO, compress: str) -> BinaryIO:
+def _compressor(file: BinaryIO, compress: str, level: int) -> BinaryIO:
     if compress == "gzip":  # without name and time, so that the same content is the same file
-        return cast(BinaryIO, gzip.GzipFile("", "wb", 6, file, mtime=0))
+        return cast(BinaryIO, gzip.GzipFile("", "wb", level, file, mtime=0))
     return cast(BinaryIO, {"bzip2": bz2.BZ2File, "xz": lzma.LZMAFile}[compress](file, "wb"))
 
 

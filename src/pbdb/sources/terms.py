@@ -21,7 +21,7 @@ def described(source: Source, dataset: str) -> list[tuple[str, str]]:
     lines = [
         ("release", declared.release),
         ("technology", f"{assay.technology}, {assay.readout}"),
-        ("licence", declared.license),
+        ("license", declared.license),
         ("allowed", allowed(declared)),
         ("citation", declared.citation),
         ("doi", declared.doi),
@@ -36,9 +36,9 @@ def described(source: Source, dataset: str) -> list[tuple[str, str]]:
 
 def allowed(dataset: Dataset) -> str:
     """What the terms allow, and what is done to keep them."""
-    use = "non-commercial use only" if dataset.is_non_commercial else "any use the licence names"
+    use = "non-commercial use only" if dataset.is_non_commercial else "any use the license names"
     if dataset.is_redistributable:
-        return f"{use}; may be passed on with its licence and citation"
+        return f"{use}; may be passed on with its license and citation"
     return f"{use}; may not be passed on: snapshots leave it out, and the role pbdb_public sees nothing of it"
 
 

@@ -26,7 +26,7 @@ def test_one_plate_leaves_one_df_per_sample_beyond_the_conditions():
     assert status(built) == {"a": "ok", "b": "ok"}
     assert (built.n_conditions, built.n_plates, built.df_residual) == (3, 1, 3)
     assert built.effects.n_treated.tolist() == [2, 1]
-    assert built.effects.n_control.tolist() == [3, 3]
+    assert built.effects.n_vehicle.tolist() == [3, 3]
 
 
 def test_condition_on_a_plate_of_its_own_is_confounded():
@@ -39,7 +39,7 @@ def test_condition_on_a_plate_of_its_own_is_confounded():
 def test_plate_without_vehicle_is_connected_through_a_shared_condition():
     built = design([VEHICLE, VEHICLE, "a", "a", "b", "b"], plate=[1, 1, 1, 2, 2, 2])
     assert status(built) == {"a": "ok", "b": "ok"}
-    assert dict(zip("ab", built.effects.n_control_same_plates.tolist(), strict=True)) == {"a": 2, "b": 0}
+    assert dict(zip("ab", built.effects.n_vehicle_same_plates.tolist(), strict=True)) == {"a": 2, "b": 0}
 
 
 def test_each_time_has_its_own_vehicle_and_an_idle_control_is_left_out():
@@ -48,7 +48,7 @@ def test_each_time_has_its_own_vehicle_and_an_idle_control_is_left_out():
         time=[6, 6, 6, 6, 24, 24, 24, 48],
     )
     assert status(built) == {"a 24h": "ok", "a 6h": "ok"}
-    assert built.effects.n_control.tolist() == [1, 2]
+    assert built.effects.n_vehicle.tolist() == [1, 2]
     assert built.n_samples == 7
 
 

@@ -23,7 +23,7 @@ from pbdb.effects.engine import batching, deseq2
 COLUMNS = [
     "condition", "compound", "dose_um", "time_h", "context", "gene", "status", "log2_fc", "se", "t", "df_total",
     "p_value", "p_adj", "p_adj_fit", "ave_expr", "b", "stdev_unscaled", "sigma", "s2_post", "df_prior",
-    "n_treated", "n_control", "n_plates", "p_value_limma", "p_adj_limma",
+    "n_treated", "n_vehicle", "n_plates", "p_value_limma", "p_adj_limma",
 ]  # fmt: skip
 
 
@@ -34,7 +34,7 @@ def test_one_row_per_condition_and_gene_in_the_order_of_the_genes(tmp_path: Path
     assert len(found) == 2 * 60
     assert found.gene.tolist() == [gene for gene in plate.counts(samples).index for _ in range(2)]
     assert found.condition.tolist()[:2] == ["Aspirin_10uM_24h", "Torin 1_10uM_24h"]
-    assert set(found[["n_treated", "n_control", "n_plates"]].drop_duplicates().iloc[0]) == {3, 8, 2}
+    assert set(found[["n_treated", "n_vehicle", "n_plates"]].drop_duplicates().iloc[0]) == {3, 8, 2}
 
 
 def test_genes_that_rise_are_found(tmp_path: Path):
@@ -230,7 +230,7 @@ def test_the_report_says_how_the_fit_was_made(tmp_path: Path):
     stored = json.loads(kept.read_text())
     assert json.loads(result.stdout) == stored
     (fit,) = stored["fits"]
-    expected = {"n_samples": 14, "n_control": 8, "n_plates": 2, "n_components": 1, "span": 0.5, "effects": {"ok": 2}}
+    expected = {"n_samples": 14, "n_vehicle": 8, "n_plates": 2, "n_components": 1, "span": 0.5, "effects": {"ok": 2}}
     assert {name: fit[name] for name in expected} == expected
     assert {"trend", "moderate", "effects"} <= set(fit["seconds"])
     assert stored["ignored_columns"] == ["colour"]

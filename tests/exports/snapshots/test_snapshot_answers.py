@@ -122,7 +122,7 @@ def test_effect_files_have_one_row_per_condition_and_lists_over_genes(shared_rel
     assert [row["status"] for row in rows] == ["ok", "no_sample"]
     assert rows[0]["log2_fc"][0] == 1.5 and rows[0]["neg_log10_p"][2] == 400.0 and rows[1]["log2_fc"] is None
     assert rows[0]["log2_fc"][1] != rows[0]["log2_fc"][1]  # NaN
-    assert len(rows[0]["landmark"]) == 978 and rows[0]["compound_name"] == "vorinostat"
+    assert len(rows[0]["landmark_t"]) == 978 and rows[0]["compound_name"] == "vorinostat"
     further = pq.ParquetFile(folder / "further_effect/dataset=open_a/context=CVCL%3A0001/152.parquet").read()
     assert further["sample_id"].to_pylist() == [143, 144]
 

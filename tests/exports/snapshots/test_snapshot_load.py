@@ -36,7 +36,7 @@ def test_everything_comes_back_as_it_was(worlds: Settings, empty_database: Setti
         former = "INSERT INTO core.compound (compound_id, inchikey, name, replaced_by) VALUES (5, 'OLD', 'once', 1)"
         connection.execute(text(former))
         connection.execute(text("UPDATE core.effect SET n_up = 1, prior_var = 0.1 WHERE effect_id = 163"))
-        connection.execute(text("UPDATE core.effect SET landmark = NULL, n_landmarks = NULL WHERE effect_id = 261"))
+        connection.execute(text("UPDATE core.effect SET landmark_t = NULL, n_landmarks = NULL WHERE effect_id = 261"))
     build.export(worlds, str(tmp_path / "release"), build.Choices("1", include=["closed"]))
     foreign = tmp_path / "release" / Path(EFFECT).with_name("copy of 151.parquet")
     shutil.copyfile(tmp_path / "release" / EFFECT, foreign)  # which the manifest does not know

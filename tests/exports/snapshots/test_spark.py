@@ -17,8 +17,8 @@ QUERIES = {
     " WHERE dataset = 'first' AND context = 'CVCL:0001' AND compound_name = 'vorinostat' ORDER BY condition_id",
     "counts": "SELECT compound_name, sum(n_up) AS up, sum(n_treated) AS wells, max(n_genes) AS genes FROM effect"
     " GROUP BY compound_name ORDER BY compound_name",
-    "with another table": "SELECT e.dataset, d.licence, count(*) AS n FROM effect e JOIN dataset d"
-    " ON d.dataset = e.dataset GROUP BY e.dataset, d.licence ORDER BY e.dataset",
+    "with another table": "SELECT e.dataset, d.license, count(*) AS n FROM effect e JOIN dataset d"
+    " ON d.dataset = e.dataset GROUP BY e.dataset, d.license ORDER BY e.dataset",
 }
 
 

@@ -103,7 +103,7 @@ class Fit(Base):
         ForeignKey("core.feature_set.feature_set_id"), comment=f"Key of a feature set: {CONTENT_KEY}"
     )
     n_samples: Mapped[int] = mapped_column(Integer, comment="Samples in the fit, vehicle included")
-    n_control: Mapped[int] = mapped_column(Integer, comment="Vehicle samples of the fit or effect")
+    n_vehicle: Mapped[int] = mapped_column(Integer, comment="Vehicle samples of the fit or effect")
     n_plates: Mapped[int] = mapped_column(Integer, comment="Plates of the fit, or of the treated samples of an effect")
     n_components: Mapped[int] = mapped_column(
         Integer, comment="Connected components of the graph of conditions and plates"
@@ -207,9 +207,9 @@ class Effect(Base):
     sample_id: Mapped[int | None] = mapped_column(comment=f"Key of a sample: {CONTENT_KEY}; null for pooled effects")
     status: Mapped[str] = mapped_column(comment="ok, or the reason why the effect could not be estimated")
     n_treated: Mapped[int] = mapped_column(Integer, comment="Treated samples of the effect in the fit")
-    n_control: Mapped[int] = mapped_column(Integer, comment="Vehicle samples of the fit or effect")
+    n_vehicle: Mapped[int] = mapped_column(Integer, comment="Vehicle samples of the fit or effect")
     n_plates: Mapped[int] = mapped_column(Integer, comment="Plates of the fit, or of the treated samples of an effect")
-    n_control_same_plates: Mapped[int] = mapped_column(
+    n_vehicle_same_plates: Mapped[int] = mapped_column(
         Integer, comment="Vehicle samples on the plates of the treated samples"
     )
     n_genes: Mapped[int | None] = mapped_column(Integer, comment="Number of genes")
@@ -230,7 +230,7 @@ class Effect(Base):
     neg_log10_p_adj: Mapped[NegLog10PAdj]
     neg_log10_p_limma: Mapped[NegLog10PLimma]
     neg_log10_p_adj_limma: Mapped[NegLog10PAdjLimma]
-    landmark: Mapped[list[float] | None] = mapped_column(
+    landmark_t: Mapped[list[float] | None] = mapped_column(
         Landmarks,
         comment="Moderated t of the 978 landmarks in landmark_index order, clipped to +-50, 0 where untested",
     )

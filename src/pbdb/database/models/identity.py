@@ -223,7 +223,7 @@ class Gene(Base):
         server_default=FALSE, comment="True for the 978 genes that L1000 measures"
     )
     landmark_index: Mapped[int | None] = mapped_column(
-        Integer, comment="Position among the 978 landmarks, from 0: the order of effect.landmark"
+        Integer, comment="Position among the 978 landmarks, from 0: the order of effect.landmark_t"
     )
     status: Mapped[str] = mapped_column(
         comment="current in the imported release; unchecked while none was imported; retired by it"

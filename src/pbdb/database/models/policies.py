@@ -26,7 +26,7 @@ VALUE_COLUMNS = {
         "neg_log10_p_adj",
         "neg_log10_p_limma",
         "neg_log10_p_adj_limma",
-        "landmark",
+        "landmark_t",
     ),
     "gene_effect": ("log2_fc", "se", "neg_log10_p_adj"),
     "fit": ("ave_expr", "sigma", "s2_post", "df_total", "dispersion"),

@@ -43,7 +43,7 @@ class Dataset(Base):
     title: Mapped[str] = mapped_column(comment="Title of the data set")
     release: Mapped[str] = mapped_column(comment="Release as its provider names it")
     assay_id: Mapped[int] = mapped_column(ForeignKey("core.assay.assay_id"), comment=f"Key of an assay: {CONTENT_KEY}")
-    license: Mapped[str] = mapped_column(comment="Licence of the data, in the words of the provider or as SPDX id")
+    license: Mapped[str] = mapped_column(comment="License of the data, in the words of the provider or as SPDX id")
     citation: Mapped[str] = mapped_column(comment="How to cite the data")
     doi: Mapped[str | None] = mapped_column(comment="DOI of the data or of their publication")
     homepage: Mapped[str | None] = mapped_column(comment="Address where the provider describes the data")

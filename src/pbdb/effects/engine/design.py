@@ -59,9 +59,9 @@ class Effects:
     treated: Ints
     vehicle: Ints
     n_treated: Ints
-    n_control: Ints
+    n_vehicle: Ints
     n_plates: Ints
-    n_control_same_plates: Ints
+    n_vehicle_same_plates: Ints
 
     def __len__(self) -> int:
         return len(self.status)
@@ -292,9 +292,9 @@ def _effects(design: Design, labels: Labels, sample: Ints, treated: Ints, vehicl
         treated=treated,
         vehicle=vehicle,
         n_treated=sizes[treated],
-        n_control=sizes[vehicle],
+        n_vehicle=sizes[vehicle],
         n_plates=cells[treated],
-        n_control_same_plates=_controls_on_plates(design, treated, vehicle),
+        n_vehicle_same_plates=_controls_on_plates(design, treated, vehicle),
     )
 
 

@@ -208,7 +208,7 @@ class Fit:
             "p_values": self.p_values,
             "n_given": design.n_given,
             "n_samples": design.n_samples,
-            "n_control": int(design.is_control.sum()),
+            "n_vehicle": int(design.is_control.sum()),
             "n_conditions": design.n_conditions,
             "n_plates": design.n_plates,
             "n_components": design.n_components,

@@ -18,7 +18,7 @@ from pbdb.exports.snapshots import manifest, parquet, verify
 
 N_EXAMPLES = 5
 FACTS_OF_DATASET = (
-    "release", "licence", "doi", "access", "is_redistributable", "is_non_commercial", "fingerprint", "n_conditions",
+    "release", "license", "doi", "access", "is_redistributable", "is_non_commercial", "fingerprint", "n_conditions",
     "n_samples", "n_effects",
 )  # fmt: skip
 ARRAYS = ("log2_fc", "se", "neg_log10_p", "neg_log10_p_adj")

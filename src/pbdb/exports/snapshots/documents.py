@@ -63,8 +63,8 @@ def readme(manifest: Mapping[str, Any]) -> str:
 
 
 def _terms(dataset: Mapping[str, Any]) -> str:
-    title, licence, citation = (str(dataset[name]).replace("|", "/") for name in ("title", "licence", "citation"))
-    return f"| `{dataset['dataset']}` | {title} | {dataset['release']} | {licence} | {citation} |"
+    title, license, citation = (str(dataset[name]).replace("|", "/") for name in ("title", "license", "citation"))
+    return f"| `{dataset['dataset']}` | {title} | {dataset['release']} | {license} | {citation} |"
 
 
 def citation(manifest: Mapping[str, Any]) -> str:
@@ -89,7 +89,7 @@ def _reference(dataset: Mapping[str, Any]) -> Iterator[str]:
     yield f"    version: {json.dumps(dataset['release'], ensure_ascii=False)}"
     yield "    authors:"
     yield f"      - name: {json.dumps(dataset['citation'], ensure_ascii=False)}"
-    for key, name in (("doi", "doi"), ("homepage", "url"), ("licence", "notes")):
+    for key, name in (("doi", "doi"), ("homepage", "url"), ("license", "notes")):
         if dataset[key]:
             yield f"    {name}: {json.dumps(dataset[key], ensure_ascii=False)}"
 
@@ -109,7 +109,7 @@ def croissant(manifest: Mapping[str, Any], schemas: Mapping[str, pa.Schema]) -> 
         " samples, conditions and the differential expression of every condition.",
         "version": manifest["release"],
         "datePublished": manifest["created_at"][:10],
-        "license": sorted({str(dataset["licence"]) for dataset in manifest["datasets"]}),
+        "license": sorted({str(dataset["license"]) for dataset in manifest["datasets"]}),
         "url": HOME,
         "citeAs": "; ".join(sorted({str(dataset["citation"]) for dataset in manifest["datasets"]})),
         "creator": {"@type": "sc:Organization", "name": "The authors of pbdb"},
@@ -176,7 +176,7 @@ Cellosaurus and Cell Ontology id, exact doses, samples, and the differential exp
 {made}. What every table and column means: `dictionary.md`; what was computed how, and the hash of every file:
 `manifest.json`; how to cite: `CITATION.cff`.
 {warning}
-| data set | title | release | licence | citation |
+| data set | title | release | license | citation |
 |---|---|---|---|---|
 {rows}
 

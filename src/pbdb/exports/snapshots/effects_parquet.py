@@ -34,8 +34,8 @@ from pbdb.exports.snapshots.parquet import Written
 BYTES_PER_GROUP = 64 << 20
 T = TypeVar("T")
 DEFAULT, FURTHER = "effect", "further_effect"
-LANDMARK = "landmark"
-FLOATS = (*BY_EFFECT, *OF_LIMMA, LANDMARK)
+LANDMARK_T = "landmark_t"
+FLOATS = (*BY_EFFECT, *OF_LIMMA, LANDMARK_T)
 
 _LISTS = [(name, pa.list_(pa.float32())) for name in FLOATS]
 SCHEMA = pa.schema(
@@ -45,7 +45,7 @@ SCHEMA = pa.schema(
     + [(name, pa.string()) for name in ("compound_name", "source_compound_name", "inchikey", "parent_inchikey")]
     + [("context_name", pa.string()), ("dose_um", pa.float64()), ("time_h", pa.float64()), ("stratum", pa.string())]
     + [("status", pa.string())]
-    + [(name, pa.int32()) for name in ("n_treated", "n_control", "n_plates", "n_control_same_plates", "n_genes")]
+    + [(name, pa.int32()) for name in ("n_treated", "n_vehicle", "n_plates", "n_vehicle_same_plates", "n_genes")]
     + [("prior_var", pa.float64())]
     + [(name, pa.int32()) for name in ("n_up", "n_down", "n_up_fit", "n_down_fit", "n_landmarks")]
     + [("null_spread", pa.float32())]
@@ -78,7 +78,7 @@ def fits(frozen: Frozen) -> list[Fit]:
 
 
 def facts_of(frozen: Frozen, fit: Fit) -> pa.Table:
-    """All of a fit's effects but their numbers, in the order of the file; n_arrays, has_landmark, version beside."""
+    """All of a fit's effects but their numbers, in the order of the file; n_arrays, has_landmark_t, version beside."""
     return frozen.table(_FACTS.format(fit=fit.fit_id, dataset=fit.dataset_id)).combine_chunks()
 
 
@@ -164,8 +164,8 @@ def _blocks(frozen: Frozen, fit: Fit, facts: pa.Table, decoder: copy_binary.Deco
     empty: dict[str, npt.NDArray[Any]] = {name: np.empty((0, fit.n_genes), np.float32) for name in BY_EFFECT}
     if pc.any(facts["has_limma"]).as_py():
         empty |= {name: np.empty((0, fit.n_genes), np.float32) for name in OF_LIMMA}
-    if pc.any(facts["has_landmark"]).as_py():
-        empty[LANDMARK] = np.empty((0, N_LANDMARKS), np.float16)
+    if pc.any(facts["has_landmark_t"]).as_py():
+        empty[LANDMARK_T] = np.empty((0, N_LANDMARKS), np.float16)
     columns = ", ".join(_AS_SENT.get(name, f"e.{name}") for name in empty)
     rows_at_once = max(1, BYTES_PER_GROUP // (4 * fit.n_genes * len(FLOATS)))
     command = _NUMBERS.format(columns=columns, fit=fit.fit_id, dataset=fit.dataset_id)
@@ -193,12 +193,12 @@ class Packed:
             held = self._memory[name] = np.empty(numbers.size, dtype=np.float32)
         held[: numbers.size].reshape(numbers.shape)[...] = numbers
         offsets = np.arange(len(numbers) + 1, dtype=np.int32) * np.int32(numbers.shape[1])
-        absent = pc.invert(part.facts["has_landmark"]).combine_chunks() if name == LANDMARK else None
+        absent = pc.invert(part.facts["has_landmark_t"]).combine_chunks() if name == LANDMARK_T else None
         return pa.ListArray.from_arrays(pa.array(offsets), pa.array(held[: numbers.size]), mask=absent)
 
 
 # An effect without signature stands in the middle of those with one: zeros are sent, and made null here.
-_AS_SENT = {LANDMARK: f"coalesce(e.landmark, array_fill(0::real, ARRAY[{N_LANDMARKS}])::halfvec)"}
+_AS_SENT = {LANDMARK_T: f"coalesce(e.landmark_t, array_fill(0::real, ARRAY[{N_LANDMARKS}])::halfvec)"}
 _FITS = """
 SELECT f.fit_id, f.dataset_id, d.dataset, x.context, f.is_default, s.n_genes
 FROM pg_temp.fit f
@@ -217,10 +217,10 @@ _FACTS = f"""
 SELECT
     e.effect_id, e.dataset_id, e.fit_id, f.feature_set_id, f.method, f.mode, e.condition_id, e.sample_id,
     s.compound_name, s.name AS source_compound_name, k.inchikey, k.parent_inchikey, x.context_name, c.dose_um, c.time_h,
-    c.stratum, e.status, e.n_treated, e.n_control, e.n_plates, e.n_control_same_plates, e.n_genes, e.prior_var, e.n_up,
+    c.stratum, e.status, e.n_treated, e.n_vehicle, e.n_plates, e.n_vehicle_same_plates, e.n_genes, e.prior_var, e.n_up,
     e.n_down, e.n_up_fit, e.n_down_fit, e.n_landmarks, e.null_spread,
-    num_nonnulls(e.log2_fc, e.se, e.neg_log10_p, e.neg_log10_p_adj) AS n_arrays, e.landmark IS NOT NULL AS has_landmark,
-    e.neg_log10_p_limma IS NOT NULL AS has_limma,
+    num_nonnulls(e.log2_fc, e.se, e.neg_log10_p, e.neg_log10_p_adj) AS n_arrays,
+    e.landmark_t IS NOT NULL AS has_landmark_t, e.neg_log10_p_limma IS NOT NULL AS has_limma,
     concat_ws(' ', e.tableoid, e.xmin, e.ctid) AS version
 FROM part.effect e
 JOIN core.generation n ON n.dataset_id = e.dataset_id AND n.generation = e.generation AND n.is_current

@@ -88,7 +88,7 @@ def read(folder: Path) -> dict[str, Any]:
             " anew from where it came.",
             file=str(out),
         )
-    content = _parsed(path)
+    content = _with_new_names(_parsed(path))
     version = content.get("format") if isinstance(content, dict) else None
     if isinstance(version, int) and version > FORMAT:
         raise SnapshotError(
@@ -103,6 +103,15 @@ def read(folder: Path) -> dict[str, Any]:
         )
     facts: dict[str, Any] = content
     return facts
+
+
+def _with_new_names(content: Any) -> Any:
+    """What snapshots of before call `licence`, under the name of this version."""
+    datasets = content.get("datasets") if isinstance(content, dict) else None
+    for dataset in datasets if isinstance(datasets, list) else []:
+        if isinstance(dataset, dict) and "licence" in dataset:
+            dataset.setdefault("license", dataset.pop("licence"))
+    return content
 
 
 def _parsed(path: Path) -> Any:
@@ -122,7 +131,7 @@ def _parsed(path: Path) -> Any:
 
 _DATASETS = """
 SELECT
-    d.dataset, d.title, d.source, d.release, a.technology, a.readout, d.license AS licence, d.citation, d.doi,
+    d.dataset, d.title, d.source, d.release, a.technology, a.readout, d.license, d.citation, d.doi,
     d.homepage, d.access, d.is_redistributable, d.is_non_commercial, d.is_simulated, d.fingerprint,
     (SELECT count(*) FROM core.condition c WHERE c.dataset_id = d.dataset_id) AS n_conditions,
     (SELECT count(*) FROM core.sample s WHERE s.dataset_id = d.dataset_id) AS n_samples,

@@ -29,7 +29,7 @@ SHAPE: dict[str, Any] = {
     "included_by_name": [TEXT],
     "left_out": [TEXT],
     "layouts": [TEXT],
-    "datasets": [{"dataset": TEXT, "title": TEXT, "release": TEXT, "licence": MAYBE_TEXT, "citation": MAYBE_TEXT}],
+    "datasets": [{"dataset": TEXT, "title": TEXT, "release": TEXT, "license": MAYBE_TEXT, "citation": MAYBE_TEXT}],
     "vocabularies": [{"kind": TEXT, "release": TEXT, "sha256": MAYBE_TEXT, "is_current": YES_NO}],
     "genes": ANY_FACTS,
     "fits": [{"fit_id": COUNT, "dataset": TEXT, "context": TEXT, "stratum": MAYBE_TEXT, "method": TEXT, "mode": TEXT}],

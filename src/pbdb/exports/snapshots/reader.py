@@ -129,7 +129,7 @@ class Snapshot:
 
 _EFFECTS = """
 SELECT effect_id, fit_id, condition_id, dataset, compound_name, inchikey, context, context_name, dose_um, time_h,
-    stratum, n_treated, n_control, n_plates, n_up, n_down
+    stratum, n_treated, n_vehicle, n_plates, n_up, n_down
 FROM effect WHERE is_default AND status = 'ok'"""
 _GENES = """
 SELECT DISTINCT g.gene_id, g.gene_key, g.gene_symbol FROM core.fit f

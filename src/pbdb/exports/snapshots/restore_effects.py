@@ -23,7 +23,7 @@ from pbdb.database.effect_arrays import BY_EFFECT, OF_LIMMA
 from pbdb.effects.engine import OK
 from pbdb.effects.stored_fit import BY_GENE, tile
 from pbdb.exports.snapshots.arrow_schemas import table_of
-from pbdb.exports.snapshots.effects_parquet import LANDMARK, ahead
+from pbdb.exports.snapshots.effects_parquet import LANDMARK_T, ahead
 from pbdb.exports.snapshots.parquet import require_plausible
 
 Matrix = npt.NDArray[np.float32]
@@ -109,7 +109,7 @@ def _encoded(rows: pa.Table) -> dict[str, copy_binary.Value]:
             columns[name] = None
         elif name == "status":
             columns[name] = rows[name][0].as_py()
-        elif name == LANDMARK:
+        elif name == LANDMARK_T:
             columns[name] = _matrix(rows, name).astype(np.float16)
         else:
             columns[name] = _matrix(rows, name) if name in (*BY_EFFECT, *OF_LIMMA) else rows[name].to_numpy()

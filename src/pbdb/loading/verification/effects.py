@@ -94,7 +94,7 @@ def _check_rows(
 ) -> None:
     """What a fit and its effects say of their samples, recounted."""
     is_vehicle = samples["role"] == "vehicle"
-    for name, n in (("n_samples", len(samples)), ("n_control", int(is_vehicle.sum()))):
+    for name, n in (("n_samples", len(samples)), ("n_vehicle", int(is_vehicle.sum()))):
         differences.expect(name, fit.label, int(fit[name]), n, "table fit_sample")
     strangers = samples[samples["source_sample"].isna()]
     differences.add_all(

@@ -64,7 +64,7 @@ SELECT f.sample_id, f.role, s.source_sample, s.plate_id, s.condition_id, s.time_
 FROM core.fit_sample f LEFT JOIN core.sample s ON s.dataset_id = %(dataset_id)s AND s.sample_id = f.sample_id
 WHERE f.fit_id = %(fit_id)s ORDER BY f.sample_id"""
 _EFFECTS = f"""
-SELECT effect_id, condition_id, sample_id, status, n_treated, n_control, n_plates, n_control_same_plates,
+SELECT effect_id, condition_id, sample_id, status, n_treated, n_vehicle, n_plates, n_vehicle_same_plates,
     n_genes, n_up, n_down, n_up_fit, n_down_fit,
     {" AND ".join(f"coalesce(cardinality({name}), 0) = %(n_genes)s" for name in BY_EFFECT)} AS is_complete
 FROM core.effect WHERE dataset_id = %(dataset_id)s AND fit_id = %(fit_id)s"""

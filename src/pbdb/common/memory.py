@@ -1,0 +1,32 @@
+"""The most memory this process has held."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+_STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+_FORGET_PEAK = "5"  # proc(5): resets the high-water mark
+
+
+def forget_peak() -> None:
+    """Begin to measure anew, where the system can (Linux)."""
+    try:
+        _CLEAR.write_text(_FORGET_PEAK)
+    except OSError:
+        return
+
+
+def peak_mb() -> float:
+    """Most resident memory in MiB since `forget_peak`, or since the process began.
+
+    The figure of getrusage would not do on Linux: a process starts with that of the one that started it.
+    """
+    if _STATUS.is_file():
+        lines = dict(line.split(":", 1) for line in _STATUS.read_text().splitlines())
+        if "VmHWM" in lines:
+            return round(int(lines["VmHWM"].split()[0]) / 1024, 1)
+    import resource
+
+    unit = 1 << 20 if sys.platform == "darwin" else 1024
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit, 1)
