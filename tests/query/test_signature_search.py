@@ -101,7 +101,7 @@ def test_the_opposite_are_found_with_negative_similarity(world: Settings) -> Non
 
 
 def test_the_index_finds_what_the_exact_search_finds(world: Settings) -> None:
-    assert list(signature_search.build_indexes(connect.engine(world))) == ["one", "without_landmarks"]
+    assert list(signature_search.build_indexes(connect.engine(world))) == ["one"]
     assert signature_search.build_indexes(connect.engine(world)) == {}
     hits = 0
     for number in range(0, N, 15):
@@ -138,6 +138,18 @@ def test_genes_make_a_signature(world: Settings) -> None:
         world, ["MYC"], ["ENSG00000000000"], Where(n=10, exact=True), opposite=True
     )
     assert ids(opposite) == ids(found)
+
+
+def test_what_was_not_searched_or_not_tested_is_told(world: Settings) -> None:
+    assert signature_search.not_searched(world, Where()) == ["without_landmarks"]
+    assert signature_search.not_searched(world, Where(datasets=["one"])) == []
+    found, _ = signature_search.like_genes(world, ["HMOX1"], ["MYC"], Where(n=7, exact=True))
+    untested = signature_search.untested(world, found, ["HMOX1", "MYC"])
+    assert (untested.n_hits, untested.by_gene) == (7, {"MYC": 7})
+    with connect.engine(world).begin() as connection:
+        only_hmox1 = str([1.0, *[0.0] * (N_LANDMARKS - 1)])
+        connection.execute(text("UPDATE core.effect SET landmark_t = :to WHERE dataset_id = 1"), {"to": only_hmox1})
+    assert signature_search.like_genes(world, ["MYC"], [], Where(n=7, exact=True))[0] == []
 
 
 def test_a_compound_stands_for_its_effect_that_moves_most_genes(world: Settings) -> None:

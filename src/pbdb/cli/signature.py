@@ -55,6 +55,8 @@ def search(
         rows, left_out = signature_search.like_genes(user_settings, _names(up), _names(down), where, opposite=opposite)
         if left_out:
             say(f"Not among the landmarks, left out: {', '.join(left_out)}")
+        genes = [name for name in (*_names(up), *_names(down)) if name not in left_out]
+        _tell_untested(signature_search.untested(user_settings, rows, genes), len(rows))
     _tell_not_searched(signature_search.not_searched(user_settings, where))
     if as_json:
         show_json(rows)
@@ -62,6 +64,12 @@ def search(
         show_table([list(row.values()) for row in rows], list(rows[0]))
     else:
         say("No effect with landmarks fits the selection.")
+
+
+def _tell_untested(untested: Any, n_hits: int) -> None:
+    if untested.n_hits:
+        genes = ", ".join(f"{gene} ({n})" for gene, n in untested.by_gene.items())
+        say(f"{untested.n_hits} of {n_hits} hits do not test every gene asked for; not tested in hits: {genes}.")
 
 
 def _tell_not_searched(datasets: list[str]) -> None:
@@ -107,7 +115,13 @@ def index(rebuild: bool, as_json: bool) -> None:
         )
         for dataset, took in seconds.items():
             reporter.stage("index", f"{dataset} in {took:.1f} s")
+    without = signature_search.not_searched(user_settings, signature_search.Where())
+    if without:
+        say(
+            f"Without landmarks, so that search finds nothing there: {', '.join(without)}; "
+            "`pbdb etl status --stale` says what to run."
+        )
     if as_json:
         show_json(seconds)
-    elif not seconds:
+    elif not seconds and not without:
         say("All data sets are indexed.")
