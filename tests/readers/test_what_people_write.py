@@ -30,7 +30,7 @@ HEADINGS = ["sample_id", "compound", "dose_um", "time_h", "plate", "is_control"]
 
 
 def sheet(headings: list[str] = HEADINGS, **changed: Callable[[int], str]) -> Rows:
-    """Four wells of DMSO and four of a drug on two plates; cells of a column may be changed by the number of the well."""
+    """Four wells of DMSO and four of a drug on two plates; changed: cells of a column by the number of the well."""
     rows = [
         [
             f"S{at}",
@@ -147,8 +147,8 @@ def test_headings_that_are_no_dose_say_why(heading: str, says: str) -> None:
 
 
 MISSING = [
-    "n.d.", "n/d", "N.A", "na.", "not tested", "keine Angabe", "inconnu", "desconocido", "(none)", "[NA]", "ERROR", "-999",
-    "0", "0.0", "#NOMBRE?", "nil", "\u2014",
+    "n.d.", "n/d", "N.A", "na.", "not tested", "keine Angabe", "inconnu", "desconocido", "(none)", "[NA]", "ERROR",
+    "-999", "0", "0.0", "#NOMBRE?", "nil", "\u2014",
 ]  # fmt: skip
 
 

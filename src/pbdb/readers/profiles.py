@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
+from itertools import dropwhile
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from pbdb.readers.annotations import Annotations
 from pbdb.readers.bombs import require_plausible
 from pbdb.readers.matrices import Profiles
 from pbdb.readers.opening import DAMAGED
+from pbdb.readers.people import grids
 from pbdb.readers.people.cells import cell_or_none, one_spelling
 from pbdb.readers.people.pairing import of_matrix
 from pbdb.readers.people.quantities import tidied
@@ -46,6 +48,8 @@ def _place(path: Path) -> Path:
 def xlsx(path: Path) -> pd.DataFrame:
     """Read the first sheet of a workbook as text, headings in its first row; an empty cell and NA are missing.
 
+    A merged cell counts for every row it covers.
+
     Raises:
         SourceError: there is no such file.
         DataError: it is no workbook, or two columns have one name.
@@ -55,9 +59,12 @@ def xlsx(path: Path) -> pd.DataFrame:
     if not path.is_file():
         raise missing(path)
     try:
-        first, *rows = CalamineWorkbook.from_path(path).get_sheet_by_index(0).to_python() or [[]]
+        grid = grids.of_worksheet(path, CalamineWorkbook.from_path(path).get_sheet_by_index(0))
     except (CalamineError, OSError, ValueError) as problem:
         raise damaged(path, problem) from None
+    used = list(dropwhile(lambda row: not any(row), (row for _, row in grid.rows))) or [[]]
+    left = min((at for row in used for at, cell in enumerate(row) if cell), default=0)
+    first, *rows = (row[left:] for row in used)
     names = [_cell(cell) or "" for cell in first]
     twice = [name for name, n in Counter(names).items() if name and n > 1]
     if twice:
@@ -65,9 +72,9 @@ def xlsx(path: Path) -> pd.DataFrame:
     return pd.DataFrame([[_cell(cell) for cell in row] for row in rows], columns=pd.Index(names), dtype=object)
 
 
-def _cell(cell: object) -> str | None:
-    """A cell as text, a whole number without a point; None where it is empty."""
-    text = str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell).strip()
+def _cell(cell: str) -> str | None:
+    """A cell without blanks at its ends; None where it is empty."""
+    text = cell.strip()
     return None if text in MISSING else text
 
 

@@ -93,6 +93,12 @@ def folded(name: str) -> str:
     return " ".join(seen.casefold().split())
 
 
+def unjoined(name: str) -> str:
+    """What spellings of a code share: KW-2449, kw 2449 and KW2449; (+)-JQ1 and JQ1-(+)."""
+    signed = re.sub(r"^(\([^a-z0-9]{1,3}\))-?(.+)$", r"\2-\1", folded(name))
+    return re.sub(r"(?<=[a-z0-9])[- ](?=[a-z0-9])", "", signed)
+
+
 def plain(name: object) -> str:
     """Letters and digits of a heading: `Cell_type` is celltype, `Dose (µM)` doseum, `Präparat` praparat."""
     text = unicodedata.normalize("NFKD", str(name).translate(_MICRO)).lower().replace("ß", "ss")

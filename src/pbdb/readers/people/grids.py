@@ -131,7 +131,7 @@ def _of_workbook(path: Path) -> list[Grid]:
     try:
         book = CalamineWorkbook.from_path(path)
         named = [sheet for sheet in book.sheets_metadata if sheet.typ == SheetTypeEnum.WorkSheet]
-        filled = [_of_worksheet(path, book.get_sheet_by_name(sheet.name)) for sheet in named]
+        filled = [of_worksheet(path, book.get_sheet_by_name(sheet.name)) for sheet in named]
         for grid, sheet in zip(filled, named, strict=True):
             grid.is_hidden = sheet.visible != SheetVisibleEnum.Visible
     except (CalamineError, zipfile.BadZipFile) as problem:
@@ -146,7 +146,12 @@ def _of_workbook(path: Path) -> list[Grid]:
     return visible or used
 
 
-def _of_worksheet(path: Path, sheet: Any) -> Grid:
+def of_worksheet(path: Path, sheet: Any) -> Grid:
+    """The cells of a worksheet; a merged cell counts for every row it covers.
+
+    Raises:
+        DataError: cells are merged over several columns.
+    """
     rows = [[shown(cell) for cell in row] for row in sheet.to_python(skip_empty_area=False)]
     grid = Grid([(at, row) for at, row in enumerate(rows, start=1)], name=sheet.name)
     merged = []
