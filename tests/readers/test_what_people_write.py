@@ -193,6 +193,12 @@ def test_yes_and_no_are_one_list_for_every_door(tmp_path: Path, yes: str, no: st
     assert drafted(tmp_path, rows).found["vehicle"] == f'"`is_control` == {yes!r}"'
 
 
+def test_treated_wells_with_the_name_of_a_vehicle_are_told(tmp_path: Path) -> None:
+    rows = sheet(is_control=lambda at: "yes" if 0 < at < 4 else "no")
+    notes = plate_sheets.read_sheet(saved(tmp_path, rows)).notes
+    assert notes == ("treated wells have the name of a vehicle (DMSO): is_control says they are none",)
+
+
 def test_a_share_of_vehicle_is_no_dose(tmp_path: Path) -> None:
     read = plate_sheets.read_sheet(saved(tmp_path, sheet(dose_um=lambda at: "0.1 %" if at < 4 else "10 uM"))).sheet
     assert set(read["condition"]) == {"DMSO_0uM_24h", "drugA_10uM_24h"}

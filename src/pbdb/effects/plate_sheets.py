@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
@@ -22,6 +22,7 @@ from pbdb.effects.engine.checks import LARGEST_LOG2, check_counts, check_intensi
 from pbdb.readers import matrices
 from pbdb.readers.people import sheets
 from pbdb.readers.people.cells import is_no_compound, one_spelling, plain, said, told_as_one
+from pbdb.readers.people.controls import is_vehicle
 from pbdb.readers.people.headings import NAMES, SUFFIXES, first_choice, matching, spelled_as, suffix
 from pbdb.readers.people.pairing import of_matrix
 from pbdb.readers.people.quantities import first_not_a_number, in_unit, is_number, is_two_numbers
@@ -101,10 +102,20 @@ def read_sheet(path: Path) -> SampleRows:
     sheet["condition"] = [label(*row) for row in sheet[["compound", "dose_um", "time_h", "stratum"]].to_numpy()]
     _refuse_one_sided(path, sheet)
     used = {*headings.values(), *(f"{heading} unit" for heading in headings.values())}
-    renamed = [f"'{heading}' as {name}" for name, heading in headings.items() if plain(heading) != plain(name)]
-    notes = [*written.notes, *([f"columns that were read: {', '.join(renamed)}"] if renamed else [])]
+    ignored = tuple(name for name in text.columns if name not in used)
+    notes = [*written.notes, *_notes(headings, sheet)]
     notes += [told_as_one(one, what) for one, what in ((respelled, "compounds"), (plates, "plates")) if one]
-    return SampleRows(sheet, tuple(name for name in text.columns if name not in used), tuple(notes))
+    return SampleRows(sheet, ignored, tuple(notes))
+
+
+def _notes(headings: Mapping[str, str], sheet: pd.DataFrame) -> Iterator[str]:
+    """Which columns were read by other names, and treated wells that are named like vehicle."""
+    renamed = [f"'{heading}' as {name}" for name, heading in headings.items() if plain(heading) != plain(name)]
+    if renamed:
+        yield f"columns that were read: {', '.join(renamed)}"
+    named = sorted({name for name in sheet["compound"][~sheet["is_control"]] if is_vehicle(name)})
+    if named:
+        yield f"treated wells have the name of a vehicle ({', '.join(named)}): is_control says they are none"
 
 
 def _heading(columns: Sequence[str], name: str) -> list[str]:
