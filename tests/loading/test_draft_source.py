@@ -436,7 +436,7 @@ def test_names_written_in_two_ways_are_one_compound_of_a_load_and_few_known_gene
     assert outcome.effects == {"ok": 1}
 
 
-def test_declarations_on_readers_of_csv_make_the_same_of_what_people_type(
+def test_declarations_on_readers_of_csv_make_the_same_of_what_people_type_or_refuse_it(
     write: Callable[..., draft_source.Written], database: Settings, tmp_path: Path
 ) -> None:
     drugs = [
@@ -444,24 +444,26 @@ def test_declarations_on_readers_of_csv_make_the_same_of_what_people_type(
         "torin 1",
         "DMSO",
         "Torin 1 ",
-        "DMSO ",
+        "DMSO",
         "torin 1\u00a0",
         "DMSO",
         "torin 1",
         "DMSO",
-        "#N/A",
+        "TORIN 1",
         "DMSO",
-        "-",
     ]
-    effects = []
-    for reader in ("sheet", "csv"):
-        written = write(sheet(Drug=drugs, Plate=["P1", "P1 "] * 6), cells=KNOWN, force=True)
+
+    def load(reader: str, last: str) -> object:
+        written = write(sheet(Drug=[*drugs, last], Plate=["P1", "P1 "] * 6), cells=KNOWN, force=True)
         text = written.path.read_text().replace("readers.sheet)", f"readers.{reader})")
-        rule = text.replace("\"`Drug` == 'DMSO'\"", "\"`Drug`.str.strip() == 'DMSO'\"")
-        written.path.write_text(rule)
+        written.path.write_text(text)
         pipeline.load_source(registry.get(str(written.path)), database, pipeline.Choices())
-        effects.append(query(database, "SELECT compound_name, n_treated, n_vehicle, n_plates, status FROM pbdb.effect"))
-    assert effects[0] == effects[1] == [("torin 1", 4, 6, 1, "ok")]
+        return query(database, "SELECT compound_name, n_treated, n_vehicle, n_plates, status FROM pbdb.effect")
+
+    assert load("sheet", "torin 1") == load("csv", "torin 1") == [("torin 1", 6, 6, 1, "ok")]
+    assert load("sheet", "#N/A") == [("torin 1", 5, 6, 1, "ok")]
+    with pytest.raises(DataError, match=r"compound.*must not be empty where no flag says why.*s11"):
+        load("csv", "#N/A")
     (tmp_path / "sheet.csv").write_bytes((tmp_path / "sheet.csv").read_bytes() + "s12;µ\n".encode("cp1252"))
     with pytest.raises(DataError, match=r"a file that people made is read by readers\.sheet"):
         readers.csv(tmp_path / "sheet.csv")
