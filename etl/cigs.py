@@ -18,15 +18,15 @@ from pbdb.common.errors import DataError
 from pbdb.readers import workbook
 from pbdb.source import (
     Assay,
-    Block,
-    Cells,
-    Compounds,
+    CompoundColumns,
+    Context,
     Dataset,
     Features,
     File,
     Files,
     Flag,
-    Samples,
+    ProfileBlock,
+    SampleColumns,
     Source,
     col,
 )
@@ -76,7 +76,7 @@ COMMON = {  # columns of both collections by the names of the second
 # --- wells -----------------------------------------------------------------------------------------------------
 
 
-def blocks(files: Files, dataset: str) -> Iterator[Block]:
+def blocks(files: Files, dataset: str) -> Iterator[ProfileBlock]:
     """Profiles file by file, with the genes that all files have; one file at a time is held in memory."""
     subsets = [key for key, subset in SUBSETS.items() if subset.dataset == dataset]
     sheets = {key: files[f"{key}_counts"] for key in subsets}
@@ -97,7 +97,7 @@ def _of_subset(
     places: Sequence[int],
     genes: np.ndarray[Any, Any],
     facts: Mapping[str, int],
-) -> Iterator[Block]:
+) -> Iterator[ProfileBlock]:
     described = metadata.set_index("raw_id", drop=False)
     read: list[tuple[pd.DataFrame, np.ndarray[Any, Any]]] = []
     n_undescribed = 0
@@ -111,7 +111,7 @@ def _of_subset(
     left_out = {"without_counts": len(metadata) - sum(len(some) for some, _ in read), "without_metadata": n_undescribed}
     for (some, counts), total in zip(read, totals, strict=True):
         depth = np.log2(np.maximum(total, 1))
-        yield Block(
+        yield ProfileBlock(
             some.assign(total=total, is_shallow=depth < limit),
             counts[:, places],
             genes,
@@ -254,7 +254,7 @@ SOURCE = Source(
     datasets={"cigs_mce": _dataset("MCE", "HTS2"), "cigs_tcm": _dataset("TCM", "HiMAP-seq")},
     files=_files(),
     blocks=blocks,
-    samples=Samples(
+    samples=SampleColumns(
         sample=col("sample"),
         plate=col("plate"),
         well=col("well"),
@@ -269,16 +269,16 @@ SOURCE = Source(
     contexts={
         **dict.fromkeys(
             ("cell_293T", "293T", "293"),
-            Cells("CVCL:0063", "HEK293T", tissue="kidney", disease="normal", sex="female",
+            Context("CVCL:0063", "HEK293T", tissue="kidney", disease="normal", sex="female",
                   development_stage="fetal stage"),
         ),
         **dict.fromkeys(
             ("cell_MDA_MB_231", "cell_231", "MDA_MB_231", "231"),
-            Cells("CVCL:0062", "MDA-MB-231", tissue="breast", disease="breast adenocarcinoma", sex="female",
+            Context("CVCL:0062", "MDA-MB-231", tissue="breast", disease="breast adenocarcinoma", sex="female",
                   development_stage="51-year-old stage", ethnicity="Caucasian"),
         ),
     },
-    compounds=Compounds(
+    compounds=CompoundColumns(
         table=compounds,
         key="catalogue",
         name="name",

@@ -22,15 +22,15 @@ from pbdb.common.errors import DataError
 from pbdb.readers.annotated import Annotated
 from pbdb.source import (
     Assay,
-    Block,
-    Cells,
-    Compounds,
+    CompoundColumns,
+    Context,
     Dataset,
     Features,
     File,
     Files,
     Flag,
-    Samples,
+    ProfileBlock,
+    SampleColumns,
     Source,
     col,
     const,
@@ -48,7 +48,7 @@ LABELS = ("DILI_label", "DILI_confidence")
 WELLS_A_BLOCK = 512
 
 
-def blocks(files: Files, dataset: str) -> Iterator[Block]:
+def blocks(files: Files, dataset: str) -> Iterator[ProfileBlock]:
     """Wells in the order of the files, with what quality control and clustering of doses say of each."""
     together = Together.read(files, dataset)
     wells = together.wells.join(quality(together))
@@ -59,7 +59,7 @@ def blocks(files: Files, dataset: str) -> Iterator[Block]:
     for start in range(0, len(wells), WELLS_A_BLOCK):
         some = wells.iloc[start : start + WELLS_A_BLOCK]
         counts = together.rows(np.arange(start, start + len(some)))
-        yield Block(some.reset_index(drop=True), counts, together.genes, facts=facts)
+        yield ProfileBlock(some.reset_index(drop=True), counts, together.genes, facts=facts)
         facts = {}
 
 
@@ -324,7 +324,7 @@ SOURCE = Source(
         ),
     },
     blocks=blocks,
-    samples=Samples(
+    samples=SampleColumns(
         sample=col("sample"),
         plate=col("PLATE_NAME"),
         well=col("WELL_ID"),
@@ -337,7 +337,7 @@ SOURCE = Source(
     ),
     features=Features("gene_id"),
     contexts={
-        "hepatocyte": Cells(
+        "hepatocyte": Context(
             "CL:0000182",
             "hepatocyte",
             "primary_cell",
@@ -348,7 +348,7 @@ SOURCE = Source(
             ethnicity="Caucasian",
         )
     },
-    compounds=Compounds(
+    compounds=CompoundColumns(
         table=compounds,
         key="COMPOUND",
         name="COMPOUND",

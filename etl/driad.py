@@ -9,14 +9,14 @@ import pandas as pd
 from pbdb import readers
 from pbdb.source import (
     Assay,
-    Block,
-    Cells,
+    Context,
     Dataset,
     Features,
     File,
     Files,
     Flag,
-    Samples,
+    ProfileBlock,
+    SampleColumns,
     Source,
     col,
     const,
@@ -30,13 +30,13 @@ STIMULANTS = ("lps", "naked dsrna", "dsrna +lipo", "dsrnami", "lipo control", "c
 STIMULATED = r"\((?:lipo|dsrnami)\)\s*$"
 
 
-def blocks(files: Files, dataset: str) -> Iterator[Block]:
+def blocks(files: Files, dataset: str) -> Iterator[ProfileBlock]:
     """One block a plate; wells of the sheet and of the counts must be the same."""
     for plate in files.sets():
         wells = files[f"{plate}_meta"].assign(plate=plate)
         counts = files[f"{plate}_counts"]
         wells = readers.aligned(wells, "Well", counts.samples, f"{plate}-meta.csv", f"{plate}-counts.csv.gz")
-        yield Block(_describe(wells), counts.counts, counts.features)
+        yield ProfileBlock(_describe(wells), counts.counts, counts.features)
 
 
 def _describe(wells: pd.DataFrame) -> pd.DataFrame:
@@ -78,7 +78,7 @@ SOURCE = Source(
     },
     files=_files(),
     blocks=blocks,
-    samples=Samples(
+    samples=SampleColumns(
         sample=col("sample"),
         plate=col("plate"),
         well=col("Well"),
@@ -91,7 +91,7 @@ SOURCE = Source(
     ),
     features=Features("symbol"),
     contexts={
-        "ReNcell VM": Cells(
+        "ReNcell VM": Context(
             "CVCL:E921",
             "ReNcell VM",
             tissue="ventral mesencephalon",

@@ -12,15 +12,15 @@ from pbdb import readers
 from pbdb.readers import rdata
 from pbdb.source import (
     Assay,
-    Block,
-    Cells,
-    Compounds,
+    CompoundColumns,
+    Context,
     Dataset,
     Features,
     File,
     Files,
     Flag,
-    Samples,
+    ProfileBlock,
+    SampleColumns,
     Source,
     col,
 )
@@ -32,7 +32,7 @@ WELL_TYPES = ("SA", "RC", "EMPTY")
 POSITIVE_CONTROLS = ["BD-11-DV28", "EA-18-FP00", "SE-15-AV21"]
 
 
-def blocks(files: Files, dataset: str) -> Iterator[Block]:
+def blocks(files: Files, dataset: str) -> Iterator[ProfileBlock]:
     """One block a plate: wells as the counts have them, described by the plate's annotation.
 
     Rows of the annotation are not in the order of the counts, and the order of the genes differs between plates.
@@ -45,7 +45,7 @@ def blocks(files: Files, dataset: str) -> Iterator[Block]:
             wells, "sample", plate.wells, f"Annotation of {plate.plate}", f"UMI.counts of {plate.plate}"
         )
         wells = wells.assign(is_robust=wells["external_biosample_id"].isin(robust))
-        yield Block(wells, plate.counts, np.asarray(plate.genes, dtype=object))
+        yield ProfileBlock(wells, plate.counts, np.asarray(plate.genes, dtype=object))
 
 
 def _names(annotation: pd.DataFrame) -> list[str]:
@@ -109,7 +109,7 @@ SOURCE = Source(
         ),
     },
     blocks=blocks,
-    samples=Samples(
+    samples=SampleColumns(
         sample=col("sample"),
         plate=col("plate_barcode"),
         well=col("well_id"),
@@ -122,7 +122,7 @@ SOURCE = Source(
     ),
     features=Features("probe", table=probes, drop_sharing=True),
     contexts={
-        "U-2 OS": Cells(
+        "U-2 OS": Context(
             "CVCL:0042",
             "U-2 OS",
             tissue="bone",
@@ -132,7 +132,7 @@ SOURCE = Source(
             ethnicity="Caucasian",
         )
     },
-    compounds=Compounds(
+    compounds=CompoundColumns(
         table="compounds",
         key="cmpd_sample_id",
         smiles="smiles",

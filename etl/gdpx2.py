@@ -17,15 +17,15 @@ from pbdb.common.errors import DataError
 from pbdb.readers.annotated import Annotated, ordered
 from pbdb.source import (
     Assay,
-    Block,
-    Cells,
-    Compounds,
+    CompoundColumns,
+    Context,
     Dataset,
     Features,
     File,
     Files,
     Flag,
-    Samples,
+    ProfileBlock,
+    SampleColumns,
     Source,
     col,
 )
@@ -39,7 +39,7 @@ OBS_COLUMNS = (
 )  # fmt: skip
 
 
-def blocks(files: Files, dataset: str) -> Iterator[Block]:
+def blocks(files: Files, dataset: str) -> Iterator[ProfileBlock]:
     """Profiles in the order of the matrix, described by the curated table, which stands for the embedded one."""
     matrix: Annotated = files["matrix"]
     listed = files["samples"]
@@ -47,7 +47,7 @@ def blocks(files: Files, dataset: str) -> Iterator[Block]:
     left_out = {"without_counts": len(listed) - len(wells)} if len(listed) > len(wells) else {}
     features = feature_names(ordered(files["genes"], matrix.var.index, "var.parquet", "X.h5ad"))
     for some, counts in matrix.blocks():
-        yield Block(wells.iloc[some].reset_index(drop=True), counts, features, left_out)
+        yield ProfileBlock(wells.iloc[some].reset_index(drop=True), counts, features, left_out)
         left_out = {}
 
 
@@ -115,8 +115,8 @@ def _first(table: pd.DataFrame, names: tuple[str, ...]) -> dict[str, str]:
     return {} if column is None else dict(zip(table["compound"], table[column], strict=True))
 
 
-def _cells(context: str, name: str, tissue: str, sex: str, stage: str | None, ethnicity: str | None) -> Cells:
-    return Cells(
+def _cells(context: str, name: str, tissue: str, sex: str, stage: str | None, ethnicity: str | None) -> Context:
+    return Context(
         context, name, "primary_cell", tissue, "normal", sex, development_stage=stage, ethnicity=ethnicity
     )  # fmt: skip
 
@@ -146,7 +146,7 @@ SOURCE = Source(
         "compounds": File("compounds-GDPx2-2026-02-09.csv", readers.csv, columns=("compound",), others_allowed=True),
     },
     blocks=blocks,
-    samples=Samples(
+    samples=SampleColumns(
         sample=col("sample"),
         plate=col("plate"),
         well=col("well"),
@@ -174,7 +174,7 @@ SOURCE = Source(
             "CL:0000515", "skeletal muscle myoblast", "skeletal muscle", "male", None, "Caucasian"
         ),
     },
-    compounds=Compounds(table=compounds, key="compound", name="pert_name", smiles="smiles", inchikey="inchikey"),
+    compounds=CompoundColumns(table=compounds, key="compound", name="pert_name", smiles="smiles", inchikey="inchikey"),
     flags=(
         Flag("zero_library", "n_counts == 0"),
         Flag("positive_control", "is_positive", has_condition=False),

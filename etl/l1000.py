@@ -18,15 +18,15 @@ from pbdb.readers import plain
 from pbdb.readers.gctx import Gctx
 from pbdb.source import (
     Assay,
-    Block,
-    Cells,
-    Compounds,
+    CompoundColumns,
+    Context,
     Dataset,
     Features,
     File,
     Files,
     Flag,
-    Samples,
+    ProfileBlock,
+    SampleColumns,
     Source,
     col,
 )
@@ -55,7 +55,7 @@ ALIASES = {"BRD-U19872303": 5702243, "GNF2": 5311510, "CMAP-ERG-AZD2281": 237256
 # --- wells ---------------------------------------------------------------------------------------------------
 
 
-def blocks(files: Files, dataset: str) -> Iterator[Block]:
+def blocks(files: Files, dataset: str) -> Iterator[ProfileBlock]:
     """Landmarks of the wells that load, in the order of the matrix."""
     matrix: Gctx = files[f"{dataset}_level3"]
     wells = _in_order(_wells(files, dataset), matrix.column_ids)
@@ -68,7 +68,7 @@ def blocks(files: Files, dataset: str) -> Iterator[Block]:
     landmarks = _landmarks(files[f"{dataset}_gene_info"], matrix)
     for part in matrix.blocks(list(landmarks.values()), list(matrix.column_ids[loaded])):
         described = wells.iloc[part.columns].reset_index(drop=True)
-        yield Block(described, part.values, np.array(list(landmarks), dtype=object), left_out)
+        yield ProfileBlock(described, part.values, np.array(list(landmarks), dtype=object), left_out)
         left_out = {}
 
 
@@ -187,18 +187,18 @@ CELL_COLUMNS = (
 KINDS = {"cell line": "cell_line", "primary": "primary_cell"}
 
 
-def cells(files: Files) -> Mapping[str, Cells]:
+def cells(files: Files) -> Mapping[str, Context]:
     """The cells of table cell_info by cell_id."""
     table = pd.concat([_table(files[key]) for phase in PHASES if (key := f"{phase}_cell_info") in files])
     rows = table.astype(object).where(table.notna(), None).to_dict("records")
     return {str(row["cell_id"]): _cells({str(name): value for name, value in row.items()}) for row in rows}
 
 
-def _cells(row: Mapping[str, Any]) -> Cells:
+def _cells(row: Mapping[str, Any]) -> Context:
     cell_id, base = row["cell_id"], row["base_cell_id"]
     is_known = cell_id in ACCESSIONS
     age = pd.to_numeric(row["donor_age"]) if row["donor_age"] is not None else 0
-    return Cells(
+    return Context(
         _context(cell_id),
         cell_id,
         kind="cell_line" if is_known else KINDS.get(row["cell_type"], "unknown"),  # type: ignore[arg-type]
@@ -275,7 +275,7 @@ SOURCE = Source(
     datasets={dataset: _dataset(series) for dataset, (series, *_) in PHASES.items()},
     files=_files(),
     blocks=blocks,
-    samples=Samples(
+    samples=SampleColumns(
         sample=col("inst_id"),
         plate=col("det_plate"),
         well=col("well"),
@@ -288,7 +288,7 @@ SOURCE = Source(
     ),
     features=Features("entrez"),
     contexts={
-        "SNUC4": Cells(
+        "SNUC4": Context(
             "CVCL:5111",
             "SNUC4",
             tissue="large intestine",
@@ -299,7 +299,7 @@ SOURCE = Source(
         )
     },
     contexts_of=cells,
-    compounds=Compounds(
+    compounds=CompoundColumns(
         table=compounds,
         key="pert_id",
         name="pert_iname",

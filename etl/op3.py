@@ -19,15 +19,15 @@ from pbdb.common.errors import DataError
 from pbdb.readers.tables import damaged, missing
 from pbdb.source import (
     Assay,
-    Block,
-    Cells,
-    Compounds,
+    CompoundColumns,
+    Context,
     Dataset,
     Features,
     File,
     Files,
     Flag,
-    Samples,
+    ProfileBlock,
+    SampleColumns,
     Source,
     check_columns,
     col,
@@ -82,10 +82,10 @@ FILE = File(
 )  # fmt: skip
 
 
-def blocks(files: Files, dataset: str) -> Iterator[Block]:
+def blocks(files: Files, dataset: str) -> Iterator[ProfileBlock]:
     """One block of all profiles: a row is a well's cells of one type."""
     described, profiles = _describe(_rows(files)), files["pseudobulk"]
-    yield Block(described, sp.csr_matrix(profiles.X), np.asarray(profiles.var_names, dtype=object))
+    yield ProfileBlock(described, sp.csr_matrix(profiles.X), np.asarray(profiles.var_names, dtype=object))
 
 
 def _rows(files: Files) -> pd.DataFrame:
@@ -164,7 +164,7 @@ SOURCE = Source(
     },
     files={"pseudobulk": FILE},
     blocks=blocks,
-    samples=Samples(
+    samples=SampleColumns(
         sample=col("sample"),
         plate=col("plate"),
         well=col("well"),
@@ -179,7 +179,7 @@ SOURCE = Source(
     ),
     features=Features("symbol", aliases=ALIASES),
     contexts={
-        source_name: Cells(context, name, kind="primary_cell", tissue="blood", disease="normal")
+        source_name: Context(context, name, kind="primary_cell", tissue="blood", disease="normal")
         for source_name, context, name in (
             ("T cells", "CL:0000084", "T cell"),
             ("B cells", "CL:0000236", "B cell"),
@@ -187,6 +187,6 @@ SOURCE = Source(
             ("Myeloid cells", "CL:0000763", "myeloid cell"),
         )
     },
-    compounds=Compounds(table=compounds, key="sm_name", smiles="SMILES"),
+    compounds=CompoundColumns(table=compounds, key="sm_name", smiles="SMILES"),
     flags=(Flag("positive_control", "is_positive", has_condition=False),),
 )

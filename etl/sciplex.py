@@ -18,16 +18,16 @@ from pbdb import readers
 from pbdb.common.errors import DataError
 from pbdb.source import (
     Assay,
-    Block,
     CellFilter,
-    Cells,
-    Compounds,
+    CompoundColumns,
+    Context,
     Dataset,
     Features,
     File,
     Files,
+    ProfileBlock,
     Pseudobulk,
-    Samples,
+    SampleColumns,
     Source,
     col,
 )
@@ -47,7 +47,7 @@ ALIASES = {
 }  # fmt: skip
 
 
-def blocks(files: Files, dataset: str) -> Iterator[Block]:
+def blocks(files: Files, dataset: str) -> Iterator[ProfileBlock]:
     """Blocks of pooled nuclei, of the curated release where it is there, else of Zenodo's."""
     for block in files[files.sets()[0]]:
         yield replace(block, samples=describe(block.samples))
@@ -182,7 +182,9 @@ SOURCE = Source(
             "srivatsan20_sciplex3.h5ad",
             readers.cell_matrix,
             set="curated",
-            cells=Pseudobulk(KEYS, constants=("pert_dose", "time"), filter=FILTER, table="cells", genes=curated_genes),
+            pseudobulk=Pseudobulk(
+                KEYS, constants=("pert_dose", "time"), filter=FILTER, table="cells", genes=curated_genes
+            ),
         ),
         "cells": File(
             "obs/srivatsan20_sciplex3.parquet",
@@ -199,7 +201,7 @@ SOURCE = Source(
             readers.cell_matrix,
             url=ZENODO + "SrivatsanTrapnell2020_sciplex3.h5ad",
             set="zenodo",
-            cells=Pseudobulk(
+            pseudobulk=Pseudobulk(
                 KEYS,
                 constants=("pert_dose", "time"),
                 filter=FILTER,
@@ -217,7 +219,7 @@ SOURCE = Source(
         ),
     },
     blocks=blocks,
-    samples=Samples(
+    samples=SampleColumns(
         sample=col("sample"),
         plate=col("plate"),
         well=col("well"),
@@ -231,7 +233,7 @@ SOURCE = Source(
     ),
     features=Features("gene_id"),
     contexts={
-        written: Cells(context, name, tissue=tissue, disease=disease, sex=sex)
+        written: Context(context, name, tissue=tissue, disease=disease, sex=sex)
         for written, context, name, tissue, disease, sex in (
             ("A549", "CVCL:0023", "A549", "lung", "lung adenocarcinoma", "male"),
             ("K562", "CVCL:0004", "K-562", "blood", "chronic myeloid leukemia", "female"),
@@ -239,6 +241,6 @@ SOURCE = Source(
             ("MCF7", "CVCL:0031", "MCF-7", "breast", "breast carcinoma", "female"),
         )
     },
-    compounds=Compounds(table=compounds, key="compound", smiles="smiles", cas="cas", annotations=ANNOTATIONS),
+    compounds=CompoundColumns(table=compounds, key="compound", smiles="smiles", cas="cas", annotations=ANNOTATIONS),
     aliases=ALIASES,
 )

@@ -19,16 +19,16 @@ from pbdb import readers
 from pbdb.common.errors import DataError
 from pbdb.source import (
     Assay,
-    Block,
     CellFilter,
-    Cells,
-    Compounds,
+    CompoundColumns,
+    Context,
     Dataset,
     Features,
     File,
     Files,
+    ProfileBlock,
     Pseudobulk,
-    Samples,
+    SampleColumns,
     Source,
     col,
 )
@@ -67,7 +67,7 @@ _LINES = """
 """
 
 
-def blocks(files: Files, dataset: str) -> Iterator[Block]:
+def blocks(files: Files, dataset: str) -> Iterator[ProfileBlock]:
     """Blocks of pooled cells, plate by plate."""
     drugs = {spelled(name): name for name in compounds(files)["drug"]}
     there = files.sets()
@@ -196,12 +196,12 @@ def compounds(files: Files) -> pd.DataFrame:
     return pd.concat([drugs[drugs["drug"] != VEHICLE], vehicle], ignore_index=True)
 
 
-def _lines() -> dict[str, Cells]:
+def _lines() -> dict[str, Context]:
     """Lines by the accession the cell tables have."""
     contexts = {}
     for line in _LINES.split(";"):
         accession, *name, tissue = line.split()
-        contexts[f"CVCL_{accession}"] = Cells(f"CVCL:{accession}", " ".join(name), tissue=tissue.replace("_", " "))
+        contexts[f"CVCL_{accession}"] = Context(f"CVCL:{accession}", " ".join(name), tissue=tissue.replace("_", " "))
     return contexts
 
 
@@ -235,7 +235,7 @@ def _files() -> dict[str, File]:
             derive=placed,
             genes=hub_genes,
         )
-        declared[plate] = File(name, readers.cell_matrix, url=ATLAS + name, set=plate, cells=pooled)
+        declared[plate] = File(name, readers.cell_matrix, url=ATLAS + name, set=plate, pseudobulk=pooled)
         declared[f"{plate}_cells"] = File(
             f"obs/{plate}.parquet", readers.parquet, columns=KEYS[2:], others_allowed=True, optional=True
         )
@@ -261,7 +261,7 @@ SOURCE = Source(
     },
     files=_files(),
     blocks=blocks,
-    samples=Samples(
+    samples=SampleColumns(
         sample=col("sample"),
         plate=col("plate"),
         well=col("well"),
@@ -274,7 +274,7 @@ SOURCE = Source(
     ),
     features=Features("gene_id"),
     contexts=_lines(),
-    compounds=Compounds(
+    compounds=CompoundColumns(
         table=compounds,
         key="drug",
         smiles="canonical_smiles",

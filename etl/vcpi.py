@@ -16,15 +16,15 @@ from pbdb.common.errors import DataError
 from pbdb.readers.wide import Wide, wide
 from pbdb.source import (
     Assay,
-    Block,
-    Cells,
-    Compounds,
+    CompoundColumns,
+    Context,
     Dataset,
     Features,
     File,
     Files,
     Flag,
-    Samples,
+    ProfileBlock,
+    SampleColumns,
     Source,
     col,
 )
@@ -37,7 +37,7 @@ WELL_COLUMNS = (
 )  # fmt: skip
 
 
-def blocks(files: Files, dataset: str) -> Iterator[Block]:
+def blocks(files: Files, dataset: str) -> Iterator[ProfileBlock]:
     """Profiles of the wells that stand in both tables, in the order of the matrix; spike-ins are counted, not read."""
     matrix: Wide = files[f"{dataset}_data"]
     metadata = wells(files[f"{dataset}_metadata"])
@@ -52,7 +52,7 @@ def blocks(files: Files, dataset: str) -> Iterator[Block]:
     for part in matrix.blocks(wanted):
         some = described.loc[part.samples].reset_index(drop=True)
         some["n_of_genes"] = np.asarray(part.counts[:, is_gene].sum(axis=1)).ravel()
-        yield Block(some, part.counts, part.features, {reason: n for reason, n in left_out.items() if n})
+        yield ProfileBlock(some, part.counts, part.features, {reason: n for reason, n in left_out.items() if n})
         left_out = {}
 
 
@@ -140,7 +140,7 @@ SOURCE = Source(
     datasets={dataset: _dataset(*release) for dataset, release in RELEASES.items()},
     files=_files(),
     blocks=blocks,
-    samples=Samples(
+    samples=SampleColumns(
         sample=col("sequenced_id"),
         plate=col("plate"),
         well=col("well"),
@@ -154,7 +154,7 @@ SOURCE = Source(
     ),
     features=Features("gene_id"),
     contexts={
-        "THP-1": Cells(
+        "THP-1": Context(
             "CVCL:0006",
             "THP-1",
             tissue="peripheral blood",
@@ -164,7 +164,7 @@ SOURCE = Source(
             ethnicity="Japanese",
         )
     },
-    compounds=Compounds(
+    compounds=CompoundColumns(
         table=compounds, key="compound", name="user_compound_id", smiles="smiles", inchikey="inchi_key"
     ),
     flags=(

@@ -1,6 +1,10 @@
 """The vocabulary of a source's file under a short name: `from pbdb.source import Source, Dataset, ...`."""
 
-from pbdb.readers.profile_block import Block
+import sys
+from typing import TYPE_CHECKING, Any
+
+from pbdb.readers.profile_block import ProfileBlock
+from pbdb.sources import old_names
 from pbdb.sources.declaration import (
     DEFAULT_METHOD,
     EVERY_CELL,
@@ -9,10 +13,10 @@ from pbdb.sources.declaration import (
     Access,
     Assay,
     CellFilter,
-    Cells,
     Column,
-    Compounds,
+    CompoundColumns,
     Constant,
+    Context,
     Dataset,
     Features,
     File,
@@ -22,7 +26,7 @@ from pbdb.sources.declaration import (
     Method,
     Pseudobulk,
     Readout,
-    Samples,
+    SampleColumns,
     Source,
     check_columns,
     col,
@@ -36,12 +40,11 @@ __all__ = [
     "FILL_IN",
     "Access",
     "Assay",
-    "Block",
     "CellFilter",
-    "Cells",
     "Column",
-    "Compounds",
+    "CompoundColumns",
     "Constant",
+    "Context",
     "Dataset",
     "Features",
     "File",
@@ -49,11 +52,21 @@ __all__ = [
     "Flag",
     "Mapped",
     "Method",
+    "ProfileBlock",
     "Pseudobulk",
     "Readout",
-    "Samples",
+    "SampleColumns",
     "Source",
     "check_columns",
     "col",
     "const",
 ]
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        """Old names, for one release."""
+        if name not in old_names.CLASSES:
+            raise AttributeError(f"module 'pbdb.source' has no attribute '{name}'")
+        old_names.warn(name, old_names.CLASSES[name])
+        return getattr(sys.modules[__name__], old_names.CLASSES[name])

@@ -26,7 +26,7 @@ from pbdb.common.settings import Settings
 from pbdb.database.models.policies import PUBLIC, VISIBLE
 from pbdb.identity.vocabulary import releases
 from pbdb.server import connect
-from pbdb.sources.declaration import Assay, Cells, Compounds, Dataset, Files, Source
+from pbdb.sources.declaration import Assay, CompoundColumns, Context, Dataset, Files, Source
 
 SMILES = {"DMSO": "CS(C)=O", "x": "CCO", "y": "CCCO", "z": "CCCCO"}
 SECRET = "secret"
@@ -44,9 +44,9 @@ def _compounds(names: dict[str, str]) -> Any:
 
 
 def _declared(key: str, names: dict[str, str], **terms: Any) -> Source:
-    table = Compounds(_compounds(names), key="drug", name="name", smiles="smiles", annotations={"moa": "moa"})
+    table = CompoundColumns(_compounds(names), key="drug", name="name", smiles="smiles", annotations={"moa": "moa"})
     dataset = Dataset(release="1", license=f"license of {key}", citation=key, **terms)
-    cells = {"A": Cells("CVCL:0001", "A"), "B": Cells(f"{key}:B", f"{key} B")}
+    cells = {"A": Context("CVCL:0001", "A"), "B": Context(f"{key}:B", f"{key} B")}
     assay = Assay(f"{key} method" if key == SECRET else "made", "counts")
     return made.source(key=key, title=key, assay=assay, datasets={key: dataset}, compounds=table, contexts=cells)
 

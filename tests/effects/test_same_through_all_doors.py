@@ -21,8 +21,8 @@ from pbdb.effects.engine import Options, batching
 from pbdb.effects.groups import FitOptions
 from pbdb.identity.genes.resolve import gene_id_of
 from pbdb.loading import further_fits
-from pbdb.readers.profile_block import Block
-from pbdb.sources.declaration import Assay, Cells, Dataset, File, Files, Flag, Source, col
+from pbdb.readers.profile_block import ProfileBlock
+from pbdb.sources.declaration import Assay, Context, Dataset, File, Files, Flag, Source, col
 
 MIN_CELLS = 10
 DRUGS = ("zeta", "alpha", "mid", "beta", "y", "x")
@@ -61,13 +61,13 @@ def profiles(table: pd.DataFrame, readout: str) -> pd.DataFrame:
 def source(readout: str) -> Source:
     """The declaration that says of the sheet what `de run` is told by its columns."""
 
-    def blocks(files: Files, dataset: str) -> Iterator[Block]:
+    def blocks(files: Files, dataset: str) -> Iterator[ProfileBlock]:
         values = pd.read_csv(files.path("counts"), index_col=0)
         table = files["sheet"]
         matrix: Any = values[table["sample"].tolist()].to_numpy().T
         if readout == "counts":
             matrix = sp.csr_matrix(matrix)
-        yield Block(table, matrix, values.index.to_numpy())
+        yield ProfileBlock(table, matrix, values.index.to_numpy())
 
     samples = replace(made.SOURCE.samples, stratum=col("layer"), n_cells=col("n"))
     empty = (Flag("no_counts", "n_counts == 0"),) if readout == "counts" else ()
@@ -76,7 +76,7 @@ def source(readout: str) -> Source:
         samples=samples,
         files={"sheet": File("sheet.csv", readers.csv), "counts": File("counts.csv", readers.csv)},
         datasets={"made": Dataset(release="1", license="MIT", citation="a test", min_cells=MIN_CELLS)},
-        contexts={"A": Cells("CVCL:0001", "A"), "B": Cells("CVCL:0002", "B")},
+        contexts={"A": Context("CVCL:0001", "A"), "B": Context("CVCL:0002", "B")},
         flags=(*made.SOURCE.flags, *empty),
         blocks=blocks,
     )

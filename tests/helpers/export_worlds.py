@@ -16,7 +16,7 @@ from loads import name_of
 from pbdb.common.settings import Settings
 from pbdb.exports import selection
 from pbdb.server import connect
-from pbdb.sources.declaration import Cells, Compounds, Dataset
+from pbdb.sources.declaration import CompoundColumns, Context, Dataset
 
 # Two salt forms of one parent, a stereoisomer pair, a compound of its own: name, SMILES, PubChem CID.
 DRUGS = {
@@ -38,8 +38,8 @@ def declared(dataset: str, *, is_redistributable: bool) -> Any:
     return made.source(
         key=dataset,
         datasets={dataset: Dataset(**terms)},
-        contexts={"A": Cells("CVCL:0001", "A"), "B": Cells("CVCL:0002", "B")},
-        compounds=Compounds(table=_compounds, key="drug", name="drug", smiles="smiles", pubchem_cid="cid"),
+        contexts={"A": Context("CVCL:0001", "A"), "B": Context("CVCL:0002", "B")},
+        compounds=CompoundColumns(table=_compounds, key="drug", name="drug", smiles="smiles", pubchem_cid="cid"),
     )
 
 

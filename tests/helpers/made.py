@@ -13,18 +13,18 @@ import pandas as pd
 from pbdb import readers
 from pbdb.common.settings import Settings
 from pbdb.loading import pipeline
-from pbdb.readers.profile_block import Block
-from pbdb.sources.declaration import Assay, Cells, Dataset, Features, File, Files, Flag, Samples, Source, col
+from pbdb.readers.profile_block import ProfileBlock
+from pbdb.sources.declaration import Assay, Context, Dataset, Features, File, Files, Flag, SampleColumns, Source, col
 
 SHEET = ("sample", "plate", "drug", "dose", "unit", "hours", "cells", "note")
 FIRST_GENE = 900_000
 
 
-def blocks(files: Files, dataset: str) -> Iterator[Block]:
+def blocks(files: Files, dataset: str) -> Iterator[ProfileBlock]:
     """One block of all samples."""
     counts = files["counts"]
     sheet = readers.aligned(files["sheet"], "sample", counts.samples, "sheet.csv", "counts.csv")
-    yield Block(sheet, counts.counts, counts.features)
+    yield ProfileBlock(sheet, counts.counts, counts.features)
 
 
 SOURCE = Source(
@@ -37,7 +37,7 @@ SOURCE = Source(
     },
     datasets={"made": Dataset(release="1", license="MIT", citation="a test")},
     blocks=blocks,
-    samples=Samples(
+    samples=SampleColumns(
         sample=col("sample"),
         plate=col("plate"),
         compound=col("drug"),
@@ -49,7 +49,7 @@ SOURCE = Source(
         non_molar_units=("ug/ml",),
     ),
     features=Features("gene_id"),
-    contexts={"A": Cells("CVCL:0001", "A"), "B": Cells("CVCL:0002", "B")},
+    contexts={"A": Context("CVCL:0001", "A"), "B": Context("CVCL:0002", "B")},
     flags=(Flag("bad", "note == 'bad'"), Flag("blank", "drug == 'blank'", has_condition=False)),
 )
 

@@ -14,7 +14,7 @@ import scipy.sparse as sp
 
 from pbdb import readers
 from pbdb.common.tasks import Workers
-from pbdb.readers.profile_block import Block
+from pbdb.readers.profile_block import ProfileBlock
 from pbdb.samples.pseudobulk import run as pooling
 from pbdb.samples.pseudobulk.run import Pooled
 from pbdb.sources.declaration import EVERY_CELL, File, Files, Pseudobulk
@@ -63,10 +63,10 @@ def pooled(
     return ad.read_h5ad(out), facts
 
 
-def joined(folder: Path, curated: pd.DataFrame, table: ad.AnnData | None = None) -> list[Block]:
+def joined(folder: Path, curated: pd.DataFrame, table: ad.AnnData | None = None) -> list[ProfileBlock]:
     """Blocks of a file of cells whose curated table is this."""
     files = {
-        "cells": File("cells.h5ad", readers.cell_matrix, cells=replace(DECLARED, table="table")),
+        "cells": File("cells.h5ad", readers.cell_matrix, pseudobulk=replace(DECLARED, table="table")),
         "table": File("cells.parquet", readers.parquet),
     }
     curated.to_parquet(folder / "cells.parquet")

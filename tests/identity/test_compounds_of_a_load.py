@@ -18,7 +18,7 @@ from pbdb.identity.compounds.pubchem_rest import Entry
 from pbdb.identity.vocabulary import releases
 from pbdb.loading import pipeline
 from pbdb.server import connect
-from pbdb.sources.declaration import Compounds, Source
+from pbdb.sources.declaration import CompoundColumns, Source
 
 ASPIRIN, VORINOSTAT = "BSYNRYMUTXBXSQ-UHFFFAOYSA-N", "WAEXFXRVDQXREF-UHFFFAOYSA-N"
 SMILES = {"x": "CC(=O)Oc1ccccc1C(=O)O", "y": "ONC(=O)CCCCCCC(=O)Nc1ccccc1", "DMSO": "CS(C)=O"}
@@ -33,9 +33,9 @@ def by_cid(files: object) -> pd.DataFrame:
 
 
 STRUCTURES = made.source(
-    compounds=Compounds(by_structure, key="drug", smiles="smiles", annotations={"hint": "moa"}, separator="|")
+    compounds=CompoundColumns(by_structure, key="drug", smiles="smiles", annotations={"hint": "moa"}, separator="|")
 )
-CIDS = made.source(compounds=Compounds(by_cid, key="drug", pubchem_cid="cid"))
+CIDS = made.source(compounds=CompoundColumns(by_cid, key="drug", pubchem_cid="cid"))
 
 
 class Told:
@@ -88,7 +88,7 @@ def test_a_cid_that_is_no_whole_number_is_a_problem_and_not_kept(database: Setti
     def odd(files: object) -> pd.DataFrame:
         return by_cid(files).replace("5311", "5311.5")
 
-    load(database, release, made.source(compounds=Compounds(odd, key="drug", pubchem_cid="cid")))
+    load(database, release, made.source(compounds=CompoundColumns(odd, key="drug", pubchem_cid="cid")))
     statement = "SELECT given_pubchem_cid, split_part(problem, ';', 1) FROM core.source_compound WHERE source_key = 'y'"
     assert query(database, statement) == [(None, "'5311.5' is not a valid PubChem CID")]
 

@@ -11,7 +11,7 @@ import pytest
 from pbdb.common.errors import VocabularyError
 from pbdb.identity.contexts.published_tables import CONTEXT_COLUMNS, development_stage
 from pbdb.identity.contexts.resolve import ContextVocabulary, build_contexts, curie, read_cells, resolve_context
-from pbdb.sources.declaration import Cells
+from pbdb.sources.declaration import Context
 
 CELLOSAURUS = """\
 ----------------------------------------------------------------------------
@@ -224,7 +224,7 @@ def test_a_name_of_two_lines_is_reported_not_chosen(vocabulary: ContextVocabular
 
 
 def test_a_declaration_is_the_identity_and_the_vocabulary_fills_in_what_it_leaves_open(vocabulary) -> None:
-    overrides = {"TW-1": Cells("CVCL_0023", "A549", tissue="trachea")}
+    overrides = {"TW-1": Context("CVCL_0023", "A549", tissue="trachea")}
     match = resolve_context("TW-1", vocabulary, overrides)
     assert (match.context, match.route) == ("CVCL:0023", "override")
     assert (match.attributes["context_name"], match.attributes["tissue"]) == ("A549", "trachea")
@@ -234,7 +234,7 @@ def test_a_declaration_is_the_identity_and_the_vocabulary_fills_in_what_it_leave
 
 
 def test_without_a_vocabulary_declarations_and_accessions_still_resolve() -> None:
-    overrides = {"ReNcell VM": Cells("CVCL:E921", "ReNcell VM", sex="male")}
+    overrides = {"ReNcell VM": Context("CVCL:E921", "ReNcell VM", sex="male")}
     matches = [resolve_context(name, None, overrides) for name in ("ReNcell VM", "CL_0000182", "mystery")]
     assert [m.route for m in matches] == ["override", "unknown_id", "unresolved"]
     assert [m.attributes.get("kind") for m in matches] == ["cell_line", "primary_cell", None]

@@ -26,7 +26,7 @@ from pbdb.loading import dataset_load, ledger, publish, stage_cache, table_rows
 from pbdb.query.signatures import Where, not_searched
 from pbdb.samples import canonicalise, matrix_file
 from pbdb.server import connect, locks
-from pbdb.sources.declaration import Cells
+from pbdb.sources.declaration import Context
 
 MEASURED = ("fit", "artifact")  # they hold seconds and times
 
@@ -260,7 +260,7 @@ def test_two_loads_of_one_dataset_do_not_meet(full: Settings, folder: Path) -> N
 
 
 def test_a_second_look_at_the_same_cells_keeps_what_is_known_of_them(full: Settings, folder: Path) -> None:
-    told = made.source(contexts={"A": Cells("CVCL:0001", "A", tissue="liver")})
+    told = made.source(contexts={"A": Context("CVCL:0001", "A", tissue="liver")})
     made.load(full, folder, told, force=True)
     made.load(full, folder, force=True)
     assert query(full, "SELECT tissue FROM core.context") == [("liver",)]

@@ -14,7 +14,7 @@ from pbdb import readers
 from pbdb.common.settings import Settings
 from pbdb.loading import stage_cache
 from pbdb.samples import canonicalise
-from pbdb.sources.declaration import Compounds, File, Source
+from pbdb.sources.declaration import CompoundColumns, File, Source
 
 ASPIRIN, SALT = "CC(=O)Oc1ccccc1C(O)=O", "CC(=O)Oc1ccccc1C(=O)[O-].[Na+]"
 TABLE = pd.DataFrame(
@@ -30,7 +30,7 @@ TABLE = pd.DataFrame(
 
 @pytest.fixture
 def declared() -> Source:
-    compounds = Compounds(
+    compounds = CompoundColumns(
         "compounds",
         key="id",
         name="name",

@@ -128,7 +128,7 @@ def further_choices(**changes: Any) -> Any:
     return FitOptions(**({"options": Options(threads=1)} | changes), is_default=False)
 
 
-def intensities(files: Files, dataset: str) -> Iterator[made.Block]:
+def intensities(files: Files, dataset: str) -> Iterator[made.ProfileBlock]:
     """Logarithms of counts; those that end with 0 are missing."""
     for block in made.blocks(files, dataset):
         counts = sp.csr_matrix(block.matrix).toarray().astype(float)

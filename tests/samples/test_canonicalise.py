@@ -12,7 +12,7 @@ import pytest
 import scipy.sparse as sp
 
 from pbdb.common.errors import DataError, InvalidDataError
-from pbdb.readers.profile_block import Block
+from pbdb.readers.profile_block import ProfileBlock
 from pbdb.samples import canonicalise, validate
 from pbdb.sources.declaration import Flag, col, const
 
@@ -106,7 +106,7 @@ def test_attributes_keep_what_is_there() -> None:
 
 def counts(values: Any) -> pd.DataFrame:
     matrix = np.asarray(values)
-    block = Block(pd.DataFrame({"a": range(len(matrix))}), matrix, np.array(["g"] * matrix.shape[1]))
+    block = ProfileBlock(pd.DataFrame({"a": range(len(matrix))}), matrix, np.array(["g"] * matrix.shape[1]))
     both = [block, replace(block, matrix=sp.csr_matrix(matrix))]
     (dense, sparse) = (canonicalise._with_counts(made.SOURCE, one) for one in both)
     pd.testing.assert_frame_equal(dense, sparse)

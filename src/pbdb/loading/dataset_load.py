@@ -133,7 +133,7 @@ class DatasetLoad:
     @cached_property
     def fit_choices(self) -> FitOptions:
         """The default fits of the dataset."""
-        options = Options(self.source.assay.readout, self.source.method, threads=self.settings.workers)
+        options = Options(self.source.assay.readout, self.source.effect_method, threads=self.settings.workers)
         return FitOptions(options, min_cells=self.source.datasets[self.dataset].min_cells)
 
     @property

@@ -44,8 +44,8 @@ from pbdb.sources import registry
 KEY = re.compile(r"[a-z][a-z0-9_]*")
 WIDTH = 100
 WORDS = (
-    "FILL_IN", "Assay", "Block", "Cells", "Compounds", "Dataset", "Features", "File", "Files", "Flag", "Samples",
-    "Source", "col", "const",
+    "FILL_IN", "Assay", "CompoundColumns", "Context", "Dataset", "Features", "File", "Files", "Flag", "ProfileBlock",
+    "SampleColumns", "Source", "col", "const",
 )  # fmt: skip
 BLANK_CELLS = "its Cellosaurus or Cell Ontology id ('CVCL:0023'), or '{key}:{name}' where it has none"
 
@@ -158,7 +158,8 @@ def _cells(plates: TwoFiles, where: Found, known: ContextVocabulary | None) -> l
     if not where.columns:
         return [
             Found(
-                "FILL_IN: Cells(FILL_IN, FILL_IN)", "their name here, id and name: 'MCF7': Cells('CVCL:0031', 'MCF-7')"
+                "FILL_IN: Context(FILL_IN, FILL_IN)",
+                "their name here, id and name: 'MCF7': Context('CVCL:0031', 'MCF-7')",
             )
         ]
     names = sorted(plates.sheet[where.columns[0]].dropna().str.strip().unique())
@@ -168,10 +169,10 @@ def _cells(plates: TwoFiles, where: Found, known: ContextVocabulary | None) -> l
 def _one_cell(key: str, name: str, known: ContextVocabulary | None) -> Found:
     found = resolve_context(name, known)
     if found.context is None:
-        return Found(f"{quoted(name)}: Cells(FILL_IN, {quoted(name)})", BLANK_CELLS.format(key=key, name=name))
+        return Found(f"{quoted(name)}: Context(FILL_IN, {quoted(name)})", BLANK_CELLS.format(key=key, name=name))
     kind, label = (str(found.attributes.get(what)) for what in ("kind", "context_name"))
     more = "" if kind == "cell_line" else f", kind={quoted(kind)}"
-    return Found(f"{quoted(name)}: Cells({quoted(found.context)}, {quoted(label)}{more})")
+    return Found(f"{quoted(name)}: Context({quoted(found.context)}, {quoted(label)}{more})")
 
 
 # The text of the declaration
@@ -215,7 +216,7 @@ def _imports(body: str) -> list[str]:
 def _blocks(plates: TwoFiles, parts: Mapping[str, list[Found]]) -> list[str]:
     gene = f", gene={parts['gene'][0].code}" if parts["gene"] else ""
     return [
-        "def blocks(files: Files, dataset: str) -> Iterator[Block]:",
+        "def blocks(files: Files, dataset: str) -> Iterator[ProfileBlock]:",
         '    """One block: the samples that the matrix and the sheet share; the others are counted in the ledger."""',
         f'    yield readers.paired(files["matrix"], files["samples"], {quoted(plates.sample)}{gene})',
     ]
@@ -238,7 +239,7 @@ def _compounds(plates: TwoFiles, parts: Mapping[str, list[Found]]) -> tuple[list
     told = [f"{kind}={quoted(name)}" for kind, name in structures.items()]
     said = ", ".join(f"{quoted(name)}: {quoted(kind)}" for kind, name in annotations.items())
     told += [f"annotations={{{said}}}"] if said else []
-    return function, [f"compounds=Compounds(compounds, key={quoted(key)}, {', '.join(told)}),"]
+    return function, [f"compounds=CompoundColumns(compounds, key={quoted(key)}, {', '.join(told)}),"]
 
 
 def _source(plates: TwoFiles, parts: Mapping[str, list[Found]]) -> list[str]:
@@ -261,7 +262,7 @@ def _source(plates: TwoFiles, parts: Mapping[str, list[Found]]) -> list[str]:
         "},",
         *_files(plates, parts),
         "blocks=blocks,",
-        "samples=Samples(",
+        "samples=SampleColumns(",
         *_samples(plates, parts),
         "),",
         _line(parts["features"][0], "features=").strip(),

@@ -18,7 +18,7 @@ from pbdb.readers.opening import ending
 from pbdb.readers.people import sheets
 from pbdb.readers.people.cells import one_spelling, told_as_one
 from pbdb.readers.people.pairing import of_matrix
-from pbdb.readers.profile_block import Block
+from pbdb.readers.profile_block import ProfileBlock
 from pbdb.readers.profiles import TENX_MATRIX
 
 
@@ -93,7 +93,7 @@ def _notes(profiles: Profiles, rows: pd.DataFrame, names: pd.Series[str], matrix
             yield told_as_one(respelled)
 
 
-def _no_zero(block: Block) -> bool:
+def _no_zero(block: ProfileBlock) -> bool:
     return bool((abs(block.matrix).sum(axis=1) != 0).all())
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Block:
+class ProfileBlock:
     """Some raw profiles: a table of raw columns, the matrix (rows alike, features as columns), feature names.
 
     left_out: profiles that were passed over on the way here, by reason; features_left_out: features of the file that

@@ -24,7 +24,7 @@ from pbdb.readers.people.cells import cell_or_none, one_spelling
 from pbdb.readers.people.pairing import of_matrix
 from pbdb.readers.people.quantities import tidied
 from pbdb.readers.people.sheets import alike
-from pbdb.readers.profile_block import Block
+from pbdb.readers.profile_block import ProfileBlock
 from pbdb.readers.tables import MISSING, damaged, missing
 
 TENX_MATRIX = ("matrix.mtx", "matrix.mtx.gz", "cells_x_genes.mtx", "cells_x_genes.mtx.gz")
@@ -98,7 +98,7 @@ def _text(column: pd.Series[Any]) -> list[str | None]:
     return [None if absent else cell_or_none(str(value)) for value, absent in zip(column, pd.isna(column), strict=True)]
 
 
-def paired(profiles: Profiles, sheet: pd.DataFrame, key: str, gene: str | None = None) -> Block:
+def paired(profiles: Profiles, sheet: pd.DataFrame, key: str, gene: str | None = None) -> ProfileBlock:
     """Make a block of the samples that matrix and sheet share, in the order of the matrix.
 
     key: column of the sheet that holds the names of the matrix. Others are counted, `no_matrix_column` and
@@ -123,7 +123,7 @@ def paired(profiles: Profiles, sheet: pd.DataFrame, key: str, gene: str | None =
     shared = np.flatnonzero(np.isin(profiles.samples.astype(str), known.astype(str)))
     values = profiles.values[shared]
     left_out = {"no_matrix_column": len(rows) - len(known), "no_sheet_row": len(profiles.samples) - len(shared)}
-    return Block(
+    return ProfileBlock(
         rows.loc[profiles.samples[shared].tolist()].reset_index(drop=True),
         sp.csr_matrix(values) if sp.issparse(values) else np.ascontiguousarray(values),
         _names(profiles.genes, gene),

@@ -20,11 +20,11 @@ from pbdb.identity.compounds.source_compounds import compound_keys
 from pbdb.identity.genes.mapper import GeneMapper
 from pbdb.identity.genes.resolve import GeneMap, gene_id_of
 from pbdb.readers.people.cells import is_no_compound
-from pbdb.readers.profile_block import Block
+from pbdb.readers.profile_block import ProfileBlock
 from pbdb.samples.matrix_file import Writer
 from pbdb.samples.standard_obs import standard_obs
 from pbdb.samples.transform_report import MOST_UNKNOWN, SHOWN, Report, check_gene_loss, with_one_spelling
-from pbdb.sources.declaration import FEW_CELLS, Column, Constant, Files, Mapped, Samples, Source
+from pbdb.sources.declaration import FEW_CELLS, Column, Constant, Files, Mapped, SampleColumns, Source
 
 
 def transform(
@@ -71,7 +71,7 @@ def transform(
     return samples, report
 
 
-def _count(report: Report, source: Source, block: Block, table: pd.DataFrame) -> None:
+def _count(report: Report, source: Source, block: ProfileBlock, table: pd.DataFrame) -> None:
     """Count what a block passed over, and treated samples whose dose is not molar or not there."""
     report.n_left_out += sum(block.left_out.values())
     report.n_cells += block.cells
@@ -87,7 +87,7 @@ def _count(report: Report, source: Source, block: Block, table: pd.DataFrame) ->
         report.no_dose.update(spelled[doseless].fillna("none").tolist())
 
 
-def _fractions(block: Block, genes: GeneMap) -> sp.csr_matrix | None:
+def _fractions(block: ProfileBlock, genes: GeneMap) -> sp.csr_matrix | None:
     """Fraction of a sample's cells expressing a gene; NaN where genes were summed, as their cells are not known."""
     if block.expressing is None:
         return None
@@ -133,7 +133,7 @@ class _Maps:
         self._report.unknown_genes += [str(name) for name in unknown[:SHOWN]]
 
 
-def _read(source: Source, dataset: str, files: Files) -> Iterator[Block]:
+def _read(source: Source, dataset: str, files: Files) -> Iterator[ProfileBlock]:
     for block in source.blocks(files, dataset):
         if block.matrix.shape != (len(block.samples), len(block.features)):
             raise DataError(
@@ -143,7 +143,7 @@ def _read(source: Source, dataset: str, files: Files) -> Iterator[Block]:
         yield block
 
 
-def _with_counts(source: Source, block: Block) -> pd.DataFrame:
+def _with_counts(source: Source, block: ProfileBlock) -> pd.DataFrame:
     """Add n_counts, the sum of each profile as published, before genes are mapped."""
     if source.assay.readout == "log2_intensity":
         return block.samples.assign(n_counts=pd.array([pd.NA] * len(block.samples), dtype="Int64"))
@@ -235,7 +235,7 @@ def _translated(source: Source, text: pd.Series[Any], name: str, values: Mapping
     return text.map(lambda value: values.get(value) if value is not None else None)
 
 
-def _doses(source: Source, raw: pd.DataFrame, rules: Samples) -> pd.Series[Any]:
+def _doses(source: Source, raw: pd.DataFrame, rules: SampleColumns) -> pd.Series[Any]:
     def convert(value: str, unit: str) -> int | None:
         if units.molar_unit(unit) in rules.non_molar_units:
             return None
@@ -244,7 +244,7 @@ def _doses(source: Source, raw: pd.DataFrame, rules: Samples) -> pd.Series[Any]:
     return _quantities(source, raw, rules.dose, "uM", convert).astype("Int64")
 
 
-def _times(source: Source, raw: pd.DataFrame, rules: Samples) -> pd.Series[Any]:
+def _times(source: Source, raw: pd.DataFrame, rules: SampleColumns) -> pd.Series[Any]:
     return _quantities(source, raw, rules.time, "h", units.hours).astype("Float64")
 
 
@@ -281,7 +281,7 @@ def _converted(source: Source, name: str, pair: tuple[str, str | None], convert:
         raise DataError(f"Source '{source.key}', column '{name}': {problem}", column=name) from None
 
 
-def _contexts(source: Source, raw: pd.DataFrame, rules: Samples) -> pd.Series[Any]:
+def _contexts(source: Source, raw: pd.DataFrame, rules: SampleColumns) -> pd.Series[Any]:
     names = _text(source, raw, rules.context)
     unknown = sorted({str(name) for name in names.unique() if name not in source.contexts})
     if unknown:

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pbdb.common.errors import SourceError
-from pbdb.readers.profile_block import Block
+from pbdb.readers.profile_block import ProfileBlock
+from pbdb.sources import old_names
 from pbdb.sources.pseudobulk_declaration import EVERY_CELL as EVERY_CELL  # noqa: PLC0414
 from pbdb.sources.pseudobulk_declaration import CellFilter as CellFilter  # noqa: PLC0414
 from pbdb.sources.pseudobulk_declaration import Pseudobulk as Pseudobulk  # noqa: PLC0414
@@ -80,6 +81,7 @@ def const(value: str | float) -> Constant:
     return Constant(value)
 
 
+@old_names.keyword("cells", "pseudobulk")
 @dataclass(frozen=True)
 class File:
     """One file of a release.
@@ -90,8 +92,8 @@ class File:
     table must have; ignored: columns it may have that nothing uses. Any other column stops the load, unless
     others_allowed (the provider documents the columns in part), then it is reported. set: files of one set come
     together or not at all. datasets: the datasets that need it, all when empty. optional: a folder of --from may
-    lack it. unpack: the file is gzip of something that must be read at random; it may lie there unpacked. cells: the
-    file holds single cells, which are pooled to samples.
+    lack it. unpack: the file is gzip of something that must be read at random; it may lie there unpacked.
+    pseudobulk: the file holds single cells; how they are pooled to samples.
     """
 
     name: str
@@ -105,7 +107,7 @@ class File:
     datasets: tuple[str, ...] = ()
     optional: bool = False
     unpack: bool = False
-    cells: Pseudobulk | None = None
+    pseudobulk: Pseudobulk | None = None
 
     @property
     def unpacked(self) -> str:
@@ -147,7 +149,7 @@ class Dataset:
 
 
 @dataclass(frozen=True)
-class Cells:
+class Context:
     """A context as a source's sheet states it; what is None comes from the vocabulary, where one is imported."""
 
     context: str
@@ -164,7 +166,7 @@ class Cells:
 
 
 @dataclass(frozen=True)
-class Samples:
+class SampleColumns:
     """How raw columns become canonical ones; one keyword per canonical column.
 
     vehicle and the rules of flags are expressions over the raw columns and `n_counts`, as pandas evaluates them.
@@ -202,7 +204,7 @@ class Flag:
 
 
 @dataclass(frozen=True)
-class Compounds:
+class CompoundColumns:
     """The compound table of a source: raw columns by canonical name.
 
     table: key in `files`, or a function of the files that makes the table. annotations: raw column -> kind.
@@ -246,7 +248,7 @@ class Files:
         self,
         declared: Mapping[str, File],
         paths: Mapping[str, Path],
-        pooled: Callable[[Files, str], Iterator[Block]] | None = None,
+        pooled: Callable[[Files, str], Iterator[ProfileBlock]] | None = None,
     ):
         self._declared = declared
         self._paths = paths
@@ -259,7 +261,7 @@ class Files:
     def __getitem__(self, key: str) -> Any:
         """Read a file through its declared reader; a table must have the declared columns."""
         file = self._declared[key]
-        if file.cells is not None and self._pooled is not None:
+        if file.pseudobulk is not None and self._pooled is not None:
             return self._pooled(self, key)
         content = file.read(self.path(key))
         if file.columns and hasattr(content, "columns"):
@@ -319,6 +321,7 @@ def _s(items: list[str]) -> str:
     return "s" if len(items) > 1 else ""
 
 
+@old_names.keyword("effects", "method")
 @dataclass(frozen=True)
 class Source:
     """One file of etl/: how one published data set family is read.
@@ -327,7 +330,7 @@ class Source:
     blocks: from the files and a dataset's key to raw profiles, in any order, each in one block only. contexts: cells
     by the name the source gives them; contexts_of: those that a file of the release describes, beside them.
     condition_by: source_compound, or compound where several of the source's ids may be one compound. dose_decimals:
-    decimals of uM that tell two conditions apart; None: doses are exact.
+    decimals of uM that tell two conditions apart; None: doses are exact. method: of effects; None: by the readout.
     """
 
     key: str
@@ -335,17 +338,17 @@ class Source:
     assay: Assay
     files: Mapping[str, File]
     datasets: Mapping[str, Dataset]
-    blocks: Callable[[Files, str], Iterator[Block]]
-    samples: Samples
+    blocks: Callable[[Files, str], Iterator[ProfileBlock]]
+    samples: SampleColumns
     features: Features
-    contexts: Mapping[str, Cells] = field(default_factory=dict)
-    contexts_of: Callable[[Files], Mapping[str, Cells]] | None = None
-    compounds: Compounds | None = None
+    contexts: Mapping[str, Context] = field(default_factory=dict)
+    contexts_of: Callable[[Files], Mapping[str, Context]] | None = None
+    compounds: CompoundColumns | None = None
     flags: tuple[Flag, ...] = ()
     aliases: Mapping[str, int] = field(default_factory=dict)
     homepage: str | None = None
     folder: Path | None = None
-    effects: Method | None = None
+    method: Method | None = None
     condition_by: Literal["source_compound", "compound"] = "source_compound"
     dose_decimals: int | None = None
 
@@ -369,9 +372,9 @@ class Source:
             raise SourceError(f"Source '{self.key}' declares a flag twice.")
 
     @property
-    def method(self) -> Method:
-        """The method its effects are estimated with."""
-        return self.effects or DEFAULT_METHOD[self.assay.readout]
+    def effect_method(self) -> Method:
+        """The method its effects are estimated with: the declared one, or that of the readout."""
+        return self.method or DEFAULT_METHOD[self.assay.readout]
 
     def of(self, dataset: str) -> Source:
         """The source as one of its data sets sees it: with the technology of that."""

@@ -1,6 +1,6 @@
 """How a source says that a file holds single cells, and how they become samples.
 
-    File("plate1.h5ad", readers.cell_matrix, cells=Pseudobulk(keys=("plate", "well", "drug", "line"), table="obs1"))
+    File("plate1.h5ad", readers.cell_matrix, pseudobulk=Pseudobulk(("plate", "well", "drug", "line"), table="obs1"))
 
 Cells with the same keys are one sample: counts are added up, cells are counted. `files["plate1"]` then gives blocks of
 samples, never cells, so that `blocks` of the source goes on as with any other profiles.

@@ -14,7 +14,7 @@ from pbdb.common.errors import VocabularyError
 from pbdb.common.settings import Settings
 from pbdb.identity.vocabulary import releases
 from pbdb.sources import registry
-from pbdb.sources.declaration import Cells, Source
+from pbdb.sources.declaration import Context, Source
 
 ATTRIBUTES = (
     "SELECT tissue, tissue_id, sex, is_problematic, problem_reason FROM pbdb.context WHERE context = 'CVCL:0001'"
@@ -33,7 +33,7 @@ def cellosaurus(tmp_path: Path) -> Path:
 def source(monkeypatch: pytest.MonkeyPatch) -> Source:
     """The made source, which states a tissue of its own."""
     stated = replace(
-        made.SOURCE, contexts={"A": Cells("CVCL:0001", "A", tissue="airway"), "B": Cells("CVCL:0002", "B")}
+        made.SOURCE, contexts={"A": Context("CVCL:0001", "A", tissue="airway"), "B": Context("CVCL:0002", "B")}
     )
     monkeypatch.setattr(registry, "get", lambda key: stated)
     return stated

@@ -20,7 +20,7 @@ from pbdb import readers
 from pbdb.common.errors import DataError
 from pbdb.common.tasks import Workers
 from pbdb.identity.genes.mapper import gene_mapper
-from pbdb.readers.profile_block import Block
+from pbdb.readers.profile_block import ProfileBlock
 from pbdb.samples import canonicalise
 from pbdb.samples.pseudobulk.cell_filter import reasons, words
 from pbdb.samples.pseudobulk.run import Pooled
@@ -143,13 +143,13 @@ def test_blocks_of_a_file_hold_keys_constants_and_the_name_of_the_sample(tmp_pat
     assert np.array_equal(block.matrix.toarray(), expected(cells()).to_numpy())
 
 
-def _described(files: Files, dataset: str) -> Iterator[Block]:
+def _described(files: Files, dataset: str) -> Iterator[ProfileBlock]:
     for key in files.sets() or ["cells"]:
         yield from files[key]
 
 
 SOURCE = made.source(
-    files={"cells": File("cells.h5ad", readers.cell_matrix, cells=DECLARED)},
+    files={"cells": File("cells.h5ad", readers.cell_matrix, pseudobulk=DECLARED)},
     blocks=_described,
     samples=replace(
         made.SOURCE.samples,
@@ -184,7 +184,7 @@ def test_a_file_whose_cells_are_all_left_out_counts_them(tmp_path: Path) -> None
     lost = cells()
     lost.obs["line"] = np.nan
     names = ("first", "second")
-    files = {name: File(f"{name}.h5ad", readers.cell_matrix, set=name, cells=DECLARED) for name in names}
+    files = {name: File(f"{name}.h5ad", readers.cell_matrix, set=name, pseudobulk=DECLARED) for name in names}
     paths = {"first": write(tmp_path / "a.h5ad", lost), "second": write(tmp_path / "b.h5ad")}
     source = replace(SOURCE, files=files)
 
@@ -205,7 +205,7 @@ def test_a_file_whose_cells_are_all_left_out_counts_them(tmp_path: Path) -> None
 def test_the_fraction_of_cells_is_not_known_where_genes_are_summed(tmp_path: Path) -> None:
     table = cells()
     table.var.index = [*table.var_names[:-1], table.var_names[0] + ".2"]  # the first gene in another version
-    files = {"cells": File("cells.h5ad", readers.cell_matrix, cells=DECLARED)}
+    files = {"cells": File("cells.h5ad", readers.cell_matrix, pseudobulk=DECLARED)}
     opened = Files(files, {"cells": write(tmp_path / "c.h5ad", table)}, Pooled(files, tmp_path / "pooled", Workers()))
     source = replace(SOURCE, files=files)
     canonicalise.transform(source, "made", opened, gene_mapper(source, opened, None), tmp_path / "samples.h5ad")

@@ -12,7 +12,7 @@ from pbdb.identity.compounds import structure as chem
 from pbdb.identity.compounds.clean_text import text_or_none
 from pbdb.identity.compounds.pubchem_rest import Lookup
 from pbdb.identity.compounds.resolve import Record, Resolution, resolve
-from pbdb.sources.declaration import Compounds, Files, Source
+from pbdb.sources.declaration import CompoundColumns, Files, Source
 
 GIVEN = ("name", "smiles", "inchikey", "pubchem_cid", "cas")
 
@@ -56,7 +56,7 @@ def _no_annotations() -> pd.DataFrame:
     return pd.DataFrame(columns=["source_key", "kind", "value", "origin"])
 
 
-def _table(source: Source, declared: Compounds, files: Files) -> pd.DataFrame:
+def _table(source: Source, declared: CompoundColumns, files: Files) -> pd.DataFrame:
     table: pd.DataFrame = files[declared.table] if isinstance(declared.table, str) else declared.table(files)
     keys = table[declared.key].astype(str)
     twice = keys[keys.duplicated()]
@@ -81,7 +81,7 @@ def unknown_compounds(source: Source, files: Files, samples: pd.DataFrame) -> li
     return sorted(set(samples["compound"].dropna()) - set(known))
 
 
-def _given(declared: Compounds, table: pd.DataFrame) -> pd.DataFrame:
+def _given(declared: CompoundColumns, table: pd.DataFrame) -> pd.DataFrame:
     compounds = pd.DataFrame({"source_key": table.index})
     for column in GIVEN:
         raw = getattr(declared, column)
@@ -91,7 +91,7 @@ def _given(declared: Compounds, table: pd.DataFrame) -> pd.DataFrame:
     return compounds
 
 
-def _annotations(declared: Compounds, table: pd.DataFrame) -> pd.DataFrame:
+def _annotations(declared: CompoundColumns, table: pd.DataFrame) -> pd.DataFrame:
     origin = declared.table if isinstance(declared.table, str) else declared.table.__name__
     rows = []
     for raw, kind in declared.annotations.items():

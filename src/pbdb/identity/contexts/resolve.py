@@ -23,7 +23,7 @@ from pbdb.identity.contexts.published_tables import (
     read_cells,
     synonym_frame,
 )
-from pbdb.sources.declaration import Cells
+from pbdb.sources.declaration import Context
 
 __all__ = [
     "CellPart",
@@ -107,7 +107,7 @@ def build_contexts(parts: Sequence[CellPart]) -> ContextVocabulary:
 def resolve_context(
     name: str,
     vocabulary: ContextVocabulary | None,
-    overrides: Mapping[str, Cells] | None = None,
+    overrides: Mapping[str, Context] | None = None,
     organism: str = "human",
 ) -> ContextMatch:
     """Resolve one name: by the source's declaration, accession, name, synonym, then without case and punctuation.
@@ -128,7 +128,7 @@ def resolve_context(
     return ContextMatch(name, None, "unresolved")
 
 
-def context_rows(declared: Iterable[Cells], known: ContextVocabulary | None) -> pd.DataFrame:
+def context_rows(declared: Iterable[Context], known: ContextVocabulary | None) -> pd.DataFrame:
     """Rows of table `context` for declared cells: what the source states, filled in from the vocabulary.
 
     Without a vocabulary the columns that only it can tell are left out.
@@ -179,7 +179,7 @@ def _by_accession(name: str, accession: str, vocabulary: ContextVocabulary | Non
     return ContextMatch(name, accession, "unknown_id", (), {"context_name": accession, "kind": kind})
 
 
-def _declared(name: str, cells: Cells, vocabulary: ContextVocabulary | None) -> ContextMatch:
+def _declared(name: str, cells: Context, vocabulary: ContextVocabulary | None) -> ContextMatch:
     context = curie(cells.context) or cells.context
     context = vocabulary.ids.get(context, context) if vocabulary else context
     stated = {k: v for k, v in asdict(cells).items() if k != "context" and v is not None}

@@ -16,7 +16,7 @@ from pbdb.identity.contexts.resolve import CellPart, ContextVocabulary, build_co
 from pbdb.identity.vocabulary import store
 from pbdb.identity.vocabulary.genes import Imported, current, named_after
 from pbdb.sources import registry
-from pbdb.sources.declaration import Cells
+from pbdb.sources.declaration import Context
 
 CELLOSAURUS, CELL_ONTOLOGY, CELL_NAMES = KINDS = ("cellosaurus", "cell_ontology", "cell_names")
 _KIND_OF_FORM = {"depmap": CELL_NAMES, "names": CELL_NAMES}
@@ -76,9 +76,9 @@ def _loaded(connection: Connection) -> list[dict[str, Any]]:
     return [dict(row._mapping) for row in connection.execute(text("SELECT * FROM core.context"))]
 
 
-def _declared(connection: Connection) -> dict[str, Cells]:
+def _declared(connection: Connection) -> dict[str, Context]:
     """What the sources of the loaded datasets state, by context."""
-    stated: dict[str, Cells] = {}
+    stated: dict[str, Context] = {}
     for source in connection.execute(text("SELECT DISTINCT source FROM core.dataset ORDER BY 1")).scalars():
         try:
             declared = registry.get(source).contexts
@@ -89,6 +89,6 @@ def _declared(connection: Connection) -> dict[str, Cells]:
     return stated
 
 
-def _as_loaded(row: dict[str, Any]) -> Cells:
-    stated = {field.name: row[field.name] for field in fields(Cells) if field.name not in ("context", "name")}
-    return Cells(row["context"], row["context_name"], **stated)
+def _as_loaded(row: dict[str, Any]) -> Context:
+    stated = {field.name: row[field.name] for field in fields(Context) if field.name not in ("context", "name")}
+    return Context(row["context"], row["context_name"], **stated)

@@ -30,7 +30,7 @@ from pbdb.common.hashing import SHORT, code_fingerprint
 from pbdb.common.progress import Progress, silent
 from pbdb.common.tasks import Workers
 from pbdb.readers.csr import CellMatrix, cell_matrix, told
-from pbdb.readers.profile_block import Block
+from pbdb.readers.profile_block import ProfileBlock
 from pbdb.samples.pseudobulk import parts as cell_parts
 from pbdb.samples.pseudobulk.cell_table import sample_names
 from pbdb.samples.pseudobulk.h5ad import write_h5ad
@@ -192,11 +192,11 @@ class Pooled:
     def __init__(
         self, declared: Mapping[str, File], folder: Path, workers: Workers, progress: Progress = silent
     ) -> None:
-        self._cells = {key: file.cells for key, file in declared.items() if file.cells is not None}
+        self._cells = {key: file.pseudobulk for key, file in declared.items() if file.pseudobulk is not None}
         self._folder, self._workers, self._progress = folder, workers, progress
         self._found: dict[str, tuple[CellFile, Path]] = {}
 
-    def __call__(self, files: Files, key: str) -> Iterator[Block]:
+    def __call__(self, files: Files, key: str) -> Iterator[ProfileBlock]:
         """Samples of one file, some at a time."""
         if not self._found:
             looked_at = {name: self._look(files, name, cells) for name, cells in self._cells.items() if name in files}
@@ -209,7 +209,7 @@ class Pooled:
         return cell_file(files.path(key), cells, files, curated)
 
 
-def blocks(file: CellFile, path: Path) -> Iterator[Block]:
+def blocks(file: CellFile, path: Path) -> Iterator[ProfileBlock]:
     """Pooled samples of a file as blocks; the first tells of the cells.
 
     Raises:
@@ -225,7 +225,7 @@ def blocks(file: CellFile, path: Path) -> Iterator[Block]:
             )
         unpooled = int((file.genes.columns < 0).sum())
         for samples, sums, expressing in part.blocks():
-            yield Block(
+            yield ProfileBlock(
                 samples.drop(columns="n_counts").assign(sample=sample_names(samples, file.declared.keys)),
                 sums,
                 file.features,

@@ -7,17 +7,17 @@ from collections.abc import Iterator
 import pandas as pd
 
 from pbdb import readers
-from pbdb.readers.profile_block import Block
+from pbdb.readers.profile_block import ProfileBlock
 from pbdb.simulate.screens import CELLS, COMPOUNDS, DOSES, VEHICLE
 from pbdb.sources.declaration import (
     Assay,
-    Cells,
-    Compounds,
+    CompoundColumns,
+    Context,
     Dataset,
     Features,
     File,
     Files,
-    Samples,
+    SampleColumns,
     Source,
     col,
     const,
@@ -26,12 +26,12 @@ from pbdb.sources.declaration import (
 CELLOSAURUS = {"U-2 OS": "CVCL:0042", "A549": "CVCL:0023"}
 
 
-def blocks(files: Files, dataset: str) -> Iterator[Block]:
+def blocks(files: Files, dataset: str) -> Iterator[ProfileBlock]:
     """One block a screen."""
     counts = files[f"{dataset}_counts"]
     wells: pd.DataFrame = files[f"{dataset}_wells"]
     names = (f"{dataset}-wells.csv", f"{dataset}-counts.csv.gz")
-    yield Block(readers.aligned(wells, "sample", counts.samples, *names), counts.counts, counts.features)
+    yield ProfileBlock(readers.aligned(wells, "sample", counts.samples, *names), counts.counts, counts.features)
 
 
 def _files() -> dict[str, File]:
@@ -54,7 +54,7 @@ SOURCE = Source(
     },
     files=_files(),
     blocks=blocks,
-    samples=Samples(
+    samples=SampleColumns(
         sample=col("sample"),
         plate=col("plate"),
         compound=col("compound"),
@@ -64,6 +64,6 @@ SOURCE = Source(
         vehicle=f"compound == '{VEHICLE}'",
     ),
     features=Features("gene_id"),
-    compounds=Compounds("compounds", "compound", name="compound", smiles="smiles", annotations={"moa": "moa"}),
-    contexts={name: Cells(CELLOSAURUS[name], name) for name in CELLS},
+    compounds=CompoundColumns("compounds", "compound", name="compound", smiles="smiles", annotations={"moa": "moa"}),
+    contexts={name: Context(CELLOSAURUS[name], name) for name in CELLS},
 )
