@@ -162,5 +162,5 @@ def test_loads_are_older_by_what_the_vocabularies_hold_and_not_by_time(loaded: S
     with connect.engine(loaded).begin() as connection:  # as loads of before kept it
         connection.execute(text("UPDATE core.etl_run SET report = '{}' WHERE stage = 'extract'"))
     assert older() == []
-    genes(loaded, panel(tmp_path))
+    vocabulary.import_files(loaded, "landmarks", panel(tmp_path, [3, 5]))
     assert older() == [["landmarks"]]
