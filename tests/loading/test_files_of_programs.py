@@ -6,6 +6,7 @@ import gzip
 from collections.abc import Callable
 from pathlib import Path
 
+import anndata
 import numpy as np
 import pandas as pd
 import plate
@@ -47,6 +48,12 @@ def zipped(path: Path) -> Path:
 def as_gctx(folder: Path, table: pd.DataFrame) -> Path:
     gctx.write(folder / "plates.gctx", profiles(table), None)
     return folder / "plates.gctx"
+
+
+def as_h5ad(folder: Path, table: pd.DataFrame) -> Path:
+    obs, var = pd.DataFrame(index=table.columns), pd.DataFrame(index=table.index.to_list())
+    anndata.AnnData(table.to_numpy().T.astype(np.float32), obs, var).write_h5ad(folder / "plates.h5ad")
+    return folder / "plates.h5ad"
 
 
 def as_gct(folder: Path, table: pd.DataFrame) -> Path:
@@ -104,6 +111,7 @@ def as_symbols_beside_ids(folder: Path, table: pd.DataFrame) -> Path:
 FORMS: dict[str, Callable[[Path, pd.DataFrame], Path]] = {
     "gctx": as_gctx,
     "gctx.gz": lambda folder, table: zipped(as_gctx(folder, table)),
+    "h5ad.gz": lambda folder, table: zipped(as_h5ad(folder, table)),
     "gct.gz": lambda folder, table: zipped(as_gct(folder, table)),
     "STARsolo": as_starsolo,
     "kb-python": as_kb,

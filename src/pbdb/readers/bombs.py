@@ -32,6 +32,12 @@ def require_plausible(path: Path) -> None:
         _require_line(path, is_packed=start[:2] == b"\x1f\x8b")
 
 
+def plausible(path: Path) -> Path:
+    """The path of a file that `require_plausible` does not refuse."""
+    require_plausible(path)
+    return path
+
+
 def bounded(text: IO[str], name: str) -> Iterator[str]:
     """Lines of a text, each of a length that memory holds.
 

@@ -36,7 +36,7 @@ from pbdb.readers.annotations import Annotations
 from pbdb.readers.bombs import require_plausible
 from pbdb.readers.mtx_folders import read_folder
 from pbdb.readers.named_matrix import Names, Profiles, as_counts, as_names, dense, from_blocks
-from pbdb.readers.opening import DAMAGED, ending, starts_with
+from pbdb.readers.opening import DAMAGED, ending, starts_with, unpacked
 from pbdb.readers.people.matrix_tables import read_text, read_workbook
 from pbdb.readers.tables import missing
 
@@ -62,13 +62,21 @@ def read(path: Path, *, sparse: bool) -> Profiles:
     if not path.exists():
         raise missing(path)
     try:
-        require_plausible(path)
-        profiles = _of_genes(_reader(path)(path, sparse))
+        profiles = _of_genes(_profiles(path, sparse))
     except DAMAGED as problem:
         raise DataError(_unreadable(path, problem)) from None
     for names, what in ((profiles.samples, "sample"), (profiles.genes, "gene")):
         _refuse_bad_names(path, names, what)
     return profiles
+
+
+def _profiles(path: Path, sparse: bool) -> Profiles:
+    if ending(path) in TEXT or ending(path) == ".gct" or path.is_dir():
+        require_plausible(path)
+        return _reader(path)(path, sparse)
+    with unpacked(path) as plain:
+        require_plausible(plain)
+        return _reader(path)(plain, sparse)
 
 
 def _reader(path: Path) -> Callable[[Path, bool], Profiles]:

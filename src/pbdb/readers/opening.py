@@ -6,15 +6,18 @@ import codecs
 import csv
 import gzip
 import io
+import tempfile
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, cast
 
 import pyarrow as pa
 
 from pbdb.common.errors import DataError
-from pbdb.readers.bombs import LONGEST_LINE
+from pbdb.readers.bombs import LONGEST_LINE, MOST_UNPACKED, SLACK
 
 DAMAGED = (
     OSError, EOFError, MemoryError, zlib.error, csv.Error, ValueError, LookupError, RuntimeError, pa.ArrowException,
@@ -43,6 +46,28 @@ def open_bytes(path: Path) -> IO[bytes]:
 def open_text(path: Path, encoding: str = UTF_8, newline: str | None = None) -> IO[str]:
     """Open text, decompressed where its first bytes are those of gzip; a byte order mark is no text."""
     return io.TextIOWrapper(open_bytes(path), encoding=encoding, newline=newline)
+
+
+@contextmanager
+def unpacked(path: Path) -> Iterator[Path]:
+    """Give a file that is no text, such as HDF5, unpacked for as long as it is read.
+
+    Raises:
+        DataError: it unpacks to more than any real file does.
+    """
+    if not path.is_file() or not is_gzip(path):
+        yield path
+        return
+    left = SLACK + MOST_UNPACKED * path.stat().st_size
+    with tempfile.TemporaryDirectory(prefix="pbdb-") as folder:
+        plain = Path(folder, path.name.removesuffix(".gz"))
+        with gzip.open(path) as packed, plain.open("wb") as out:
+            while step := packed.read(STEP):
+                left -= len(step)
+                if left < 0:
+                    raise DataError(f"'{path.name}' unpacks to more than a file can: it is made to fill the disk.")
+                out.write(step)
+        yield plain
 
 
 def ending(path: Path) -> str:

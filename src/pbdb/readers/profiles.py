@@ -16,9 +16,9 @@ import scipy.sparse as sp
 from pbdb.common.errors import DataError
 from pbdb.readers import matrices
 from pbdb.readers.annotations import Annotations
-from pbdb.readers.bombs import require_plausible
+from pbdb.readers.bombs import plausible
 from pbdb.readers.matrices import Profiles
-from pbdb.readers.opening import DAMAGED
+from pbdb.readers.opening import DAMAGED, unpacked
 from pbdb.readers.people import grids
 from pbdb.readers.people.cells import cell_or_none, one_spelling
 from pbdb.readers.people.pairing import of_matrix
@@ -82,9 +82,8 @@ def obs(path: Path) -> pd.DataFrame:
     """Read the samples of an h5ad of any version as a sheet of text; their names are the column `obs_name`."""
     import h5py
 
-    require_plausible(path)
     try:
-        with h5py.File(path) as file:
+        with unpacked(path) as plain, h5py.File(plausible(plain)) as file:
             table = Annotations(file, "obs")
             cells = {str(name): _text(table.column(name)) for name in table.columns}
             names = [str(name) for name in table.names()]
