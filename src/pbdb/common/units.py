@@ -46,7 +46,7 @@ def dose_fm(value: str | float, unit: str) -> int:
 
 def molar_unit(unit: str) -> str:
     """Spell a unit as FM_PER_UNIT does; one it does not know comes back as it is."""
-    text = unit.strip()
+    text = unit.strip().rstrip(".")
     short = _PER_LITRE.sub("m", text.lower())
     return text if text in FM_PER_UNIT else SPELLINGS.get(short, text)
 

@@ -145,7 +145,7 @@ def dose(sheet: pd.DataFrame) -> tuple[Found, Found]:
 
 def _non_molar(written: Iterable[str]) -> Found:
     """Units of mass or share, whose doses are unknown; a blank where a unit is not known at all."""
-    others = sorted({units.molar_unit(text) for text in written if not _is_molar(text)})
+    others = sorted({text for text in written if not _is_molar(text)})
     code = f"({''.join(f'{quoted(unit)}, ' for unit in others).rstrip()})"
     strange = [unit for unit in others if unit_of(unit) not in NOT_MOLAR]
     if strange:

@@ -237,7 +237,7 @@ def _translated(source: Source, text: pd.Series[Any], name: str, values: Mapping
 
 def _doses(source: Source, raw: pd.DataFrame, rules: SampleColumns) -> pd.Series[Any]:
     def convert(value: str, unit: str) -> int | None:
-        if units.molar_unit(unit) in rules.non_molar_units:
+        if {unit, units.molar_unit(unit)} & set(rules.non_molar_units):
             return None
         return units.dose_fm(value, unit)
 
