@@ -177,6 +177,11 @@ def _paired(
         )
     same, how = of_matrix(names.tolist(), profiles.samples.tolist())
     lonely = sorted(set(names) - set(same))
+    of_words = [name for name in lonely if name in profiles.left_out]
+    if of_words:
+        raise DataError(
+            f"'{matrix}' holds words, not numbers, in the column of sample '{of_words[0]}': give its counts."
+        )
     if lonely:
         raise DataError(
             f"'{lonely[0]}' stands in '{sheet}' but not in '{matrix}' ({len(lonely)} such); the matrix has "

@@ -48,7 +48,7 @@ WRONG: dict[str, tuple[Change, str]] = {
     "treated with nothing": (lambda t, s: (t, s.assign(compound=None)), "'S008' .* no compound"),
     "a word among the counts": (
         lambda t, s: (t.assign(S000="many"), s),
-        "holds 'many' in the column of sample 'S000'",
+        "holds words, not numbers, in the column of sample 'S000'",
     ),
     "no gene": (lambda t, s: (t.iloc[:0], s), "holds no gene"),
     "no count at all": (lambda t, s: (t * 0, s), "All counts .* are zero"),
