@@ -343,11 +343,8 @@ def zero_doses(sheet: pd.DataFrame, doses: Found, compounds: Found, vehicles: Fo
     if not doses.columns or not compounds.columns or vehicles.blank:
         return []
     names = sheet[compounds.columns[0]]
-    treated = (
-        ~_rows_of(sheet, vehicles)
-        & names.notna()
-        & ~names.map(is_untreated, na_action="ignore").fillna(False).astype(bool)
-    )
+    is_treated = names.map(lambda name: isinstance(name, str) and not is_untreated(name)).astype(bool)
+    treated = ~_rows_of(sheet, vehicles) & is_treated
     treated &= pd.to_numeric(sheet[doses.columns[0]]) == 0
     if not treated.any():
         return []
