@@ -255,7 +255,7 @@ def _numbers(path: Path, sheet: pd.DataFrame, name: str, written_units: pd.Serie
         raise _bad_cell(path, sheet, name, wrong, "a number from 0")
     if written_units is None:
         return numbers
-    for at in np.flatnonzero(values.notna() & (written_units != UNITS[name])):
+    for at in np.flatnonzero(values.notna() & (written_units != UNITS[name])).tolist():
         unit = str(written_units.iloc[at])
         converted = in_unit(values.iloc[at], unit, UNITS[name])
         if converted is None and name == "dose_um" and sheet["is_control"].iloc[at]:

@@ -40,6 +40,8 @@ from pbdb.readers.opening import DAMAGED, ending, starts_with, unpacked
 from pbdb.readers.people.matrix_tables import read_text, read_workbook
 from pbdb.readers.tables import missing
 
+__all__ = ["FORMATS", "Names", "Profiles", "read"]
+
 FORMATS = (
     ".csv, .tsv or .txt (plain or .gz), .xlsx, .parquet, .h5ad, .gct, .gctx, or a folder of matrix.mtx, features.tsv "
     "and barcodes.tsv"
