@@ -7,11 +7,15 @@ SET_UP_DEV := $(VENV)/.set-up-dev
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --no-deps
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 FOLDERS := src etl migrations tests benchmarks
+# What benchmarks share, and those of whole releases, which need a folder.
+NOT_BENCHED := beyond cell_files compendium compendium_lines lines made_up_effects made_up_names many_effects report report_charts
+BENCHED := $(filter-out %_full.py $(NOT_BENCHED:%=benchmarks/%.py),$(wildcard benchmarks/*.py))
+BENCH_LINES := benchmarks/results/lines.jsonl
 
-.PHONY: help setup setup-dev demo test faults lint format docs bench lock clean
+.PHONY: help setup setup-dev demo test faults lint format docs bench bench-report lock clean
 
 help: ## Show what there is to make
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
 setup: $(SET_UP) ## Make the virtual environment with what pbdb runs on
 
@@ -49,8 +53,11 @@ format: $(SET_UP_DEV) ## Format the code
 docs: $(SET_UP) ## Write docs/dictionary.md and docs/er_diagram.md from the catalog
 	$(BIN)/pbdb dictionary --out docs
 
-bench: $(SET_UP_DEV) ## Run the benchmarks, one after the other (but those of whole releases, which need a folder)
-	for script in $(filter-out %_full.py,$(wildcard benchmarks/*.py)); do $(BIN)/python $$script || exit 1; done
+bench: $(SET_UP_DEV) ## Run the benchmarks, one after the other, and keep their lines (not those of whole releases)
+	for script in $(BENCHED); do PBDB_BENCH_LINES=$(BENCH_LINES) $(BIN)/python $$script || exit 1; done
+
+bench-report: $(SET_UP_DEV) ## Write docs/performance.md and its pictures from the lines that benchmarks left
+	$(BIN)/python benchmarks/report.py
 
 lock: ## Pin the packages anew (needs uv): what a user runs, then what development adds to the same versions
 	$(COMPILE) --extra setup --extra serve pyproject.toml -o requirements.lock

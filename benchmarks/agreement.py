@@ -14,16 +14,14 @@ the bare matrix product. The last line is JSON.
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import platform
-import resource
 import shutil
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
+import lines
 import numpy as np
 import pandas as pd
 from made_up_effects import Made, adjusted, neg_log10_p, write
@@ -161,9 +159,8 @@ def main() -> None:
     else:
         line = whole(asked.pairs, asked.peers, asked.scipy_sample)
     line["ratio"] = round(line["peer"] / line["ours"], 1)
-    line["peak_rss_mb"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
-    line |= {"ours": round(line["ours"], 1), "peer": round(line["peer"], 1), "machine": platform.machine()}
-    print(json.dumps(line))
+    line |= {"ours": round(line["ours"], 1), "peer": round(line["peer"], 1)}
+    lines.report(line)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import lines
 import made_up_names
 import pandas as pd
 
@@ -61,7 +61,7 @@ def main(benchmark: Benchmark) -> None:
         as_published = compared(dataset, loaded["contexts"], given.shared) if given.share == 1 else "a trial"
         found[dataset] = {"planned": planned, "as_published": as_published} | loaded
         print(json.dumps(found[dataset], indent=1), flush=True)
-    print(json.dumps(line(benchmark, found)))
+    lines.report(line(benchmark, found))
 
 
 def line(benchmark: Benchmark, found: dict[str, dict[str, Any]]) -> dict[str, object]:
@@ -73,10 +73,9 @@ def line(benchmark: Benchmark, found: dict[str, dict[str, Any]]) -> dict[str, ob
         "ours": seconds,
         "peer": benchmark.limit_s,
         "peer_name": "the budget in seconds",
-        "ratio": round(seconds / benchmark.limit_s, 3),
+        "ratio": benchmark.limit_s / seconds,
         "peak_rss_mb": max(stage["peak_mb"] for stage in stages),
         "sizes": {dataset: one["planned"] | {"as_published": one["as_published"]} for dataset, one in found.items()},
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
     }
 
 

@@ -13,11 +13,8 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import json
 import os
-import platform
 import random
-import resource
 import statistics
 import tempfile
 import time
@@ -25,6 +22,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import lines
 import pandas as pd
 from rdkit import Chem, DataStructs, rdBase
 from sqlalchemy import Engine, text
@@ -34,7 +32,7 @@ from pbdb.common.settings import Settings
 from pbdb.database import schema
 from pbdb.database.copy_text import copy_frame
 from pbdb.identity.compounds import structure
-from pbdb.identity.compounds.resolve import standardise_all
+from pbdb.identity.compounds.many_structures import standardise_all
 from pbdb.identity.compounds.structure import Structure
 from pbdb.query import compounds as compound_search
 from pbdb.query.database import Database
@@ -171,11 +169,9 @@ def measure(settings: Settings, n: int) -> None:
         "peer": {"similar_ms": round(peer * 1e3, 2), "substructure_ms": [round(p[3] * 1e3) for p in patterns]},
         "peer_name": "RDKit, all compounds in memory, no screen",
         "ratio": round(sum(p[3] for p in patterns) / sum(p[2] for p in patterns), 1),
-        "peak_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
         "sizes": {"compounds": len(found), "k": K, "patterns": list(PATTERNS)},
-        "machine": f"{platform.machine()}, {os.cpu_count()} CPUs",
     }
-    print(json.dumps(line))
+    lines.report(line)
 
 
 if __name__ == "__main__":

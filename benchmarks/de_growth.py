@@ -13,15 +13,11 @@ which the time grew when samples or conditions became four times as many, theirs
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import platform
-import resource
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-import numba
+import lines
 import numpy as np
 from de_vs_limma import Batch, simulate
 
@@ -108,23 +104,20 @@ def main() -> None:
     if args.picture:
         draw(base, grown, unit, args.picture)
         print(f"picture: {args.picture}")
-    print(json.dumps(result(base, grown, unit)))
+    lines.report(result(base, grown, unit))
 
 
 def result(base: dict[str, int], grown: dict[str, list[Steps]], unit: str) -> dict[str, object]:
     """Return the line that ends every benchmark."""
     total = {name: [round(sum(one.values()), 3) for one in steps] for name, steps in grown.items()}
     ours = max(total[name][-1] / total[name][0] for name in ("samples", "conditions"))
-    load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
     return {
         "name": "de_growth",
         "ours": round(ours, 2),
         "peer": float(FACTORS[-1]),
         "peer_name": "linear growth: samples or conditions times 4",
         "ratio": round(FACTORS[-1] / ours, 2),
-        "peak_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
         "sizes": {**base, unit: total},
-        "machine": f"{platform.machine()}, {os.cpu_count()} CPUs, {numba.get_num_threads()} threads, load {load}",
     }
 
 

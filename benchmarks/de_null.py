@@ -20,10 +20,6 @@ without a bar. `--with-r` adds edgeR's quasi-likelihood test on a small set, if 
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import platform
-import resource
 import shutil
 import subprocess
 import sys
@@ -32,6 +28,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+import lines
 import numpy as np
 
 from pbdb.effects import engine
@@ -337,7 +334,7 @@ def main() -> None:
     barred = faults if args.noise == "nb" else []
     for fault in barred:
         print(f"over the bar: {fault}")
-    print(json.dumps(result(pooled[args.depth[0]], power, barred, args)))
+    lines.report(result(pooled[args.depth[0]], power, barred, args))
     sys.exit(1 if barred else 0)
 
 
@@ -354,7 +351,6 @@ def result(
         "ratio": round(single["limma"] / single["counts"], 2) if single["counts"] else None,
         "power": {name: round(value, 3) for name, value in power.items()},
         "over_the_bar": faults,
-        "peak_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
         "sizes": {
             "samples": args.samples,
             "genes": args.genes,
@@ -362,7 +358,6 @@ def result(
             "noise": args.noise,
             "structures": list(STRUCTURES),
         },
-        "machine": f"{platform.machine()}, {os.cpu_count()} CPUs",
     }
 
 

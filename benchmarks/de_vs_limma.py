@@ -19,9 +19,6 @@ The fits of the peer's genes are compared. The last line is JSON.
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import platform
 import resource
 import shutil
 import subprocess
@@ -31,7 +28,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-import numba
+import lines
 import numpy as np
 import pandas as pd
 
@@ -207,7 +204,7 @@ def main() -> None:
     else:
         times = peer.processor / ours.processor
         print(f"processor seconds: ours {ours.processor:.2f}, R {peer.processor:.0f}: {times:.0f} times")
-    print(json.dumps(result(args, ours.elapsed, peer and peer.elapsed, rss)))
+    lines.report(result(args, ours.elapsed, peer and peer.elapsed, rss))
 
 
 def measure_peer(batch: Batch, args: argparse.Namespace, fit: engine.Fit) -> Seconds:
@@ -222,7 +219,6 @@ def measure_peer(batch: Batch, args: argparse.Namespace, fit: engine.Fit) -> Sec
 
 def result(args: argparse.Namespace, ours: float, peer: float | None, rss: float) -> dict[str, object]:
     """Return the line that ends every benchmark."""
-    load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
     return {
         "name": "de_vs_limma",
         "ours": round(ours, 3),
@@ -231,7 +227,6 @@ def result(args: argparse.Namespace, ours: float, peer: float | None, rss: float
         "ratio": peer and round(peer / ours, 1),
         "peak_rss_mb": round(rss),
         "sizes": {name: getattr(args, name) for name in ("samples", "conditions", "plates", "genes")},
-        "machine": f"{platform.machine()}, {os.cpu_count()} CPUs, {numba.get_num_threads()} threads, load {load}",
     }
 
 

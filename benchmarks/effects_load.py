@@ -11,13 +11,11 @@ is JSON; ratio is our throughput over the peer's.
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import platform
-import resource
 import time
 from pathlib import Path
 
+import lines
 from many_effects import FULL, database
 from sqlalchemy import URL
 
@@ -96,8 +94,7 @@ def main() -> None:
     print(f"load average {os.getloadavg()[0]:.1f}")
     line = {"name": "effects_load", "ours": ours, "peer": peer, "peer_name": "COPY BINARY of the same rows, no index"}
     sizes = {"conditions": chosen.conditions, "genes": chosen.genes, "copied_mb": n_bytes // 10**6}
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    print(json.dumps(line | {"ratio": peer / ours, "peak_rss_mb": peak, "sizes": sizes, "machine": platform.machine()}))
+    lines.report(line | {"ratio": peer / ours, "sizes": sizes})
 
 
 if __name__ == "__main__":

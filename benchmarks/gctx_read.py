@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import resource
 import subprocess
 import sys
@@ -23,6 +21,7 @@ import warnings
 from importlib import import_module
 from pathlib import Path
 
+import lines
 import numpy as np
 import pandas as pd
 
@@ -65,7 +64,7 @@ def report(folder: Path, n_profiles: int, level: int | None) -> None:
     for task in TASKS[:2]:
         if abs(found[task, "ours"]["total"] / found[task, "peer"]["total"] - 1) > 1e-6:
             raise SystemExit("the two readers read different values")
-    print(json.dumps(line(found, n_profiles, file.stat().st_size)))
+    lines.report(line(found, n_profiles, file.stat().st_size))
 
 
 def line(found: dict[tuple[str, str], dict[str, float]], n_profiles: int, n_bytes: int) -> dict[str, object]:
@@ -88,7 +87,6 @@ def line(found: dict[tuple[str, str], dict[str, float]], n_profiles: int, n_byte
             "rows_read": N_LANDMARKS,
             "file_gb": round(n_bytes / 1e9, 2),
         },
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
     }
 
 

@@ -10,16 +10,14 @@ both sides unnested and joined by gene. The last line is JSON.
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import platform
-import resource
 import shutil
 import statistics
 import tempfile
 import time
 from pathlib import Path
 
+import lines
 import numpy as np
 import pandas as pd
 import psycopg
@@ -89,11 +87,10 @@ def main() -> None:
     ours, peer = found["one match, 15,000 genes"], found["one match, 15,000 genes, without the function"]
     line = {"name": "matched_queries", "ours": ours, "peer": peer, "peer_name": "the plain view", "ratio": peer / ours}
     rest = {
-        "peak_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
         "sizes": {"matches": n_pairs},
         "queries_ms": {what: round(took, 1) for what, took in found.items()},
     }
-    print(json.dumps(line | rest | {"machine": platform.machine()}))
+    lines.report(line | rest)
 
 
 def _time(connection: psycopg.Connection[tuple[object, ...]]) -> dict[str, float]:

@@ -11,14 +11,12 @@ floating-point folds. The last line is JSON.
 from __future__ import annotations
 
 import argparse
-import json
-import platform
-import resource
 import shutil
 import tempfile
 import time
 from pathlib import Path
 
+import lines
 import numpy as np
 import pandas as pd
 from sqlalchemy import Connection, text
@@ -171,11 +169,9 @@ def main() -> None:
         "peer": round(peer, 2),
         "peer_name": "pandas, in memory",
         "ratio": round(peer / ours, 2),
-        "peak_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
         "sizes": {"conditions": len(table), "matches": done.matches},
-        "machine": platform.machine(),
     }
-    print(json.dumps(line))
+    lines.report(line)
 
 
 if __name__ == "__main__":

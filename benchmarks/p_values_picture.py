@@ -10,12 +10,9 @@ too small. The last line is JSON.
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import platform
-import resource
 from pathlib import Path
 
+import lines
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
@@ -97,11 +94,9 @@ def main() -> None:
         "peer": first["limma"],
         "peer_name": "limma's p below 0.001 on noise, over the number expected",
         "ratio": round(first["limma"] / first["counts"], 2),
-        "peak_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
         "sizes": ratios,
-        "machine": f"{platform.machine()}, {os.cpu_count()} CPUs",
     }
-    print(json.dumps(line))
+    lines.report(line)
 
 
 if __name__ == "__main__":

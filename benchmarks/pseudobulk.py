@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import signal
 import subprocess
 import sys
@@ -24,6 +23,7 @@ import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import lines
 import numpy as np
 
 KEYS = ("plate", "well", "drug", "cell_line")
@@ -60,7 +60,7 @@ def report(folder: Path, n_cells: int, n_genes: int, *, peer: bool) -> None:
         print(f"{way}: {result or 'killed: the memory of this machine does not suffice'}", flush=True)
     if "peer" in found and found["ours"]["check"] != found["peer"]["check"]:
         raise SystemExit("the two ways give different sums")
-    print(json.dumps(line(found, sizes)))
+    lines.report(line(found, sizes))
 
 
 def line(found: dict[str, dict], sizes: dict[str, int]) -> dict[str, object]:
@@ -79,7 +79,6 @@ def line(found: dict[str, dict], sizes: dict[str, int]) -> dict[str, object]:
         "share_of_raw_speed": round(raw["seconds"] / ours["seconds"], 2),
         "values_per_second_m": round(sizes["values"] / ours["seconds"] / 1e6, 1),
         "sizes": sizes,
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
     }
 
 

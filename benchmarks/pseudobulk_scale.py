@@ -16,13 +16,14 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+
+import lines
 
 CELLS_OF_TAHOE, PLATES = 100_648_790, 14
 PUBLISHED_MINUTES_POOLING, PUBLISHED_SECONDS_FITS = 2_331, 502_054
@@ -63,7 +64,7 @@ def report(folder: Path, given: argparse.Namespace) -> None:
     for stage in ("pool", "fit"):
         stages[stage] = in_process(stage, folder, given.workers)
         print(f"{stage}: {stages[stage]}", flush=True)
-    print(json.dumps(line(stages, sizes)))
+    lines.report(line(stages, sizes))
 
 
 def in_process(stage: str, folder: Path, workers: int | None) -> dict:
@@ -145,7 +146,6 @@ def line(stages: dict[str, dict], sizes: dict[str, int]) -> dict[str, object]:
             "fits": round(PUBLISHED_SECONDS_FITS / 60),
         },
         "sizes": sizes,
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
     }
 
 

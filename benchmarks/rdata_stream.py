@@ -12,8 +12,6 @@ from __future__ import annotations
 import argparse
 import gzip
 import json
-import os
-import platform
 import resource
 import subprocess
 import sys
@@ -22,6 +20,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import lines
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -58,7 +57,7 @@ def report(folder: Path, n_plates: int) -> None:
         raise SystemExit("the counts read are not the counts written")
     ours, peer = (min((run[side] for run in runs), key=lambda run: run["seconds"]) for side in (0, 1))
     print(f"{ours['seconds'] / n_plates:.3f} s and {peer['seconds'] / n_plates:.3f} s a plate")
-    print(json.dumps(line(ours, peer, n_plates, file.stat().st_size)))
+    lines.report(line(ours, peer, n_plates, file.stat().st_size))
 
 
 def line(ours: dict[str, float], peer: dict[str, float], n_plates: int, n_bytes: int) -> dict[str, object]:
@@ -68,10 +67,9 @@ def line(ours: dict[str, float], peer: dict[str, float], n_plates: int, n_bytes:
         "ours": round(ours["seconds"] / n_plates, 4),
         "peer": round(peer["seconds"] / n_plates, 4),
         "peer_name": "gzip.open().read() of the same file",
-        "ratio": round(ours["seconds"] / peer["seconds"], 3),
+        "ratio": round(peer["seconds"] / ours["seconds"], 3),
         "peak_rss_mb": round(ours["peak_rss_mb"]),
         "sizes": {"plates": n_plates, "genes": N_GENES, "wells": N_WELLS, "file_mb": round(n_bytes / 1e6)},
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
     }
 
 

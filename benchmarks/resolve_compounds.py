@@ -15,11 +15,8 @@ from __future__ import annotations
 import argparse
 import csv
 import gzip
-import json
 import os
-import platform
 import random
-import resource
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -27,6 +24,7 @@ from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
 
+import lines
 import pandas as pd
 from chembl_structure_pipeline import standardizer
 from rdkit import Chem, rdBase
@@ -287,16 +285,14 @@ def print_json(outcomes: list[Outcome], seconds: float, workers: int) -> None:
         "peer": round(peer, 2),
         "peer_name": "chembl_structure_pipeline, standard form and parent, with RDKit InChIKeys",
         "ratio": round(peer / ours, 2),
-        "peak_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
         "sizes": {
             "rows": sum(len(outcome.found) for outcome in outcomes),
             "structures": len(distinct),
             "sample": len(sample),
             "all_tables_s": round(seconds, 1),
         },
-        "machine": {"cpus": os.cpu_count(), "python": platform.python_version(), "rules": chem.RULE_VERSION},
     }
-    print(json.dumps(line))
+    lines.report(line)
 
 
 def timed(function: Callable[[str], object], structures: Iterable[str]) -> float:

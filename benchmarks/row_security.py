@@ -11,10 +11,7 @@ missed. The peer is the owner; the last line is JSON.
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import platform
-import resource
 import shutil
 import statistics
 import sys
@@ -22,6 +19,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import lines
 import numpy as np
 import pandas as pd
 import psycopg
@@ -140,9 +138,8 @@ def _tell(found: pd.DataFrame, sizes: dict[str, int]) -> None:
     print(f"load average {os.getloadavg()[0]:.1f}")
     ours, peer = float(found[PUBLIC].sum()), float(found[OWNER].sum())
     line = {"name": "row_security", "ours": ours, "peer": peer, "peer_name": "the owner, without policies"}
-    usage = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    rest = {"ratio": peer / ours, "peak_rss_mb": round(usage / 1024), "sizes": sizes}
-    print(json.dumps(line | rest | {"machine": platform.machine()}))
+    rest = {"ratio": peer / ours, "sizes": sizes}
+    lines.report(line | rest)
     sys.exit(0 if found["within"].all() else 1)
 
 

@@ -26,6 +26,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
+import lines
+
 CLIENTS = (1, 8)
 MOST_ASKED = 500
 # Name, address, and the budgets of p50 with one client and p95 with eight, in ms.
@@ -60,6 +62,23 @@ def main() -> None:
         rss.append(memory_mb(pid))
     facts = {"cold_start_s": round(cold_s, 2), "rss_mb_idle": rss[0], "rss_mb_after": rss[1], "rows": rows}
     print(json.dumps(facts, indent=1) if given.json else text(facts))
+    lines.report(line(facts))
+
+
+def line(facts: dict[str, Any]) -> dict[str, Any]:
+    """The figures as they are collected: sums over the addresses, asked by one client."""
+    alone = [row for row in facts["rows"] if row["clients"] == 1]
+    ours, peer = (sum(row[name] for row in alone) for name in ("p50_ms", "p50_budget_ms"))
+    return {
+        "name": "serve",
+        "ours": ours,
+        "peer": peer,
+        "peer_name": "the budgets of p50 with one client, in ms",
+        "ratio": peer / ours,
+        "peak_rss_mb": facts["rss_mb_after"],
+        "sizes": {"addresses": len(alone)},
+        "facts": facts,
+    }
 
 
 @contextmanager

@@ -10,16 +10,14 @@ line is JSON; ratio is our throughput over the peer's.
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import platform
-import resource
 import shutil
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+import lines
 from many_effects import FULL, database
 
 from pbdb.common.progress import silent
@@ -70,8 +68,7 @@ def main() -> None:
     print(f"load average {os.getloadavg()[0]:.1f}")
     line = {"name": "snapshot_export", "ours": ours, "peer": peer, "peer_name": "COPY BINARY read and discarded"}
     sizes = {"conditions": chosen.conditions, "genes": chosen.genes, "copied_mb": n_copied // 10**6}
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    print(json.dumps(line | {"ratio": peer / ours, "peak_rss_mb": peak, "sizes": sizes, "machine": platform.machine()}))
+    lines.report(line | {"ratio": peer / ours, "sizes": sizes})
 
 
 if __name__ == "__main__":

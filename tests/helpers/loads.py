@@ -20,7 +20,7 @@ from pbdb.server import connect
 from pbdb.simulate import driad
 from pbdb.sources import registry
 
-UNSTABLE = ("etl_run", "generation")
+UNSTABLE = ("etl_run", "generation", "signature_fit")
 
 
 def load(settings: Settings, folder: Path | None, key: str = "driad", **choices: Any) -> dict[str, Any]:

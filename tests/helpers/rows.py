@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from pbdb.database import partitions
+from pbdb.database import partitions, signature_rows
 
 
 def insert(connection: Connection, table: str, *rows: dict[str, Any]) -> None:
@@ -46,6 +46,13 @@ def add_partitions(connection: Connection, dataset_id: int, tables: Iterable[str
         partitions.finish(connection, table, name)
     partitions.attach(connection, dataset_id, generation, names)
     partitions.make_current(connection, dataset_id, generation)
+
+
+def add_signatures(connection: Connection) -> None:
+    """Copy the signatures of all datasets to where search reads them, as a load does."""
+    rows = connection.execute(text("SELECT dataset_id, generation FROM core.generation WHERE is_current")).all()
+    for dataset_id, generation in rows:
+        signature_rows.replace(connection, dataset_id, generation)
 
 
 NAN = float("nan")
@@ -176,7 +183,7 @@ def _add_effects(connection: Connection, base: int) -> None:
         insert(
             connection,
             "gene_effect",
-            gene | {name: [values[index]] for name, values in arrays.items() if name != "neg_log10_p"},
+            gene | {name: [values[index]] for name, values in arrays.items()},
         )
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from databases import new_database
 from loads import name_of
-from rows import add_genes, add_match, add_world, insert
+from rows import add_genes, add_match, add_signatures, add_world, insert
 from sqlalchemy import Connection
 
 from pbdb.common.settings import Settings
@@ -57,6 +57,7 @@ def fill(connection: Connection, *, with_closed: bool = True) -> None:
     connection.exec_driver_sql(
         f"UPDATE core.effect SET landmark_t = '[{landmarks}]', n_landmarks = 978 WHERE effect_id IN (161, 261)"
     )
+    add_signatures(connection)
 
 
 @pytest.fixture

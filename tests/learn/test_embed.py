@@ -18,7 +18,7 @@ from pbdb.cli import pbdb
 from pbdb.common.errors import ConfigError, DataError, QueryError
 from pbdb.common.settings import Settings
 from pbdb.exports.snapshots import build, restore
-from pbdb.learn import model_files, prediction, stored_models, training
+from pbdb.learn import compendium_input, effects_of, foreign, model_files, prediction, stored_models, training
 from pbdb.learn.models import lowrank
 from pbdb.learn.training import Choices
 from pbdb.query import database
@@ -256,6 +256,32 @@ def test_a_restored_snapshot_has_the_model(learnt: Learnt, snapshot: Path, empty
     restore.load(empty_database, snapshot)
     statement = "SELECT parent_inchikey, vec, reliability FROM pbdb.compound_embedding ORDER BY 1"
     assert query(empty_database, statement) == query(learnt.settings, statement)
+
+
+EXAMPLE = (Path(__file__).resolve().parents[2] / "docs/learning.md").read_text().split("```python\n")[1].split("```")[0]
+
+
+def test_the_example_for_other_peoples_models_reads_the_training_fold(
+    learnt: Learnt, snapshot: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What of it needs no PyTorch: signatures of the compounds that train."""
+    monkeypatch.chdir(snapshot.parent)
+    before, found = EXAMPLE.split("x = torch")[0].replace("import torch\n", ""), {}
+    exec(before, found)
+    keys = query(
+        learnt.settings, "SELECT DISTINCT inchikey FROM pbdb.split_member WHERE split = 'held' AND fold = 'train'"
+    )
+    assert len(found["signatures"]) > 0 and set(found["signatures"].index) <= {key for (key,) in keys}
+
+
+def test_the_example_for_other_peoples_models_runs_where_pytorch_is(
+    learnt: Learnt, snapshot: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("torch", reason="PyTorch is no dependency")
+    monkeypatch.chdir(snapshot.parent)
+    exec(EXAMPLE, {})
+    made = foreign.embedding("mine=vectors.parquet", compendium_input.load(effects_of.opened(learnt.settings, None)))
+    assert made.known.any() and not made.is_declared
 
 
 def test_a_closed_data_set_keeps_the_model_out_of_a_snapshot(learnt: Learnt, tmp_path: Path) -> None:

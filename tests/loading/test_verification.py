@@ -73,6 +73,8 @@ DAMAGES = {
     "arrays": "UPDATE part.effect SET se = trim_array(se, 1)",
     "orientations": "UPDATE part.gene_effect SET log2_fc[2] = log2_fc[2] + 0.001 "
     "WHERE gene_key = (SELECT max(gene_key) FROM core.gene_effect)",
+    "signatures": "INSERT INTO core.signature SELECT effect_id, dataset_id, fit_id, condition_id, 978,"
+    " array_fill(1::real, ARRAY[978])::public.halfvec FROM core.effect LIMIT 1",
     "matrix": "UPDATE core.artifact SET sha256 = reverse(sha256)",
 }
 

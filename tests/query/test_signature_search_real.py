@@ -10,10 +10,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from databases import new_database
-from loads import load, query
+from loads import load, name_of, query
 
 from pbdb.common.settings import Settings
 from pbdb.identity.vocabulary import releases
+from pbdb.query import signature_index
 from pbdb.query import signatures as signature_search
 from pbdb.query.signatures import Where
 from pbdb.readers import gct, gctx
@@ -41,7 +42,10 @@ def plates(
         releases.import_files(settings, "landmarks", shared / PANEL)
         load(settings, shared / "data/drugseq_like/driadrc", allow_gene_loss=True)
         load(settings, folder, "l1000", dataset="l1000_phase2", allow_gene_loss=True)
-        signature_search.build_indexes(connect.engine(settings))
+        with connect.engine(settings).begin() as connection:
+            for setting in ("pbdb.few_signatures = 0", "enable_sort = off", "enable_seqscan = off"):
+                connection.exec_driver_sql(f"ALTER DATABASE {name_of(settings)} SET {setting}")
+        signature_index.build(connect.engine(settings))
         yield settings
 
 
@@ -114,3 +118,12 @@ def test_active_compounds_find_themselves_far_more_often_than_by_chance(plates: 
     first = [neighbours(plates, name, dose, 1) == [name] for name, dose in asked]
     # One in 36 by chance: three other doses among 108 conditions.
     assert len(first) >= 15 and sum(first) / len(first) > 0.5
+
+
+def test_the_index_finds_what_is_nearest_on_real_plates(plates: Settings) -> None:
+    effects = [row[0] for row in query(plates, "SELECT effect_id FROM core.signature ORDER BY 1")]
+    hits = []
+    for effect in effects[::6]:
+        near, exact = (signature_search.like_effect(plates, effect, Where(exact=one)) for one in (False, True))
+        hits.append(len({row["effect_id"] for row in near} & {row["effect_id"] for row in exact}) / len(exact))
+    assert len(hits) >= 20 and sum(hits) / len(hits) >= 0.95

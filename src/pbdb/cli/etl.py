@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pbdb.cli.common import TerminalReporter, examples, json_option, say, settings, show_json, show_table
+from pbdb.cli.shell import heartbeat
 from pbdb.database.stage_names import STAGES
 
 if TYPE_CHECKING:
@@ -58,6 +59,9 @@ def _terms(source: Any, dataset: str) -> dict[str, Any]:
 @json_option
 def show(source: str, as_json: bool) -> None:
     """Show a source: its datasets, what their terms allow, its files and how to get them."""
+    from pbdb.sources import names
+
+    names.require(source)
     from pbdb.sources import registry, terms
 
     declared = registry.get(source)
@@ -99,7 +103,7 @@ def show(source: str, as_json: bool) -> None:
     help="Look compounds up in imported files and earlier answers only, or ask PubChem's service too.",
 )
 @click.option("--workers", type=click.IntRange(1), help="Pool single cells in N processes, each of about 4 GiB.")
-@click.option("--cluster", metavar="ADDRESS", help="Pool single cells on the Dask scheduler at ADDRESS (tcp://...).")
+@click.option("--cluster", metavar="ADDRESS", help="Pool single cells and fit effects on a Dask scheduler (tcp://...).")
 @click.option("--allow-gene-loss", is_flag=True, help="Load although most features are no gene of the vocabulary.")
 @click.option("--dry-run", is_flag=True, help="Check everything, change nothing, and print what would change.")
 @json_option
@@ -110,14 +114,19 @@ def load(source: str, folder: Path | None, as_json: bool, **chosen: Any) -> None
     whole, at the very end: stopped anywhere, the old data stand and the next run goes on. Loading the same files
     twice changes nothing. The stages in their order: extract, transform, validate, effects, publish, match.
     """
-    from pbdb.loading import pipeline
+    from pbdb.sources import names
+
+    names.require(source)
     from pbdb.sources import registry
 
     dataset = chosen.pop("dataset")
-    reporter = TerminalReporter(quiet=as_json)
-    outcomes = pipeline.load_source(
-        registry.get(source), settings(), pipeline.Choices(folder=folder, **chosen), dataset=dataset, reporter=reporter
-    )
+    declared = registry.of_dataset(source, dataset)  # first: a wrong name needs none of what a load imports
+    from pbdb.loading import pipeline
+
+    with TerminalReporter(quiet=as_json) as reporter:
+        outcomes = pipeline.load_source(
+            declared, settings(), pipeline.Choices(folder=folder, **chosen), dataset=dataset, reporter=reporter
+        )
     if as_json:
         show_json([outcome.as_dict() for outcome in outcomes])
         return
@@ -232,7 +241,8 @@ def _confirmed(dataset: str) -> bool:
         raise ConfigError(
             f"Removing '{dataset}' needs a yes: add --yes, or --dry-run to see what would go.", dataset=dataset
         )
-    return click.confirm(f"Remove dataset '{dataset}' from the database?", err=True)
+    with heartbeat.paused():
+        return click.confirm(f"Remove dataset '{dataset}' from the database?", err=True)
 
 
 def _has_terminal() -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 import click
@@ -99,22 +100,21 @@ def _names(text: str) -> list[str]:
 
 @examples("pbdb signature index")
 @signature.command()
-@click.option("--rebuild", is_flag=True, help="Make existing indexes anew.")
+@click.option("--rebuild", is_flag=True, help="Make the index anew, its principal axes too.")
 @json_option
 def index(rebuild: bool, as_json: bool) -> None:
-    """Index the signatures of every data set that was loaded since the last time, so that search takes milliseconds."""
-    from pbdb.query import database
+    """Index the signatures loaded since the last time, so search takes milliseconds: one index of all data sets."""
+    from pbdb.query import database, signature_index
     from pbdb.query import signatures as signature_search
     from pbdb.server import connect
 
     user_settings = settings()
     database.ready(user_settings)
     with TerminalReporter(quiet=as_json) as reporter:
-        seconds = signature_search.build_indexes(
-            connect.engine(user_settings), rebuild=rebuild, progress=reporter.progress
-        )
-        for dataset, took in seconds.items():
-            reporter.stage("index", f"{dataset} in {took:.1f} s")
+        built = signature_index.build(connect.engine(user_settings), rebuild=rebuild, progress=reporter.progress)
+        if built.datasets:
+            what = "made anew" if built.is_anew else "brought up to date"
+            reporter.stage("index", f"{built.n_signatures:,} signatures, {what} in {built.seconds:.1f} s")
     without = signature_search.not_searched(user_settings, signature_search.Where())
     if without:
         say(
@@ -122,6 +122,6 @@ def index(rebuild: bool, as_json: bool) -> None:
             "`pbdb etl status --stale` says what to run."
         )
     if as_json:
-        show_json(seconds)
-    elif not seconds and not without:
+        show_json(asdict(built))
+    elif not built.datasets and not without:
         say("All data sets are indexed.")

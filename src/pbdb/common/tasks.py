@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from pbdb.common.errors import ConfigError, WorkerError
 
 TRIES = 3
 SECONDS_TO_CONNECT = 5
+SECONDS_FOR_A_WORKER = 60
 
 Work = Callable[[Any, Path], None]
 Tasks = Sequence[tuple[Any, Path]]
@@ -105,20 +107,85 @@ def _unpacked(packed: bytes) -> None:
 
 def _on_cluster(work: Work, tasks: Tasks, address: str) -> Iterator[Path]:
     """Workers send what they made: they need not share a folder with this process."""
-    import distributed
+    parcels = (Parcel(path, (work, task)) for task, path in tasks)
+    for path, content in stream(_content, parcels, address):
+        _write(path, content)
+        yield path
 
+
+class UnseenError(Exception):
+    """A worker does not see a file that its task names."""
+
+
+@dataclass(frozen=True)
+class Parcel:
+    """A task of a cluster: its key here, what the work is given, and the same with the content of its files.
+
+    carried: asked for where a worker raises UnseenError; None where the work reads no file of this machine.
+    """
+
+    key: Any
+    given: Any
+    carried: Callable[[], Any] | None = None
+
+
+def stream(work: Callable[[Any], Any], parcels: Iterable[Parcel], address: str) -> Generator[tuple[Any, Any]]:
+    """Do `work(given)` on a Dask cluster; yield each key with what was made of it, in the order in which they are done.
+
+    Two tasks for each thread of the cluster are under way at a time, the others wait in `parcels`; results stay with
+    the workers until they are yielded, one by one. A worker that is lost costs its tasks only: they are done again.
+
+    Raises:
+        ConfigError: the cluster does not answer, has no worker, or its workers cannot run pbdb.
+        PbdbError: that of a task; WorkerError: a task has lost its worker again and again.
+    """
     client = _client(address)
     try:
-        futures = {client.submit(_content, work, task, pure=False): path for task, path in tasks}
-        with client.as_current():
-            done = distributed.as_completed(list(futures))  # type: ignore[no-untyped-call]
-        for future in done:
-            path = futures.pop(future)
-            _write(path, _result(future, address))
-            future.release()
-            yield path
+        yield from _streamed(client, work, iter(parcels), address)
     finally:
         client.close()
+
+
+def _streamed(client: Any, work: Callable[[Any], Any], waiting: Iterator[Parcel], address: str) -> Iterator[Any]:
+    import distributed
+
+    sees_files = True
+    running: dict[Any, Parcel] = {}
+    with client.as_current():
+        done = distributed.as_completed([])  # type: ignore[no-untyped-call]
+
+    def start(parcel: Parcel) -> None:
+        given = parcel.given if sees_files or parcel.carried is None else parcel.carried()
+        future = client.submit(work, given, pure=False)
+        running[future] = parcel
+        done.add(future)  # type: ignore[no-untyped-call]
+
+    for parcel in islice(waiting, _under_way(client, address)):
+        start(parcel)
+    for future in done:
+        parcel = running.pop(future)
+        try:
+            made = _result(future, address)
+        except UnseenError:
+            sees_files = False
+            start(parcel)
+            continue
+        future.release()
+        for another in islice(waiting, max(0, _under_way(client, address) - len(running))):
+            start(another)
+        yield parcel.key, made
+
+
+def _under_way(client: Any, address: str) -> int:
+    """How many tasks a cluster is given at a time; the number of its workers may change."""
+    try:
+        client.wait_for_workers(1, timeout=SECONDS_FOR_A_WORKER)
+    except TimeoutError:
+        raise ConfigError(
+            f"The Dask scheduler at '{address}' has no worker: start some (`dask worker --nthreads 1 {address}` where "
+            "the work shall be done) and run the command again; what is done is kept."
+        ) from None
+    return 2 * int(sum(client.nthreads().values()))
 
 
 def _client(address: str) -> Any:
@@ -133,11 +200,11 @@ def _client(address: str) -> Any:
         ) from None
 
 
-def _result(future: Any, address: str) -> bytes:
+def _result(future: Any, address: str) -> Any:
     import distributed
 
     try:
-        content: bytes = future.result()
+        return future.result()
     except distributed.KilledWorker:
         raise WorkerError(
             f"A task was lost with its worker on the cluster '{address}' again and again: its workers die, most likely "
@@ -147,10 +214,10 @@ def _result(future: Any, address: str) -> bytes:
         raise ConfigError(
             f"The workers of the cluster '{address}' cannot run the work ({problem}): install the same pbdb there."
         ) from None
-    return content
 
 
-def _content(work: Work, task: Any) -> bytes:
+def _content(given: tuple[Work, Any]) -> bytes:
+    work, task = given
     with tempfile.TemporaryDirectory(prefix="pbdb-") as folder:
         path = Path(folder) / "result"
         work(task, path)

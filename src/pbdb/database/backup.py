@@ -33,6 +33,8 @@ from pbdb.server.postgres_programs import MAJOR
 FORMAT = 1
 BLOCK = 1 << 20
 LARGEST_TEXT = 16 << 20
+# The index of signatures takes many times as long in less memory.
+SETTINGS_OF_RESTORE = "SET LOCAL lock_timeout = '30s';\nSET LOCAL maintenance_work_mem = '1GB';\n"
 
 
 def backup(settings: Settings, file: Path, *, replace: bool = False) -> int:
@@ -152,7 +154,7 @@ def _run_restore(settings: Settings, target: Server, archive: zipfile.ZipFile, m
         assert shell.stdin is not None
         try:
             with shell.stdin as script:
-                script.write(f"BEGIN;\nSET LOCAL lock_timeout = '30s';\n{REPLACE if replace else ''}{roles}".encode())
+                script.write(f"BEGIN;\n{SETTINGS_OF_RESTORE}{REPLACE if replace else ''}{roles}".encode())
                 script.flush()
                 _unpack(pg_restore, archive, script)
                 script.write(f"{rest}COMMIT;\n".encode())

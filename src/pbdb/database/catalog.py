@@ -75,7 +75,8 @@ def _without_comment(connection: Connection) -> list[str]:
     return [f"{name} has no comment" for name in rows.scalars()]
 
 
-# Version table and partitions are no part of the models. A default, a storage or a target that says nothing is ''.
+# Version table, partitions and indexes of signatures are no part of the models. A default, a storage or a target that
+# says nothing is ''.
 _FACTS = text("""
     WITH tables AS (
         SELECT c.oid, c.relname, c.relkind, c.relrowsecurity, c.relforcerowsecurity, c.relacl
@@ -105,6 +106,7 @@ _FACTS = text("""
     SELECT 'index', t.relname || '.' || i.relname, concat_ws(', ', pg_get_indexdef(indexrelid),
         CASE WHEN NOT indisvalid THEN 'not valid' END)
     FROM tables t JOIN pg_index ON indrelid = t.oid JOIN pg_class i ON i.oid = indexrelid
+    JOIN pg_am m ON m.oid = i.relam AND m.amname <> 'hnsw'
     UNION ALL
     SELECT 'policy', relname || '.' || polname, concat_ws(', ', polcmd, polroles::regrole[]::text,
         CASE WHEN NOT polpermissive THEN 'restrictive' END, pg_get_expr(polqual, polrelid),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from pbdb.common.errors import DesignError
 from pbdb.common.ids import stable_id, stable_ids
 from pbdb.common.progress import Progress, silent
 from pbdb.database.effect_arrays import BY_EFFECT, OF_LIMMA
-from pbdb.effects.engine import Design, Fit, Summary, deseq2, fill, gather, prepare, tested_genes
+from pbdb.effects.engine import Blocks, Design, Fit, Summary, deseq2, fill, gather, in_turn, prepare, tested_genes
 from pbdb.effects.groups import NUMBERS, FitOptions, Group, Plan, fit_groups, make_plan, run_deseq2
 from pbdb.effects.stored_fit import BY_GENE, COUNTED, GENE_FACTS, FitFacts, StoredFit, tile
 from pbdb.samples import matrix_file
@@ -39,13 +40,23 @@ def fit_dataset(
     matrix: canonical file; samples: the rows of table `sample` in the matrix's order, with `context` as text.
     wanted: conditions whose effects are kept, all unless given; every fit is of all its samples.
     """
+    return [fit_group(job, folder) for job in fits_of(dataset, matrix, samples, choices, progress, wanted)]
+
+
+def fits_of(
+    dataset: str,
+    matrix: Path,
+    samples: pd.DataFrame,
+    choices: FitOptions,
+    progress: Progress = silent,
+    wanted: frozenset[int] | None = None,
+) -> Iterator[FitJob]:
+    """The fits of a dataset, each ready for `fit_group`."""
     choices = choices.settled()
     gene_keys = matrix_file.read_annotations(matrix)[1]["gene_key"].to_numpy(dtype=np.int32)
-    return [
-        _fit_group(_Job(dataset, matrix, group, choices, gene_keys, progress), folder)
-        for whole_group in fit_groups(wells_of(samples), choices)
-        for group in ([whole_group] if wanted is None else whole_group.only(wanted))
-    ]
+    for whole_group in fit_groups(wells_of(samples), choices):
+        for group in [whole_group] if wanted is None else whole_group.only(wanted):
+            yield FitJob(dataset, matrix, group, choices, gene_keys, progress)
 
 
 def wells_of(samples: pd.DataFrame) -> pd.DataFrame:
@@ -78,7 +89,7 @@ def fit_parameters(choices: FitOptions) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class _Job:
+class FitJob:
     """One fit on its way."""
 
     dataset: str
@@ -90,15 +101,31 @@ class _Job:
 
     @property
     def fit_id(self) -> int:
+        """Key of the fit, by its data set, wells and choices."""
         group, decided = self.group, json.dumps(fit_parameters(self.choices), sort_keys=True)
         batch = () if group.batch is None else (group.batch,)
         return stable_id("fit", self.dataset, group.context, group.stratum, decided, *batch)
 
+    @property
+    def n_values(self) -> int:
+        """Samples x genes, before any is left out."""
+        return len(self.group.wells) * len(self.gene_keys)
+
+    def values(self) -> Any:
+        """The samples in the fit, in the form that takes least memory; None where no sample takes part."""
+        plan = make_plan(self.group, self.choices)
+        return None if plan.design is None else _values(self.matrix, plan.rows)
+
     def told(self, done: int, total: int) -> None:
+        """Report progress under the name of the fit."""
         self.progress(self.group.label, done, total)
 
 
-def _fit_group(job: _Job, folder: Path) -> StoredFit:
+def fit_group(job: FitJob, folder: Path, values: Any = None, blocks: Blocks = in_turn) -> StoredFit:
+    """Make a fit in `folder`, unless it is there.
+
+    values: `job.values()` where they are known, else they are read. blocks: does the passes over blocks of genes.
+    """
     stored = StoredFit(folder / str(job.fit_id))
     if stored.is_finished:
         return stored
@@ -106,10 +133,11 @@ def _fit_group(job: _Job, folder: Path) -> StoredFit:
     plan = make_plan(job.group, job.choices)
     if plan.design is None:
         return _write_unestimated(job, stored, plan)
-    values = _values(job.matrix, plan.rows)
-    write = _write_deseq2 if job.choices.deseq2 else _write
+    values = _values(job.matrix, plan.rows) if values is None else values
     try:
-        return write(job, stored, plan, plan.design, values)
+        if job.choices.deseq2:
+            return _write_deseq2(job, stored, plan, plan.design, values)
+        return _write(job, stored, plan, plan.design, values, blocks)
     except DesignError as problem:
         return _write_unestimated(job, stored, plan.without_gene(problem))
 
@@ -121,8 +149,8 @@ def _values(matrix: Path, rows: npt.NDArray[np.int64]) -> Any:
     return gather(lambda: matrix_file.count_chunks(matrix, rows))
 
 
-def _write(job: _Job, stored: StoredFit, plan: Plan, design: Design, values: Any) -> StoredFit:
-    fit = prepare(values, design, job.choices.options)
+def _write(job: FitJob, stored: StoredFit, plan: Plan, design: Design, values: Any, blocks: Blocks) -> StoredFit:
+    fit = prepare(values, design, job.choices.options, blocks)
     _write_genes(job, stored, fit.genes, {name: getattr(fit, name) for name in GENE_FACTS})
     _write_fit_samples(stored, plan)
     names = (*BY_EFFECT, *OF_LIMMA) if fit.p_values == "counts" else BY_EFFECT
@@ -134,7 +162,7 @@ def _write(job: _Job, stored: StoredFit, plan: Plan, design: Design, values: Any
     return stored.finish(_fitted(job, fit, summary))
 
 
-def _write_deseq2(job: _Job, stored: StoredFit, plan: Plan, design: Design, values: Any) -> StoredFit:
+def _write_deseq2(job: FitJob, stored: StoredFit, plan: Plan, design: Design, values: Any) -> StoredFit:
     """Fit each effect by itself; those DESeq2 cannot fit get their status."""
     options = job.choices.options
     genes = tested_genes(values, design, options)
@@ -158,7 +186,7 @@ def _tiles(
     return by_effect, by_gene
 
 
-def _write_genes(job: _Job, stored: StoredFit, genes: npt.NDArray[np.int64], facts: dict[str, Any]) -> None:
+def _write_genes(job: FitJob, stored: StoredFit, genes: npt.NDArray[np.int64], facts: dict[str, Any]) -> None:
     np.save(stored.folder / "gene_keys.npy", job.gene_keys[genes])
     for name, values in facts.items():
         np.save(stored.folder / f"{name}.npy", np.asarray(values, dtype=np.float32))
@@ -171,7 +199,7 @@ def _write_fit_samples(stored: StoredFit, plan: Plan) -> None:
     table.to_parquet(stored.folder / "samples.parquet")
 
 
-def _write_effects(job: _Job, stored: StoredFit, plan: Plan, summary: Summary | None) -> None:
+def _write_effects(job: FitJob, stored: StoredFit, plan: Plan, summary: Summary | None) -> None:
     """One row per condition (or well) of the group, in the fit or not; first those estimated, in the tiles' order."""
     others = np.setdiff1d(np.arange(len(plan.effects)), plan.estimated)
     effects = plan.effects.iloc[np.concatenate([plan.estimated, others])].reset_index(drop=True)
@@ -183,7 +211,7 @@ def _write_effects(job: _Job, stored: StoredFit, plan: Plan, summary: Summary | 
     _with_counts(_with_ids(job, table[columns]), summary).to_parquet(stored.folder / "effects.parquet")
 
 
-def _with_ids(job: _Job, table: pd.DataFrame) -> pd.DataFrame:
+def _with_ids(job: FitJob, table: pd.DataFrame) -> pd.DataFrame:
     samples = [None if pd.isna(sample) else int(sample) for sample in table["sample_id"]]
     keys = zip([job.fit_id] * len(table), table["condition_id"].tolist(), samples, strict=True)
     return table.assign(effect_id=stable_ids("effect", keys))
@@ -204,7 +232,7 @@ def _with_counts(effects: pd.DataFrame, summary: Summary | None) -> pd.DataFrame
     return effects.assign(**counts, null_spread=spread)
 
 
-def _facts(job: _Job) -> FitFacts:
+def _facts(job: FitJob) -> FitFacts:
     """What is known before anything is estimated."""
     group, choices = job.group, job.choices
     return FitFacts(
@@ -222,7 +250,7 @@ def _facts(job: _Job) -> FitFacts:
     )
 
 
-def _designed(job: _Job, design: Design, summary: Summary) -> FitFacts:
+def _designed(job: FitJob, design: Design, summary: Summary) -> FitFacts:
     return replace(
         _facts(job),
         n_samples=design.n_samples,
@@ -234,7 +262,7 @@ def _designed(job: _Job, design: Design, summary: Summary) -> FitFacts:
     )
 
 
-def _fitted(job: _Job, fit: Fit, summary: Summary) -> FitFacts:
+def _fitted(job: FitJob, fit: Fit, summary: Summary) -> FitFacts:
     report = fit.report()
     df_prior, check = report["df_prior_median"], summary.null_check
     facts = replace(
@@ -259,7 +287,7 @@ def _fitted(job: _Job, fit: Fit, summary: Summary) -> FitFacts:
     )
 
 
-def _write_unestimated(job: _Job, stored: StoredFit, plan: Plan) -> StoredFit:
+def _write_unestimated(job: FitJob, stored: StoredFit, plan: Plan) -> StoredFit:
     """A context without vehicle, treated samples or expressed genes: every condition is a row with its reason."""
     none = np.empty(0, dtype=np.int64)
     _write_effects(job, stored, plan, None)

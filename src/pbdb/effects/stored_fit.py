@@ -18,9 +18,10 @@ from pbdb.common import output_files
 from pbdb.effects.engine import OK
 from pbdb.effects.engine.design import Mode
 
-BY_GENE = ("log2_fc", "se", "neg_log10_p_adj")
+BY_GENE = ("log2_fc", "se", "neg_log10_p", "neg_log10_p_adj")
 GENE_FACTS = ("ave_expr", "sigma", "s2_post", "df_total")
 OF_COUNTS = ("dispersion",)
+LAST = "fit.json"  # written last: a folder that has it is complete
 COUNTED = ("n_up", "n_down", "n_up_fit", "n_down_fit")
 
 
@@ -69,17 +70,17 @@ class StoredFit:
     @cached_property
     def facts(self) -> FitFacts:
         """What is known of the fit as a whole."""
-        return FitFacts(**json.loads((self.folder / "fit.json").read_text(encoding="utf-8")))
+        return FitFacts(**json.loads((self.folder / LAST).read_text(encoding="utf-8")))
 
     def finish(self, facts: FitFacts) -> StoredFit:
         """Write the facts last and under their name at once: a folder that has them is complete."""
-        output_files.write_text(self.folder / "fit.json", json.dumps(asdict(facts)))
+        output_files.write_text(self.folder / LAST, json.dumps(asdict(facts)))
         return StoredFit(self.folder)
 
     @property
     def is_finished(self) -> bool:
         """Whether all of it is there."""
-        return (self.folder / "fit.json").is_file()
+        return (self.folder / LAST).is_file()
 
     @property
     def label(self) -> str:

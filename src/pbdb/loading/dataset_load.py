@@ -63,8 +63,9 @@ class Choices:
     folder: where the files are (None: fetch them). until: last stage to run. effects: fit them, or load the samples
     alone. force: do everything again. verify: hash files again. dry_run: stop before the database is touched, and say
     what would change. plate_z: robust scores within plates as a layer of the canonical matrix. pubchem: ask its
-    service (rest), or only what is on this machine (local); rest resolves the compounds again. workers, cluster:
-    processes of this machine, or address of a Dask scheduler, that pool single cells; None: this process.
+    service (rest), or only what is on this machine (local); rest resolves the compounds again. workers: processes of
+    this machine that pool single cells; cluster: address of the Dask scheduler whose workers do that and make the fits;
+    None: this process.
     allow_gene_loss: load what is left where most features are no gene of the vocabulary in use.
     """
 

@@ -16,7 +16,7 @@ from pbdb.common.errors import DataError
 from pbdb.common.ids import stable_id
 from pbdb.common.progress import Progress, silent
 from pbdb.common.version import __version__
-from pbdb.database import partitions, tidy
+from pbdb.database import partitions, signature_rows, tidy
 from pbdb.database.copy_text import copy_frame, insert_new, upsert
 from pbdb.database.models import Base
 from pbdb.effects.stored_fit import GENE_FACTS, OF_COUNTS, StoredFit
@@ -86,7 +86,7 @@ def publish(engine: Engine, load: Load, progress: Progress = silent) -> match_ta
         tidy.tidy(engine)
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         partitions.analyze(connection)
-        for table in ("condition", "source_compound", "compound", "fit", "fit_sample", "gene", "match"):
+        for table in ("condition", "source_compound", "compound", "fit", "fit_sample", "gene", "match", "signature"):
             connection.exec_driver_sql(f"ANALYZE core.{table}")
     return matched
 
@@ -213,8 +213,9 @@ def _replace(connection: Connection, load: Load, generation: int, others: list[i
     own = {"dataset_id": load.dataset_id}
     insert_new(connection, "assay", tables["assay"])
     upsert(connection, "dataset", tables["dataset"].assign(**_prints(connection, load, has_new_effects)))
-    for table in ("context", "compound"):
-        upsert(connection, table, tables[table], keep=KEPT_WHERE_NULL[table])
+    contexts = _with_names_in_use(connection, tables["context"], own)
+    for table, rows in (("context", contexts), ("compound", tables["compound"])):
+        upsert(connection, table, rows, keep=KEPT_WHERE_NULL[table])
     in_database.remember(connection, load.dataset_id)
     for table in ("source_compound", "plate", "condition"):
         upsert(connection, table, tables[table])
@@ -225,6 +226,7 @@ def _replace(connection: Connection, load: Load, generation: int, others: list[i
         vocabulary_genes.mark_stale(connection)
     partitions.make_current(connection, load.dataset_id, generation)
     if has_new_effects:
+        signature_rows.replace(connection, load.dataset_id, generation)
         kept = [*_fit_ids(load), *others]
         _delete_vanished(connection, "fit", "fit_id", own, kept)
     for table, key in (("condition", "condition_id"), ("source_compound", "source_compound_id"), ("plate", "plate_id")):
@@ -244,6 +246,15 @@ def _prints(connection: Connection, load: Load, has_new_effects: bool) -> dict[s
         text("SELECT effects_fingerprint FROM core.dataset WHERE dataset = :dataset"), {"dataset": load.dataset}
     ).scalar_one_or_none()
     return {"fingerprint": load.fingerprint, "effects_fingerprint": row}
+
+
+def _with_names_in_use(connection: Connection, contexts: pd.DataFrame, own: dict[str, int]) -> pd.DataFrame:
+    """The contexts, called as other data sets that have them call them: no load renames the cells of another."""
+    if contexts.empty:
+        return contexts
+    in_use: dict[int, str] = {int(key): str(name) for key, name in connection.execute(_NAMES_IN_USE, own)}
+    named = [in_use.get(key, name) for key, name in zip(contexts["context_id"], contexts["context_name"], strict=True)]
+    return contexts.assign(context_name=named)
 
 
 def _replace_annotations(connection: Connection, tables: Tables, own: dict[str, int]) -> None:
@@ -329,3 +340,8 @@ def _delete_vanished(connection: Connection, table: str, key: str, own: dict[str
         ),
         own | {"kept": [int(identifier) for identifier in kept]},
     )
+
+
+_NAMES_IN_USE = text("""
+    SELECT x.context_id, x.context_name FROM core.context x
+    WHERE EXISTS (SELECT FROM core.condition c WHERE c.context_id = x.context_id AND c.dataset_id <> :dataset_id)""")

@@ -8,7 +8,8 @@ from dataclasses import asdict
 
 from pbdb.common.errors import ConfigError
 from pbdb.database.stage_names import STAGES, Stage
-from pbdb.effects import dataset_fits
+from pbdb.effects import cluster_fits, dataset_fits
+from pbdb.effects.stored_fit import StoredFit
 from pbdb.identity.compounds.source_compounds import source_compounds, unknown_compounds
 from pbdb.identity.contexts.resolve import ContextVocabulary
 from pbdb.identity.genes.mapper import GeneMapper, gene_mapper
@@ -142,14 +143,7 @@ def _is_simulated(load: DatasetLoad) -> bool:
 def fit_effects(load: DatasetLoad) -> None:
     """effects: the default fits, one for each context and stratum, in the cache."""
     with load.stage("effects") as entry:
-        fits = dataset_fits.fit_dataset(
-            load.dataset,
-            load.matrix,
-            load.tables["sample"].assign(context=load.samples["context"].to_numpy()),
-            load.fit_choices,
-            load.fits_folder,
-            lambda what, done, total: load.reporter.progress(f"fit {what}", done, total),
-        )
+        fits = _fits(load)
         statuses = load_report.statuses(fits)
         entry.rows_in, entry.rows_out = sum(statuses.values()), statuses.pop("ok", 0)
         entry.dropped = statuses
@@ -159,6 +153,19 @@ def fit_effects(load: DatasetLoad) -> None:
     load.reporter.stage("effects", f"{len(fits)} fits, {entry.rows_out:,} effects; without estimate: {left}")
     for sentence in load_report.doubts(fits):
         load.reporter.stage("effects", f"warning: {sentence}")
+
+
+def _fits(load: DatasetLoad) -> list[StoredFit]:
+    jobs = dataset_fits.fits_of(
+        load.dataset,
+        load.matrix,
+        load.tables["sample"].assign(context=load.samples["context"].to_numpy()),
+        load.fit_choices,
+        lambda what, done, total: load.reporter.progress(f"fit {what}", done, total),
+    )
+    if load.choices.cluster is not None:
+        return cluster_fits.fit_jobs(list(jobs), load.fits_folder, load.choices.cluster)
+    return [dataset_fits.fit_group(job, load.fits_folder) for job in jobs]
 
 
 def change_database(load: DatasetLoad) -> None:

@@ -15,6 +15,7 @@ from pbdb.common.errors import QueryError, meant
 from pbdb.common.settings import Settings
 from pbdb.database import copy_binary, schema
 from pbdb.database.effect_arrays import BY_EFFECT
+from pbdb.query import orientation
 from pbdb.server import connect as server
 
 if TYPE_CHECKING:
@@ -84,13 +85,22 @@ class Database:
 
     settings: Settings
 
+    def __enter__(self) -> Database:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Nothing stays open between two calls: here as there is something to close in a snapshot."""
+
     def sql(self, query: str, parameters: Mapping[str, Any] | None = None) -> pd.DataFrame:
         """Run one statement in a read-only transaction and return its rows.
 
         parameters: values for %(name)s in the query; any other % stands for itself, as in LIKE '%kinase%'.
 
         Raises:
-            QueryError: the statement fails, writes, or is more than one.
+            QueryError: the statement fails, writes, is more than one, or asks a long view what its sibling is for.
         """
         import pandas as pd
 
@@ -106,6 +116,7 @@ class Database:
         written = query if given is None else _PERCENT.sub(lambda sign: sign[0].rjust(2, "%"), query)
         with _reader(self.settings) as connection, connection.cursor() as cursor:
             connection.read_only = True
+            orientation.require_quick(connection, query, parameters)
             try:
                 # A stream that is left before its end must be closed first: it holds the connection's lock.
                 stream = cast("Generator[tuple[Any, ...]]", cursor.stream(written, given, size=ROWS_AT_ONCE))

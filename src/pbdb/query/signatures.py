@@ -1,7 +1,6 @@
-"""Search for effects with a similar, or an opposite, signature over the landmark genes; and the index for it.
+"""Search for effects with a similar, or an opposite, signature over the landmark genes.
 
-Each partition of `effect` has an index of its own, made after a load by `build_indexes`: not part of the load, for it
-takes minutes, and search is right without it, only slower.
+The search itself is sql/450_similar_signatures.sql; its index, module `signature_index`.
 """
 
 from __future__ import annotations
@@ -13,16 +12,13 @@ from typing import Any, LiteralString
 
 import psycopg
 from psycopg.rows import dict_row
-from sqlalchemy import Engine, text
 
 from pbdb.common.errors import ConfigError, QueryError, meant
-from pbdb.common.progress import Progress, silent
 from pbdb.common.settings import Settings
 from pbdb.database.models import N_LANDMARKS
-from pbdb.server import connect, locks
+from pbdb.server import connect
 
 Connection = psycopg.Connection[Any]
-BUILD_MEMORY = "2GB"
 
 
 @dataclass(frozen=True)
@@ -141,35 +137,6 @@ def _refuse_both(up: Sequence[str], down: Sequence[str], places: dict[str, int])
             raise QueryError(f"Gene '{name}' is asked for up and down: give it once.", value=name)
 
 
-def build_indexes(engine: Engine, *, rebuild: bool = False, progress: Progress = silent) -> dict[str, float]:
-    """Index the landmarks of every dataset that has some and no index yet; return the seconds each took.
-
-    rebuild: make existing ones anew.
-    """
-    with engine.connect() as connection:
-        tables = [(str(name), str(dataset)) for name, dataset in connection.execute(text(_PARTITIONS))]
-        indexed = set(connection.execute(text(_INDEXED)).scalars())
-        empty = set(connection.execute(text(_WITHOUT_LANDMARKS)).scalars())
-    seconds = {}
-    todo = [(name, dataset) for name, dataset in tables if dataset not in empty and (rebuild or name not in indexed)]
-    for done, (name, dataset) in enumerate(todo):
-        progress("index signatures", done, len(todo))
-        seconds[dataset] = _build(engine, name, dataset)
-    return seconds
-
-
-def _build(engine: Engine, table: str, dataset: str) -> float:
-    with engine.begin() as connection:
-        locks.take(connection, locks.key_of(f"signature index {dataset}"))
-        connection.exec_driver_sql(f"SET LOCAL maintenance_work_mem = '{BUILD_MEMORY}'")
-        start = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
-        for index in connection.execute(text(_INDEXES_OF), {"name": table}).scalars().all():
-            connection.exec_driver_sql(f"DROP INDEX {index}")
-        connection.exec_driver_sql(f"CREATE INDEX ON {table} USING hnsw (landmark_t public.halfvec_cosine_ops)")
-        end = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
-    return float((end - start).total_seconds())
-
-
 def _search(
     connection: Connection, signature: str, where: Where, opposite: bool, except_effect: int | None
 ) -> list[dict[str, Any]]:
@@ -245,15 +212,3 @@ JOIN core.gene g ON g.gene_id = u.name OR g.symbol = u.name WHERE g.landmark_ind
 _SEARCH = """
 SELECT * FROM pbdb.similar_signatures(%(signature)s::public.halfvec, %(n)s, %(datasets)s, %(contexts)s, %(opposite)s,
     %(exact)s, %(except_effect)s)"""
-_PARTITIONS = """
-SELECT format('%I.%I', n.nspname, c.relname), d.dataset
-FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-JOIN core.generation g ON c.relname = 'effect_' || g.generation AND g.is_current
-JOIN core.dataset d ON d.dataset_id = g.dataset_id
-WHERE i.inhparent = 'part.effect'::regclass ORDER BY d.dataset"""
-_OF_INDEXES = """
-FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid JOIN pg_am m ON m.oid = x.relam
-JOIN pg_class c ON c.oid = i.indrelid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE m.amname = 'hnsw'"""
-_INDEXED = f"SELECT format('%I.%I', n.nspname, c.relname) {_OF_INDEXES}"
-_INDEXES_OF = f"""
-SELECT format('%I.%I', n.nspname, x.relname) {_OF_INDEXES} AND format('%I.%I', n.nspname, c.relname) = :name"""

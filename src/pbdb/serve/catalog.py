@@ -38,6 +38,7 @@ KEYS = {
     "matched_condition": "match_id",
     "matched_effect": "match_id gene_id",
     "matched_gene": "gene_id match_id",
+    "mechanism": "mechanism compound_name",
     "replicate_agreement": "condition_id metric",
     "replicate_effect": "effect_id gene_id",
     "sample": "sample_id",

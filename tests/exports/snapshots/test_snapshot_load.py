@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from databases import new_database
 from loads import contents, load, query
-from rows import add_dataset, add_partitions
+from rows import add_dataset, add_partitions, add_signatures
 from snapshots import OPEN, in_duckdb
 from sqlalchemy import text
 
@@ -37,6 +37,7 @@ def test_everything_comes_back_as_it_was(worlds: Settings, empty_database: Setti
         connection.execute(text(former))
         connection.execute(text("UPDATE core.effect SET n_up = 1, prior_var = 0.1 WHERE effect_id = 163"))
         connection.execute(text("UPDATE core.effect SET landmark_t = NULL, n_landmarks = NULL WHERE effect_id = 261"))
+        add_signatures(connection)
     build.export(worlds, str(tmp_path / "release"), build.Choices("1", include=["closed"]))
     foreign = tmp_path / "release" / Path(EFFECT).with_name("copy of 151.parquet")
     shutil.copyfile(tmp_path / "release" / EFFECT, foreign)  # which the manifest does not know

@@ -25,8 +25,16 @@ from pbdb.database.models.matches import (
     SplitMember,
 )
 from pbdb.database.models.samples import Assay, Condition, Dataset, Plate, Sample
+from pbdb.database.models.signatures import (
+    N_AXES,
+    ProjectedSignature,
+    Signature,
+    SignatureFit,
+    SignatureProjection,
+)
 
 __all__ = [
+    "N_AXES",
     "N_LANDMARKS",
     "PARTITIONS",
     "SCHEMA",
@@ -56,9 +64,13 @@ __all__ = [
     "Generation",
     "Match",
     "Plate",
+    "ProjectedSignature",
     "ReferenceAnnotation",
     "ReplicateAgreement",
     "Sample",
+    "Signature",
+    "SignatureFit",
+    "SignatureProjection",
     "SourceCompound",
     "Split",
     "SplitMember",

@@ -256,3 +256,4 @@ class GeneEffect(Base):
     log2_fc: Mapped[Log2Fc]
     se: Mapped[StandardError]
     neg_log10_p_adj: Mapped[NegLog10PAdj]
+    neg_log10_p: Mapped[NegLog10P]

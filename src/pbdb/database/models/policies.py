@@ -28,9 +28,12 @@ VALUE_COLUMNS = {
         "neg_log10_p_adj_limma",
         "landmark_t",
     ),
-    "gene_effect": ("log2_fc", "se", "neg_log10_p_adj"),
+    "gene_effect": ("log2_fc", "se", "neg_log10_p", "neg_log10_p_adj"),
     "fit": ("ave_expr", "sigma", "s2_post", "df_total", "dispersion"),
 }
+# Vectors that search compares by the hundred: in the row itself, and not sampled either.
+INLINE_COLUMNS = {"signature": "landmark_t", "projected_signature": "coordinates"}
+INLINE_BYTES = 4080
 # Arrays of keys: not compressed either, but sampled, for the planner must know how long they are.
 KEY_COLUMNS = {"fit": ("effect_ids", "condition_ids"), "feature_set": ("gene_keys",)}
 
@@ -75,6 +78,11 @@ VISIBLE = {
     "embedding_model": _ALL_NAMED,
     "compound_embedding": _seen_in("embedding_model", "model_id", "compound_embedding"),
     "evaluation": _ALL_NAMED,
+    "signature": _DATASET,
+    "signature_fit": _DATASET,
+    "signature_projection": _ALL_NAMED,
+    "projected_signature": f"{_DATASET} AND projection_id = ANY"
+    " (ARRAY(SELECT p.projection_id FROM core.signature_projection p))",
 }
 
 
@@ -113,6 +121,10 @@ def statements(core: str = SCHEMA, part: str = PARTITIONS) -> Iterator[str]:
             yield f"ALTER TABLE {place(table)} ALTER COLUMN {column} SET STORAGE EXTERNAL"
         for column in columns:
             yield f"ALTER TABLE {place(table)} ALTER COLUMN {column} SET STATISTICS 0"
+    for table, column in INLINE_COLUMNS.items():
+        yield f"ALTER TABLE {core}.{table} ALTER COLUMN {column} SET STORAGE MAIN"
+        yield f"ALTER TABLE {core}.{table} ALTER COLUMN {column} SET STATISTICS 0"
+        yield f"ALTER TABLE {core}.{table} SET (toast_tuple_target = {INLINE_BYTES})"
     # Said of a unique column, so that a filter on it takes a share of the fits, not one, in subqueries of the views.
     yield f"ALTER TABLE {core}.dataset ALTER COLUMN dataset SET (n_distinct = 12)"
     for table in sorted(table.name for table in Base.metadata.tables.values()):

@@ -42,7 +42,8 @@ from pbdb.effects.engine.design import (
     enough_cells,
 )
 from pbdb.effects.engine.design import build as build_design
-from pbdb.effects.engine.fit import Block, Fit, Options, prepare, tested_genes
+from pbdb.effects.engine.fit import Fit, Options, prepare, tested_genes
+from pbdb.effects.engine.gene_fits import Block, Blocks, in_turn
 from pbdb.effects.engine.matrix import gather
 from pbdb.effects.engine.null_check import NullCheck, NullResult
 from pbdb.effects.engine.write_tiles import STATISTICS, Summary, fill
@@ -58,6 +59,7 @@ __all__ = [
     "ROWS",
     "STATISTICS",
     "Block",
+    "Blocks",
     "CompleteBlock",
     "Design",
     "Effects",
@@ -74,6 +76,7 @@ __all__ = [
     "enough_cells",
     "fill",
     "gather",
+    "in_turn",
     "prepare",
     "tested_genes",
 ]

@@ -10,7 +10,8 @@ import numpy as np
 
 from pbdb.common.arrays import Floats
 from pbdb.effects.engine.adjust import FitWide, adjust_rows
-from pbdb.effects.engine.fit import Block, Fit
+from pbdb.effects.engine.fit import Fit
+from pbdb.effects.engine.gene_fits import Block
 from pbdb.effects.engine.log_odds import TopGenes, log_odds
 from pbdb.effects.engine.matrix import BLOCK_BYTES
 from pbdb.effects.engine.null_check import NullCheck

@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numba
 import numpy as np
 
-from pbdb.common.arrays import Floats, Ints, Mask
+from pbdb.common.arrays import Floats, Ints
 from pbdb.common.errors import ConfigError, DataError, DesignError
 from pbdb.effects.engine import unweighted, voom
-from pbdb.effects.engine.count_test import CountTests, GeneFacts
 from pbdb.effects.engine.design import Design
-from pbdb.effects.engine.gene_fits import Reader, first_pass, variances
+from pbdb.effects.engine.gene_fits import Block, Blocks, EffectsOfBlock, Reader, first_pass, in_turn, variances
 from pbdb.effects.engine.left_out import checked_wells
 from pbdb.effects.engine.matrix import Matrix, Readout, gene_blocks, genes_per_block, wrap
 from pbdb.effects.engine.moderate import Moderated, moderate
 from pbdb.effects.engine.normalise import Filter, Kept, detected_genes, keep_genes, tmm
-from pbdb.effects.engine.tails import neg_log10_p, worth_tables
-from pbdb.effects.engine.weighted import Fitted
+from pbdb.effects.engine.tails import worth_tables
 
 PValues = Literal["counts", "limma"]
 
@@ -76,26 +74,6 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Block:
-    """Effects of consecutive tested genes, float64, genes x effects (those of status ok, in design order).
-
-    `genes` is the slice of `Fit.genes` it holds. neg_log10_p is of the kind the fit has; where that is `counts`,
-    neg_log10_p_limma stands beside it, null_neg_log10_p is of the checked vehicle wells (genes x wells), and
-    dispersion of each gene.
-    """
-
-    genes: slice
-    log2_fc: Floats
-    stdev_unscaled: Floats
-    se: Floats
-    t: Floats
-    neg_log10_p: Floats
-    neg_log10_p_limma: Floats | None = None
-    null_neg_log10_p: Floats | None = None
-    dispersion: Floats | None = None
-
-
-@dataclass(frozen=True)
 class Fit:
     """A moderated fit. Arrays by gene are aligned with `genes`, the positions of the tested genes.
 
@@ -116,6 +94,7 @@ class Fit:
     curve: voom.Curve | None
     seconds: dict[str, float]
     _reader: Reader
+    _blocks: Blocks
 
     @property
     def effects(self) -> Ints:
@@ -152,40 +131,32 @@ class Fit:
         """How many genes a block holds unless told otherwise."""
         return genes_per_block(max(self.design.n_samples, 2 * len(self.effects)))
 
-    def blocks(self, size: int | None = None) -> Iterator[Block]:
-        """Yield the effects of all tested genes, `size` genes at a time; each call computes them anew."""
-        if len(self.effects):
-            in_table = worth_tables(self.df_total, len(self.effects))
-            for genes in gene_blocks(self.genes, size or self.genes_per_block):
-                with threads(self.options.threads):
-                    block = self._block(genes, in_table[genes])
-                yield block
+    def blocks(self, size: int | None = None, names: Collection[str] | None = None) -> Iterator[Block]:
+        """Yield the effects of all tested genes, `size` genes at a time; each call computes them anew.
 
-    def _block(self, genes: slice, in_table: Mask) -> Block:
-        if self.p_values == "counts" and self.curve is not None:
-            facts = GeneFacts(self.sigma[genes] ** 2, self.s2_post[genes])
-            fitted, tests = self._reader.fit_and_test(self.genes[genes], self.effects, self.curve, facts)
-            return self._with_count_p(self._moderate(genes, fitted, in_table), tests, in_table)
-        return self._moderate(genes, self._reader.fit(self.genes[genes], self.effects, self.curve), in_table)
+        names: statistics that are wanted, in float32 (the others are empty); None: all of them, in float64.
+        """
+        if not len(self.effects):
+            return
+        made = self._blocks(self._reader, self.genes, size or self.genes_per_block, self._work(names))
+        while True:
+            with threads(self.options.threads):
+                block = next(made, None)
+            if block is None:
+                return
+            yield block[1]
 
-    def _with_count_p(self, block: Block, tests: CountTests, in_table: Mask) -> Block:
-        df = self.df_total[block.genes]
-        tests.z[np.isnan(block.t)] = np.nan
-        return replace(
-            block,
-            neg_log10_p=neg_log10_p(tests.z, df, in_table),
-            neg_log10_p_limma=block.neg_log10_p,
-            null_neg_log10_p=neg_log10_p(tests.null_z, df, in_table),
-            dispersion=tests.dispersion,
+    def _work(self, names: Collection[str] | None) -> EffectsOfBlock:
+        return EffectsOfBlock(
+            effects=self.effects,
+            curve=self.curve,
+            tests_counts=self.p_values == "counts" and self.curve is not None,
+            variance=self.sigma**2,
+            s2_post=self.s2_post,
+            df_total=self.df_total,
+            in_table=worth_tables(self.df_total, len(self.effects)),
+            names=None if names is None else frozenset(names),
         )
-
-    def _moderate(self, genes: slice, fitted: Fitted, in_table: Mask) -> Block:
-        se = fitted.stdev_unscaled * np.sqrt(self.s2_post[genes])[:, None]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            t = np.where(se > 0, fitted.log2_fc / se, np.nan)
-        se[np.isnan(t)] = np.nan
-        p = neg_log10_p(t, self.df_total[genes], in_table)
-        return Block(genes, fitted.log2_fc, fitted.stdev_unscaled, se, t, p)
 
     def weights(self, genes: slice) -> Floats:
         """Return the voom weights of some tested genes, genes x samples in design order.
@@ -234,11 +205,12 @@ def _median(values: Floats) -> float | None:
     return float(np.median(known)) if known.size else None
 
 
-def prepare(matrix: Any, design: Design, options: Options | None = None) -> Fit:
+def prepare(matrix: Any, design: Design, options: Options | None = None, blocks: Blocks = in_turn) -> Fit:
     """Filter, normalise, fit and moderate; effects then come from `Fit.blocks`.
 
     `matrix` is samples x genes (NumPy, CSC, CSR, or what `gather` returns), rows as given to `build_design`.
     CSR counts are copied; hand them over without keeping a reference and their memory is free after that.
+    `blocks` does the passes over blocks of genes, now and for `Fit.blocks`, which come in the order in which it yields.
 
     Raises:
         DataError: values that contradict the readout, or samples without any count.
@@ -261,7 +233,7 @@ def prepare(matrix: Any, design: Design, options: Options | None = None) -> Fit:
             factors = _factors(values, common, kept.genes, library, options)
         effective = None if library is None or factors is None else library * factors
         reader = Reader(values, common, method, effective)
-        return _moderated_fit(reader, kept, factors, options, clock)
+        return _moderated_fit(reader, kept, factors, options, clock, blocks)
 
 
 def tested_genes(matrix: Any, design: Design, options: Options | None = None) -> Ints:
@@ -277,13 +249,15 @@ def tested_genes(matrix: Any, design: Design, options: Options | None = None) ->
     return kept.genes
 
 
-def _moderated_fit(reader: Reader, kept: Kept, factors: Floats | None, options: Options, clock: _Clock) -> Fit:
+def _moderated_fit(
+    reader: Reader, kept: Kept, factors: Floats | None, options: Options, clock: _Clock, blocks: Blocks
+) -> Fit:
     """Fit all genes and squeeze their variances."""
     with clock("trend"):
-        ave_expr, variance, df, curve = first_pass(reader, kept.genes, options.span)
+        ave_expr, variance, df, curve = first_pass(reader, kept.genes, options.span, blocks)
     with clock("variance"):
         if curve is not None:
-            variance, df = variances(reader, kept.genes, curve)
+            variance, df = variances(reader, kept.genes, curve, blocks)
     with clock("moderate"):
         covariate = ave_expr if reader.method == "trend" else None
         moderated = moderate(variance, df, covariate=covariate, robust=options.robust)
@@ -301,6 +275,7 @@ def _moderated_fit(reader: Reader, kept: Kept, factors: Floats | None, options: 
         curve=curve,
         seconds=clock.seconds,
         _reader=reader,
+        _blocks=blocks,
     )
 
 

@@ -47,6 +47,10 @@ class Dense:
         """Sum each sample over all genes."""
         return np.asarray(self.values.sum(axis=1, dtype=np.float64))
 
+    def only(self, genes: Ints) -> Dense:
+        """Return the matrix of these genes, a copy."""
+        return Dense(np.ascontiguousarray(self.values[:, genes]))
+
 
 @dataclass(frozen=True)
 class Columns:
@@ -76,6 +80,15 @@ class Columns:
         total = np.zeros(self.shape[0])
         _add_up(self.data, self.indices, total)
         return total
+
+    def only(self, genes: Ints) -> Columns:
+        """Return the matrix of these genes, a copy; of arrays that map files nothing else is read."""
+        spans = [slice(self.indptr[gene], self.indptr[gene + 1]) for gene in genes]
+        ends = np.cumsum([0, *(span.stop - span.start for span in spans)])
+        data, indices = (np.empty(ends[-1], values.dtype) for values in (self.data, self.indices))
+        for span, start, stop in zip(spans, ends[:-1], ends[1:], strict=True):
+            data[start:stop], indices[start:stop] = self.data[span], self.indices[span]
+        return Columns(data, indices, ends, (self.shape[0], len(genes)))
 
 
 Matrix = Dense | Columns

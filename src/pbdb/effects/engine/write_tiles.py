@@ -13,7 +13,8 @@ from pbdb.common.arrays import Floats32, Ints
 from pbdb.common.errors import ConfigError
 from pbdb.effects.engine.adjust import FitWide, adjust_rows
 from pbdb.effects.engine.all_statistics import row_blocks
-from pbdb.effects.engine.fit import Block, Fit
+from pbdb.effects.engine.fit import Fit
+from pbdb.effects.engine.gene_fits import Block
 from pbdb.effects.engine.null_check import NullCheck, NullResult, null_spread
 
 ADJUSTED = "neg_log10_p_adj"
@@ -79,14 +80,16 @@ def fill(
     n_effects, n_genes = len(fit.effects), len(fit.genes)
     fit_wide = FitWide(n_effects * n_genes, largest_p=LEVEL, dtype=np.float32)
     check, dispersion = NullCheck(fit.n_checked_wells, n_genes), np.full(n_genes, np.nan, np.float32)
-    for block in fit.blocks(size):
+    n_done = 0
+    for block in fit.blocks(size, {*by_effect, *genes_first}):
         _write(block, by_effect, genes_first)
-        fit_wide.add(block.neg_log10_p.astype(np.float32))
+        fit_wide.add(block.neg_log10_p)
         check.add(block.genes, block.null_neg_log10_p)
         if block.dispersion is not None:
             dispersion[block.genes] = block.dispersion
+        n_done += block.genes.stop - block.genes.start
         if progress:
-            progress(block.genes.stop, n_genes)
+            progress(n_done, n_genes)
     summary = _adjust(by_effect, genes_first, fit_wide, n_effects, n_genes)
     if not of_counts:
         return replace(summary, null_spread=None)
@@ -105,7 +108,7 @@ def _check_names(by_effect: Mapping[str, Tile], by_gene: Mapping[str, Tile], kno
 def _write(block: Block, by_effect: Mapping[str, Tile], by_gene: Mapping[str, Tile]) -> None:
     everything = slice(None)
     for name in {*by_effect, *by_gene} - set(P_OF):
-        values = getattr(block, name).astype(np.float32)
+        values = getattr(block, name)
         if name in by_effect:
             by_effect[name][everything, block.genes] = values.T
         if name in by_gene:

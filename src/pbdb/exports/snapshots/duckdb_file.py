@@ -29,8 +29,12 @@ if TYPE_CHECKING:
 NAME = "pbdb.duckdb"
 DICTIONARY = "dictionary.parquet"
 MANIFEST_TABLE = "snapshot_file"
+# DuckDB looks for files from where it was started, and its error where there are none shows the pattern: so the pattern
+# says what helps. In brackets are signs of which any one may stand there; only the first one does.
+LOOK_HERE = "[{}: first say SET file_search_path = 'the folder of this pbdb.duckdb'; and ask again]{}"
+PATTERNS = {name: LOOK_HERE.format(name[0], name[1:]) for name in ("effect", "further_effect")}
 # Folders of a snapshot as its SQL names them, relative to file_search_path; `**` is for snapshot_damage.
-PLACES = ("core", "view", "effect", "further_effect", "effect_long", "**")
+PLACES = ("core", "view", *PATTERNS, "effect_long", *PATTERNS.values(), "**")
 Limits = dict[str, str | bool | int | float | list[str]]
 NO_EXTENSIONS: Limits = {
     "autoinstall_known_extensions": "false",
@@ -228,7 +232,7 @@ def _effects(name: str, folders: Sequence[str]) -> str:
         fields = ", ".join(f"NULL::{_type(field.type)} AS {field.name}" for field in effects_parquet.SCHEMA)
         none = f"SELECT {fields}, NULL::VARCHAR AS dataset, NULL::VARCHAR AS context WHERE false"
         return f"CREATE VIEW core.{name} AS {none}"
-    globs = ", ".join(f"'{folder}/*/*/*.parquet'" for folder in folders)
+    globs = ", ".join(literal(f"{PATTERNS[folder]}/*/*/*.parquet") for folder in folders)
     hive = "hive_partitioning = true, hive_types = {'dataset': VARCHAR, 'context': VARCHAR}"
     return f"CREATE VIEW core.{name} AS SELECT * FROM read_parquet([{globs}], {hive})"
 

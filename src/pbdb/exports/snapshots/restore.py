@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Engine, Table, text
 from pbdb.common.errors import SnapshotError, first_line
 from pbdb.common.progress import Reporter, Silent
 from pbdb.common.settings import Settings
-from pbdb.database import partitions, schema
+from pbdb.database import partitions, schema, signature_rows
 from pbdb.database.error_messages import exporting
 from pbdb.database.models import SCHEMA
 from pbdb.database.models.policies import PARTITIONED
@@ -122,6 +122,7 @@ def _load_dataset(
     partitions.attach(connection, key, generation, names)
     partitions.make_current(connection, key, generation)
     partitions.refuse_orphans(connection, key, generation)
+    signature_rows.replace(connection, key, generation)
     reporter.stage("effects", f"{dataset}: {len(files)} fits")
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 from sqlalchemy import Connection, text
 
 from pbdb.common.ids import stable_id, stable_ids
+from pbdb.common.progress import Progress, silent
 from pbdb.common.settings import Settings
 from pbdb.database.copy_text import copy_frame
 from pbdb.identity.compounds.pubchem_bulk_lookup import lookup
@@ -23,7 +24,9 @@ NOT_REDISTRIBUTABLE = frozenset({"repurposing_hub", "sciplex_drugs"})
 """Tables whose terms forbid passing them on, or which state none."""
 
 
-def import_table(settings: Settings, kind: str, paths: Sequence[Path], release: str | None) -> Imported:
+def import_table(
+    settings: Settings, kind: str, paths: Sequence[Path], release: str | None, progress: Progress = silent
+) -> Imported:
     """Read a reference table, resolve its compounds, and keep its statements as a release.
 
     Raises:
@@ -31,7 +34,7 @@ def import_table(settings: Settings, kind: str, paths: Sequence[Path], release: 
     """
     read = read_reference(kind, paths)
     named = release or read.release or named_after(paths[0])
-    tables = {"rows": statements_of_parents(read, settings), "structures": _structures(read)}
+    tables = {"rows": statements_of_parents(read, settings, progress), "structures": _structures(read)}
     store.save(settings, kind, named, kind, paths, tables)
     return Imported(kind, named)
 
@@ -72,14 +75,14 @@ def in_home(settings: Settings) -> dict[str, str]:
     return {kind: unquote_plus(there[-1].name) for kind, there in folders.items() if there}
 
 
-def statements_of_parents(read: Reference, settings: Settings) -> pd.DataFrame:
+def statements_of_parents(read: Reference, settings: Settings, progress: Progress = silent) -> pd.DataFrame:
     """Statements by parent_key (InChIKey of the parent, else of the compound): parent_key, kind, value.
 
     The compounds' names are statements, too, of kind name. Compounds without an identity are left out.
     """
     table = read.compounds
     records = [Record(row.smiles, row.inchikey, row.pubchem_cid, None, None) for row in table.itertuples()]
-    resolutions = resolve(records, pubchem=lookup(settings), workers=settings.workers)
+    resolutions = resolve(records, pubchem=lookup(settings), workers=settings.workers, progress=progress)
     keys = [resolution.parent_inchikey or resolution.inchikey for resolution in resolutions]
     identities = pd.DataFrame({"key": table["key"], "parent_key": keys, "name": table["name"]}).dropna(
         subset=["parent_key"]

@@ -97,3 +97,9 @@ def check_effect_counts(loaded: Loaded, statuses: dict[str, int], differences: D
             expected.get(status, 0),
             "stage effects of the ledger",
         )
+
+
+def check_signatures(loaded: Loaded, differences: Differences) -> None:
+    """What search compares, against the effects."""
+    for key in loaded.signatures_astray():
+        differences.add("signatures", f"effect {key} has another signature in table signature, or is missing there")

@@ -78,6 +78,7 @@ def _verify(loaded: tables.Loaded, settings: Settings, progress: Progress) -> Ve
         if matrix is not None:
             refitted += refits.check_refit(matrix, fit, loaded.fit_samples(fit.fit_id), chosen, differences)
     rows.check_effect_counts(loaded, statuses, differences)
+    rows.check_signatures(loaded, differences)
     return Verified(
         loaded.dataset,
         counts["samples"],

@@ -17,7 +17,7 @@ BYTES_PER_BLOCK = 32 << 20
 BY_EFFECT = ("log2_fc", "se", "neg_log10_p", "neg_log10_p_adj")
 # Beside p values of counts: those of limma; null in other fits.
 OF_LIMMA = ("neg_log10_p_limma", "neg_log10_p_adj_limma")
-BY_GENE = ("log2_fc", "se", "neg_log10_p_adj")
+BY_GENE = ("log2_fc", "se", "neg_log10_p", "neg_log10_p_adj")
 
 Floats32 = npt.NDArray[np.float32]
 
@@ -59,6 +59,18 @@ _TABLES = {
     f" WHERE {_OWN} AND a.kind = 'samples_h5ad'",
     "dataset": f"SELECT * FROM core.dataset d WHERE {_OWN}",
 }
+# Effects whose signature, as search reads it, is missing, too many or another than that of the effect.
+_ASTRAY = """
+SELECT coalesce(e.effect_id, s.effect_id) AS effect_id
+FROM (
+    SELECT d.effect_id, d.fit_id, d.condition_id, d.landmark_t
+    FROM core.effect d JOIN core.fit f ON f.fit_id = d.fit_id AND f.is_default
+    WHERE d.dataset_id = %(dataset_id)s AND d.landmark_t IS NOT NULL
+) e
+FULL JOIN (SELECT s.* FROM core.signature s WHERE s.dataset_id = %(dataset_id)s) s ON s.effect_id = e.effect_id
+WHERE (e.fit_id, e.condition_id) IS DISTINCT FROM (s.fit_id, s.condition_id)
+   OR e.landmark_t IS DISTINCT FROM s.landmark_t
+ORDER BY 1"""
 _FIT_SAMPLES = """
 SELECT f.sample_id, f.role, s.source_sample, s.plate_id, s.condition_id, s.time_h, s.is_vehicle
 FROM core.fit_sample f LEFT JOIN core.sample s ON s.dataset_id = %(dataset_id)s AND s.sample_id = f.sample_id
@@ -111,6 +123,10 @@ class Loaded:
     def effects(self, fit_id: int, n_genes: int) -> pd.DataFrame:
         """The effects of a fit without their arrays; is_complete: all arrays have n_genes values."""
         return self._frame(_EFFECTS, fit_id=fit_id, n_genes=n_genes)
+
+    def signatures_astray(self) -> list[int]:
+        """Effects whose copy in table `signature` is missing or another, or that should have none."""
+        return [int(key) for key in self._frame(_ASTRAY)["effect_id"]]
 
     def genes(self, fit_id: int, n_effects: int) -> pd.DataFrame:
         """The genes of a fit in gene_effect; is_complete: all arrays have n_effects values."""

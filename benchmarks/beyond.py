@@ -1,0 +1,68 @@
+"""Beyond the compendium, on paper: hours, disk and memory of a compendium k times as large, from its measured lines.
+
+With s the seconds of a stage and b the slope of log s over log share (1 where fewer than two shares were measured):
+
+    seconds(stage, k)   = s x k^b
+    hours(k, c, w)      = (seconds of other stages + seconds of `effects` x c / w) / 3600
+    disk(k)             = MB of the data sets x k
+
+c: cores of the machine that was measured; w: threads of the workers that make the fits (w = c without a cluster). What
+stays on the machine that loads bounds the gain: with as many workers as you like, hours are those of the other stages.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from compendium_lines import STAGES, Run
+
+FACTORS = (1, 10, 100)
+WORKERS = 64
+ON_CLUSTER = "effects"
+
+
+@dataclass(frozen=True)
+class Beyond:
+    """What k times the compendium takes: hours on one machine, and with WORKERS threads that make the fits; disk."""
+
+    factor: int
+    hours: dict[str, float]
+    hours_cluster: float
+    disk_gb: float
+
+    @property
+    def hours_alone(self) -> float:
+        """On one machine like the measured one."""
+        return sum(self.hours.values())
+
+
+def slope(points: Sequence[tuple[float, float]]) -> float:
+    """Least squares slope of log seconds over log share; 1 where there are not two shares with a second at least."""
+    logs = [(math.log(share), math.log(seconds)) for share, seconds in points if seconds >= 1]
+    if len({share for share, _ in logs}) < 2:
+        return 1.0
+    mean_x, mean_y = (sum(one[i] for one in logs) / len(logs) for i in (0, 1))
+    across = sum((x - mean_x) ** 2 for x, _ in logs)
+    return sum((x - mean_x) * (y - mean_y) for x, y in logs) / across
+
+
+def beyond(runs: Sequence[Run], cores: int, factor: int, workers: int = WORKERS) -> Beyond:
+    """Extrapolate from runs, the largest of which stands for the whole."""
+    whole = max(runs, key=lambda run: run.share)
+    hours = {}
+    for stage in STAGES:
+        b = slope([(run.share, run.of_stage(stage)) for run in runs])
+        hours[stage] = whole.of_stage(stage) * (factor / whole.share) ** b / 3600
+    fits = hours[ON_CLUSTER]
+    elsewhere = sum(hours.values()) - fits + fits * cores / max(workers, cores)
+    return Beyond(factor, hours, elsewhere, whole.total_mb * factor / whole.share / 1000)
+
+
+def cores_of(machine: str) -> int:
+    """The number before `CPUs` or `cores` in the words for a machine; 1 where there is none."""
+    words = machine.replace(",", " ").split()
+    counts = [before for before, word in pairwise(words) if word in ("CPUs", "cores")]
+    return int(counts[0]) if counts and counts[0].isdecimal() else 1
