@@ -467,3 +467,9 @@ def test_declarations_on_readers_of_csv_make_the_same_of_what_people_type_or_ref
     (tmp_path / "sheet.csv").write_bytes((tmp_path / "sheet.csv").read_bytes() + "s12;µ\n".encode("cp1252"))
     with pytest.raises(DataError, match=r"a file that people made is read by readers\.sheet"):
         readers.csv(tmp_path / "sheet.csv")
+
+
+def test_a_sample_without_cells_is_named(write: Callable[..., draft_source.Written], database: Settings) -> None:
+    written = write(sheet(**{"Cell line": ["MCF7"] * 11 + [""]}), cells=KNOWN)
+    with pytest.raises(DataError, match=r"sample 's11' has no cells \(1 such\): fill them in"):
+        pipeline.load_source(registry.get(str(written.path)), database, pipeline.Choices())

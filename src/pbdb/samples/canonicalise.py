@@ -283,6 +283,11 @@ def _converted(source: Source, name: str, pair: tuple[str, str | None], convert:
 
 def _contexts(source: Source, raw: pd.DataFrame, rules: SampleColumns) -> pd.Series[Any]:
     names = _text(source, raw, rules.context)
+    if names.isna().any():
+        samples = _text(source, raw, rules.sample)[names.isna()]
+        raise DataError(
+            f"Source '{source.key}': sample '{samples.iloc[0]}' has no cells ({len(samples)} such): fill them in."
+        )
     unknown = sorted({str(name) for name in names.unique() if name not in source.contexts})
     if unknown:
         raise DataError(
