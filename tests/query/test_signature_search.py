@@ -170,7 +170,7 @@ def test_what_was_not_searched_or_not_tested_is_told(world: Settings) -> None:
     assert (untested.n_hits, untested.by_gene) == (7, {"MYC": 7})
     with connect.engine(world).begin() as connection:
         only_hmox1 = str([1.0, *[0.0] * (N_LANDMARKS - 1)])
-        connection.execute(text("UPDATE core.effect SET landmark_t = :to WHERE dataset_id = 1"), {"to": only_hmox1})
+        connection.execute(text("UPDATE core.signature SET landmark_t = :to WHERE dataset_id = 1"), {"to": only_hmox1})
     assert signature_search.like_genes(world, ["MYC"], [], Where(n=7, exact=True))[0] == []
 
 
