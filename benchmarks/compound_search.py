@@ -83,7 +83,7 @@ def fill(engine: Engine, found: list[Structure]) -> None:
             "smiles": [one.smiles for one in found],
             "parent_smiles": [one.parent_smiles for one in found],
             "fingerprint": [structure.bit_string(one.fingerprint) for one in found],
-            "screen": [structure.bit_string(one.screen) for one in found],
+            "pattern_fingerprint": [structure.bit_string(one.pattern_fingerprint) for one in found],
         }
     )
     with engine.begin() as connection:

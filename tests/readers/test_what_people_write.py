@@ -424,5 +424,5 @@ def test_reference_tables_keep_their_letters_in_any_encoding(tmp_path: Path, enc
 
 
 def test_a_table_of_other_headings_is_refused_with_what_it_needs(tmp_path: Path) -> None:
-    with pytest.raises(VocabularyError, match="or a table with the headings 'Gene stable ID' and 'Gene name'"):
+    with pytest.raises(VocabularyError, match="a table with the headings 'Gene stable ID' and 'Gene name'"):
         read_genes(saved(tmp_path, TABLE.replace("Gene stable ID", "Gen").replace("Gene name", "Symbole"), "genes.tsv"))

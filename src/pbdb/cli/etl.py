@@ -11,6 +11,7 @@ import click
 
 from pbdb.cli.common import TerminalReporter, examples, json_option, say, settings, show_json, show_table
 from pbdb.cli.shell import heartbeat
+from pbdb.common.rows import Row
 from pbdb.database.stage_names import STAGES
 
 if TYPE_CHECKING:
@@ -286,7 +287,7 @@ def status(name: str | None, stale: bool, as_json: bool) -> None:
             say(f"{row['dataset']} {row['stage']} failed: {row['message']}")
 
 
-def _show_stale(rows: list[dict[str, Any]], name: str | None, as_json: bool) -> None:
+def _show_stale(rows: list[Row], name: str | None, as_json: bool) -> None:
     rows = [row for row in rows if name in (None, row["dataset"], row["source"])]
     if as_json:
         show_json(rows)
@@ -297,13 +298,13 @@ def _show_stale(rows: list[dict[str, Any]], name: str | None, as_json: bool) -> 
         say("Every dataset was loaded with the vocabularies in use.")
 
 
-def _require_known(name: str, rows: list[dict[str, Any]]) -> None:
+def _require_known(name: str, rows: list[Row]) -> None:
     """Refuse a name that is neither in the ledger nor that of a source or of a dataset a source fills."""
-    from pbdb.common.errors import QueryError, meant
+    from pbdb.common.errors import QueryError, suggestion
     from pbdb.sources import registry
 
     names = {row[column] for row in rows for column in ("source", "dataset")}
     for key in registry.known():
         names |= {key, *registry.get(key).datasets}
     if name not in names:
-        raise QueryError(f"There is no dataset or source '{name}': {meant(name, sorted(names))}", value=name)
+        raise QueryError(f"There is no dataset or source '{name}': {suggestion(name, sorted(names))}", value=name)

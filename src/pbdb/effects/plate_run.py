@@ -60,7 +60,7 @@ class _Job:
         rows, values = self.plan.rows, self.experiment.values
         return values if len(rows) == len(self.experiment.sheet) else values[rows]
 
-    def told(self, done: int, total: int | None) -> None:
+    def report_progress(self, done: int, total: int | None) -> None:
         self.progress(self.group.label, done, total)
 
 
@@ -83,7 +83,7 @@ def run(
         ConfigError: choices that make no sense, or a file that cannot be written.
         SourceError, DataError, DesignError: files that cannot be right; see `plate_sheets.read`.
     """
-    choices = (choices or FitOptions()).settled()
+    choices = (choices or FitOptions()).checked()
     _check_paths(matrix, sheet, out, report_to)
     start = time.perf_counter()
     progress(f"reading {matrix.name}", 0, None)
@@ -152,7 +152,7 @@ def _check_paths(matrix: Path, sheet: Path, out: Path, report_to: Path | None) -
 
 def _fit_group(job: _Job) -> dict[str, Any]:
     """Fit one group, write its effects, and return what is to be reported of it."""
-    job.told(0, None)
+    job.report_progress(0, None)
     plan, report = job.plan, {"problem": job.plan.problem}
     if plan.design is not None:
         try:
@@ -194,7 +194,7 @@ def _write(job: _Job, design: Design) -> tuple[Plan, dict[str, Any]]:
         by_gene = {name: getattr(fit, name)[block.genes] for name in BY_GENE}
         by_value = {name: getattr(block, name)[:, order] for name in BY_VALUE if getattr(block, name) is not None}
         job.table.add(columns, Values(job.genes[fit.genes[block.genes]], by_gene, by_value))
-        job.told(block.genes.stop, len(fit.genes))
+        job.report_progress(block.genes.stop, len(fit.genes))
     report = fit.report()
     report["seconds"]["effects"] = round(time.perf_counter() - start, 3)
     result = check.result()
@@ -215,7 +215,7 @@ def _write_deseq2(job: _Job, design: Design) -> tuple[Plan, dict[str, Any]]:
     """Fit every effect by itself and write them together; effects DESeq2 cannot fit get their status."""
     start, options, values = time.perf_counter(), job.choices.options, job.values()
     genes = tested_genes(values, design, options)
-    plan, fitted = run_deseq2(values, job.plan, genes, options.threads or 1, job.told)
+    plan, fitted = run_deseq2(values, job.plan, genes, options.threads or 1, job.report_progress)
     if fitted:
         order = _in_order(job, plan, plan.estimated)
         columns = _columns(plan, plan.estimated[order])

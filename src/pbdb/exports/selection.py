@@ -5,7 +5,7 @@ Everything is read in one snapshot of the database, arrays in blocks of bounded 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -76,7 +76,7 @@ def snapshot(settings: Settings) -> Iterator[Connection]:
         yield connection
 
 
-def frame(connection: Connection, query: str, parameters: dict[str, Any] | None = None) -> pd.DataFrame:
+def frame(connection: Connection, query: str, parameters: Mapping[str, object] | None = None) -> pd.DataFrame:
     """Rows of a query as a data frame of Python objects."""
     with connection.cursor() as cursor:
         cursor.execute(query, parameters)
@@ -135,7 +135,7 @@ def _words(choice: Choice) -> str:
     return f" ({', '.join(parts)})" if parts else ""
 
 
-def _genes(connection: Connection, key: dict[str, Any]) -> pd.DataFrame:
+def _genes(connection: Connection, key: Mapping[str, object]) -> pd.DataFrame:
     """Genes of a fit in array order, with what the fit knows of each (NaN where it keeps nothing)."""
     genes = frame(connection, _GENES, key)
     for name in ("ave_expr", "sigma", "s2_post", "df_total"):

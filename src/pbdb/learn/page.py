@@ -101,7 +101,7 @@ def shown(done: Evaluation) -> Iterator[str]:
         against = _of(done.summary, "skill", f"delta_{best}")
         row = against[(against["learner"] == learner) & (against["evaluated_on"] == ALL)]
         if len(row):
-            yield _compared(row.iloc[0], learner, best)
+            yield _compared(row.iloc[0], _with_doubt(done, learner), best)
     control = skill[(skill["learner"] == CONTROL) & (skill["evaluated_on"] == ALL)]
     if len(control):
         yield _control(control.iloc[0])

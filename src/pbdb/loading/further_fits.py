@@ -53,11 +53,11 @@ def run_fits(
         ConfigError: the choices are those of the default fits, or there is no such compound.
         ServerError: the dataset is being loaded.
     """
-    hears, choices = reporter or Silent(), choices.settled()
+    hears, choices = reporter or Silent(), choices.checked()
     database.ready(settings)
     engine = connect.engine(settings)
     busy = f"Dataset '{dataset}' is being loaded by another process"
-    with locks.alone(engine, f"load {dataset}", busy), private_files(settings):
+    with locks.exclusive(engine, f"load {dataset}", busy), private_files(settings):
         matrix = _matrix(engine, settings, dataset)
         tables = stage_cache.read_tables(matrix.parent)
         context = stage_cache.read_samples(matrix.parent)["context"].to_numpy()

@@ -8,11 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy import Connection, Engine, delete, insert, or_, select, text
 
 from pbdb.common import memory
+from pbdb.common.rows import Row
 from pbdb.common.settings import Settings
 from pbdb.common.version import __version__
 from pbdb.database.copy_text import as_json
@@ -40,7 +40,7 @@ class Entry:
     status: str = "done"
     message: str | None = None
 
-    def as_row(self) -> dict[str, Any]:
+    def as_row(self) -> Row:
         """The entry as columns of `etl_run`."""
         return {
             "stage": self.stage,
@@ -109,7 +109,7 @@ def register(connection: Connection, settings: Settings, dataset: str, path: Pat
     connection.execute(insert(Artifact), row)
 
 
-def stale(engine: Engine) -> list[dict[str, Any]]:
+def stale(engine: Engine) -> list[Row]:
     """Datasets that a load would make of other vocabularies than those it was made of, and what to run.
 
     Content counts, not time: a file imported again, or a release put to use again, makes nothing stale. Of loads that
@@ -146,7 +146,7 @@ def _changed(
     return [one for kind in changed for one in ((of_genes or [kind]) if kind == GENES else [kind])]
 
 
-def entries(engine: Engine, name: str | None = None) -> list[dict[str, Any]]:
+def entries(engine: Engine, name: str | None = None) -> list[Row]:
     """Read the ledger, newest entry first; of one dataset, of the datasets of one source, or of all."""
     query = select(EtlRun.__table__).order_by(EtlRun.etl_run_id.desc())
     if name is not None:

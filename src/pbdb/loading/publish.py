@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
 
 import pandas as pd
 from sqlalchemy import Connection, Engine, text
@@ -15,6 +14,7 @@ from sqlalchemy import Connection, Engine, text
 from pbdb.common.errors import DataError
 from pbdb.common.ids import stable_id
 from pbdb.common.progress import Progress, silent
+from pbdb.common.rows import Row
 from pbdb.common.version import __version__
 from pbdb.database import partitions, signature_rows, tidy
 from pbdb.database.copy_text import copy_frame, insert_new, upsert
@@ -40,7 +40,7 @@ KEPT_WHERE_NULL = {
         "formula",
         "molecular_weight",
         "fingerprint",
-        "screen",
+        "pattern_fingerprint",
     ),
 }
 
@@ -80,7 +80,7 @@ def publish(engine: Engine, load: Load, progress: Progress = silent) -> match_ta
         generation = partitions.new_generation(connection)
     busy = f"Generation {generation} of dataset '{load.dataset}' is being made by another process"
     try:
-        with locks.alone(engine, partitions.lock_name(generation), busy):
+        with locks.exclusive(engine, partitions.lock_name(generation), busy):
             matched = _make(engine, load, generation, others, progress)
     finally:
         tidy.tidy(engine)
@@ -95,10 +95,10 @@ def _make(engine: Engine, load: Load, generation: int, others: list[int], progre
     built = dict(_build(engine, load, generation, others, progress))
     what = f"Loading dataset '{load.dataset}'"
     with engine.begin() as connection:
-        locks.patiently(connection, lambda: partitions.attach(connection, load.dataset_id, generation, built), what)
+        locks.with_retries(connection, lambda: partitions.attach(connection, load.dataset_id, generation, built), what)
     partitions.settle(engine)
     with engine.begin() as connection:
-        return locks.patiently(
+        return locks.with_retries(
             connection, lambda: _replace(connection, load, generation, others), what, match_table.LOCK
         )
 
@@ -309,7 +309,7 @@ def _feature_set_id(stored: StoredFit) -> int:
     return stable_id("feature_set", *stored.gene_keys.tolist())
 
 
-def _fit_row(load: Load, stored: StoredFit) -> dict[str, Any]:
+def _fit_row(load: Load, stored: StoredFit) -> Row:
     facts = {name: value for name, value in asdict(stored.facts).items() if name not in ("dataset", "context")}
     return {
         **facts,

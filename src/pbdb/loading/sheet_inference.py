@@ -201,8 +201,8 @@ def _has_unit(sheet: pd.DataFrame, column: str, what: str, is_unit: Callable[[st
 def _is_equal(sheet: pd.DataFrame, first: str, second: str, what: str) -> bool:
     """Whether two columns hold the same quantities: the same numbers in the same unit, or after conversion."""
     scales = {"dose": units.FM_PER_UNIT, "time": units.HOURS_PER_UNIT}[what]
-    told = [units.SPELLINGS.get(suffix(column, what) or "") for column in (first, second)]
-    factors = [float(scales[unit]) if unit else None for unit in told]
+    spelled_units = [units.SPELLINGS.get(suffix(column, what) or "") for column in (first, second)]
+    factors = [float(scales[unit]) if unit else None for unit in spelled_units]
     if (factors[0] is None) != (factors[1] is None):
         return False
     values = [pd.to_numeric(sheet[column]).to_numpy(np.float64) for column in (first, second)]
@@ -226,7 +226,7 @@ def _why_no_number(sheet: pd.DataFrame, columns: Iterable[str], what: str) -> st
 
 def _unit_columns(sheet: pd.DataFrame, column: str, is_unit: Callable[[str], bool]) -> list[str]:
     """Columns that say `unit` and hold at least one unit of the kind; the column's own, and those after it, first."""
-    found = [
+    of_units = [
         str(name)
         for name in sheet.columns
         if re.search("unit|einheit|unite|unidad", plain(name))
@@ -235,7 +235,8 @@ def _unit_columns(sheet: pd.DataFrame, column: str, is_unit: Callable[[str], boo
     ]
     order = [str(name) for name in sheet.columns]
     return sorted(
-        found, key=lambda name: (name != f"{column} unit", order.index(name) < order.index(column), order.index(name))
+        of_units,
+        key=lambda name: (name != f"{column} unit", order.index(name) < order.index(column), order.index(name)),
     )
 
 
@@ -253,15 +254,15 @@ def vehicle(sheet: pd.DataFrame, compounds: Found, doses: Found = NOTHING) -> Fo
     A blank where two columns mark different wells; that a column marks treated names more than the names do is no
     contradiction, unless these wells have a dose.
     """
-    told = _marked(sheet, named(sheet, NAMES["vehicle"]), said)
+    marked = _marked(sheet, named(sheet, NAMES["vehicle"]), said)
     by_name = _marked(sheet, compounds.columns, is_vehicle)
     others = [column for column in sheet.columns if column not in compounds.columns]
-    candidates = told or by_name or _marked(sheet, others, is_vehicle_or_control)
+    candidates = marked or by_name or _marked(sheet, others, is_vehicle_or_control)
     masks = {tuple(mask) for _, mask in candidates.values()}
     hint = "the wells of vehicle, an expression over columns: \"`Drug` == 'DMSO'\""
     if len(masks) == 1:
         column, (rule, mask) = next(iter(candidates.items()))
-        contradiction = _contradiction(sheet, column, mask, by_name, doses) if told else ""
+        contradiction = _contradiction(sheet, column, mask, by_name, doses) if marked else ""
         if not contradiction:
             return Found(quoted(rule), None, (column,))
         hint += contradiction
@@ -313,16 +314,16 @@ def is_one_of(column: str, values: list[str]) -> str:
 
 def flags(sheet: pd.DataFrame, compounds: Found) -> list[str]:
     """Flags of wells that were not treated, or whose compound is not told."""
-    found = []
+    rules = []
     for column in filter(_can_be_in_a_rule, compounds.columns):
         spelled = [value for value in sheet[column].dropna().unique() if is_untreated(value)]
         if spelled and all(map(_can_be_in_a_rule, spelled)):
-            found.append(f'Flag("untreated", {quoted(is_one_of(column, spelled))}, has_condition=False)')
+            rules.append(f'Flag("untreated", {quoted(is_one_of(column, spelled))}, has_condition=False)')
         zeros = [value for value in sheet[column].dropna().unique() if is_no_compound(value)]
         if zeros or sheet[column].isna().any():
             rule = f"`{column}`.isnull()" + (f" | {is_one_of(column, zeros)}" if zeros else "")
-            found.append(f'Flag("no_compound", {quoted(rule)}, has_condition=False)')
-    return found
+            rules.append(f'Flag("no_compound", {quoted(rule)}, has_condition=False)')
+    return rules
 
 
 def unnamed_vehicles(sheet: pd.DataFrame, compounds: Found, vehicles: Found) -> list[Found]:
@@ -355,8 +356,8 @@ def zero_doses(sheet: pd.DataFrame, doses: Found, compounds: Found, vehicles: Fo
 
 def columns_of(sheet: pd.DataFrame, kinds: dict[str, tuple[str, ...]]) -> dict[str, str]:
     """Which column holds which kind of statement about compounds, where one does."""
-    found = {kind: named(sheet, names) for kind, names in kinds.items()}
-    return {kind: columns[0] for kind, columns in found.items() if columns}
+    by_kind = {kind: named(sheet, names) for kind, names in kinds.items()}
+    return {kind: columns[0] for kind, columns in by_kind.items() if columns}
 
 
 def readout(values: npt.NDArray[np.float64]) -> Found:

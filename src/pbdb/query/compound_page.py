@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from pbdb.common.errors import ConfigError, QueryError
+from pbdb.common.rows import Row
 from pbdb.identity.compounds import structure
 from pbdb.query import compounds as compound_search
-from pbdb.query.compounds import Row, fetch
+from pbdb.query.compounds import fetch
 from pbdb.query.database import Database
 from pbdb.sources import registry
 

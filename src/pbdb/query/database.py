@@ -8,18 +8,18 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
 import psycopg
 
-from pbdb.common.errors import QueryError, meant
+from pbdb.common.errors import QueryError, suggestion
 from pbdb.common.settings import Settings
-from pbdb.database import copy_binary, schema
+from pbdb.database import at_head
 from pbdb.database.effect_arrays import BY_EFFECT
 from pbdb.query import orientation
 from pbdb.server import connect as server
 
 if TYPE_CHECKING:
     import anndata as ad
+    import numpy as np
     import pandas as pd
 
 ROWS_AT_ONCE = 1000
@@ -45,6 +45,11 @@ def ready(settings: Settings) -> None:
     Raises:
         SchemaError: the schema is older or newer, or an external database has none; the sentence says what to run.
     """
+    with server.connect(settings) as driver:
+        if at_head.is_at_head(driver):
+            return
+    from pbdb.database import schema
+
     engine = server.engine(settings)
     with engine.connect() as connection:
         is_new = settings.database_url is None and schema.current(connection) is None
@@ -154,6 +159,10 @@ class Database:
         return ad.AnnData(layers["log2_fc"], obs=obs, var=var.drop(columns="gene_key"), layers=layers)
 
     def _layers(self, obs: pd.DataFrame, var: pd.DataFrame) -> dict[str, np.ndarray[Any, Any]]:
+        import numpy as np
+
+        from pbdb.database import copy_binary
+
         layers = {name: np.full((len(obs), len(var)), np.nan, dtype=np.float32) for name in BY_EFFECT}
         place = {key: column for column, key in enumerate(var["gene_key"])}
         with _reader(self.settings) as connection:
@@ -208,13 +217,17 @@ def _meant(connection: psycopg.Connection[tuple[Any, ...]], problem: psycopg.Err
     connection.rollback()
     views = [name for (name,) in connection.execute(_VIEWS)]
     written = re.findall(r'"(?:.*\.)?(.+?)"', problem.diag.message_primary or "")
-    return f"; {meant(written[0], views)}" if written else ""
+    return f"; {suggestion(written[0], views)}" if written else ""
 
 
 def _read_arrays(
     connection: psycopg.Connection[tuple[Any, ...]], effects: list[int], fit_id: int, n_genes: int
 ) -> Iterator[np.ndarray[Any, Any]]:
     """Read the arrays of some effects of one fit, ascending, in blocks, each good until the next one."""
+    import numpy as np
+
+    from pbdb.database import copy_binary
+
     arrays = {name: np.empty((0, n_genes), dtype=np.float32) for name in BY_EFFECT}
     with connection.cursor().copy(_ARRAYS, [fit_id, effects]) as copy:
         yield from copy_binary.Decoder().blocks(copy, arrays, max(1, VALUES_AT_ONCE // max(1, n_genes)))

@@ -62,7 +62,7 @@ def build(engine: Engine, *, rebuild: bool = False, progress: Progress = silent)
         ServerError: another process does the same.
     """
     start = time.monotonic()
-    with locks.alone(engine, "signature index", "The signatures are being indexed by another process"):
+    with locks.exclusive(engine, "signature index", "The signatures are being indexed by another process"):
         with engine.connect() as connection:
             fits = [Fit(*row) for row in connection.execute(_FITS)]
             newest = connection.execute(_NEWEST).scalar_one()

@@ -13,7 +13,7 @@ from typing import Any, LiteralString
 import psycopg
 from psycopg.rows import dict_row
 
-from pbdb.common.errors import ConfigError, QueryError, meant
+from pbdb.common.errors import ConfigError, QueryError, suggestion
 from pbdb.common.settings import Settings
 from pbdb.database.models import N_LANDMARKS
 from pbdb.server import connect
@@ -166,7 +166,7 @@ def _require(connection: Connection, what: str, query: LiteralString, asked: Seq
     known = [str(name) for (name,) in connection.execute(query)]
     for name in asked:
         if name not in known:
-            raise QueryError(f"There is no {what} '{name}' in the database: {meant(name, known)}", value=name)
+            raise QueryError(f"There is no {what} '{name}' in the database: {suggestion(name, known)}", value=name)
 
 
 def not_searched(settings: Settings, where: Where) -> list[str]:

@@ -33,10 +33,10 @@ import scipy.sparse as sp
 from pbdb.common.errors import DataError
 from pbdb.readers import gct, gctx
 from pbdb.readers.annotations import Annotations
-from pbdb.readers.bombs import require_plausible
+from pbdb.readers.bombs import require_plausible, unpacked
 from pbdb.readers.mtx_folders import read_folder
 from pbdb.readers.named_matrix import Names, Profiles, as_counts, as_names, dense, from_blocks
-from pbdb.readers.opening import DAMAGED, ending, starts_with, unpacked
+from pbdb.readers.opening import DAMAGED, ending, starts_with
 from pbdb.readers.people.matrix_tables import read_text, read_workbook
 from pbdb.readers.tables import missing
 
@@ -66,7 +66,7 @@ def read(path: Path, *, sparse: bool) -> Profiles:
     try:
         profiles = _of_genes(_profiles(path, sparse))
     except DAMAGED as problem:
-        raise DataError(_unreadable(path, problem)) from None
+        raise DataError(_unreadable(path, problem), file=path.name) from None
     for names, what in ((profiles.samples, "sample"), (profiles.genes, "gene")):
         _refuse_bad_names(path, names, what)
     return profiles
@@ -89,7 +89,7 @@ def _reader(path: Path) -> Callable[[Path, bool], Profiles]:
         **dict.fromkeys(TEXT, read_text),
     }  # fmt: skip
     if ending(path) not in by_ending:
-        raise DataError(f"'{path.name}' is of no known format; give {FORMATS}.")
+        raise DataError(f"'{path.name}' is of no known format; give {FORMATS}.", file=path.name)
     if starts_with(path, 4) == b"PK\x03\x04" and ending(path) in TEXT:
         return read_workbook
     return by_ending[ending(path)]
@@ -112,10 +112,14 @@ def _of_genes(profiles: Profiles) -> Profiles:
 
 def _refuse_bad_names(path: Path, names: Names, what: str) -> None:
     if any(not name for name in names):
-        raise DataError(f"A {what} of '{path.name}' has no name: every {what} needs one.")
+        raise DataError(f"A {what} of '{path.name}' has no name: every {what} needs one.", file=path.name)
     name, times = Counter(names).most_common(1)[0] if len(names) else ("", 0)
     if times > 1:
-        raise DataError(f"The {what} '{name}' stands {times} times in '{path.name}': every {what} must be there once.")
+        raise DataError(
+            f"The {what} '{name}' stands {times} times in '{path.name}': every {what} must be there once.",
+            file=path.name,
+            value=name,
+        )
 
 
 def _parquet(path: Path, sparse: bool) -> Profiles:
@@ -129,7 +133,11 @@ def _parquet(path: Path, sparse: bool) -> Profiles:
         for name in samples:
             kind = schema.field(name).type
             if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
-                raise DataError(f"The column '{name}' of '{path.name}' holds {kind}, not numbers: give one per sample.")
+                raise DataError(
+                    f"The column '{name}' of '{path.name}' holds {kind}, not numbers: give one per sample.",
+                    column=name,
+                    file=path.name,
+                )
         blocks = ((_genes_of(batch, gene), _samples_of(batch, samples)) for batch in file.iter_batches(1024))
         return from_blocks(samples, blocks, sparse)._replace(left_out=tuple(words))
 
@@ -162,7 +170,7 @@ def _h5ad(path: Path, sparse: bool) -> Profiles:
     with h5py.File(path) as file, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # AnnData warns of what versions before 0.7 left out
         if "X" not in file:
-            raise DataError(f"'{path.name}' has no matrix X: store the values there.")
+            raise DataError(f"'{path.name}' has no matrix X: store the values there.", file=path.name)
         values = read_elem(file["X"])
         samples, genes = (as_names(Annotations(file, axis).names()) for axis in ("obs", "var"))
     return Profiles(samples, genes, _as_wanted(values, sparse))

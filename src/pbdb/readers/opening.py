@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
+import bz2
 import codecs
 import csv
 import gzip
 import io
-import tempfile
+import lzma
 import zipfile
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, cast
 
 import pyarrow as pa
 
 from pbdb.common.errors import DataError
-from pbdb.readers.bombs import LONGEST_LINE, MOST_UNPACKED, SLACK
 
 DAMAGED = (
     OSError, EOFError, MemoryError, zlib.error, csv.Error, ValueError, LookupError, RuntimeError, pa.ArrowException,
@@ -28,6 +27,8 @@ DAMAGED = (
 UTF_8 = "utf-8-sig"
 GZIP = b"\x1f\x8b"
 STEP = 1 << 20
+LONGEST_LINE = 64 << 20
+_PACKED: Mapping[bytes, Callable[[Path], object]] = {GZIP: gzip.open, b"BZ": bz2.open, b"\xfd7": lzma.open}
 _MARKS = {codecs.BOM_UTF8: UTF_8, codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 _NO_WINDOWS_TEXT = frozenset(b"\x81\x8d\x8f\x90\x9d") | frozenset(range(9)) | frozenset(range(14, 32)) - {26, 27}
 
@@ -43,31 +44,16 @@ def open_bytes(path: Path) -> IO[bytes]:
     return cast(IO[bytes], gzip.open(path)) if is_gzip(path) else path.open("rb")
 
 
+def open_packed(path: Path) -> IO[bytes]:
+    """Open a file, decompressed where its first bytes are those of gzip, bzip2 or xz, which R writes."""
+    with path.open("rb") as raw:
+        unpacked = _PACKED.get(raw.read(2))
+    return cast(IO[bytes], unpacked(path)) if unpacked else path.open("rb")
+
+
 def open_text(path: Path, encoding: str = UTF_8, newline: str | None = None) -> IO[str]:
     """Open text, decompressed where its first bytes are those of gzip; a byte order mark is no text."""
     return io.TextIOWrapper(open_bytes(path), encoding=encoding, newline=newline)
-
-
-@contextmanager
-def unpacked(path: Path) -> Iterator[Path]:
-    """Give a file that is no text, such as HDF5, unpacked for as long as it is read.
-
-    Raises:
-        DataError: it unpacks to more than any real file does.
-    """
-    if not path.is_file() or not is_gzip(path):
-        yield path
-        return
-    left = SLACK + MOST_UNPACKED * path.stat().st_size
-    with tempfile.TemporaryDirectory(prefix="pbdb-") as folder:
-        plain = Path(folder, path.name.removesuffix(".gz"))
-        with gzip.open(path) as packed, plain.open("wb") as out:
-            while step := packed.read(STEP):
-                left -= len(step)
-                if left < 0:
-                    raise DataError(f"'{path.name}' unpacks to more than a file can: it is made to fill the disk.")
-                out.write(step)
-        yield plain
 
 
 def ending(path: Path) -> str:
@@ -109,7 +95,9 @@ def encoding_of(path: Path) -> str:
         raise DataError(
             f"Line {line} of '{path.name}' is not UTF-8, in which the rest is written: save the file as 'CSV UTF-8'."
             if has_utf8
-            else f"'{path.name}' is no text in UTF-8, UTF-16 or Windows-1252 (line {line}): save it as 'CSV UTF-8'."
+            else f"'{path.name}' is no text in UTF-8, UTF-16 or Windows-1252 (line {line}): save it as 'CSV UTF-8'.",
+            line=line,
+            file=path.name,
         )
     return "cp1252"
 

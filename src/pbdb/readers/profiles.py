@@ -16,9 +16,9 @@ import scipy.sparse as sp
 from pbdb.common.errors import DataError
 from pbdb.readers import matrices
 from pbdb.readers.annotations import Annotations
-from pbdb.readers.bombs import plausible
+from pbdb.readers.bombs import plausible, unpacked
 from pbdb.readers.matrices import Profiles
-from pbdb.readers.opening import DAMAGED, unpacked
+from pbdb.readers.opening import DAMAGED
 from pbdb.readers.people import grids
 from pbdb.readers.people.cells import cell_or_none, one_spelling
 from pbdb.readers.people.pairing import of_matrix
@@ -68,7 +68,9 @@ def xlsx(path: Path) -> pd.DataFrame:
     names = [_cell(cell) or "" for cell in first]
     twice = [name for name, n in Counter(names).items() if name and n > 1]
     if twice:
-        raise DataError(f"The file '{path.name}' has the column '{twice[0]}' more than once.")
+        raise DataError(
+            f"The file '{path.name}' has the column '{twice[0]}' more than once.", file=path.name, column=twice[0]
+        )
     return pd.DataFrame([[_cell(cell) for cell in row] for row in rows], columns=pd.Index(names), dtype=object)
 
 
@@ -88,7 +90,9 @@ def obs(path: Path) -> pd.DataFrame:
             cells = {str(name): _text(table.column(name)) for name in table.columns}
             names = [str(name) for name in table.names()]
     except DAMAGED as problem:
-        raise DataError(f"The samples of '{path.name}' cannot be read ({problem}): it is no h5ad.") from None
+        raise DataError(
+            f"The samples of '{path.name}' cannot be read ({problem}): it is no h5ad.", file=path.name
+        ) from None
     text, _ = tidied(pd.DataFrame(cells, index=range(len(names)), dtype=object))
     return text.assign(obs_name=names)
 
@@ -115,10 +119,11 @@ def paired(profiles: Profiles, sheet: pd.DataFrame, key: str, gene: str | None =
         name = known[known.duplicated()][0]
         raise DataError(
             f"The sample '{name}' has several rows in the sheet ({alike(rows.loc[[name]])}): give one for each column "
-            "of the matrix."
+            "of the matrix.",
+            value=name,
         )
     if known.empty:
-        raise DataError(_nothing_shared(profiles, sheet[key], key))
+        raise DataError(_nothing_shared(profiles, sheet[key], key), column=key)
     shared = np.flatnonzero(np.isin(profiles.samples.astype(str), known.astype(str)))
     values = profiles.values[shared]
     left_out = {"no_matrix_column": len(rows) - len(known), "no_sheet_row": len(profiles.samples) - len(shared)}
@@ -158,5 +163,7 @@ def compounds_of(sheet: pd.DataFrame, key: str, columns: Sequence[str]) -> pd.Da
     groups = stated.assign(**{key: names.replace(one_spelling(names))}).groupby(key, sort=True)
     for name, several in (groups[list(columns)].nunique() > 1).items():
         if several.any():
-            raise DataError(f"The compound '{several.idxmax()}' has several values of '{name}' in the sheet: give one.")
+            raise DataError(
+                f"The compound '{several.idxmax()}' has several values of '{name}' in the sheet: give one.", value=name
+            )
     return groups[list(columns)].first().reset_index()

@@ -43,4 +43,6 @@ def need_columns(path: Path, table: pd.DataFrame, columns: Iterable[str]) -> Non
     """
     missing = [c for c in columns if c not in table]
     if missing:
-        raise VocabularyError(f"{path.name} has no column {', '.join(missing)}: export the table with it.")
+        raise VocabularyError(
+            f"{path.name} has no column {', '.join(missing)}: export the table with it.", file=path.name
+        )

@@ -40,8 +40,7 @@ def transform(
     """Write the canonical matrix of a dataset and return its samples.
 
     mapper: how feature names become genes. most_unknown: share of features that may be no known gene.
-    Memory is bounded by one block and the sample table.
-    The table has the columns of `canonical_samples`; its rows stand in the order of the matrix.
+    Memory is bounded by one block and the table, which has the columns of `canonical_samples`, its rows as the matrix.
 
     Raises:
         DataError: profiles, doses, times or cells that are not what the declaration says.
@@ -62,9 +61,8 @@ def transform(
         _need_genes(source, writer)
         check_gene_loss(source, report, most_unknown)
         _fill(report, samples, writer)
-        writer.finish(
-            standard_obs(source, dataset, samples), _var(writer, maps), {"pbdb": json.dumps(report.as_dict())}
-        )
+        facts = {"pbdb": json.dumps(report.as_dict())}
+        writer.finish(standard_obs(source, dataset, samples), _var(writer, maps), facts)
     except BaseException:
         writer.abandon()
         raise
@@ -138,7 +136,8 @@ def _read(source: Source, dataset: str, files: Files) -> Iterator[ProfileBlock]:
         if block.matrix.shape != (len(block.samples), len(block.features)):
             raise DataError(
                 f"Source '{source.key}': a block has {len(block.samples)} samples and {len(block.features)} features, "
-                f"but a matrix of {block.matrix.shape[0]} x {block.matrix.shape[1]}."
+                f"but a matrix of {block.matrix.shape[0]} x {block.matrix.shape[1]}.",
+                value=source.key,
             )
         yield block
 
@@ -151,7 +150,7 @@ def _with_counts(source: Source, block: ProfileBlock) -> pd.DataFrame:
     if not are_whole(values):
         what = "fractional" if np.isfinite(values).all() else "missing: give 0 where nothing was counted"
         what = "negative" if (values < 0).any() else what
-        raise DataError(f"Source '{source.key}': some counts are {what}; raw counts are needed.")
+        raise DataError(f"Source '{source.key}': some counts are {what}; raw counts are needed.", value=source.key)
     return block.samples.assign(n_counts=np.asarray(block.matrix.sum(axis=1)).ravel().astype(np.int64))
 
 
@@ -194,7 +193,9 @@ def _rule(source: Source, raw: pd.DataFrame, rule: str, what: str) -> pd.Series[
     try:
         marks = pd.Series(raw.eval(rule, engine="python"), index=raw.index).astype("boolean")
     except Exception as problem:
-        raise DataError(f"Source '{source.key}': the rule of '{what}' ({rule}) fails: {problem}.") from problem
+        raise DataError(
+            f"Source '{source.key}': the rule of '{what}' ({rule}) fails: {problem}.", value=source.key
+        ) from problem
     return marks.fillna(False).astype(bool)
 
 
@@ -303,7 +304,9 @@ def _integers(source: Source, raw: pd.DataFrame, mapped: Mapped | None) -> pd.Se
     try:
         return pd.to_numeric(text).astype("Int64")
     except (ValueError, TypeError) as problem:
-        raise DataError(f"Source '{source.key}': a number of cells is not a whole number ({problem}).") from None
+        raise DataError(
+            f"Source '{source.key}': a number of cells is not a whole number ({problem}).", value=source.key
+        ) from None
 
 
 def _attributes(source: Source, raw: pd.DataFrame) -> list[dict[str, Any]]:
@@ -315,7 +318,7 @@ def _attributes(source: Source, raw: pd.DataFrame) -> list[dict[str, Any]]:
 
 def _all(tables: list[pd.DataFrame], source: Source) -> pd.DataFrame:
     if not any(map(len, tables)):
-        raise DataError(f"Source '{source.key}': its files hold no samples.")
+        raise DataError(f"Source '{source.key}': its files hold no samples.", value=source.key)
     return pd.concat(tables, ignore_index=True)
 
 
@@ -332,7 +335,8 @@ def _need_genes(source: Source, writer: Writer) -> None:
     if not len(writer.gene_keys):
         raise DataError(
             f"Source '{source.key}': none of its features is a known gene: see with `pbdb vocab status` whether the "
-            "gene vocabulary is the right one."
+            "gene vocabulary is the right one.",
+            value=source.key,
         )
 
 

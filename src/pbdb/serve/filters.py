@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
-from pbdb.common.errors import QueryError, meant
+from pbdb.common.errors import QueryError, suggestion
 from pbdb.exports.snapshots.duckdb_file import literal
 from pbdb.serve.catalog import SORTED_BY, Column, View
 
@@ -168,16 +168,16 @@ def select(view: View, asked: Iterable[tuple[str, str]], *, most: int = MOST_ROW
 def _option(name: str) -> None:
     known = ["_columns", "_next", "_size", "_sort", "_sort_desc"]
     if name not in known:
-        raise QueryError(f"There is no option '{name}': {meant(name, known)}")
+        raise QueryError(f"There is no option '{name}': {suggestion(name, known)}")
 
 
 def _split(view: View, name: str) -> tuple[str, str]:
     column, _, operator = name.partition("__")
     if column not in view.columns:
-        raise QueryError(f"{view.name} has no column '{column[:80]}': {meant(column[:80], list(view.columns))}")
+        raise QueryError(f"{view.name} has no column '{column[:80]}': {suggestion(column[:80], list(view.columns))}")
     known = [*OPERATORS, *WORDS]
     if (operator or "eq") not in known:
-        raise QueryError(f"There is no operator '{operator[:80]}': {meant(operator[:80], known)}")
+        raise QueryError(f"There is no operator '{operator[:80]}': {suggestion(operator[:80], known)}")
     return column, operator or "eq"
 
 
@@ -196,7 +196,9 @@ def _order(view: View, options: dict[str, str]) -> tuple[list[str], bool]:
     if asked is None and view.name in SORTED_BY:
         asked, descending = SORTED_BY[view.name], True
     if asked and (asked not in view.columns or view.columns[asked].kind in ORDER_ONLY):
-        raise QueryError(f"{view.name} cannot be sorted by '{asked[:80]}': {meant(asked[:80], list(view.columns))}")
+        raise QueryError(
+            f"{view.name} cannot be sorted by '{asked[:80]}': {suggestion(asked[:80], list(view.columns))}"
+        )
     return [*([asked] if asked else []), *(name for name in view.key if name != asked)], descending
 
 
@@ -204,7 +206,7 @@ def _columns(view: View, options: dict[str, str]) -> list[str]:
     names = [name for name in options.get("_columns", "").split(",") if name] or list(view.columns)
     for name in names:
         if name not in view.columns:
-            raise QueryError(f"{view.name} has no column '{name[:80]}': {meant(name[:80], list(view.columns))}")
+            raise QueryError(f"{view.name} has no column '{name[:80]}': {suggestion(name[:80], list(view.columns))}")
     return list(dict.fromkeys(names))
 
 

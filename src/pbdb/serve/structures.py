@@ -123,5 +123,5 @@ def _transparent(svg: bytes) -> bytes:
 _SCREENED = """
 SELECT name AS compound_name, inchikey, parent_inchikey, parent_smiles AS smiles
 FROM core.compound
-WHERE replaced_by IS NULL AND screen & %(screen)s::bit(2048) = %(screen)s::bit(2048)
+WHERE replaced_by IS NULL AND pattern_fingerprint & %(screen)s::bit(2048) = %(screen)s::bit(2048)
 ORDER BY name, inchikey"""

@@ -6,7 +6,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 from pbdb.common import packaged_files
-from pbdb.common.errors import SourceError, meant
+from pbdb.common.errors import SourceError, suggestion
 
 GROUP = "pbdb.sources"
 
@@ -22,7 +22,7 @@ def require(key: str) -> None:
     """Refuse what is neither a key of a source nor a path.
 
     Raises:
-        SourceError: it names the key that was meant.
+        SourceError: it names the key that was suggestion.
     """
     if not key.endswith(".py") and not Path(key).exists() and key not in (there := known()):
-        raise SourceError(f"There is no source '{key}': {meant(key, there)}", value=key)
+        raise SourceError(f"There is no source '{key}': {suggestion(key, there)}", value=key)

@@ -9,7 +9,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
 
-from pbdb.common.errors import ConfigError, SourceError, meant
+from pbdb.common.errors import ConfigError, SourceError, suggestion
 from pbdb.sources.declaration import Source
 from pbdb.sources.names import GROUP, known
 
@@ -33,7 +33,7 @@ def get(key: str) -> Source:
         raise SourceError(
             f"'{key}' declares no source: a declaration is a .py file; `pbdb etl new` writes one.", value=key
         )
-    raise SourceError(f"There is no source '{key}': {meant(key, known())}", value=key)
+    raise SourceError(f"There is no source '{key}': {suggestion(key, known())}", value=key)
 
 
 def of_dataset(key: str, dataset: str | None) -> Source:

@@ -45,7 +45,7 @@ def compare(before: Path, after: Path) -> Facts:
     Raises:
         SnapshotError: one of them is no snapshot, or a file that is read is damaged.
     """
-    old, new = manifest.read(before), manifest.read(after)
+    old, new = dict(manifest.read(before)), dict(manifest.read(after))
     _require_sizes(before, old)
     _require_sizes(after, new)
     try:

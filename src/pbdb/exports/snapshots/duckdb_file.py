@@ -22,6 +22,7 @@ from pbdb.common.errors import SnapshotError, first_line
 from pbdb.database import views
 from pbdb.database.dictionary import Entry
 from pbdb.exports.snapshots import arrow_schemas, effects_parquet
+from pbdb.exports.snapshots.manifest_shape import FileFacts
 
 if TYPE_CHECKING:
     import duckdb
@@ -126,7 +127,7 @@ def _unreadable(path: Path, problem: Exception) -> SnapshotError:
     )
 
 
-def build(root: Path, files: Sequence[dict[str, Any]] = (), expected: str | None = None) -> None:
+def build(root: Path, files: Sequence[FileFacts] = (), expected: str | None = None) -> None:
     """Make pbdb.duckdb from the Parquet files of a snapshot; files: the list it is to remember.
 
     Raises:
@@ -164,7 +165,7 @@ def _fill(part: Path) -> str:
         return schema_hash(connection)
 
 
-def remember(path: Path, files: Sequence[dict[str, Any]]) -> None:
+def remember(path: Path, files: Sequence[FileFacts]) -> None:
     """Put the list of Parquet files into pbdb.duckdb, so that it can verify them by itself."""
     rows = to_remember(files)
     with opened(path, read_only=False) as connection:
@@ -175,10 +176,11 @@ def remember(path: Path, files: Sequence[dict[str, Any]]) -> None:
         connection.commit()
 
 
-def to_remember(files: Sequence[dict[str, Any]]) -> list[tuple[Any, ...]]:
+def to_remember(files: Sequence[FileFacts]) -> list[tuple[Any, ...]]:
     """The rows of Parquet files in pbdb.duckdb's own list, by path."""
     names = ("path", "bytes", "sha256", "rows", "schema")
-    return sorted(tuple(file.get(name) for name in names) for file in files if file["path"].endswith(".parquet"))
+    rows = (dict(file) for file in files if file["path"].endswith(".parquet"))
+    return sorted(tuple(row.get(name) for name in names) for row in rows)
 
 
 def remembered(connection: duckdb.DuckDBPyConnection) -> list[tuple[Any, ...]]:

@@ -17,9 +17,10 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from pbdb.common.errors import VocabularyError
+from pbdb.identity import published_form
 from pbdb.identity.genes.spreadsheet_dates import day_numbers
 from pbdb.readers.people.cells import is_missing, plain
-from pbdb.readers.text import DAMAGED, head, headings, need_columns, open_text, read_table
+from pbdb.readers.text import head, headings, need_columns, open_text, read_table
 
 GENE_COLUMNS = ("gene_id", "symbol", "name", "biotype", "chromosome", "entrez_id", "hgnc_id")
 RETIRED_COLUMNS = ("retired_id", "gene_id")
@@ -77,17 +78,8 @@ def read_genes(path: Path | str, kind: str | None = None) -> GenePart:
         VocabularyError: the form is unknown, or the file is damaged or lacks a column.
     """
     path = Path(path)
-    if not path.exists():
-        raise VocabularyError(f"{path} does not exist: give a gene table, e.g. an Ensembl GTF.", file=str(path))
-    try:
-        kind = kind or _recognise(path)
-        if kind not in _READERS:
-            raise VocabularyError(f"'{kind}' is no kind of gene table: use one of {', '.join(_READERS)}.", value=kind)
-        part = _READERS[kind](path)
-    except DAMAGED as error:
-        raise VocabularyError(
-            f"{path.name} cannot be read as {kind or 'a gene table'}: {error}.", file=path.name
-        ) from error
+    what = "gene table, e.g. an Ensembl GTF or a table with the headings 'Gene stable ID' and 'Gene name'"
+    part = published_form.read(path, kind, _READERS, _recognise, what)
     _refuse_dates(path, part)
     return part
 
@@ -104,20 +96,13 @@ def _refuse_dates(path: Path, part: GenePart) -> None:
         )
 
 
-def _recognise(path: Path) -> str:
+def _recognise(path: Path) -> str | None:
     if path.is_dir() or re.match(r"(gene|stable_id_event|gene_archive)\.txt", path.name):
         return "ensembl_mysql"
     with path.open("rb") as start:
         if start.read(4) == b"PAR1":
             return "catalogue"
-    kind = _recognise_text(head(path)) or _recognise_text(headings(path))
-    if kind is None:
-        raise VocabularyError(
-            f"{path.name} is none of the gene tables known here ({', '.join(_READERS)}): give one of these, or a table "
-            "with the headings 'Gene stable ID' and 'Gene name'.",
-            file=path.name,
-        )
-    return kind
+    return _recognise_text(head(path)) or _recognise_text(headings(path))
 
 
 def _recognise_text(start: str) -> str | None:

@@ -179,7 +179,7 @@ def _gene_map(sources: Sequence[str], hits: Sequence[Found], readout: str) -> Ge
         shared = targets.notna() & targets.duplicated(keep=False)
         targets[shared], reasons[shared] = None, "shared_gene"
     elif readout != "counts":
-        raise DataError(f"The readout '{readout}' is not known: it is counts or log2_intensity.")
+        raise DataError(f"The readout '{readout}' is not known: it is counts or log2_intensity.", value=readout)
     kept = targets.notna().to_numpy()
     positions, genes = pd.factorize(targets[kept])
     dropped = pd.DataFrame({"source": np.asarray(sources, object)[~kept], "reason": reasons[~kept].to_numpy()})

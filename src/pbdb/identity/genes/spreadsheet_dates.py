@@ -67,8 +67,8 @@ def day_numbers(names: Sequence[str]) -> list[list[Pair]]:
     serials = {int(m[1]) for text in texts if (m := _SERIAL.fullmatch(text))}
     epoch = max(_EPOCHS, key=lambda start: sum(_is_likely(start + timedelta(days=n)) for n in serials))
     dates = [_written(text) or _serial(text, epoch, len(serials)) for text in texts]
-    firsts, years = _of_list([one for one in dates if one.days])
-    return [[*one.pairs, *_numbers(one.days, firsts, years)] for one in dates]
+    firsts, years = _of_list([written for written in dates if written.days])
+    return [[*written.pairs, *_numbers(written.days, firsts, years)] for written in dates]
 
 
 def _plain(name: str) -> str:
@@ -79,8 +79,8 @@ def _plain(name: str) -> str:
 def _of_list(dates: Sequence[_Date]) -> tuple[bool, set[int]]:
     """Whether every date of a list may be the first of a month, and the years they are of."""
     return (
-        all(any(day.day == 1 for day in one.days) for one in dates),
-        {day.year for one in dates for day in one.days},
+        all(any(day.day == 1 for day in written.days) for written in dates),
+        {day.year for written in dates for day in written.days},
     )
 
 

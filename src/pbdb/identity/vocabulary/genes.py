@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Engine, text
 
 from pbdb.common.errors import VocabularyError
 from pbdb.common.ids import stable_ids
+from pbdb.common.rows import Row
 from pbdb.common.settings import Settings
 from pbdb.database.copy_text import copy_frame, cursor, upsert
 from pbdb.identity.genes.resolve import GenePart, GeneVocabulary, build_vocabulary, read_genes
@@ -145,7 +146,7 @@ def apply(connection: Connection, settings: Settings) -> dict[str, Any]:
     return {**counts, "stale": stale}
 
 
-def mark_stale(connection: Connection) -> list[dict[str, Any]]:
+def mark_stale(connection: Connection) -> list[Row]:
     """Mark the fits that test a gene the vocabulary has not, and no others.
 
     Returns:

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Engine, text
 from pbdb.common.errors import VocabularyError
 from pbdb.common.ids import stable_id
 from pbdb.common.progress import Progress, silent
+from pbdb.common.rows import Row
 from pbdb.common.settings import Settings
 from pbdb.database.copy_text import upsert
 from pbdb.identity.compounds import names_in_database, pubchem_bulk
@@ -94,7 +95,7 @@ def apply(settings: Settings) -> dict[str, Any]:
         return _apply(connection, settings, genes.GENES, cells.CELLOSAURUS, *TABLES)
 
 
-def status(connection: Connection) -> list[dict[str, Any]]:
+def status(connection: Connection) -> list[Row]:
     """All imported releases, newest first."""
     query = text(
         "SELECT kind, release, is_current, n_rows, origin, sha256, is_redistributable, imported_at "

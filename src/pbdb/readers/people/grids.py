@@ -49,7 +49,7 @@ def grids(path: Path) -> list[Grid]:
     if start in (_ZIP, _OLE):
         return _of_workbook(path)
     if start == _HDF5:
-        raise DataError(f"'{path.name}' is HDF5, not a table: give {FORMATS}.")
+        raise DataError(f"'{path.name}' is HDF5, not a table: give {FORMATS}.", file=path.name)
     encoding = encoding_of(path)
     grid = Grid(list(text_rows(path, encoding, separator(path, encoding))))
     if encoding not in ("utf-8-sig", "utf-16"):
@@ -79,7 +79,9 @@ def text_rows(path: Path, encoding: str, sep: str, n: int | None = None) -> Iter
         except csv.Error as problem:
             raise DataError(
                 f"Line {reader.line_num} of '{path.name}' cannot be read as cells ({problem}): a quotation mark in it "
-                "is not closed, or stands alone; write it twice, or take it out."
+                "is not closed, or stands alone; write it twice, or take it out.",
+                line=reader.line_num,
+                file=path.name,
             ) from None
 
 
@@ -91,7 +93,7 @@ def names_separator(row: Row) -> bool:
 def _without_zeros(path: Path, lines: Iterator[str] | Any) -> Iterator[str]:
     for line in lines:
         if "\0" in line:
-            raise DataError(f"'{path.name}' holds bytes that are no text: give {FORMATS}.")
+            raise DataError(f"'{path.name}' holds bytes that are no text: give {FORMATS}.", file=path.name)
         yield line
 
 
@@ -136,7 +138,8 @@ def _of_workbook(path: Path) -> list[Grid]:
             grid.is_hidden = sheet.visible != SheetVisibleEnum.Visible
     except (CalamineError, zipfile.BadZipFile) as problem:
         raise DataError(
-            f"'{path.name}' cannot be read as a workbook ({problem}): save it as .xlsx without a password, or as .csv."
+            f"'{path.name}' cannot be read as a workbook ({problem}): save it as .xlsx without a password, or as .csv.",
+            file=path.name,
         ) from None
     used = [grid for grid in filled if any(any(row) for _, row in grid.rows)]
     visible = [grid for grid in used if not grid.is_hidden]
@@ -160,7 +163,9 @@ def of_worksheet(path: Path, sheet: Any) -> Grid:
             continue
         place = f"{_letters(left)}{top + 1}:{_letters(right)}{bottom + 1}"
         if right > left:
-            raise DataError(f"The cells {place} of '{path.name}' are merged over several columns: unmerge them.")
+            raise DataError(
+                f"The cells {place} of '{path.name}' are merged over several columns: unmerge them.", file=path.name
+            )
         for at in range(top + 1, bottom + 1):
             rows[at][left] = rows[top][left]
         merged.append(f"{place} as '{rows[top][left]}'")
