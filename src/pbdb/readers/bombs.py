@@ -121,6 +121,8 @@ def unpacked(path: Path) -> Iterator[Path]:
             while step := packed.read(STEP):
                 left -= len(step)
                 if left < 0:
-                    raise DataError(f"'{path.name}' unpacks to more than a file can: it is made to fill the disk.")
+                    raise DataError(
+                        f"'{path.name}' unpacks to more than a file can: it is made to fill the disk.", file=path.name
+                    )
                 out.write(step)
         yield plain

@@ -72,7 +72,8 @@ def read_workbook(path: Path, sparse: bool) -> Profiles:
         names = ", ".join(f"'{grid.name}'" for grid in filled) or "none"
         raise DataError(
             f"'{path.name}' has {len(filled)} worksheets that hold something ({names}): save the matrix alone, as .csv "
-            "or in a workbook of its own."
+            "or in a workbook of its own.",
+            file=path.name,
         )
     return _of_rows(path, _layout(path, filled[0].rows), filled[0].rows, sparse)
 
@@ -91,7 +92,8 @@ def _layout(path: Path, rows: Rows) -> _Layout:
     if top is None or len(names) < 2:
         raise DataError(
             f"The heading of '{path.name}' holds {len(names)} columns; give genes in the first column and one "
-            "column per sample, separated by commas, semicolons or tabs."
+            "column per sample, separated by commas, semicolons or tabs.",
+            file=path.name,
         )
     _refuse_other_tables(path, names, rows)
     body = [row for _, row in rows[top.at + 1 :]]
@@ -109,10 +111,11 @@ def _refuse_other_tables(path: Path, names: Sequence[str], rows: Rows) -> None:
     if re.match(r"ENS[A-Z]*G\d|__|N_unmapped", names[0]) and all(re.fullmatch(r"\d+", name) for name in names[1:]):
         raise DataError(
             f"The first line of '{path.name}' holds counts of '{names[0]}', not names of samples: join the tables of "
-            "all samples and write a heading, genes first."
+            "all samples and write a heading, genes first.",
+            file=path.name,
         )
     if names[0] == "Status" and any(row and row[0].startswith("Unassigned") for _, row in rows):
-        raise DataError(f"'{path.name}' is the summary of featureCounts: give its table of counts.")
+        raise DataError(f"'{path.name}' is the summary of featureCounts: give its table of counts.", file=path.name)
 
 
 def _cells(body: Sequence[list[str]], at: int) -> list[str]:
@@ -149,7 +152,8 @@ def _decimal_point(path: Path, rows: Rows, sep: str) -> str:
     if all(re.fullmatch(r"[-+]?[1-9]\d{0,2},\d{3}", cell.strip()) for cell in commas):
         raise DataError(
             f"'{commas[0]}' in '{path.name}' may be {commas[0].replace(',', '.')} or {commas[0].replace(',', '')}: "
-            "save the numbers without a separator of thousands."
+            "save the numbers without a separator of thousands.",
+            file=path.name,
         )
     return ","
 
@@ -167,7 +171,8 @@ def _refuse_ragged(path: Path, layout: _Layout, rows: Iterator[tuple[int, list[s
             )
             raise DataError(
                 f"Line {line} of '{path.name}' has {n if n > width else len(row)} cells, but there are {width} "
-                f"headings (in line {layout.line}): {cure}."
+                f"headings (in line {layout.line}): {cure}.",
+                file=path.name,
             )
 
 
@@ -216,7 +221,8 @@ def _not_a_number(path: Path, layout: _Layout, problem: Exception) -> Exception:
 def _odd_cell(path: Path, layout: _Layout, text: str, at: int) -> DataError:
     cure = "without signs between thousands" if re.search(r"\d[^\d.]\d{3}\b", text) else "only"
     return DataError(
-        f"The matrix '{path.name}' holds '{text}' in the column of sample '{layout.names[at]}': give numbers {cure}."
+        f"The matrix '{path.name}' holds '{text}' in the column of sample '{layout.names[at]}': give numbers {cure}.",
+        file=path.name,
     )
 
 

@@ -127,7 +127,8 @@ def as_it_stands(path: Path) -> pd.DataFrame:
         if any(row[width:]) or len(row) < width:
             raise DataError(
                 f"Line {line} of '{path.name}' has {len(row)} cells, but there are {width} headings (in line "
-                f"{top.line}): export the table again."
+                f"{top.line}): export the table again.",
+                file=path.name,
             )
     return pd.DataFrame([row[:width] for _, row in body], columns=pd.Index(top.names), dtype=object)
 
@@ -286,7 +287,8 @@ def _refuse_dittos(path: Path, names: dict[int, str], body: Sequence[tuple[int, 
         for at in read:
             if at < len(cells) and is_ditto(cells[at]):
                 raise DataError(
-                    f"The cell of '{names[at]}' in line {line} of '{path.name}' is '{cells[at]}': write what is meant."
+                    f"The cell of '{names[at]}' in line {line} of '{path.name}' is '{cells[at]}': write what is meant.",
+                    file=path.name,
                 )
 
 
