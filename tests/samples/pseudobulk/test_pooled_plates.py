@@ -8,6 +8,7 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.sparse as sp
 from single_cells import pooled, write
 
 from pbdb.effects import plate_run, plate_sheets
@@ -23,7 +24,9 @@ def test_samples_whose_keys_join_to_one_name_are_two_through_every_door(tmp_path
     obs = pd.DataFrame(wells, columns=["plate", "well"], index=[f"cell{at}" for at in range(len(wells))])
     obs["drug"] = ["DMSO" if well in ("D", "E") else "drugA" for _, well in wells]
     level = np.where(obs["drug"].eq("drugA").to_numpy()[:, None] & (np.arange(30) < 5), 80, 10)
-    table = ad.AnnData(rng.poisson(level).astype(np.float32), obs, pd.DataFrame(index=[f"G{at}" for at in range(30)]))
+    table = ad.AnnData(
+        sp.csr_matrix(rng.poisson(level).astype(np.float32)), obs, pd.DataFrame(index=[f"G{at}" for at in range(30)])
+    )
     declared = Pseudobulk(("plate", "well"), constants=("drug",), filter=EVERY_CELL)
     samples, _ = pooled(write(tmp_path / "cells.h5ad", table), folder=tmp_path, declared=declared)
     assert {"(A_B)_(C)", "(A)_(B_C)", "A_D"} <= set(samples.obs_names) and samples.obs_names.is_unique
