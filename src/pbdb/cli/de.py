@@ -103,14 +103,22 @@ def run(matrix: Path, samples: Path, out: Path, report: Path | None, as_json: bo
 
     The sheet needs the columns sample_id, compound, dose_um, time_h, plate and is_control; context, stratum, well
     and n_cells are optional. Every context and stratum is fitted by itself. The output has one row per condition
-    and gene; a condition that cannot be estimated has one row that says why.
+    and gene; a condition that cannot be estimated has one row that says why. Beside Ensembl ids stand the symbols of
+    the gene tables imported into this home.
     """
     from pbdb.effects import plate_run
+    from pbdb.identity.vocabulary import genes
 
     report_to = report or out.with_suffix(".report.json")
     with TerminalReporter(quiet=as_json) as reporter:
         written = plate_run.run(
-            matrix, samples, out, _choices(**chosen), report_to=report_to, progress=reporter.progress
+            matrix,
+            samples,
+            out,
+            _choices(**chosen),
+            report_to=report_to,
+            symbols=genes.symbols_in_home(settings()),
+            progress=reporter.progress,
         )
     for note in written["notes"]:
         say(f"{note[0].upper()}{note[1:]}.")

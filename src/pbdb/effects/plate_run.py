@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from pbdb.effects.groups import NUMBERS, FitOptions, Group, Plan, fit_groups, ma
 from pbdb.effects.long_table import BY_GENE, BY_VALUE, OF_EFFECT, EffectTable, Values
 from pbdb.effects.plate_sheets import Plates
 from pbdb.effects.stored_fit import reserve
+from pbdb.identity.genes.release import without_version
 
 FILE_ABOVE_VALUES = 2**24
 NO_COUNTS = "no_counts"
@@ -69,10 +71,12 @@ def run(
     choices: FitOptions | None = None,
     *,
     report_to: Path | None = None,
+    symbols: Mapping[str, str] | None = None,
     progress: Progress = silent,
 ) -> dict[str, Any]:
     """Read, fit and write; return the report, which `report_to` keeps as JSON too.
 
+    symbols: of Ensembl ids; where genes have some, they stand beside the genes as `gene_symbol`.
     `progress(what, done, of)` is called as genes are written.
 
     Raises:
@@ -89,7 +93,9 @@ def run(
     read = time.perf_counter()
     with (
         table_forms.parquet_of(out) as parquet,
-        EffectTable(parquet, with_samples=choices.mode == "replicate") as table,
+        EffectTable(
+            parquet, with_samples=choices.mode == "replicate", symbols=_symbols(experiment.genes, symbols or {})
+        ) as table,
     ):
         fits = [
             _fit_group(_Job(make_plan(group, choices), experiment, choices, table, progress, out.parent))
@@ -102,6 +108,12 @@ def run(
     if report_to:
         report_to.write_text(json.dumps(report, indent=2, allow_nan=False) + "\n", encoding="utf-8")
     return report
+
+
+def _symbols(genes: npt.NDArray[np.object_], known: Mapping[str, str]) -> dict[str, str]:
+    """Symbols of the genes that are ids, whatever their version."""
+    ids = {gene: without_version(gene) for gene in genes.tolist()}
+    return {gene: known[gene_id] for gene, gene_id in ids.items() if gene_id in known}
 
 
 def wells_of(experiment: Plates, choices: FitOptions) -> pd.DataFrame:
