@@ -44,7 +44,7 @@ def _print_page(page: dict[str, Any]) -> None:
         facts = ((name.replace("_", " "), str(value)) for name, value in row.items() if value is not None)
         click.echo()
         show_table(facts, ["compound", ""])
-    for part in ("related", "sources", "aliases", "annotations", "conditions"):
+    for part in ("related", "sources", "aliases", "namesakes", "annotations", "conditions"):
         if page[part]:
             click.echo(f"\n{part}")
             _show_rows(page[part])

@@ -109,9 +109,11 @@ def run(matrix: Path, samples: Path, out: Path, report: Path | None, as_json: bo
 
     The sheet needs the columns sample_id, compound, dose_um, time_h, plate and is_control; context, stratum, well
     and n_cells are optional. Every context and stratum is fitted by itself. The output has one row per condition
-    and gene; a condition that cannot be estimated has one row that says why.
+    and gene; a condition that cannot be estimated has one row that says why. Beside Ensembl ids stand the symbols of
+    the gene tables imported into this home.
     """
     from pbdb.effects import plate_run
+    from pbdb.identity.vocabulary import genes
 
     is_page = report is not None and report.suffix.lower() in (".html", ".htm")
     report_to = report if report is not None and not is_page else out.with_suffix(".report.json")
@@ -124,6 +126,7 @@ def run(matrix: Path, samples: Path, out: Path, report: Path | None, as_json: bo
             _choices(**chosen),
             report_to=report_to,
             page_to=page_to,
+            symbols=genes.symbols_in_home(settings()),
             progress=reporter.progress,
         )
     for note in written["notes"]:

@@ -277,7 +277,9 @@ def _has_terminal() -> bool:
 @examples("pbdb etl status", "pbdb etl status driad --json", "pbdb etl status --stale")
 @etl.command()
 @click.argument("name", required=False)
-@click.option("--stale", is_flag=True, help="Datasets loaded before a vocabulary in use was imported, and what to run.")
+@click.option(
+    "--stale", is_flag=True, help="Datasets that were loaded by other vocabularies than those in use, and what to run."
+)
 @json_option
 def status(name: str | None, stale: bool, as_json: bool) -> None:
     """Show the ledger: what each stage read, wrote and left out, and what failed.
@@ -315,7 +317,7 @@ def _show_stale(rows: list[Row], name: str | None, as_json: bool) -> None:
         show_json(rows)
     elif rows:
         table = [[row["dataset"], row["loaded_at"], ", ".join(row["kinds"]), row["run"]] for row in rows]
-        show_table(table, ["dataset", "loaded_at", "newer", "to load it again"])
+        show_table(table, ["dataset", "loaded_at", "changed", "to load it again"])
     else:
         say("Every dataset was loaded with the vocabularies in use.")
 

@@ -138,10 +138,10 @@ def _tell(outcome: dict[str, Any], as_json: bool) -> None:
 
 
 def _tell_older_loads() -> None:
-    """Name the datasets that were loaded before what is in use now."""
+    """Name the datasets that were loaded by other vocabularies than those in use now."""
     from pbdb.loading import ledger
     from pbdb.server import connect
 
     older = [row["dataset"] for row in ledger.stale(connect.engine(settings()))]
     if older:
-        say(f"Loaded before the vocabularies now in use: {', '.join(older)}; see `pbdb etl status --stale`.")
+        say(f"Loaded by other vocabularies than those now in use: {', '.join(older)}; see `pbdb etl status --stale`.")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ from pbdb.effects.long_table import BY_GENE, BY_VALUE, OF_EFFECT, EffectTable, V
 from pbdb.effects.plate_sheets import Plates
 from pbdb.effects.report.of_run import Notes
 from pbdb.effects.stored_fit import reserve
+from pbdb.identity.genes.release import without_version
 
 FILE_ABOVE_VALUES = 2**24
 NO_COUNTS = "no_counts"
@@ -72,10 +74,12 @@ def run(
     *,
     report_to: Path | None = None,
     page_to: Path | None = None,
+    symbols: Mapping[str, str] | None = None,
     progress: Progress = silent,
 ) -> dict[str, Any]:
     """Read, fit and write; return the report, which `report_to` keeps as JSON too, and `page_to` as a page to look at.
 
+    symbols: of Ensembl ids; where genes have some, they stand beside the genes as `gene_symbol`.
     `progress(what, done, of)` is called as genes are written.
 
     Raises:
@@ -91,8 +95,9 @@ def run(
         raise DataError(f"min_cells needs the number of cells: add the column n_cells to the sheet '{sheet.name}'.")
     read = time.perf_counter()
     notes = Notes(wanted=page_to is not None)
+    named = _symbols(experiment.genes, symbols or {})
     with table_forms.parquet_of(out) as parquet:
-        with EffectTable(parquet, with_samples=choices.mode == "replicate") as table:
+        with EffectTable(parquet, with_samples=choices.mode == "replicate", symbols=named) as table:
             fits = [
                 _fit_group(_Job(make_plan(group, choices), experiment, choices, table, progress, out.parent, notes))
                 for group in fit_groups(wells_of(experiment, choices), choices)
@@ -125,6 +130,12 @@ def _write_page(
     contents = of_run.screen(experiment, choices.options.readout, notes, parquet, out.stem)
     with output_files.replacing(page_to) as part:
         return {"page": {"file": str(page_to)} | writing.write(contents, part)}
+
+
+def _symbols(genes: npt.NDArray[np.object_], known: Mapping[str, str]) -> dict[str, str]:
+    """Symbols of the genes that are ids, whatever their version."""
+    ids = {gene: without_version(gene) for gene in genes.tolist()}
+    return {gene: known[gene_id] for gene, gene_id in ids.items() if gene_id in known}
 
 
 def wells_of(experiment: Plates, choices: FitOptions) -> pd.DataFrame:

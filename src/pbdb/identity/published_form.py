@@ -33,7 +33,7 @@ def read(
         kind = kind or recognise(path)
         if kind is None:
             raise VocabularyError(
-                f"{path.name} is none of the {table}s known here ({', '.join(readers)}): give one of these.",
+                f"{path.name} is none of the {table}s known here ({', '.join(readers)}): give a {what}.",
                 file=path.name,
             )
         if kind not in readers:

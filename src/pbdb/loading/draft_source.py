@@ -128,7 +128,7 @@ def _parts(plates: TwoFiles, technology: str | None, cells: ContextVocabulary | 
         "well": [wells] if wells else [],
         "compound": [compounds],
         "dose": [doses],
-        "non_molar_units": [Found(_tuple(non_molar))] if non_molar else [],
+        "non_molar_units": [non_molar] if non_molar.code else [],
         "time": [time(sheet)],
         "context": [where],
         "vehicle": [vehicles],
@@ -285,10 +285,6 @@ def _on_one_line(words: str) -> str:
 
 def _list(values: Iterable[str]) -> str:
     return f"[{', '.join(map(quoted, values))}]"
-
-
-def _tuple(values: Iterable[str]) -> str:
-    return f"({''.join(f'{quoted(value)}, ' for value in values).rstrip()})"
 
 
 def _folder(plates: TwoFiles) -> str:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 ROWS_AT_ONCE = 1000
 VALUES_AT_ONCE = 1 << 20
+_PERCENT = re.compile(r"%%|%\(\w+\)s|%")
 
 
 def connect(settings: Settings | None = None) -> Database:
@@ -101,7 +102,7 @@ class Database:
     def sql(self, query: str, parameters: Mapping[str, Any] | None = None) -> pd.DataFrame:
         """Run one statement in a read-only transaction and return its rows.
 
-        parameters: values for %(name)s in the query.
+        parameters: values for %(name)s in the query; any other % stands for itself, as in LIKE '%kinase%'.
 
         Raises:
             QueryError: the statement fails, writes, is more than one, or asks a long view what its sibling is for.
@@ -116,16 +117,18 @@ class Database:
         self, query: str, parameters: Mapping[str, Any] | None = None
     ) -> Iterator[tuple[list[str], Iterator[tuple[Any, ...]]]]:
         """Run one statement as `sql` does; give its column names and its rows as they come."""
+        given = dict(parameters) if parameters else None
+        written = query if given is None else _PERCENT.sub(lambda sign: sign[0].rjust(2, "%"), query)
         with _reader(self.settings) as connection, connection.cursor() as cursor:
             connection.read_only = True
             orientation.require_quick(connection, query, parameters)
             try:
                 # A stream that is left before its end must be closed first: it holds the connection's lock.
-                stream = cast("Generator[tuple[Any, ...]]", cursor.stream(query, parameters, size=ROWS_AT_ONCE))
+                stream = cast("Generator[tuple[Any, ...]]", cursor.stream(written, given, size=ROWS_AT_ONCE))
                 with closing(stream) as rows:
                     first = next(rows, None)
                     if first is None:
-                        cursor.execute(query, parameters, prepare=True)  # A stream without rows forgets its columns.
+                        cursor.execute(written, given, prepare=True)  # A stream without rows forgets its columns.
                     yield _columns(cursor), _chained(first, rows)
             except psycopg.Error as problem:
                 raise QueryError(_sentence(problem) + _meant(connection, problem)) from None

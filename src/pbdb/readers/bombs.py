@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gzip
+import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
 from pbdb.common.errors import DataError
-from pbdb.readers.opening import LONGEST_LINE, STEP, open_bytes
+from pbdb.readers.opening import LONGEST_LINE, STEP, is_gzip, open_bytes
 
 MOST_ROWS = 5_000_000  # of a sheet that is read at once; the largest published ones have 3 million
 MOST_GENES = 2_000_000
@@ -28,6 +31,12 @@ def require_plausible(path: Path) -> None:
         _require_real_arrays(path)
     elif start[:4] not in (b"PAR1", b"PK\x03\x04"):
         _require_line(path)
+
+
+def plausible(path: Path) -> Path:
+    """The path of a file that `require_plausible` does not refuse."""
+    require_plausible(path)
+    return path
 
 
 def bounded(text: IO[str], name: str) -> Iterator[str]:
@@ -93,3 +102,27 @@ def _require_real_arrays(path: Path) -> None:
             file.visititems(check)
     except OSError:
         return  # its reader says what is damaged
+
+
+@contextmanager
+def unpacked(path: Path) -> Iterator[Path]:
+    """Give a file that is no text, such as HDF5, unpacked for as long as it is read.
+
+    Raises:
+        DataError: it unpacks to more than any real file does.
+    """
+    if not path.is_file() or not is_gzip(path):
+        yield path
+        return
+    left = SLACK + MOST_UNPACKED * path.stat().st_size
+    with tempfile.TemporaryDirectory(prefix="pbdb-") as folder:
+        plain = Path(folder, path.name.removesuffix(".gz"))
+        with gzip.open(path) as packed, plain.open("wb") as out:
+            while step := packed.read(STEP):
+                left -= len(step)
+                if left < 0:
+                    raise DataError(
+                        f"'{path.name}' unpacks to more than a file can: it is made to fill the disk.", file=path.name
+                    )
+                out.write(step)
+        yield plain

@@ -205,7 +205,7 @@ def _lines(profiles: Profiles, version: str, decimals: int) -> Iterator[list[str
     yield [*heading, *map(str, columns.index)]
     for name in columns.columns:
         yield [str(name), *["na"] * rows.shape[1], *map(_cell, columns[name])]
-    for place, (name, fields) in enumerate(zip(rows.index, rows.itertuples(index=False), strict=True)):
+    for place, (name, fields) in enumerate(zip(rows.index, rows.to_numpy(dtype=object), strict=True)):
         values = np.char.mod(f"%.{decimals}f", profiles.values[:, place].astype(np.float64))
         yield [str(name), *map(_cell, fields), *values.tolist()]
 

@@ -19,7 +19,7 @@ from pbdb.common.errors import DataError
 from pbdb.identity.compounds.source_compounds import compound_keys
 from pbdb.identity.genes.mapper import GeneMapper
 from pbdb.identity.genes.resolve import GeneMap, gene_id_of
-from pbdb.readers.people.cells import is_missing
+from pbdb.readers.people.cells import is_no_compound
 from pbdb.readers.profile_block import ProfileBlock
 from pbdb.samples.matrix_file import Writer
 from pbdb.samples.standard_obs import standard_obs
@@ -148,9 +148,9 @@ def _with_counts(source: Source, block: ProfileBlock) -> pd.DataFrame:
         return block.samples.assign(n_counts=pd.array([pd.NA] * len(block.samples), dtype="Int64"))
     values: npt.NDArray[Any] = np.asarray(block.matrix.data if sp.issparse(block.matrix) else block.matrix)
     if not are_whole(values):
-        raise DataError(
-            f"Source '{source.key}': the counts are negative or fractional; raw counts are needed.", value=source.key
-        )
+        what = "fractional" if np.isfinite(values).all() else "missing: give 0 where nothing was counted"
+        what = "negative" if (values < 0).any() else what
+        raise DataError(f"Source '{source.key}': some counts are {what}; raw counts are needed.", value=source.key)
     return block.samples.assign(n_counts=np.asarray(block.matrix.sum(axis=1)).ravel().astype(np.int64))
 
 
@@ -174,7 +174,7 @@ def canonical_samples(source: Source, raw: pd.DataFrame) -> pd.DataFrame:
     table["plate"] = _text(source, raw, rules.plate)
     table["well"] = _text(source, raw, rules.well)
     compounds = _text(source, raw, rules.compound)
-    table["compound"] = compounds.where(~compounds.map(lambda name: name is None or is_missing(name)), None)
+    table["compound"] = compounds.where(~compounds.map(lambda name: name is None or is_no_compound(name)), None)
     table["dose_fm"] = _doses(source, raw, rules).mask(vehicle, 0)
     table["time_h"] = _times(source, raw, rules)
     table["context"] = _contexts(source, raw, rules)
@@ -238,7 +238,7 @@ def _translated(source: Source, text: pd.Series[Any], name: str, values: Mapping
 
 def _doses(source: Source, raw: pd.DataFrame, rules: SampleColumns) -> pd.Series[Any]:
     def convert(value: str, unit: str) -> int | None:
-        if units.molar_unit(unit) in rules.non_molar_units:
+        if {unit, units.molar_unit(unit)} & set(rules.non_molar_units):
             return None
         return units.dose_fm(value, unit)
 
@@ -284,6 +284,11 @@ def _converted(source: Source, name: str, pair: tuple[str, str | None], convert:
 
 def _contexts(source: Source, raw: pd.DataFrame, rules: SampleColumns) -> pd.Series[Any]:
     names = _text(source, raw, rules.context)
+    if names.isna().any():
+        samples = _text(source, raw, rules.sample)[names.isna()]
+        raise DataError(
+            f"Source '{source.key}': sample '{samples.iloc[0]}' has no cells ({len(samples)} such): fill them in."
+        )
     unknown = sorted({str(name) for name in names.unique() if name not in source.contexts})
     if unknown:
         raise DataError(

@@ -142,6 +142,10 @@ def test_python_reads_a_snapshot_as_it_reads_the_database(shared_release: Shared
         pd.testing.assert_frame_equal(
             found.sql(query, {"name": "open_a"}), pbdb.connect(settings).sql(query, {"name": "open_a"})
         )
+        for sign in ("%", "%%"):
+            like = f"SELECT dataset FROM pbdb.dataset WHERE dataset LIKE '{sign}pen{sign}' AND dataset <> %(name)s"
+            both = [one.sql(like, {"name": "open_a"})["dataset"].tolist() for one in (found, pbdb.connect(settings))]
+            assert both == [["open_b"]] * 2
         with pytest.raises(QueryError, match=r"^DuckDB refused the query: .*nothing"):
             found.sql("SELECT * FROM nothing")
         with pytest.raises(QueryError, match=r"^No estimated effect fits"):

@@ -63,7 +63,7 @@ class Snapshot:
     def sql(self, query: str, parameters: Mapping[str, Any] | None = None) -> pd.DataFrame:
         """Run one query and return its rows, as `Database.sql` does.
 
-        parameters: values for %(name)s (or DuckDB's own $name) in the query.
+        parameters: values for %(name)s (or DuckDB's own $name) in the query; any other % stands for itself.
 
         Raises:
             QueryError: DuckDB refuses it.

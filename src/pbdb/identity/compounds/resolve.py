@@ -17,7 +17,7 @@ from pbdb.identity.compounds.clean_text import cas_or_none, cid_or_none, inchike
 from pbdb.identity.compounds.many_structures import standardise_all
 from pbdb.identity.compounds.pubchem_rest import Entry, Lookup
 from pbdb.identity.compounds.structure import RULE_VERSION, Refusal, Structure
-from pbdb.readers.people.cells import folded
+from pbdb.readers.people.cells import folded, unjoined
 
 ROUTES: Final = ("structure", "inchikey", "pubchem_cid", "alias", "cas", "name", "reference", "unresolved")
 
@@ -74,7 +74,7 @@ def resolve(
 
     aliases: name or id of this source -> CID, compared without regard to case. pubchem: without one, CIDs, CAS
     numbers and names lead to no structure, and given CIDs are not checked. references: structures by name, as `folded`
-    spells it, of reference tables in use. workers: processes for structures.
+    and `unjoined` spell it, of reference tables in use. workers: processes for structures.
 
     Raises:
         VocabularyError: two aliases differ in case only, or PubChem does not answer.
@@ -204,7 +204,9 @@ class _Facts:
 
     def listed(self, name: str | None) -> Sequence[str]:
         """Structures that reference tables give a name."""
-        return self._references.get(folded(name), ()) if name else ()
+        if not name:
+            return ()
+        return self._references.get(folded(name)) or self._references.get(unjoined(name), ())
 
     def of_reference(self, name: str | None) -> list[_Identity]:
         """Return the identities of the structures of a name, one for each parent."""

@@ -7,6 +7,7 @@ in docs/gene_identity.md.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -201,7 +202,8 @@ def _repair(names: Sequence[str], vocabulary: GeneVocabulary, named: set[str]) -
     """
     repaired: list[Found] = []
     for name, dates in zip(names, day_numbers(names), strict=True):
-        dotted = vocabulary.names.get(name.replace(".", "-"), (None, "unknown"))
+        written = re.sub(r"^(C(?:\d+|X|Y))ORF(?=\d)", r"\1orf", name.replace(".", "-"))  # as capitals, or by R
+        dotted = vocabulary.names.get(written, (None, "unknown"))
         genes = {g for month, number in dates for g in _genes_of_date(month, number, vocabulary)} - named
         if dotted[0] and not dates:
             repaired.append((dotted[0], "repaired"))

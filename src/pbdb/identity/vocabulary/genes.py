@@ -110,6 +110,18 @@ def _read(connection: Connection, query: str) -> pd.DataFrame:
     return pd.DataFrame(result.fetchall(), columns=list(result.keys()), dtype=object)
 
 
+def symbols_in_home(settings: Settings) -> dict[str, str]:
+    """Symbols of gene ids by all tables imported into this home, the latest winning; no database is asked."""
+    imported = sorted(
+        (settings.home / "vocab" / GENES).glob("*/*/genes.parquet"), key=lambda path: path.stat().st_mtime
+    )
+    symbols: dict[str, str] = {}
+    for path in imported:
+        table = pd.read_parquet(path, columns=["gene_id", "symbol"]).dropna()
+        symbols |= dict(zip(table["gene_id"], table["symbol"], strict=True))
+    return symbols
+
+
 def apply(connection: Connection, settings: Settings) -> dict[str, Any]:
     """Write the vocabulary in use to the database, and mark the fits whose genes it no longer has.
 

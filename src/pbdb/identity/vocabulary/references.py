@@ -18,7 +18,7 @@ from pbdb.identity.compounds.resolve import Record, resolve
 from pbdb.identity.vocabulary import store
 from pbdb.identity.vocabulary.genes import Imported, current, named_after
 from pbdb.identity.vocabulary.reference_tables import TABLES, Reference, read_reference
-from pbdb.readers.people.cells import folded
+from pbdb.readers.people.cells import folded, unjoined
 
 NOT_REDISTRIBUTABLE = frozenset({"repurposing_hub", "sciplex_drugs"})
 """Tables whose terms forbid passing them on, or which state none."""
@@ -46,7 +46,10 @@ def _structures(read: Reference) -> pd.DataFrame:
 
 
 def structures_by_name(settings: Settings, releases: Mapping[str, str]) -> dict[str, list[str]]:
-    """Structures that reference tables give a name, as `folded` spells it; releases: of the tables, by kind."""
+    """Structures that reference tables give a name, as `folded` or else `unjoined` spells it.
+
+    releases: of the tables, by kind.
+    """
     tables = [
         table
         for kind, release in releases.items()
@@ -56,7 +59,9 @@ def structures_by_name(settings: Settings, releases: Mapping[str, str]) -> dict[
     if not tables:
         return {}
     listed = pd.concat(tables).drop_duplicates()
-    return {str(name): group.tolist() for name, group in listed.groupby("name")["smiles"]}
+    by_name = {str(name): group.tolist() for name, group in listed.groupby("name")["smiles"]}
+    codes = listed.assign(name=listed["name"].map(unjoined)).drop_duplicates()
+    return {str(name): group.tolist() for name, group in codes.groupby("name")["smiles"]} | by_name
 
 
 def in_use(connection: Connection) -> dict[str, str]:

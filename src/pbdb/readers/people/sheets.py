@@ -23,7 +23,7 @@ import pandas as pd
 from pbdb.common.errors import DataError
 from pbdb.readers.bombs import bounded, require_plausible
 from pbdb.readers.opening import DAMAGED, encoding_of, open_text, starts_with
-from pbdb.readers.people.cells import cell_or_none, cleaned
+from pbdb.readers.people.cells import cell_or_none, cleaned, is_ditto
 from pbdb.readers.people.grids import (
     LOOKED_AT,
     PARQUET,
@@ -35,6 +35,7 @@ from pbdb.readers.people.grids import (
     separator,
     shown,
 )
+from pbdb.readers.people.headings import names_a_part
 from pbdb.readers.people.quantities import tidied
 from pbdb.readers.tables import damaged, missing
 
@@ -121,8 +122,15 @@ def as_it_stands(path: Path) -> pd.DataFrame:
     if top is None:
         raise DataError(f"'{path.name}' is empty: give the whole table.", file=path.name)
     width = len(top.names)
-    body = ([*map(cleaned, row), *[""] * width][:width] for _, row in rows[top.at + 1 :])
-    return pd.DataFrame([row for row in body if any(row)], columns=pd.Index(top.names), dtype=object)
+    body = [(line, [*map(cleaned, row)]) for line, row in rows[top.at + 1 :] if any(map(cleaned, row))]
+    for line, row in body:
+        if any(row[width:]) or len(row) < width:
+            raise DataError(
+                f"Line {line} of '{path.name}' has {len(row)} cells, but there are {width} headings (in line "
+                f"{top.line}): export the table again.",
+                file=path.name,
+            )
+    return pd.DataFrame([row[:width] for _, row in body], columns=pd.Index(top.names), dtype=object)
 
 
 def headings(path: Path) -> Row:
@@ -206,6 +214,7 @@ def _sheet(path: Path, grid: Grid) -> Sheet:
         notes.append(f"{len(above)} rows above the headings of '{path.name}' (line {top.line}) are no headings")
     body = _body(path, grid, top)
     names = _names(path, top, body, notes)
+    _refuse_dittos(path, names, body)
     width = len(top.names)
     rows = [[cell_or_none(cell) for cell in cells] + [None] * (width - len(cells)) for _, cells in body]
     made = pd.DataFrame(rows, columns=range(width), dtype=object) if rows else pd.DataFrame(columns=range(width))
@@ -265,6 +274,22 @@ def _names(path: Path, top: Heading, body: Sequence[tuple[int, Row]], notes: lis
             line=top.line,
         )
     return names
+
+
+def _refuse_dittos(path: Path, names: dict[int, str], body: Sequence[tuple[int, Row]]) -> None:
+    """Refuse signs for `as above` in columns that are read.
+
+    Raises:
+        DataError: a cell holds one.
+    """
+    read = [at for at, name in names.items() if names_a_part(name)]
+    for line, cells in body:
+        for at in read:
+            if at < len(cells) and is_ditto(cells[at]):
+                raise DataError(
+                    f"The cell of '{names[at]}' in line {line} of '{path.name}' is '{cells[at]}': write what is meant.",
+                    file=path.name,
+                )
 
 
 def _of_parquet(path: Path) -> Sheet:
