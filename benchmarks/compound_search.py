@@ -32,7 +32,7 @@ from pbdb.common.settings import Settings
 from pbdb.database import schema
 from pbdb.database.copy_text import copy_frame
 from pbdb.identity.compounds import structure
-from pbdb.identity.compounds.resolve import standardise_all
+from pbdb.identity.compounds.many_structures import standardise_all
 from pbdb.identity.compounds.structure import Structure
 from pbdb.query import compounds as compound_search
 from pbdb.query.database import Database
@@ -83,7 +83,7 @@ def fill(engine: Engine, found: list[Structure]) -> None:
             "smiles": [one.smiles for one in found],
             "parent_smiles": [one.parent_smiles for one in found],
             "fingerprint": [structure.bit_string(one.fingerprint) for one in found],
-            "screen": [structure.bit_string(one.screen) for one in found],
+            "pattern_fingerprint": [structure.bit_string(one.pattern_fingerprint) for one in found],
         }
     )
     with engine.begin() as connection:

@@ -3,20 +3,28 @@
     python benchmarks/de_scale.py                                  # the largest DRUG-seq context, pooled
     python benchmarks/de_scale.py --context l1000_phase1 tahoe --mode replicate
     python benchmarks/de_scale.py --context all --shapes contexts_reference.csv
+    python benchmarks/de_scale.py --count-test [--share 0.05]      # what the test of counts costs beside limma's
 
 Matrices are simulated at the shape of the largest context of each dataset. Effects are written as float32 to
 on-disk tiles (HDF5 in a temporary folder), by effect and by gene, as a load does it. The peer is the published
 run: the seconds its cluster jobs took for the same context, as listed in the shapes file (built in: the largest
-contexts). With `--context all --shapes` the pooled fits of all contexts are summed, each from the measured
-seconds per sample and gene of its dataset's largest context. The last line is JSON.
+contexts). With `--count-test` the effects of each context of counts are filled on the same matrix with limma's p values
+alone and with those of counts, by all threads, twice by turns; then by one thread, to see that not a bit depends on it.
+It fails where the effects stage takes more than 1.5 times as long. With `--context all --shapes` the pooled fits of all
+contexts are summed, each from the measured seconds per sample and gene of its dataset's largest context. The last line
+is JSON.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
+import os
 import resource
+import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -26,10 +34,14 @@ import numpy as np
 import pandas as pd
 from numba import njit, prange
 
+from pbdb.database.effect_arrays import BY_EFFECT, OF_LIMMA
 from pbdb.effects import engine
 from pbdb.effects.engine.matrix import Columns
 
+BY_GENE = ("log2_fc", "se", "neg_log10_p_adj")
+
 POOLED_MODE = "group_all_replicates"
+COST_BAR = 1.5
 
 
 @dataclass(frozen=True)
@@ -131,22 +143,69 @@ def run(shape: Shape, mode: str, folder: Path) -> dict[str, float]:
     design = engine.build_design(condition, control, plate=plate, mode=mode)
     fit = engine.prepare(matrix, design, engine.Options(readout=shape.readout))
     prepared = time.perf_counter()
-    shape_out = (len(fit.effects), len(fit.genes))
     path = folder / "tiles.h5"
-    with h5py.File(path, "w") as file:
-        by_effect = _tiles(file, "by_effect", shape_out, (engine.ROWS, fit.genes_per_block))
-        by_gene = (
-            _tiles(file, "by_gene", shape_out[::-1], (fit.genes_per_block, engine.ROWS)) if mode == "pooled" else {}
-        )
-        engine.fill(fit, by_effect, by_gene)
+    fill(fit, path, mode)
     done = time.perf_counter()
     path.unlink()
     return {**fit.report()["seconds"], "effects": done - prepared, "total": done - start}
 
 
-def _tiles(file: h5py.File, group: str, shape: tuple[int, int], chunk: tuple[int, int]) -> dict[str, h5py.Dataset]:
-    names = ("log2_fc", "se", "neg_log10_p", "neg_log10_p_adj")
-    names = names if group == "by_effect" else ("log2_fc", "se", "neg_log10_p_adj")
+def fill(fit: engine.Fit, path: Path, mode: str) -> None:
+    """Write the effects of a fit as a load does, by effect and (pooled) by gene, with limma's p values if beside."""
+    shape = (len(fit.effects), len(fit.genes))
+    names = [*BY_EFFECT, *(OF_LIMMA if fit.p_values == "counts" else ())]
+    with h5py.File(path, "w") as file:
+        by_effect = _tiles(file, "by_effect", names, shape, (engine.ROWS, fit.genes_per_block))
+        by_gene = {}
+        if mode == "pooled":
+            by_gene = _tiles(file, "by_gene", BY_GENE, shape[::-1], (fit.genes_per_block, engine.ROWS))
+        engine.fill(fit, by_effect, by_gene)
+
+
+def cost_of_count_test(shape: Shape, mode: str, folder: Path) -> dict[str, float]:
+    """Fit one context with and without the test of counts; return seconds, peak MB, cost, and equality over threads.
+
+    Preparing is the same, so effects stages are compared, once by turns: with, without, with, without. Peaks are of
+    the process so far, limma's alone first.
+    """
+    condition, plate, control = simulate_sheet(shape)
+    design = engine.build_design(condition, control, plate=plate, mode=mode)
+    fitted = engine.prepare(simulate_counts(shape), design)
+    kinds = {kind: replace(fitted, options=replace(fitted.options, p_values=kind)) for kind in ("limma", "counts")}
+    seconds: dict[str, list[float]] = {kind: [] for kind in kinds}
+    facts: dict[str, float] = {}
+    for kind in ("limma", "counts", "limma", "counts"):
+        start, before = time.perf_counter(), time.process_time()
+        fill(kinds[kind], folder / "tiles.h5", mode)
+        seconds[kind].append(time.perf_counter() - start)
+        facts[f"{kind}_processor"] = round(time.process_time() - before, 3)
+        facts.setdefault(f"{kind}_peak_mb", round(peak_mb()))
+    facts |= {f"{kind}_seconds": round(min(taken), 3) for kind, taken in seconds.items()}
+    several = _digest(folder / "tiles.h5")
+    one = replace(kinds["counts"], options=replace(kinds["counts"].options, threads=1))
+    fill(one, folder / "tiles.h5", mode)
+    facts["equal_by_threads"] = float(_digest(folder / "tiles.h5") == several)
+    (folder / "tiles.h5").unlink()
+    facts["cost"] = round(facts["counts_seconds"] / facts["limma_seconds"], 2)
+    facts["cost_processor"] = round(facts["counts_processor"] / facts["limma_processor"], 2)
+    return facts
+
+
+def _digest(path: Path) -> str:
+    """Hash all tiles, a strip at a time."""
+    found = hashlib.sha256()
+    with h5py.File(path) as file:
+        for group in sorted(file):
+            for name in sorted(file[group]):
+                tiles = file[group][name]
+                for start in range(0, len(tiles), tiles.chunks[0]):
+                    found.update(tiles[start : start + tiles.chunks[0]].tobytes())
+    return found.hexdigest()
+
+
+def _tiles(
+    file: h5py.File, group: str, names: Sequence[str], shape: tuple[int, int], chunk: tuple[int, int]
+) -> dict[str, h5py.Dataset]:
     chunks = (min(chunk[0], shape[0]), min(chunk[1], shape[1]))
     return {n: file.create_dataset(f"{group}/{n}", shape, dtype="f4", chunks=chunks) for n in names}
 
@@ -195,6 +254,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--mode", default="pooled", choices=["pooled", "replicate"])
     parser.add_argument("--shapes", type=Path, help="contexts_reference.csv of the published runs")
     parser.add_argument("--genes", type=int, help="simulate this many genes instead")
+    parser.add_argument("--count-test", action="store_true", help="what the test of counts costs beside limma's")
+    parser.add_argument("--share", type=float, default=1.0, help="simulate this share of samples, conditions and genes")
     parser.add_argument("--scratch", type=Path, help="folder for the tiles")
     return parser.parse_args()
 
@@ -207,6 +268,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=args.scratch) as name:
         folder = Path(name)
         print(f"compile: {warm_up(folder):.1f} s (cached between processes)")
+        if args.count_test:
+            sys.exit(count_test(names, shapes, args, folder))
         measured = {n: measure(n, shapes[n], args, folder) for n in names}
     ours, peer = sum(measured.values()), sum(shapes[n].published_seconds for n in measured)
     if table is not None and set(measured) == set(SHAPES) and args.mode == "pooled":
@@ -215,9 +278,30 @@ def main() -> None:
     lines.report(result("de_scale", ours, peer, measured, args))
 
 
+def count_test(names: Sequence[str], shapes: dict[str, Shape], args: argparse.Namespace, folder: Path) -> int:
+    """Print what the test of counts costs in each context; return 1 where a bar fails."""
+    found = {}
+    for name in (name for name in names if shapes[name].readout == "counts"):
+        found[name] = cost_of_count_test(part_of(shapes[name], args), args.mode, folder)
+        text = ", ".join(f"{what} {value:g}" for what, value in found[name].items())
+        print(f"{name} {args.mode} x {args.share:g}: {text}; load {os.getloadavg()[0]:.1f}", flush=True)
+    limma, counts = (sum(facts[f"{kind}_seconds"] for facts in found.values()) for kind in ("limma", "counts"))
+    line = result("de_scale_count_test", counts, limma, found, args) | {"peer_name": "effects stage without the test"}
+    lines.report(line | {"ratio": round(counts / limma, 2)})
+    return int(any(facts["cost"] > COST_BAR or not facts["equal_by_threads"] for facts in found.values()))
+
+
+def part_of(shape: Shape, args: argparse.Namespace) -> Shape:
+    """The share of a context that the command line asks for; vehicles, conditions and plates shrink alike."""
+    sizes = {name: getattr(shape, name) for name in ("samples", "controls", "conditions", "plates", "genes")}
+    least = {"samples": 60, "controls": 12, "conditions": 16, "plates": 2, "genes": 300}
+    smaller = {name: max(least[name], round(size * args.share)) for name, size in sizes.items()}
+    return replace(shape, **smaller | ({"genes": args.genes} if args.genes else {}))
+
+
 def measure(name: str, shape: Shape, args: argparse.Namespace, folder: Path) -> float:
     """Run one context, print its steps, and return its seconds."""
-    shape = replace(shape, genes=args.genes) if args.genes else shape
+    shape = part_of(shape, args)
     steps = run(shape, args.mode, folder)
     text = ", ".join(f"{step} {seconds:.1f}" for step, seconds in steps.items())
     print(f"{name} {args.mode} ({shape.samples} x {shape.genes}): {text} s; peak {peak_mb():.0f} MB", flush=True)

@@ -183,7 +183,8 @@ def _gene_effects(made: Made, key: int, table: pd.DataFrame) -> Iterator[Block]:
     for fit_id, rows in table.reset_index(drop=True).groupby("fit_id", sort=True):
         place = rows.index.to_numpy()
         log2_fc, se = made.log2_fc[place], made.se[place]
-        layers = {"log2_fc": log2_fc, "se": se, "neg_log10_p_adj": adjusted(neg_log10_p(log2_fc / se))}
+        p = neg_log10_p(log2_fc / se)
+        layers = {"log2_fc": log2_fc, "se": se, "neg_log10_p": p, "neg_log10_p_adj": adjusted(p)}
         block: dict[str, copy_binary.Value] = {
             "dataset_id": key,
             "gene_key": made.gene_keys,

@@ -150,7 +150,7 @@ def main() -> None:
             f"again, nothing changed: {time.perf_counter() - start:.1f} s, {again.added} added, {again.removed} removed"
         )
         start = time.perf_counter()
-        one = match_table.refresh_dataset(engine, max(table["dataset"]))
+        one = match_table.match_dataset(engine, max(table["dataset"])).refreshed
         print(f"after a load of one dataset, {len(one)} rules: {time.perf_counter() - start:.1f} s")
         start = time.perf_counter()
         pairs = match_in_pandas(table)

@@ -73,9 +73,10 @@ def page(found: Sequence[Line], known: dict[str, str]) -> str:
 def _origin(found: Sequence[Line]) -> str:
     sentence = (
         "Written by `make bench-report` from the lines that the benchmarks left in `benchmarks/results/`; nothing here "
-        "is typed by hand. A ratio is the peer's time over ours, measured in one run on one machine; above 1 we are "
-        "quicker. The load is that of the machine (one minute) as the benchmark ended, its own work included: where it "
-        "is above the number of cores, others were at work and the seconds say too much."
+        "is typed by hand. A ratio says how many times better ours is than its peer in one run on one machine; what is "
+        "compared, and the sizes, stand below the table. The load is that of the machine (one minute) as the benchmark "
+        "ended, its own work included: where it is above the number of cores, others were at work and the seconds say "
+        "too much."
     )
     dates = sorted(str(line["date"])[:10] for line in found if line.get("date"))
     if not dates:

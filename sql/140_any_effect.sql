@@ -1,9 +1,9 @@
 CREATE VIEW pbdb.any_effect WITH (security_invoker = true) AS
 SELECT
     e.effect_id, d.dataset, f.method, f.mode, e.condition_id, e.sample_id, s.compound_name,
-    s.name AS source_compound_name, k.inchikey, x.context, x.context_name, c.dose_um, c.time_h, c.stratum, e.status,
-    e.n_treated, e.n_vehicle, e.n_plates, e.n_vehicle_same_plates, e.n_genes, e.n_up, e.n_down, e.n_up_fit, e.n_down_fit,
-    f.p_values, e.null_spread, f.is_default, f.is_stale, e.fit_id,
+    s.name AS source_compound_name, k.inchikey, k.parent_inchikey, x.context, x.context_name, c.dose_um, c.time_h,
+    c.stratum, e.status, e.n_treated, e.n_vehicle, e.n_plates, e.n_vehicle_same_plates, e.n_genes, e.n_up, e.n_down,
+    e.n_up_fit, e.n_down_fit, f.p_values, e.null_spread, f.is_default, f.is_stale, e.fit_id,
     e.n_vehicle AS n_control, e.n_vehicle_same_plates AS n_control_same_plates
 FROM core.effect e
 JOIN core.fit f ON f.fit_id = e.fit_id AND f.dataset_id = e.dataset_id

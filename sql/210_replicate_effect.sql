@@ -1,8 +1,8 @@
 CREATE VIEW pbdb.replicate_effect WITH (security_invoker = true) AS
 SELECT
     f.dataset, f.method, f.mode, e.effect_id, e.condition_id, e.sample_id, p.plate, m.well, s.compound_name,
-    s.name AS source_compound_name, k.inchikey, f.context, f.context_name, c.dose_um, c.time_h, c.stratum, u.gene_id,
-    u.symbol AS gene_symbol, u.log2_fc, u.se, u.log2_fc / nullif(u.se, 0) AS t,
+    s.name AS source_compound_name, k.inchikey, k.parent_inchikey, f.context, f.context_name, c.dose_um, c.time_h,
+    c.stratum, u.gene_id, u.symbol AS gene_symbol, u.log2_fc, u.se, u.log2_fc / nullif(u.se, 0) AS t,
     pbdb.p_value(u.neg_log10_p) AS p_value, pbdb.p_value(u.neg_log10_p_adj) AS p_adj,
     pbdb.p_value(u.neg_log10_p_limma) AS p_value_limma, pbdb.p_value(u.neg_log10_p_adj_limma) AS p_adj_limma
 FROM (
@@ -27,9 +27,11 @@ CROSS JOIN LATERAL (
         v.neg_log10_p_adj_limma
     FROM core.fit i
     JOIN core.feature_set h ON h.feature_set_id = i.feature_set_id
-    CROSS JOIN LATERAL unnest(
+    CROSS JOIN LATERAL ROWS FROM (unnest(
         h.gene_keys, e.log2_fc, e.se, e.neg_log10_p, e.neg_log10_p_adj, e.neg_log10_p_limma, e.neg_log10_p_adj_limma
-    ) v (gene_key, log2_fc, se, neg_log10_p, neg_log10_p_adj, neg_log10_p_limma, neg_log10_p_adj_limma)
+    ), part.thousands()) v (
+        gene_key, log2_fc, se, neg_log10_p, neg_log10_p_adj, neg_log10_p_limma, neg_log10_p_adj_limma, nothing
+    )
     CROSS JOIN LATERAL (SELECT j.gene_id, j.symbol FROM core.gene j WHERE j.gene_key = v.gene_key OFFSET 0) g
     WHERE i.fit_id = e.fit_id AND v.log2_fc <> 'NaN'
     OFFSET 0

@@ -1,8 +1,9 @@
 CREATE VIEW pbdb.gene_response WITH (security_invoker = true) AS
 SELECT
     d.dataset, f.method, f.mode, u.effect_id, u.condition_id, s.compound_name, s.name AS source_compound_name, k.inchikey,
-    x.context, x.context_name, c.dose_um, c.time_h, c.stratum, g.gene_id, g.symbol AS gene_symbol, u.log2_fc, u.se,
-    u.log2_fc / nullif(u.se, 0) AS t, pbdb.p_value(u.neg_log10_p_adj) AS p_adj
+    k.parent_inchikey, x.context, x.context_name, c.dose_um, c.time_h, c.stratum, g.gene_id, g.symbol AS gene_symbol,
+    u.log2_fc, u.se, u.log2_fc / nullif(u.se, 0) AS t, pbdb.p_value(u.neg_log10_p) AS p_value,
+    pbdb.p_value(u.neg_log10_p_adj) AS p_adj
 FROM core.gene g
 -- By index, always: the planner believes that a gene has two rows, for most genes of the table have none.
 CROSS JOIN LATERAL (SELECT i.* FROM core.gene_effect i WHERE i.gene_key = g.gene_key OFFSET 0) r
@@ -15,7 +16,8 @@ CROSS JOIN LATERAL (
         -- Unnested in the list, not after FROM: there each array would first become a table of its own.
         SELECT
             unnest(i.effect_ids) AS effect_id, unnest(i.condition_ids) AS condition_id, unnest(r.log2_fc) AS log2_fc,
-            unnest(r.se) AS se, unnest(r.neg_log10_p_adj) AS neg_log10_p_adj
+            unnest(r.se) AS se, unnest(r.neg_log10_p) AS neg_log10_p,
+            unnest(r.neg_log10_p_adj) AS neg_log10_p_adj, part.thousands()
         FROM core.fit i
         WHERE i.fit_id = r.fit_id
     ) v

@@ -2,8 +2,8 @@
 CREATE VIEW pbdb.matched_condition WITH (security_invoker = true) AS
 SELECT
     m.match_id, da.dataset AS dataset_a, db.dataset AS dataset_b, m.condition_id_a, m.condition_id_b, s.compound_name,
-    m.inchikey_level, m.compound_key, x.context, x.context_name, a.time_h, b.time_h AS time_h_b, m.time_tolerance_h,
-    a.dose_um AS dose_um_a, b.dose_um AS dose_um_b, a.stratum AS stratum_a, b.stratum AS stratum_b, m.dose_fold,
+    k.parent_inchikey, m.inchikey_level, m.compound_key, x.context, x.context_name, a.time_h, b.time_h AS time_h_b,
+    m.time_tolerance_h, a.dose_um AS dose_um_a, b.dose_um AS dose_um_b, a.stratum AS stratum_a, b.stratum AS stratum_b, m.dose_fold,
     m.from_window, coalesce(m.from_window <= 1, false) AS in_window_1,
     coalesce(m.from_window <= 2, false) AS in_window_2, coalesce(m.from_window <= 3, false) AS in_window_3,
     coalesce(m.from_window <= 10, false) AS in_window_10,
@@ -14,7 +14,8 @@ LEFT JOIN core.condition b ON b.condition_id = m.condition_id_b
 LEFT JOIN core.dataset da ON da.dataset_id = m.dataset_id_a
 LEFT JOIN core.dataset db ON db.dataset_id = m.dataset_id_b
 LEFT JOIN core.context x ON x.context_id = a.context_id
-LEFT JOIN core.source_compound s ON s.source_compound_id = a.source_compound_id;
+LEFT JOIN core.source_compound s ON s.source_compound_id = a.source_compound_id
+LEFT JOIN core.compound k ON k.compound_id = s.compound_id;
 COMMENT ON VIEW pbdb.matched_condition IS
     'Two conditions of different data sets, same compound, context and time, mutually nearest in dose, whatever the'
     ' fold: for a window of doses, filter from_window <= 3, say, which re-applies the rule of ten shared compounds';

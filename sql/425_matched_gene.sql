@@ -1,8 +1,8 @@
 CREATE VIEW pbdb.matched_gene WITH (security_invoker = true) AS
 SELECT
     u.match_id, da.dataset AS dataset_a, db.dataset AS dataset_b, m.condition_id_a, m.condition_id_b, s.compound_name,
-    m.inchikey_level, x.context, x.context_name, a.time_h, a.dose_um AS dose_um_a, b.dose_um AS dose_um_b, m.dose_fold,
-    m.from_window, g.gene_id, g.symbol AS gene_symbol, u.log2_fc_a, u.log2_fc_a / nullif(u.se_a, 0) AS t_a,
+    k.parent_inchikey, m.inchikey_level, x.context, x.context_name, a.time_h, a.dose_um AS dose_um_a, b.dose_um AS dose_um_b,
+    m.dose_fold, m.from_window, g.gene_id, g.symbol AS gene_symbol, u.log2_fc_a, u.log2_fc_a / nullif(u.se_a, 0) AS t_a,
     pbdb.p_value(u.neg_log10_p_adj_a) AS p_adj_a, u.log2_fc_b, u.log2_fc_b / nullif(u.se_b, 0) AS t_b,
     pbdb.p_value(u.neg_log10_p_adj_b) AS p_adj_b, sign(u.log2_fc_a) = sign(u.log2_fc_b) AS same_direction
 FROM core.gene g
@@ -13,6 +13,7 @@ LEFT JOIN core.condition b ON b.condition_id = m.condition_id_b
 LEFT JOIN core.dataset da ON da.dataset_id = m.dataset_id_a
 LEFT JOIN core.dataset db ON db.dataset_id = m.dataset_id_b
 LEFT JOIN core.context x ON x.context_id = a.context_id
-LEFT JOIN core.source_compound s ON s.source_compound_id = a.source_compound_id;
+LEFT JOIN core.source_compound s ON s.source_compound_id = a.source_compound_id
+LEFT JOIN core.compound k ON k.compound_id = s.compound_id;
 COMMENT ON VIEW pbdb.matched_gene IS
     'Matched conditions gene by gene, the rows of matched_effect: quick for one gene over all matches';

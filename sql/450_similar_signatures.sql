@@ -12,7 +12,7 @@ CREATE FUNCTION pbdb.similar_signatures(
 )
 LANGUAGE plpgsql STABLE SECURITY INVOKER ROWS 20
 SET hnsw.iterative_scan = 'relaxed_order'
-SET hnsw.ef_search = 200
+SET hnsw.ef_search = 180
 SET hnsw.max_scan_tuples = 200000
 SET hnsw.scan_mem_multiplier = 8
 AS $$
@@ -55,7 +55,7 @@ BEGIN
                 SELECT c.effect_id FROM core.projected_signature c
                 WHERE c.projection_id = %s AND c.fit_id = ANY ($5)
                 ORDER BY c.coordinates <=> $6
-                LIMIT greatest(200, 10 * $4)
+                LIMIT greatest(180, 9 * $4)
             ) c
             JOIN core.signature s ON s.effect_id = c.effect_id
             UNION ALL $query$, projection);

@@ -8,38 +8,35 @@ CREATE FUNCTION pbdb.acts_like(
 )
 LANGUAGE sql STABLE PARALLEL SAFE SECURITY INVOKER ROWS 20
 BEGIN ATOMIC
+    -- One distance for each vector, from a scan that joins nothing; what else is told is looked up for the k nearest.
     WITH meant AS (
         SELECT coalesce(c.parent_inchikey, c.inchikey) AS parent_inchikey, c.fingerprint
-        FROM (
-            SELECT a.compound_id, 1 AS place FROM core.compound a WHERE a.inchikey = compound
-            UNION ALL
-            SELECT a.compound_id, 2 FROM core.compound a WHERE a.parent_inchikey = compound
-            UNION ALL
-            SELECT a.compound_id, 3 FROM core.compound a WHERE a.name = lower(btrim(compound))
-        ) f
-        JOIN core.compound c ON c.compound_id = f.compound_id
-        ORDER BY f.place, c.inchikey <> c.parent_inchikey, c.compound_id
+        FROM core.compound c
+        WHERE c.inchikey = compound OR c.parent_inchikey = compound OR c.name = lower(btrim(compound))
+        ORDER BY CASE WHEN c.inchikey = compound THEN 1 WHEN c.parent_inchikey = compound THEN 2 ELSE 3 END,
+            c.inchikey <> c.parent_inchikey, c.compound_id
         LIMIT 1
-    ), asked AS (
+    ), asked AS MATERIALIZED (
         SELECT v.model_id, v.parent_inchikey, v.vec, v.reliability, q.fingerprint, m.cosine_levels, m.cosine_quantiles
         FROM core.embedding_model m
         JOIN core.compound_embedding v ON v.model_id = m.model_id
         JOIN meant q ON q.parent_inchikey = v.parent_inchikey
         WHERE CASE WHEN of_model IS NULL THEN m.is_default_model ELSE m.model = of_model END
-    ), near AS (
-        SELECT v.*, 1 - (v.vec OPERATOR(public.<=>) a.vec) AS cosine
+    ), near AS MATERIALIZED (
+        SELECT v.parent_inchikey, v.vec OPERATOR(public.<=>) (SELECT a.vec FROM asked a) AS distance
         FROM core.compound_embedding v
-        JOIN asked a ON a.model_id = v.model_id
-        WHERE coalesce(v.reliability, 1) >= least_reliability
-        ORDER BY v.vec OPERATOR(public.<=>) a.vec, v.parent_inchikey
+        WHERE v.model_id = (SELECT a.model_id FROM asked a)
+            AND (v.reliability >= least_reliability OR v.reliability IS NULL)
+        ORDER BY distance, v.parent_inchikey
         LIMIT k + 1
     ), placed AS (
-        SELECT n.*, a.fingerprint AS asked_fingerprint, a.cosine_levels, cardinality(a.cosine_levels) AS size,
-            a.cosine_quantiles, width_bucket(
-                least(n.reliability, a.reliability)::double precision, ARRAY[0.3, 0.5, 0.7, 0.9]::double precision[]
+        SELECT v.*, 1 - n.distance AS cosine, a.fingerprint AS asked_fingerprint, a.cosine_levels,
+            cardinality(a.cosine_levels) AS size, a.cosine_quantiles, width_bucket(
+                least(v.reliability, a.reliability)::double precision, ARRAY[0.3, 0.5, 0.7, 0.9]::double precision[]
             ) AS class
         FROM near n
         JOIN asked a ON a.parent_inchikey <> n.parent_inchikey
+        JOIN core.compound_embedding v ON v.model_id = a.model_id AND v.parent_inchikey = n.parent_inchikey
     )
     SELECT
         c.name, p.parent_inchikey, p.cosine,

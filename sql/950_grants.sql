@@ -5,6 +5,6 @@ GRANT SELECT ON
     pbdb.compound_embedding, pbdb.embedding_model, pbdb.evaluation, pbdb.condition, pbdb.condition_effect, pbdb.context, pbdb.coverage, pbdb.compendium, pbdb.dataset, pbdb.effect,
     pbdb.any_effect, pbdb.further_effect,
     pbdb.effect_sample, pbdb.etl_run, pbdb.fit, pbdb.fit_gene, pbdb.gene, pbdb.gene_response,
-    pbdb.matched_condition, pbdb.matched_effect, pbdb.matched_gene, pbdb.replicate_agreement, pbdb.replicate_effect,
+    pbdb.matched_condition, pbdb.matched_effect, pbdb.matched_gene, pbdb.mechanism, pbdb.replicate_agreement, pbdb.replicate_effect,
     pbdb.sample, pbdb.split, pbdb.split_member
 TO pbdb_reader, pbdb_public;

@@ -13,16 +13,21 @@ WITH meant AS (
     JOIN meant q ON q.parent_inchikey = v.parent_inchikey
     WHERE CASE WHEN of_model IS NULL THEN m.is_default_model ELSE m.model = of_model END
 ), near AS (
-    SELECT
-        v.parent_inchikey, list_cosine_similarity(v.vec, a.vec) AS cosine, v.reliability, a.fingerprint, a.cosine_levels,
-        v.n_training_effects, v.n_training_datasets, v.n_training_contexts, v.from_structure,
-        len(a.cosine_levels) AS size, a.cosine_quantiles, len(list_filter([0.3, 0.5, 0.7, 0.9],
-            lambda edge: edge <= least(coalesce(v.reliability, 0), coalesce(a.reliability, 0)))) AS class
+    SELECT v.parent_inchikey, list_cosine_similarity(v.vec, a.vec) AS cosine
     FROM core.compound_embedding v
     JOIN asked a ON a.model_id = v.model_id AND a.parent_inchikey <> v.parent_inchikey
     WHERE coalesce(v.reliability, 1) >= least_reliability
     ORDER BY cosine DESC, v.parent_inchikey
     LIMIT k
+), placed AS (
+    SELECT
+        v.parent_inchikey, n.cosine, v.reliability, a.fingerprint, a.cosine_levels, v.n_training_effects,
+        v.n_training_datasets, v.n_training_contexts, v.from_structure, len(a.cosine_levels) AS size,
+        a.cosine_quantiles, len(list_filter([0.3, 0.5, 0.7, 0.9],
+            lambda edge: edge <= least(coalesce(v.reliability, 0), coalesce(a.reliability, 0)))) AS class
+    FROM near n
+    JOIN core.compound_embedding v ON v.parent_inchikey = n.parent_inchikey
+    JOIN asked a ON a.model_id = v.model_id
 ), named AS (
     SELECT o.parent_inchikey, arg_min(o.name, o.inchikey) AS name, arg_min(o.fingerprint, o.inchikey) AS fingerprint
     FROM core.compound o
@@ -36,6 +41,6 @@ SELECT
     ))], 0) AS percentile,
     n.reliability, bit_count(c.fingerprint & n.fingerprint)::DOUBLE / bit_count(c.fingerprint | n.fingerprint) AS tanimoto,
     n.n_training_effects, n.n_training_datasets, n.n_training_contexts, n.from_structure
-FROM near n
+FROM placed n
 LEFT JOIN named c ON c.parent_inchikey = n.parent_inchikey
 ORDER BY n.cosine DESC, n.parent_inchikey;

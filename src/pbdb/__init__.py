@@ -112,15 +112,19 @@ def run_de(
     *,
     report_to: str | Path | None = None,
 ) -> dict[str, Any]:
-    """Estimate effects of your own plates, as `pbdb de run` does, into one Parquet file; return the report.
+    """Estimate effects of your own plates, as `pbdb de run` does, into one file; return the report.
 
-    matrix, samples: the files that docs/de_run.md describes; report_to: keep the report as JSON too.
+    matrix, samples: the files that docs/de_run.md describes; report_to: keep the report as JSON too. Beside Ensembl ids
+    stand the symbols of the gene tables imported into PBDB_HOME.
 
     Raises:
         ConfigError: choices that make no sense, or a file that cannot be written.
         SourceError, DataError, DesignError: files that cannot be right.
     """
+    from pbdb.common.settings import Settings
     from pbdb.effects import plate_run
+    from pbdb.identity.vocabulary.genes import symbols_in_home
 
+    symbols = symbols_in_home(Settings.from_environment())
     keep = None if report_to is None else Path(report_to)
-    return plate_run.run(Path(matrix), Path(samples), Path(out), choices, report_to=keep)
+    return plate_run.run(Path(matrix), Path(samples), Path(out), choices, report_to=keep, symbols=symbols)

@@ -59,7 +59,8 @@ def test_query_from_a_file_and_from_standard_input(typed, tmp_path):
 
 def test_a_mistake_in_the_query_is_one_sentence(pbdb, typed):
     done = pbdb("sql", "SELECT * FROM coverag")
-    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    # On a busy machine a sign of life may come first.
+    assert (done.returncode, len([line for line in done.stderr.splitlines() if "at work" not in line])) == (1, 1)
     assert done.stderr.endswith("relation \"coverag\" does not exist; did you mean 'coverage'?\n")
     assert "did you mean 'gene_response'?" in str(typed("sql", "SELECT * FROM pbdb.gene_reponse").exception)
     assert "known are agreement, " in str(typed("sql", "SELECT * FROM xyz").exception)

@@ -15,7 +15,7 @@ import pytest
 from pbdb.common import errors
 from pbdb.common.settings import Settings
 from pbdb.common.units import dose_fm
-from pbdb.database.error_messages import told
+from pbdb.database.error_messages import translate_errors
 from pbdb.effects import plate_run
 from pbdb.exports.snapshots import manifest
 from pbdb.identity.compounds import user_table
@@ -44,7 +44,7 @@ def plates(changes: dict[str, Any]) -> Callable[[Path], None]:
 
 
 def full_disk(folder: Path) -> None:
-    with told("The load"):
+    with translate_errors("The load"):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
 
 

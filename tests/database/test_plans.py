@@ -3,17 +3,55 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from bulk import Bulk, add_genes, fill
 from sqlalchemy import Connection, text
 from support import external_server, throwaway_home
 
+from pbdb.common.errors import QueryError
 from pbdb.database import schema
 from pbdb.database.models.policies import OWNER, PUBLIC, READER
+from pbdb.query import orientation
 from pbdb.server import connect
+
+COOKBOOK = (Path(__file__).resolve().parents[2] / "docs" / "cookbook.md").read_text(encoding="utf-8")
+# Names of the demo become those of the filled database.
+NAMES = {
+    "HMOX1": "GENE77",
+    "HSPA1B": "GENE78",
+    "bortezomib": "drug 77",
+    "vorinostat": "drug 78",
+    "screen_one": "one",
+    "screen_two": "two",
+    "U-2 OS": "line 1",
+    "A549": "line 3",
+}
+QUESTIONS = dict(re.findall(r"```sql\n-- name: (\w+)\n(.*?)```", COOKBOOK, flags=re.S)) | {
+    "one compound in two contexts": """
+        SELECT a.gene_symbol, a.log2_fc, b.log2_fc AS log2_fc_b
+        FROM condition_effect a
+        JOIN condition_effect b ON b.gene_id = a.gene_id AND b.dataset = a.dataset AND b.dose_um = a.dose_um
+        WHERE a.compound_name = 'vorinostat' AND b.compound_name = 'vorinostat'
+          AND a.context_name = 'U-2 OS' AND b.context_name = 'A549'""",
+    "two genes over conditions": """
+        SELECT a.compound_name, a.log2_fc, b.log2_fc AS log2_fc_b
+        FROM gene_response a JOIN gene_response b ON b.condition_id = a.condition_id
+        WHERE a.gene_symbol = 'HMOX1' AND b.gene_symbol = 'HSPA1B'""",
+    "two compounds in one context": """
+        SELECT gene_symbol, a.log2_fc, b.log2_fc AS log2_fc_b
+        FROM condition_effect a JOIN condition_effect b USING (dataset, context, dose_um, gene_id, gene_symbol)
+        WHERE a.compound_name = 'vorinostat' AND b.compound_name = 'bortezomib' AND a.context_name = 'A549'""",
+    "single wells of a condition": """
+        SELECT a.gene_symbol, a.log2_fc, b.log2_fc AS log2_fc_b
+        FROM replicate_effect a JOIN replicate_effect b USING (condition_id, gene_id)
+        WHERE a.compound_name = 'vorinostat' AND a.sample_id < b.sample_id""",
+}
 
 FILTERS = (
     ("condition_effect", "effect_id = 1000123"),
@@ -93,3 +131,69 @@ def test_the_first_rows_of_a_long_view_come_at_once(filled: Connection, view: st
     assert [node["Node Type"] for node in nodes if node["Node Type"] in ("Sort", "Aggregate")] == []
     below = next(node for node in nodes[1:] if node["Parent Relationship"] == "Outer")
     assert nodes[0]["Startup Cost"] < below["Total Cost"] / 1000
+
+
+def _genes_in(plan: dict[str, Any]) -> list[dict[str, Any]]:
+    """The nodes that make rows of arrays."""
+    return [
+        node
+        for node in _nodes(plan)
+        if node["Node Type"] == "ProjectSet" or "thousands" in str(node.get("Function Call", ""))
+    ]
+
+
+def _answered(connection: Connection, question: str) -> dict[str, Any]:
+    """The plan of a question, run by a reader."""
+    for theirs, ours in NAMES.items():
+        question = question.replace(f"'{theirs}'", f"'{ours}'")
+    with connection.begin() as transaction:
+        connection.exec_driver_sql(f"SET LOCAL ROLE {READER}")
+        found = connection.execute(text(f"EXPLAIN (FORMAT JSON, VERBOSE, ANALYZE) {question}")).scalar_one()
+        transaction.rollback()
+    plan: dict[str, Any] = (found if isinstance(found, list) else json.loads(found))[0]["Plan"]
+    return plan
+
+
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_no_question_looks_up_the_genes_of_one_effect_for_each_gene_of_another(filled: Connection, name: str) -> None:
+    loops = [node for node in _nodes(_answered(filled, QUESTIONS[name])) if node["Node Type"] == "Nested Loop"]
+    assert [node for node in loops if all(map(_genes_in, node["Plans"]))] == []
+
+
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_the_planner_knows_about_how_long_arrays_are(filled: Connection, name: str) -> None:
+    """200 genes here, up to 15,000 in screens."""
+    for node in _genes_in(_answered(filled, QUESTIONS[name])):
+        if node["Actual Loops"] and node["Actual Rows"]:
+            assert 1 / 20 < node["Plan Rows"] / node["Actual Rows"] < 20, node
+
+
+def test_arrays_as_the_planner_guesses_them_would_be_looked_up_again_and_again(filled: Connection) -> None:
+    """Without part.thousands: what the tests above look for is there."""
+    guessed = """
+        SELECT a.gene_key FROM (
+            SELECT unnest(h.gene_keys) AS gene_key FROM core.fit f JOIN core.feature_set h USING (feature_set_id)
+            JOIN core.context x USING (context_id) WHERE x.context_name = '{}' OFFSET 0
+        ) a"""
+    joined = f"SELECT 1 FROM ({guessed.format('line 1')}) a JOIN ({guessed.format('line 3')}) b USING (gene_key)"
+    plan = _answered(filled, joined)
+    assert min(node["Plan Rows"] / node["Actual Rows"] for node in _genes_in(plan)) < 1 / 10
+
+
+@pytest.mark.parametrize(
+    ("view", "condition", "sibling"),
+    [
+        ("condition_effect", "gene_symbol = 'GENE77'", "gene_response"),
+        ("gene_response", "compound_name = 'drug 77'", "condition_effect"),
+    ],
+)
+def test_a_slow_question_is_refused_by_the_name_of_the_view_that_is_quick(
+    filled: Connection, view: str, condition: str, sibling: str
+) -> None:
+    driver = filled.connection.driver_connection
+    assert isinstance(driver, psycopg.Connection)
+    with pytest.raises(QueryError, match=f"ask {sibling},"):
+        orientation.require_quick(driver, f"SELECT * FROM {view} WHERE {condition}", None)
+    orientation.require_quick(driver, f"SELECT * FROM {sibling} WHERE {condition}", None)
+    orientation.require_quick(driver, f"SELECT * FROM {view} LIMIT 100", None)
+    orientation.require_quick(driver, f"SELECT count(*) FROM {view} WHERE p_adj < %(p)s", {"p": 0.05})

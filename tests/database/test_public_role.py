@@ -1,7 +1,7 @@
 """What pbdb_public sees is what it would see had the closed data sets never been loaded: in tables, views, functions.
 
 A database with two open datasets is copied, and one that may not be passed on is loaded into the copy, with matches,
-agreement, splits, ledger and artefacts that name it. Everything the catalog lists is then asked in both.
+agreement, splits, ledger and artifacts that name it. Everything the catalog lists is then asked in both.
 """
 
 from __future__ import annotations

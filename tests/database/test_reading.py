@@ -60,3 +60,8 @@ def test_parameters_are_values_not_text(loaded):
 def test_an_external_database_without_schema_says_what_to_run(empty_database):
     with pytest.raises(SchemaError, match="pbdb db upgrade"):
         connect(empty_database)
+
+
+def test_a_database_is_a_context_as_a_snapshot_is(loaded):
+    with connect(loaded) as db:
+        assert db.sql("SELECT count(*) AS n FROM effect")["n"].iloc[0] > 0

@@ -16,7 +16,7 @@ from pbdb.server import connect
 ROWS = {
     # Columns that were renamed by either name.
     "sample": "t::text",
-    "gene_effect": "t::text",
+    "gene_effect": "(t.gene_key, t.fit_id, t.log2_fc, t.se, t.neg_log10_p_adj)::text",
     "effect": "(t.effect_id, t.fit_id, t.condition_id, t.status, t.n_up, t.log2_fc, t.se)::text"
     " || coalesce(to_jsonb(t) ->> 'landmark_t', to_jsonb(t) ->> 'landmark', '')"
     " || coalesce(to_jsonb(t) ->> 'n_vehicle', to_jsonb(t) ->> 'n_control')",

@@ -110,7 +110,8 @@ def test_files_are_one_for_each_context_in_the_published_layout(folder: Path) ->
     found = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.h5ad"))
     assert found == [f"{name}/CVCL_000{n}_de.h5ad" for name in ("first", "second") for n in (1, 2)]
     file = ad.read_h5ad(folder / found[0])
-    assert file.X is None and tuple(file.layers) and set(file.layers) == set(LAYERS)
+    assert set(file.layers) == set(LAYERS) and file.uns["context"] == "CVCL_0001"
+    np.testing.assert_array_equal(file.X, file.layers["logFC"])
     assert tuple(file.obs.columns[: len(STANDARD)]) == STANDARD
     assert file.var.index.name == "ensembl_id" and "symbol" in file.var
     assert file.shape == (8, N_GENES)
@@ -307,7 +308,7 @@ def test_log2_fold_changes_instead_of_t(exports: Settings, tmp_path: Path) -> No
 
 
 def test_shards_hold_the_rows_of_the_database(exports: Settings, tmp_path: Path) -> None:
-    done = shards.write(exports, Choice(include=["second"]), tmp_path / "out")
+    done = shards.write(exports, Choice(include=["second"]), tmp_path / "out", published=True)
     assert (done["folders"], done["rows"]) == (4, 28 * N_GENES)
     found = pd.concat(pd.read_parquet(path) for path in (tmp_path / "out").glob("*/shard_*.parquet"))
     assert list(found) == ["dataset", "context", "perturbation", "readout", "log_dose", "time", "value"]
@@ -324,7 +325,7 @@ def test_shards_hold_the_rows_of_the_database(exports: Settings, tmp_path: Path)
 
 def test_a_folder_describes_its_shards(exports: Settings, tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.setattr(shards, "ROWS", 200)
-    shards.write(exports, Choice(datasets=["first"]), tmp_path / "out")
+    shards.write(exports, Choice(datasets=["first"]), tmp_path / "out", published=True)
     folder = tmp_path / "out" / "first_CVCL_0001"
     assert json.loads((folder / "info.json").read_text())["SHARDSIZE"] == 200
     metadata = pd.read_parquet(folder / "metadata.parquet")

@@ -89,7 +89,7 @@ def test_tidy_removes_what_no_load_goes_on_with(
     with engine.begin() as connection:
         number = partitions.new_generation(connection)
         half_filled = partitions.create_standalone(connection, "effect", 1, number)
-    with locks.alone(engine, partitions.lock_name(number), "it is being filled"):
+    with locks.exclusive(engine, partitions.lock_name(number), "it is being filled"):
         assert leftovers.clear(database).waiting == (half_filled,)
     done = CliRunner().invoke(pbdb, ["db", "tidy", "--json"], env=environment(database))
     assert done.exit_code == 0, done.output

@@ -124,7 +124,7 @@ def test_who_holds_a_lock_is_named(embedded: Settings, monkeypatch: pytest.Monke
         holder.execute("SELECT pg_advisory_lock(%s)", [locks.key_of("x")])
         pid = holder.info.backend_pid
         with pytest.raises(ServerError, match=rf"^Busy \(the session with pid {pid} of application 'somebody'\): wait"):
-            locks.alone(engine, "x", "Busy").__enter__()
+            locks.exclusive(engine, "x", "Busy").__enter__()
         with (
             engine.connect() as waiting,
             pytest.raises(ServerError, match=rf"^Matching waited 100ms for .* pid {pid} "),

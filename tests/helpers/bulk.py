@@ -121,8 +121,8 @@ CROSS JOIN long WHERE dataset_id = :base AND NOT is_vehicle
 _GENE_EFFECTS = (
     _LONG.format(length=":n_compounds * :n_doses + 1000")
     + """
-INSERT INTO {name} (dataset_id, gene_key, fit_id, log2_fc, se, neg_log10_p_adj)
-SELECT :base, g, :base + c, x[f:t], x[f + 1:t + 1], x[f + 2:t + 2]
+INSERT INTO {name} (dataset_id, gene_key, fit_id, log2_fc, se, neg_log10_p, neg_log10_p_adj)
+SELECT :base, g, :base + c, x[f:t], x[f + 1:t + 1], x[f + 2:t + 2], x[f + 3:t + 3]
 FROM generate_series(1, :n_contexts) c CROSS JOIN LATERAL (SELECT g, 1 + (g + c) % 990 AS f,
     (g + c) % 990 + :n_compounds * :n_doses AS t FROM generate_series(1, :n_genes) g) h CROSS JOIN long
 """

@@ -183,7 +183,7 @@ def _add_effects(connection: Connection, base: int) -> None:
         insert(
             connection,
             "gene_effect",
-            gene | {name: [values[index]] for name, values in arrays.items() if name != "neg_log10_p"},
+            gene | {name: [values[index]] for name, values in arrays.items()},
         )
 
 

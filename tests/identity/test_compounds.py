@@ -11,6 +11,7 @@ import pytest
 
 from pbdb.common.errors import VocabularyError
 from pbdb.database.models import identity
+from pbdb.identity.compounds import many_structures
 from pbdb.identity.compounds import resolve as compounds
 from pbdb.identity.compounds.clean_text import text_or_none
 from pbdb.identity.compounds.pubchem_rest import Entry
@@ -260,7 +261,7 @@ def test_records_without_anything_usable_are_kept_in_their_places() -> None:
 
 
 def test_several_processes_give_what_one_gives(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compounds, "_ENOUGH_FOR_A_POOL", 3)
+    monkeypatch.setattr(many_structures, "_ENOUGH_FOR_A_POOL", 3)
     records = [Record(structure=text) for text in (SAHA, SALT, "C1CC", ASPIRIN, SAHA)]
     assert resolve(records, workers=2) == resolve(records)
 

@@ -238,7 +238,7 @@ def test_the_screen_loses_no_hit(shared: Path) -> None:
     found = [s for s in map(standardise, table.smiles.dropna().iloc[::40]) if isinstance(s, Structure)]
     for smarts in ("c1ccncc1", "[#6]S(=O)(=O)N", "C=CC(=O)", "[F,Cl,Br]c", "[R]@[N+]", "[C@H](O)C", "[2H]"):
         pattern, needed = Chem.MolFromSmarts(smarts), int.from_bytes(structure.pattern_screen(smarts), "big")
-        screened = [s for s in found if needed & ~int.from_bytes(s.screen, "big") == 0]
+        screened = [s for s in found if needed & ~int.from_bytes(s.pattern_fingerprint, "big") == 0]
         expected = [s.inchikey for s in found if Chem.MolFromSmiles(s.parent_smiles).HasSubstructMatch(pattern)]
         assert list(structure.substructure(smarts, [(s.inchikey, s.parent_smiles) for s in screened])) == expected
 

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +22,7 @@ from pbdb.cli import pbdb
 from pbdb.common.errors import ConfigError, DataError, QueryError
 from pbdb.common.settings import Settings
 from pbdb.exports.snapshots import build, restore
-from pbdb.learn import model_files, prediction, stored_models, training
+from pbdb.learn import compendium_input, effects_of, foreign, model_files, prediction, stored_models, training
 from pbdb.learn.models import lowrank
 from pbdb.learn.training import Choices
 from pbdb.query import database
@@ -95,6 +99,46 @@ def test_a_training_that_is_stopped_goes_on_to_the_same_vectors(
     ]  # fmt: skip
     with pytest.raises(ConfigError, match="exists already"):
         training.train(learnt.settings, out, Choices(rank=8))
+
+
+TRAIN_AND_STOP = """
+import os, signal, sys
+from pathlib import Path
+from pbdb.cli.common import settings
+from pbdb.learn import training
+from pbdb.learn.models import lowrank
+
+iterate, steps = lowrank._iterate, []
+
+def killed(*parts):
+    steps.append(1)
+    if len(steps) == 30:
+        os.kill(os.getpid(), signal.SIGKILL)
+    iterate(*parts)
+
+lowrank._iterate = killed
+training.train(settings(), Path(sys.argv[1]), training.Choices(rank=8))
+"""
+
+
+def test_a_training_that_is_killed_goes_on_to_the_same_vectors_with_other_threads(
+    learnt: Learnt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "killed"
+    there = {"PBDB_HOME": str(learnt.settings.home), "PBDB_DATABASE_URL": str(learnt.settings.database_url)}
+    call = [sys.executable, "-c", TRAIN_AND_STOP, str(out)]
+    environment = os.environ | there | {"PBDB_READ_AS_SUPERUSER": "1"}
+    done = subprocess.run(call, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert not out.exists() and any(out.with_name("killed.unfinished").iterdir())
+    monkeypatch.setattr("os.cpu_count", lambda: 1)
+    training.train(learnt.settings, out, Choices(rank=8))
+    cosines = [vectors @ vectors.T for vectors in (unit_of(out), unit_of(learnt.model))]
+    np.testing.assert_allclose(cosines[0], cosines[1], atol=1e-4)
+
+
+def unit_of(folder: Path) -> np.ndarray:
+    return unit(np.stack(vectors_of(folder)["vector"].to_list()))
 
 
 def test_a_split_keeps_what_it_holds_out_from_the_model(learnt: Learnt, tmp_path: Path) -> None:
@@ -256,6 +300,32 @@ def test_a_restored_snapshot_has_the_model(learnt: Learnt, snapshot: Path, empty
     restore.load(empty_database, snapshot)
     statement = "SELECT parent_inchikey, vec, reliability FROM pbdb.compound_embedding ORDER BY 1"
     assert query(empty_database, statement) == query(learnt.settings, statement)
+
+
+EXAMPLE = (Path(__file__).resolve().parents[2] / "docs/learning.md").read_text().split("```python\n")[1].split("```")[0]
+
+
+def test_the_example_for_other_peoples_models_reads_the_training_fold(
+    learnt: Learnt, snapshot: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What of it needs no PyTorch: signatures of the compounds that train."""
+    monkeypatch.chdir(snapshot.parent)
+    before, found = EXAMPLE.split("x = torch")[0].replace("import torch\n", ""), {}
+    exec(before, found)
+    keys = query(
+        learnt.settings, "SELECT DISTINCT inchikey FROM pbdb.split_member WHERE split = 'held' AND fold = 'train'"
+    )
+    assert len(found["signatures"]) > 0 and set(found["signatures"].index) <= {key for (key,) in keys}
+
+
+def test_the_example_for_other_peoples_models_runs_where_pytorch_is(
+    learnt: Learnt, snapshot: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("torch", reason="PyTorch is no dependency")
+    monkeypatch.chdir(snapshot.parent)
+    exec(EXAMPLE, {})
+    made = foreign.embedding("mine=vectors.parquet", compendium_input.load(effects_of.opened(learnt.settings, None)))
+    assert made.known.any() and not made.is_declared
 
 
 def test_a_closed_data_set_keeps_the_model_out_of_a_snapshot(learnt: Learnt, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from pbdb.common.settings import Settings
 from pbdb.learn import holdout, op3, op3_files, page, results, training
 from pbdb.learn.holdout import Choices, Evaluation
 from pbdb.learn.models import metrics
-from pbdb.learn.models.methods import CONTROL, MEAN
+from pbdb.learn.models.methods import CEILING, CONTROL, MEAN
 from pbdb.server import connect
 
 EPOCHS = 2
@@ -45,7 +45,7 @@ def test_every_baseline_runs_and_the_planted_order_is_found(done: Evaluation) ->
     learners = set(done.summary["learner"])
     assert learners == {
         "zero", MEAN, "same compound elsewhere", "nearest structures", "structure ridge", "consensus and PCA",
-        "low-rank", "low-rank without structure", "LPM", CONTROL,
+        "low-rank", "low-rank without structure", "LPM", CONTROL, CEILING,
     }  # fmt: skip
     assert score(done, "low-rank").interval_low > 0
     assert score(done, "low-rank").estimate > 3 * score(done, "same compound elsewhere").estimate
@@ -69,6 +69,26 @@ def test_numbers_are_those_of_the_rows(learnt: Learnt, done: Evaluation) -> None
     assert (done.rows["delta_correlation"].between(-1, 1)).all()
 
 
+def test_directions_are_those_of_significant_genes(done: Evaluation) -> None:
+    """The planted standard errors are 0.3: significant is what lies beyond, and half is guessing."""
+    assert score(done, "zero", "direction").estimate == 0.5
+    assert 0.5 < score(done, MEAN, "direction").estimate < score(done, "low-rank", "direction").estimate < 1
+    guessed = done.rows.loc[done.rows["learner"] == "zero", "direction"]
+    assert (guessed.isna() | (guessed == 0.5)).all() and guessed.notna().any()
+
+
+def test_the_ceiling_is_what_standard_errors_leave(done: Evaluation) -> None:
+    """The world's standard errors are all 0.3, so that a gene's share of 0.09 is noise."""
+    ceiling = done.rows[done.rows["learner"] == CEILING].set_index("condition_id")
+    zero_skill = done.rows[done.rows["learner"] == MEAN].set_index("condition_id")
+    assert np.allclose(ceiling["rmse"], 0.3)
+    of_all = zero_skill["rmse"] ** 2  # squares around the mean of the context, a gene
+    expected = (1 - 0.09 / of_all[ceiling.index]).clip(lower=0) ** 0.5
+    np.testing.assert_allclose(ceiling["delta_correlation"], expected, atol=1e-4)
+    assert score(done, CEILING).estimate > score(done, "low-rank").estimate
+    assert f"({score(done, CEILING).estimate:.2f} over all" in " ".join(page.not_shown(done))
+
+
 @pytest.fixture(scope="module")
 def empty_world(database_server: Settings, template: str, tmp_path_factory: pytest.TempPathFactory) -> Any:
     with new_database(database_server, tmp_path_factory.mktemp("null") / "home", template) as settings:
@@ -80,6 +100,7 @@ def empty_world(database_server: Settings, template: str, tmp_path_factory: pyte
 def test_in_a_world_without_effects_no_interval_leaves_zero(empty_world: Settings) -> None:
     found = holdout.run(empty_world, Choices(repeats=3, epochs=EPOCHS))
     rows = found.summary.query("statistic == 'skill' and quantity == 'score' and learner != 'zero'")
+    rows = rows[rows["learner"] != CEILING]
     assert (rows["interval_low"] <= 1e-9).all() and (rows["interval_high"] >= -1e-9).all()
     assert (rows["estimate"].abs() < 0.01).all()
     over = [words for words in page.shown(found) if words.startswith("low-rank:")]
@@ -146,6 +167,10 @@ def test_foreign_vectors_are_scored_where_they_are_and_where_all_are(learnt: Lea
     assert found.facts["undeclared"] == ["truth", "half"]
     words = " ".join(page.not_shown(found))
     assert "'truth' is fair" in words and "'half' is fair" in words
+    shown = " ".join(page.shown(found))
+    assert "truth (whether it saw the held-out effects is not known): skill" in shown and "saw the answers" not in shown
+    assert page.write(found, tmp_path / "page.html")["figures"] > 0
+    assert "half (training not declared)" in (tmp_path / "page.html").read_text()
 
 
 def test_foreign_predictions_are_scored_as_they_are(learnt: Learnt, done: Evaluation, tmp_path: Path) -> None:
@@ -170,6 +195,27 @@ def test_foreign_predictions_are_scored_as_they_are(learnt: Learnt, done: Evalua
     assert score(found, "planted", "delta_correlation").estimate > 0.4
 
 
+def test_vectors_that_copy_the_answers_are_called_out(learnt: Learnt, done: Evaluation, tmp_path: Path) -> None:
+    """Effects of every compound, those held out and their noise included, as one vector: no method could know it."""
+    compendium = learnt.world.compendium
+    columns = [np.zeros((len(learnt.keys), len(block.genes))) for block in compendium.blocks]
+    for table, block in zip(columns, compendium.blocks, strict=True):
+        np.add.at(table, block.compound, block.values)
+    vectors = np.hstack(columns)
+    seen = np.unique(np.concatenate([block.compound for block in compendium.blocks]))
+    keys = [learnt.keys[i] for i in seen]
+    pd.DataFrame({"inchikey": keys, "vector": list(vectors[seen])}).to_parquet(tmp_path / "leak.parquet")
+    given = (f"leak={tmp_path / 'leak.parquet'}",)
+    found = holdout.run(learnt.settings, Choices(split="held", embeddings=given, epochs=EPOCHS))
+    assert score(found, "leak").estimate > score(done, "low-rank").estimate
+    words = " ".join(page.shown(found))
+    assert "leak (whether it saw the held-out effects is not known)" in words
+    rows = found.rows.copy()
+    of_leak, ceiling = rows["learner"] == "leak", rows["learner"] == CEILING
+    rows.loc[of_leak, "skill"] = rows.loc[ceiling, "skill"].to_numpy() + 0.02
+    assert "either it saw the answers" in " ".join(page.shown(replace(found, rows=rows)))
+
+
 def test_files_that_say_nothing_are_refused(learnt: Learnt, tmp_path: Path) -> None:
     pd.DataFrame({"inchikey": ["X"], "vector": [[1.0]]}).to_parquet(tmp_path / "none.parquet")
     pd.DataFrame({"name": ["X"], "vector": [[1.0]]}).to_parquet(tmp_path / "names.parquet")
@@ -189,7 +235,7 @@ def test_files_that_say_nothing_are_refused(learnt: Learnt, tmp_path: Path) -> N
 def test_the_page_says_what_is_shown_and_what_is_not(done: Evaluation, tmp_path: Path) -> None:
     written = page.write(done, tmp_path / "page.html")
     text = (tmp_path / "page.html").read_text()
-    assert written["figures"] == 3 + 2 * 3 + 1 and "http://" not in text.replace("http://www.w3.org", "")
+    assert written["figures"] == 4 + 2 * 3 + 1 and "http://" not in text.replace("http://www.w3.org", "")
     for words in ("array, bulk, cells are simulated", "New chemistry", "as it must be where nothing leaks"):
         assert words in text
     assert "low-rank against the best method without a model" in text
@@ -224,7 +270,7 @@ def test_the_command_stores_shows_and_writes(learnt: Learnt, tmp_path: Path, mon
     stored = query(
         learnt.settings, "SELECT count(*), count(DISTINCT learner) FROM pbdb.evaluation WHERE evaluation = 'mine'"
     )
-    assert stored == [(len(told["summary"]), 10)] and (tmp_path / "p.html").stat().st_size > 50_000
+    assert stored == [(len(told["summary"]), 11)] and (tmp_path / "p.html").stat().st_size > 50_000
 
 
 # --- OP3 ------------------------------------------------------------------------------------------------------------

@@ -181,3 +181,21 @@ def test_a_class_of_few_compounds_takes_the_pairs_of_all() -> None:
     vectors = np.random.default_rng(8).normal(size=(50, 3))
     made = similarity.calibrate(vectors, np.full(50, 0.6))
     np.testing.assert_array_equal(made.quantiles[0], made.quantiles[4])
+
+
+def test_a_penalty_by_folds_is_the_one_whose_parts_predict_best() -> None:
+    rng = np.random.default_rng(4)
+    x = rng.normal(size=(60, 30))
+    y = x[:, :4] @ rng.normal(size=(4, 3)) + 2 * rng.normal(size=(60, 3))
+    fitted = ridge.fit(x, y, together=True, folds=5)
+    part = np.random.default_rng(0).permutation(60) % 5
+    unit = np.linalg.eigvalsh(x.T @ x).sum() / 60
+    errors = {}
+    for times in ridge.PENALTIES[:-1]:
+        errors[times] = 0.0
+        for fold in range(5):
+            a, b = x[part != fold], y[part != fold]
+            guess = x[part == fold] @ np.linalg.solve(a.T @ a + times * unit * np.eye(30), a.T @ b)
+            errors[times] += ((y[part == fold] - guess) ** 2).sum()
+    best = min(errors, key=errors.__getitem__)
+    np.testing.assert_allclose(_penalty(x, y, np.ones(60), fitted.coefficients), best * unit, rtol=1e-6)

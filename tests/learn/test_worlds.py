@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from planted_folds import everywhere, transfer
@@ -50,19 +52,40 @@ def test_pooling_wins_where_compounds_are_known_elsewhere(seed: int, nonlinear: 
     assert abs(found["permuted"]) < 0.01
 
 
-def test_structure_helps_new_compounds_where_it_says_something_and_nothing_helps_where_not() -> None:
-    told, silent = (world(5, structure=share).compendium for share in (0.8, 0.0))
-    names = ["elsewhere", "structure", "low-rank", "without structure"]
-    helpful = skills(divide(told, everywhere(told, 5)), names)
-    assert helpful["low-rank"] > 0.04 and helpful["structure"] > 0.01
+@pytest.mark.parametrize("seed", [5, 11])
+def test_structure_helps_new_compounds_where_it_says_something(seed: int) -> None:
+    """Over six seeds (5, 11 to 15) ridge on structure had 0.020 to 0.068, the low-rank model 2.5 to 3.6 times that."""
+    made = world(seed, structure=0.8).compendium
+    helpful = skills(divide(made, everywhere(made, seed)), ["elsewhere", "structure", "low-rank", "without structure"])
+    assert helpful["structure"] > 0.01 and helpful["low-rank"] > max(0.05, 1.8 * helpful["structure"])
     assert helpful["elsewhere"] == helpful["without structure"] == 0
-    useless = skills(divide(silent, everywhere(silent, 5)), names)
-    assert all(abs(skill) < 0.01 for skill in useless.values())
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_where_there_is_nothing_nothing_is_found(seed: int) -> None:
-    empty = world(seed, signal=0.0).compendium
+@pytest.mark.parametrize("seed", [5, 12])
+def test_nothing_helps_new_compounds_where_structure_says_nothing(seed: int) -> None:
+    """Over the same seeds every skill was 0 to four digits."""
+    made = world(seed, structure=0.0).compendium
+    useless = skills(divide(made, everywhere(made, seed)), ["elsewhere", "structure", "low-rank", "without structure"])
+    assert all(abs(skill) < 0.003 for skill in useless.values())
+
+
+FEW = (Plan("one", 1, 60, 0.8, 0.4), Plan("two", 2, 50, 0.6, 0.4))
+MANY = (Plan("one", 8, 120, 0.5, 0.4), Plan("two", 3, 90, 1.0, 0.4), Plan("three", 1, 40, 0.7, 0.4, (1.0, 10.0)))
+
+
+@pytest.mark.parametrize(
+    ("seed", "shape"),
+    [
+        (1, {}),
+        (2, {}),
+        (27, {"plans": FEW, "n_compounds": 130, "n_genes": 120}),
+        (28, {"plans": FEW, "n_compounds": 130, "n_genes": 120}),
+        (12, {"plans": MANY, "n_compounds": 130, "n_genes": 120}),
+    ],
+)
+def test_where_there_is_nothing_nothing_is_found(seed: int, shape: dict[str, Any]) -> None:
+    """Over 26 such worlds of three shapes one skill of seven methods left 0, by less than 0.0001."""
+    empty = world(seed, signal=0.0, **shape).compendium
     found = skills(divide(empty, transfer(empty, seed)), [name for name in METHODS if name != "mean"])
     assert all(abs(skill) < 0.003 for skill in found.values()), found
 

@@ -134,7 +134,7 @@ def test_fits_of_limmas_p_values_have_those_of_the_default_ones(driad: Settings)
 
 def test_what_published_batches_are_made_of_has_not_changed() -> None:
     """Their parameters, from which the ids of fits are made, are those of fits made before p values could be chosen."""
-    published = FitOptions(Options(), batching="published").settled()
+    published = FitOptions(Options(), batching="published").checked()
     assert published.p_values == "limma"
     for choices in (published, FitOptions(Options("log2_intensity")), FitOptions(Options(), deseq2=True)):
         assert "p_values" not in choices.as_dict()

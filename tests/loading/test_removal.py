@@ -63,7 +63,7 @@ def test_a_dataset_that_is_not_there_or_is_being_loaded_is_refused(full: Setting
     with pytest.raises(QueryError, match="'mad' is not loaded: did you mean 'made'"):
         removal.plan(full, "mad")
     with (
-        locks.alone(connect.engine(full), "load made", "busy"),
+        locks.exclusive(connect.engine(full), "load made", "busy"),
         pytest.raises(ServerError, match="'made' is being loaded by another process"),
     ):
         removal.remove(full, "made")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +23,7 @@ from pbdb.common.errors import QueryError
 from pbdb.common.settings import Settings
 from pbdb.effects.engine import Options
 from pbdb.loading import further_fits
-from pbdb.loading.verification import arrays, least_squares, run
+from pbdb.loading.verification import arrays, landmarks, least_squares, run
 from pbdb.server import connect
 from pbdb.sources.declaration import Files
 
@@ -70,6 +71,8 @@ DAMAGES = {
     "n_down_fit": "UPDATE part.effect SET n_down_fit = n_down_fit + 1",
     "p_adj": "UPDATE part.effect SET neg_log10_p_adj[3] = neg_log10_p_adj[3] + 0.1",
     "p": "UPDATE part.effect SET neg_log10_p_limma = neg_log10_p",
+    "n_landmarks": "UPDATE part.effect SET n_landmarks = n_landmarks + 1",
+    "landmark_t": "UPDATE part.effect SET landmark_t = array_fill(1::real, ARRAY[978])::halfvec",
     "arrays": "UPDATE part.effect SET se = trim_array(se, 1)",
     "orientations": "UPDATE part.gene_effect SET log2_fc[2] = log2_fc[2] + 0.001 "
     "WHERE gene_key = (SELECT max(gene_key) FROM core.gene_effect)",
@@ -84,6 +87,34 @@ def test_damage_is_seen(full: Settings, check: str) -> None:
     with connect.engine(full).begin() as connection:
         assert connection.execute(text(DAMAGES[check])).rowcount
     assert check in {difference.check for difference in checks(full)["made"].differences}
+
+
+def test_a_landmark_of_another_t_is_seen(full: Settings) -> None:
+    """All genes of the fit as landmarks, and vectors made by hand for so few; then one number is changed."""
+    number_them = """UPDATE core.gene g SET is_landmark = true, landmark_index = n.place FROM (
+        SELECT gene_key, row_number() OVER (ORDER BY gene_key) - 1 AS place FROM core.gene_effect GROUP BY gene_key
+    ) n WHERE n.gene_key = g.gene_key"""
+    fill = """UPDATE part.effect e SET n_landmarks = cardinality(e.log2_fc), landmark_t = (
+        SELECT (array_agg(greatest(-50, least(50, coalesce(u.fc / nullif(u.se, 0), 0)))::real ORDER BY g.landmark_index)
+            || array_fill(0::real, ARRAY[978 - cardinality(e.log2_fc)]))::halfvec
+        FROM core.fit f JOIN core.feature_set s USING (feature_set_id),
+            unnest(s.gene_keys, e.log2_fc, e.se) u (gene_key, fc, se) JOIN core.gene g USING (gene_key)
+        WHERE f.fit_id = e.fit_id) WHERE e.log2_fc IS NOT NULL"""
+    with connect.engine(full).begin() as connection:
+        for statement in (number_them, fill):
+            assert connection.execute(text(statement)).rowcount
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(landmarks, "FEWEST", 1)
+        # The copy that search compares is as it was.
+        assert {difference.check for difference in checks(full)["made"].differences} == {"signatures"}
+        change = "((landmark_t::real[])[1:3] || 9::real || (landmark_t::real[])[5:978])::halfvec"
+        with connect.engine(full).begin() as connection:
+            connection.execute(text(f"UPDATE part.effect SET landmark_t = {change} WHERE landmark_t IS NOT NULL"))
+        differences = checks(full)["made"].differences
+    (difference,) = (difference for difference in differences if difference.check == "landmark_t")
+    assert re.fullmatch(
+        r"landmark_t of effect \d+, landmark 3: 9 is loaded, .* by log2_fc / se", difference.examples[0]
+    )
 
 
 @pytest.mark.parametrize("columns", ["log2_fc", "se"])

@@ -196,6 +196,9 @@ def test_the_page_names_other_forms_and_the_level_they_share(drugs: Database) ->
 def test_an_unresolved_compound_has_a_page_without_structure(drugs: Database, tmp_path: Path) -> None:
     page = compound_page.describe(drugs, "mystery")
     assert (page["compounds"], [row["name"] for row in page["sources"]]) == ([], ["mystery"])
+    (namesake,) = page["namesakes"]
+    assert (namesake["dataset"], namesake["name"]) == ("made", "mystery")
+    assert namesake["resolve"].startswith("pbdb etl load ./") and namesake["resolve"].endswith("made --pubchem rest")
     with pytest.raises(QueryError, match="not known"):
         compound_page.draw(page, tmp_path / "x.svg")
 

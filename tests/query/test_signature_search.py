@@ -162,6 +162,18 @@ def test_genes_make_a_signature(world: Settings) -> None:
     assert ids(opposite) == ids(found)
 
 
+def test_what_was_not_searched_or_not_tested_is_told(world: Settings) -> None:
+    assert signature_search.not_searched(world, Where()) == ["without_landmarks"]
+    assert signature_search.not_searched(world, Where(datasets=["one"])) == []
+    found, _ = signature_search.like_genes(world, ["HMOX1"], ["MYC"], Where(n=7, exact=True))
+    untested = signature_search.untested(world, found, ["HMOX1", "MYC"])
+    assert (untested.n_hits, untested.by_gene) == (7, {"MYC": 7})
+    with connect.engine(world).begin() as connection:
+        only_hmox1 = str([1.0, *[0.0] * (N_LANDMARKS - 1)])
+        connection.execute(text("UPDATE core.signature SET landmark_t = :to WHERE dataset_id = 1"), {"to": only_hmox1})
+    assert signature_search.like_genes(world, ["MYC"], [], Where(n=7, exact=True))[0] == []
+
+
 def test_a_compound_stands_for_its_effect_that_moves_most_genes(world: Settings) -> None:
     with connect.engine(world).begin() as connection:
         connection.execute(text("UPDATE core.effect SET n_up = effect_id % 200, n_down = 1 WHERE dataset_id = 1"))

@@ -194,7 +194,7 @@ def test_plates_come_one_at_a_time_without_a_dense_copy(tmp_path: Path) -> None:
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert n == 2 * 80_000
-    assert peak < 30e6
+    assert peak < 32e6  # the dense matrix alone; the thread that reads ahead may hold a chunk or two of 4 MB
 
 
 def test_a_matrix_in_a_wrapper_is_a_matrix(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ def rows(client: httpx.Client, address: str) -> list[dict[str, Any]]:
 
 def examples_of(place: Place) -> list[tuple[catalog.View, str]]:
     with place.reading() as reading:
-        return pages.examples(Site(place, False, {}), reading)
+        return pages.examples(Site(place, {}), reading)
 
 
 @pytest.fixture(scope="module")
@@ -165,7 +165,9 @@ REFUSED = [
     ("pg_roles.json", 404, "There is no view"),
     ("neighbours.json", 400, "neighbours needs 'effect'"),
     ("neighbours.json?effect=1&n=100000", 400, "give 1 to"),
+    ("strongest_conditions.json?gene=HMOX1&direction=sideways", 400, "give up or down"),
     ("compound/nonsense", 404, "No compound is called 'nonsense'"),
+    ("compound/bortezomb", 404, "there are 'bortezomib'"),
     ("drawing.svg?inchikey=x", 404, "No structure"),
     ("drawing.svg?smiles=nonsense", 400, "RDKit cannot read"),
     ("structure?smiles=C&how=magic", 400, "makes no sense"),
@@ -173,7 +175,7 @@ REFUSED = [
     ("structure?smiles=" + "C" * 2001, 400, "2000 characters"),
     ("signature?up=", 400, "None of the genes is a landmark"),
     ("signature?up=HMOX1&down=HMOX1", 400, "asked for up and down"),
-    ("signature?effect=99999999999999999999", 400, "2^63"),
+    ("signature?effect=99999999999999999999", 400, "makes no sense"),
     ("signature?up=" + ",".join(f"g{n}" for n in range(2001)), 400, "too many"),
     ("suggest", 400, "makes no sense"),
 ]
@@ -256,6 +258,8 @@ def test_compound_as_the_command_shows_it(client: httpx.Client) -> None:
 
 def test_only_known_hosts_are_answered(client: httpx.Client) -> None:
     assert client.get("/healthz", headers={"Host": "evil.example"}).status_code == 400
+    for name in ("127.0.0.1:8000@evil.example", "127.0.0.1.evil.example", "[::1]:8000"):
+        assert client.get("/healthz", headers={"Host": name}).status_code == 400
 
 
 def test_too_much_is_refused_before_it_is_read(client: httpx.Client) -> None:
@@ -290,14 +294,39 @@ def test_the_clients_of_the_documentation_run(client: httpx.Client, root: Path) 
         assert len(client.get(f"{V1}{address}{id_of}").text.splitlines()) > 5
 
 
-def test_what_the_buttons_copy_gives_what_is_shown(demo: tuple[Settings, Path], client: httpx.Client) -> None:
-    page = client.get("/gene/HMOX1").text
+@pytest.mark.parametrize(("address", "n"), [("/gene/HMOX1", 3), ("/compound/bortezomib", 4)])
+def test_what_the_buttons_copy_gives_what_is_shown(
+    demo: tuple[Settings, Path], client: httpx.Client, address: str, n: int
+) -> None:
+    page = client.get(address, follow_redirects=True).text
     copied = [html.unescape(text) for text in re.findall(r'data-copy="([^"]*)"', page)]
     statements = [text for text in copied if text.startswith("SELECT")]
-    assert len(statements) == 3
+    assert len(statements) == n
     database, snapshot = pbdb.connect(demo[0]), pbdb.connect(demo[1])
     for statement in statements:
         rows_of = [place.sql(statement).to_dict("records") for place in (database, snapshot)]
-        assert len(rows_of[0]) == len(rows_of[1]) > 3
+        assert len(rows_of[0]) == len(rows_of[1]) > 0
+    assert max(len(database.sql(statement)) for statement in statements) > 3
     for code in (text for text in copied if text.startswith("import pbdb")):
         compile(code, "copied", "exec")
+
+
+def test_a_heat_map_shows_what_is_known_and_names_what_is_not(client: httpx.Client) -> None:
+    asked = {"compounds": "vorinostat\nbortezomib\njq1\nnothing", "genes": "HMOX1,MYC,HSPA1B,CDKN1A"}
+    page = client.get("/heatmap", params=asked).text
+    assert "4 genes in the strongest condition of 3 compounds" in page
+    assert '<strong dir="auto">nothing</strong>' in page
+    spec = json.loads(re.findall(r'data-for="heat">(.*?)</script>', page, re.S)[0])
+    columns = [label.split(",")[0] for label in spec["encoding"]["x"]["sort"]]
+    assert sorted(columns) == ["bortezomib", "jq1", "vorinostat"]
+    assert sorted(spec["encoding"]["y"]["sort"]) == ["CDKN1A", "HMOX1", "HSPA1B", "MYC"]
+    assert len(spec["data"]["values"]) == 12
+
+
+@pytest.mark.parametrize("address", ["/gene/HMOX1", "/compound/bortezomib", "/heatmap?compounds=jq1&genes=MYC"])
+def test_figures_are_json(client: httpx.Client, address: str) -> None:
+    page = client.get(address, follow_redirects=True).text
+    found = re.findall(r"data-for=.*?>(.*?)</script>", page, re.S)
+    assert found
+    for spec in found:
+        assert {"data", "layer", "mark", "spec"} & json.loads(spec).keys()

@@ -201,7 +201,7 @@ def _without_split(data: ad.AnnData) -> None:
         (_of_other_cells, "the cells 'Basophils' are not declared"),
         (_treated_with_vehicle, "'Dimethyl Sulfoxide' with control False"),
         (_of_two_structures, "several SMILES for 'bortezomib'"),
-        (_normalised, "negative or fractional"),
+        (_normalised, "some counts are fractional"),
         (_without_split, "lacks the column 'split'"),
     ],
 )

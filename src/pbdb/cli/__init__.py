@@ -7,6 +7,7 @@ import sys
 import click
 
 from pbdb.cli.common import LazyGroup
+from pbdb.cli.shell import heartbeat, interrupts
 from pbdb.cli.terminal import safe, safe_output
 from pbdb.common.errors import PbdbError
 from pbdb.common.version import __version__
@@ -50,8 +51,10 @@ def main() -> None:
     """Run the command line: a user's mistake is one sentence and exit code 1."""
     debug = "--debug" in sys.argv[1:]
     sys.stdout, sys.stderr = safe(sys.stdout), safe(sys.stderr)
+    interrupts.end_when_asked()
     try:
-        pbdb(prog_name="pbdb", standalone_mode=False)
+        with heartbeat.beating(sys.argv[1:]):
+            pbdb(prog_name="pbdb", standalone_mode=False)
     except click.exceptions.Abort:
         click.echo("Stopped.", err=True)
         sys.exit(130)

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import click
 
+from pbdb.cli.shell import heartbeat
 from pbdb.cli.terminal import bare, visible
 from pbdb.common.settings import Settings
 
+COMPLETING = "_PBDB_COMPLETE"  # set by the shell that asks
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 
 
@@ -34,7 +37,11 @@ class LazyGroup(click.Group):
             return None
         module, name = place.split(":")
         command: click.Command = getattr(importlib.import_module(module), name)
-        return command
+        if COMPLETING not in os.environ:
+            return command
+        from pbdb.cli.shell import completion
+
+        return completion.add_names(command)
 
 
 def settings() -> Settings:
@@ -95,7 +102,7 @@ def _shown(cell: object) -> str:
 
 
 class TerminalReporter:
-    """Stages as lines, progress as a bar on a terminal; nothing but lines elsewhere."""
+    """Stages as lines, progress as a bar on a terminal, elsewhere as a line every ten seconds (`heartbeat`)."""
 
     def __init__(self, quiet: bool = False):
         self._quiet = quiet
@@ -118,6 +125,7 @@ class TerminalReporter:
     def progress(self, what: str, done: int, total: int | None) -> None:
         """A stage got on."""
         if self._quiet or not sys.stderr.isatty():
+            heartbeat.told(what, done, total)
             return
         if self._bar is None or what != self._what:
             self._stop()
@@ -131,6 +139,7 @@ class TerminalReporter:
 
         columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
         self._bar = Progress(*columns, TimeRemainingColumn(), console=Console(file=bare(sys.stderr)), transient=True)
+        heartbeat.pause(True)
         self._bar.start()
         self._what, self._task = what, self._bar.add_task(escape(visible(what)), total=None)
 
@@ -138,6 +147,7 @@ class TerminalReporter:
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
+            heartbeat.pause(False)
 
 
 def examples(*lines: str) -> Callable[[click.Command], click.Command]:
@@ -149,3 +159,10 @@ def examples(*lines: str) -> Callable[[click.Command], click.Command]:
         return command
 
     return add
+
+
+def worries_words(n: int) -> str:
+    """Say how many tests of a page on quality worry."""
+    if not n:
+        return "and no test found anything to worry about"
+    return f"and {n} tests worry" if n > 1 else "and 1 test worries"

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import click
 
 from pbdb.cli.common import examples, json_option, say, settings, show_json, show_table
+from pbdb.common.rows import Row
 
 
 @click.group()
@@ -43,7 +44,7 @@ def _print_page(page: dict[str, Any]) -> None:
         facts = ((name.replace("_", " "), str(value)) for name, value in row.items() if value is not None)
         click.echo()
         show_table(facts, ["compound", ""])
-    for part in ("related", "sources", "aliases", "annotations", "conditions"):
+    for part in ("related", "sources", "aliases", "namesakes", "annotations", "conditions"):
         if page[part]:
             click.echo(f"\n{part}")
             _show_rows(page[part])
@@ -117,7 +118,7 @@ def resolve(path: Path, pubchem: Literal["local", "rest"], as_json: bool) -> Non
         say(user_table.in_words(rows))
 
 
-def _print(rows: list[dict[str, Any]], as_json: bool, nothing: str) -> None:
+def _print(rows: list[Row], as_json: bool, nothing: str) -> None:
     if as_json:
         show_json(rows)
     elif rows:
@@ -126,7 +127,7 @@ def _print(rows: list[dict[str, Any]], as_json: bool, nothing: str) -> None:
         say(nothing)
 
 
-def _show_rows(rows: list[dict[str, Any]]) -> None:
+def _show_rows(rows: list[Row]) -> None:
     show_table([[_joined(value) for value in row.values()] for row in rows], list(rows[0]))
 
 

@@ -89,10 +89,10 @@ def url() -> None:
     from pbdb.database import schema
     from pbdb.server import connect
 
-    found = settings()
-    address = connect.url(found)
-    if found.database_url is None:
-        schema.settle(connect.engine(found))
+    user_settings = settings()
+    address = connect.url(user_settings)
+    if user_settings.database_url is None:
+        schema.settle(connect.engine(user_settings))
     click.echo(address)
 
 
@@ -143,9 +143,9 @@ def check(as_json: bool) -> None:
     from pbdb.database import schema
     from pbdb.server import connect
 
-    found = settings()
-    differences = schema.check(connect.engine(found))
-    if connect.has_changed_password(found):
+    user_settings = settings()
+    differences = schema.check(connect.engine(user_settings))
+    if connect.has_changed_password(user_settings):
         differences.append(f"{connect.READER} gave itself another password: run `pbdb db start`.")
     if as_json:
         show_json(differences)
@@ -262,7 +262,7 @@ def restore(file: Path, replace: bool) -> None:
     from pbdb.database import schema
     from pbdb.server import connect
 
-    found = settings()
-    backups.restore(found, file, replace=replace)
-    schema.settle(connect.engine(found))
+    user_settings = settings()
+    backups.restore(user_settings, file, replace=replace)
+    schema.settle(connect.engine(user_settings))
     say(f"The database is as '{file}' has it.")

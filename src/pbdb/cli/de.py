@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from pbdb.cli.common import TerminalReporter, examples, json_option, say, settings, show_json, show_table
+from pbdb.cli.common import TerminalReporter, examples, json_option, say, settings, show_json, show_table, worries_words
 
 A_PATH = click.Path(path_type=Path)
 
@@ -33,6 +33,7 @@ class Span(click.ParamType[Any]):
 @examples(
     "pbdb de run --matrix counts.csv.gz --samples samples.csv --readout counts --out effects.parquet",
     "pbdb de run --matrix counts.txt --samples plan.xlsx --readout counts --out effects.xlsx",
+    "pbdb de run --matrix counts.csv.gz --samples samples.csv --readout counts --out effects.csv --report page.html",
     "pbdb de run --matrix plates.h5ad --samples samples.csv --readout counts --mode replicate --out wells.parquet",
     "pbdb de run --matrix l3.parquet --samples samples.csv --readout log2_intensity --out effects.parquet --json",
 )
@@ -96,21 +97,37 @@ class Span(click.ParamType[Any]):
     help="Leave out samples of fewer cells (column n_cells).",
 )
 @click.option("--threads", type=click.IntRange(1), help="Threads to use; by default all.")
-@click.option("--report", type=A_PATH, help="Where to write the report; by default beside --out.")
+@click.option(
+    "--report",
+    type=A_PATH,
+    help="A page to look at (.html): plates, replicates, fit, effects, what to worry about. Any other name: where to"
+    " write the JSON report, by default beside --out.",
+)
 @json_option
 def run(matrix: Path, samples: Path, out: Path, report: Path | None, as_json: bool, **chosen: Any) -> None:
     """Estimate the effect of every condition against the vehicle of its time and context.
 
     The sheet needs the columns sample_id, compound, dose_um, time_h, plate and is_control; context, stratum, well
     and n_cells are optional. Every context and stratum is fitted by itself. The output has one row per condition
-    and gene; a condition that cannot be estimated has one row that says why.
+    and gene; a condition that cannot be estimated has one row that says why. Beside Ensembl ids stand the symbols of
+    the gene tables imported into this home.
     """
     from pbdb.effects import plate_run
+    from pbdb.identity.vocabulary import genes
 
-    report_to = report or out.with_suffix(".report.json")
+    is_page = report is not None and report.suffix.lower() in (".html", ".htm")
+    report_to = report if report is not None and not is_page else out.with_suffix(".report.json")
+    page_to = report if is_page else None
     with TerminalReporter(quiet=as_json) as reporter:
         written = plate_run.run(
-            matrix, samples, out, _choices(**chosen), report_to=report_to, progress=reporter.progress
+            matrix,
+            samples,
+            out,
+            _choices(**chosen),
+            report_to=report_to,
+            page_to=page_to,
+            symbols=genes.symbols_in_home(settings()),
+            progress=reporter.progress,
         )
     for note in written["notes"]:
         say(f"{note[0].upper()}{note[1:]}.")
@@ -120,6 +137,8 @@ def run(matrix: Path, samples: Path, out: Path, report: Path | None, as_json: bo
         show_json(written)
         return
     say(f"Wrote {written['rows']:,} rows to {out}, the report to {report_to}.")
+    if page_to is not None:
+        say(f"'{page_to}' has {written['page']['figures']} figures, {worries_words(written['page']['worries'])}.")
     show_table([_row(fit) for fit in written["fits"]], ["context", "stratum", "batch", "samples", "genes", "effects"])
 
 

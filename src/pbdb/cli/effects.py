@@ -68,12 +68,12 @@ def run(dataset: str, compound: str | None, as_json: bool, **chosen: Any) -> Non
 
     The views show default fits; these are in `effect`, `fit` and `replicate_effect`, told apart by method and mode.
     """
+    user_settings = settings()
+    choices = _choices(user_settings, dataset, chosen)
     from pbdb.loading import further_fits
 
-    user_settings = settings()
-    reporter = TerminalReporter(quiet=as_json)
-    choices = _choices(user_settings, dataset, chosen)
-    outcome = further_fits.run_fits(user_settings, dataset, choices, compound=compound, reporter=reporter)
+    with TerminalReporter(quiet=as_json) as reporter:
+        outcome = further_fits.run_fits(user_settings, dataset, choices, compound=compound, reporter=reporter)
     if as_json:
         show_json(asdict(outcome))
     else:
@@ -82,11 +82,12 @@ def run(dataset: str, compound: str | None, as_json: bool, **chosen: Any) -> Non
 
 
 def _choices(user_settings: Any, dataset: str, chosen: dict[str, Any]) -> Any:
-    from pbdb.effects.engine import Options
-    from pbdb.effects.groups import FitOptions
     from pbdb.query import database
 
-    readout = database.readout(user_settings, dataset)
+    readout = database.readout(user_settings, dataset)  # first: a wrong name needs no import of an engine
+    from pbdb.effects.engine import Options
+    from pbdb.effects.groups import FitOptions
+
     least = chosen["min_cells"]
     options = Options(
         readout=readout,

@@ -47,10 +47,15 @@ def train(out: Path, snapshot: Path | None, as_json: bool, **chosen: Any) -> Non
 
     The folder gets embedding.parquet (a vector and its reliability for each compound), what predicts, and a manifest.
     """
+    from pbdb.query import names
+
+    found = settings()
+    if snapshot is None:
+        names.require(found, datasets=[*chosen["datasets"], *chosen["without"]], splits=chosen["split"])
     from pbdb.learn import training
 
     with TerminalReporter(quiet=as_json) as reporter:
-        content = training.train(settings(), out, training.Choices(**chosen), snapshot, reporter)
+        content = training.train(found, out, training.Choices(**chosen), snapshot, reporter)
     if as_json:
         show_json(content)
     else:

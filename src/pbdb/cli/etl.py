@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pbdb.cli.common import TerminalReporter, examples, json_option, say, settings, show_json, show_table
+from pbdb.cli.common import TerminalReporter, examples, json_option, say, settings, show_json, show_table, worries_words
+from pbdb.cli.shell import heartbeat
+from pbdb.common.rows import Row
 from pbdb.database.stage_names import STAGES
 
 if TYPE_CHECKING:
@@ -58,6 +60,9 @@ def _terms(source: Any, dataset: str) -> dict[str, Any]:
 @json_option
 def show(source: str, as_json: bool) -> None:
     """Show a source: its datasets, what their terms allow, its files and how to get them."""
+    from pbdb.sources import names
+
+    names.require(source)
     from pbdb.sources import registry, terms
 
     declared = registry.get(source)
@@ -110,14 +115,19 @@ def load(source: str, folder: Path | None, as_json: bool, **chosen: Any) -> None
     whole, at the very end: stopped anywhere, the old data stand and the next run goes on. Loading the same files
     twice changes nothing. The stages in their order: extract, transform, validate, effects, publish, match.
     """
-    from pbdb.loading import pipeline
+    from pbdb.sources import names
+
+    names.require(source)
     from pbdb.sources import registry
 
     dataset = chosen.pop("dataset")
-    reporter = TerminalReporter(quiet=as_json)
-    outcomes = pipeline.load_source(
-        registry.get(source), settings(), pipeline.Choices(folder=folder, **chosen), dataset=dataset, reporter=reporter
-    )
+    declared = registry.of_dataset(source, dataset)  # first: a wrong name needs none of what a load imports
+    from pbdb.loading import pipeline
+
+    with TerminalReporter(quiet=as_json) as reporter:
+        outcomes = pipeline.load_source(
+            declared, settings(), pipeline.Choices(folder=folder, **chosen), dataset=dataset, reporter=reporter
+        )
     if as_json:
         show_json([outcome.as_dict() for outcome in outcomes])
         return
@@ -194,6 +204,30 @@ def _cells() -> Any:
         return None
 
 
+@examples("pbdb etl report driad", "pbdb etl report driad --out driad.html")
+@etl.command()
+@click.argument("dataset")
+@click.option("--out", type=A_PATH, help="File of the page; by default DATASET.html. Replaced where it is there.")
+@json_option
+def report(dataset: str, out: Path | None, as_json: bool) -> None:
+    """Write one page on the quality of a loaded DATASET: plates, samples, fits, effects, and what to worry about.
+
+    The page is one file that needs no network. Without the canonical matrix in the cache it shows what the database
+    alone can say, and names the rest.
+    """
+    from pbdb.loading import dataset_page
+
+    page = out or Path(f"{dataset}.html")
+    with TerminalReporter(quiet=as_json) as reporter:
+        done = dataset_page.write(settings(), dataset, page, reporter.progress)
+    if as_json:
+        show_json(done)
+        return
+    if done["missing"]:
+        say(f"Not shown: {done['missing']}.")
+    say(f"'{page}' has {done['figures']} figures, {worries_words(done['worries'])}.")
+
+
 @examples("pbdb etl remove driad", "pbdb etl remove driad --dry-run", "pbdb etl remove driad --yes")
 @etl.command()
 @click.argument("dataset")
@@ -232,7 +266,8 @@ def _confirmed(dataset: str) -> bool:
         raise ConfigError(
             f"Removing '{dataset}' needs a yes: add --yes, or --dry-run to see what would go.", dataset=dataset
         )
-    return click.confirm(f"Remove dataset '{dataset}' from the database?", err=True)
+    with heartbeat.paused():
+        return click.confirm(f"Remove dataset '{dataset}' from the database?", err=True)
 
 
 def _has_terminal() -> bool:
@@ -242,7 +277,9 @@ def _has_terminal() -> bool:
 @examples("pbdb etl status", "pbdb etl status driad --json", "pbdb etl status --stale")
 @etl.command()
 @click.argument("name", required=False)
-@click.option("--stale", is_flag=True, help="Datasets loaded before a vocabulary in use was imported, and what to run.")
+@click.option(
+    "--stale", is_flag=True, help="Datasets that were loaded by other vocabularies than those in use, and what to run."
+)
 @json_option
 def status(name: str | None, stale: bool, as_json: bool) -> None:
     """Show the ledger: what each stage read, wrote and left out, and what failed.
@@ -274,24 +311,24 @@ def status(name: str | None, stale: bool, as_json: bool) -> None:
             say(f"{row['dataset']} {row['stage']} failed: {row['message']}")
 
 
-def _show_stale(rows: list[dict[str, Any]], name: str | None, as_json: bool) -> None:
+def _show_stale(rows: list[Row], name: str | None, as_json: bool) -> None:
     rows = [row for row in rows if name in (None, row["dataset"], row["source"])]
     if as_json:
         show_json(rows)
     elif rows:
         table = [[row["dataset"], row["loaded_at"], ", ".join(row["kinds"]), row["run"]] for row in rows]
-        show_table(table, ["dataset", "loaded_at", "newer", "to load it again"])
+        show_table(table, ["dataset", "loaded_at", "changed", "to load it again"])
     else:
         say("Every dataset was loaded with the vocabularies in use.")
 
 
-def _require_known(name: str, rows: list[dict[str, Any]]) -> None:
+def _require_known(name: str, rows: list[Row]) -> None:
     """Refuse a name that is neither in the ledger nor that of a source or of a dataset a source fills."""
-    from pbdb.common.errors import QueryError, meant
+    from pbdb.common.errors import QueryError, suggestion
     from pbdb.sources import registry
 
     names = {row[column] for row in rows for column in ("source", "dataset")}
     for key in registry.known():
         names |= {key, *registry.get(key).datasets}
     if name not in names:
-        raise QueryError(f"There is no dataset or source '{name}': {meant(name, sorted(names))}", value=name)
+        raise QueryError(f"There is no dataset or source '{name}': {suggestion(name, sorted(names))}", value=name)

@@ -64,9 +64,13 @@ def holdout(
     on structures, averages with PCA, both models, and a control on shuffled compounds that must fail. A split on
     which a held-out compound also trains is refused, and so is a model that saw it.
     """
-    from pbdb.learn import holdout as evaluation
+    from pbdb.query import names
 
     found = settings()
+    if snapshot is None:
+        names.require(found, datasets=[*chosen["datasets"], *chosen["without"]], splits=chosen["split"])
+    from pbdb.learn import holdout as evaluation
+
     with TerminalReporter(quiet=as_json) as reporter:
         done = evaluation.run(found, evaluation.Choices(**chosen), snapshot, reporter)
     _finish(found, done, snapshot, out, page, name, as_json=as_json)

@@ -36,7 +36,8 @@ def serve(
     except ModuleNotFoundError as problem:
         raise ConfigError(f"{problem.name} is not installed: run pip install 'pbdb[serve]'.") from None
 
-    address = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}{root_path}/"
+    name = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "::1": "[::1]"}.get(host, host)
+    address = f"http://{name}:{port}{root_path}/"
     say(f"Serving {place or 'the database'} at {address} (Ctrl+C ends it)")
     if open_browser:
         click.launch(address)

@@ -56,6 +56,8 @@ def search(
         rows, left_out = signature_search.like_genes(user_settings, _names(up), _names(down), where, opposite=opposite)
         if left_out:
             say(f"Not among the landmarks, left out: {', '.join(left_out)}")
+        genes = [name for name in (*_names(up), *_names(down)) if name not in left_out]
+        _tell_untested(signature_search.untested(user_settings, rows, genes), len(rows))
     _tell_not_searched(signature_search.not_searched(user_settings, where))
     if as_json:
         show_json(rows)
@@ -63,6 +65,12 @@ def search(
         show_table([list(row.values()) for row in rows], list(rows[0]))
     else:
         say("No effect with landmarks fits the selection.")
+
+
+def _tell_untested(untested: Any, n_hits: int) -> None:
+    if untested.n_hits:
+        genes = ", ".join(f"{gene} ({n})" for gene, n in untested.by_gene.items())
+        say(f"{untested.n_hits} of {n_hits} hits do not test every gene asked for; not tested in hits: {genes}.")
 
 
 def _tell_not_searched(datasets: list[str]) -> None:
@@ -97,6 +105,7 @@ def _names(text: str) -> list[str]:
 def index(rebuild: bool, as_json: bool) -> None:
     """Index the signatures loaded since the last time, so search takes milliseconds: one index of all data sets."""
     from pbdb.query import database, signature_index
+    from pbdb.query import signatures as signature_search
     from pbdb.server import connect
 
     user_settings = settings()
@@ -106,7 +115,13 @@ def index(rebuild: bool, as_json: bool) -> None:
         if built.datasets:
             what = "made anew" if built.is_anew else "brought up to date"
             reporter.stage("index", f"{built.n_signatures:,} signatures, {what} in {built.seconds:.1f} s")
+    without = signature_search.not_searched(user_settings, signature_search.Where())
+    if without:
+        say(
+            f"Without landmarks, so that search finds nothing there: {', '.join(without)}; "
+            "`pbdb etl status --stale` says what to run."
+        )
     if as_json:
         show_json(asdict(built))
-    elif not built.datasets:
+    elif not built.datasets and not without:
         say("All data sets are indexed.")

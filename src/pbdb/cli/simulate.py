@@ -14,7 +14,7 @@ import click
 from pbdb import simulate as simulators
 from pbdb.cli.common import examples, say
 from pbdb.common import output_files
-from pbdb.common.errors import ConfigError, meant
+from pbdb.common.errors import ConfigError, suggestion
 
 GENES = "genes.tsv"
 
@@ -48,7 +48,7 @@ def simulate(source: str, out: Path, seed: int | None) -> None:
     """Write a small release of SOURCE in its published file layout, with effects planted and listed in truth.csv."""
     known = writers()
     if source not in known:
-        raise ConfigError(f"There is no simulator of '{source}': {meant(source, list(known))}", value=source)
+        raise ConfigError(f"There is no simulator of '{source}': {suggestion(source, list(known))}", value=source)
     output_files.make_folder(out, empty=True)
     known[source](out, **({} if seed is None else {"seed": seed}))
     files = [path for path in out.rglob("*") if path.is_file()]

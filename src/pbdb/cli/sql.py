@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -18,6 +19,15 @@ from pbdb.common.errors import ConfigError
 
 ROWS_IN_TABLE = 1000
 FORMULA = tuple("=+-@\t\r|%")
+COMMENT = re.compile(r"--[^=\s]*\s")
+
+
+class TakesComments(click.Command):
+    """A command that takes for a query what begins with a comment: no option has a blank in its name."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the arguments."""
+        return super().parse_args(ctx, [f"\n{arg}" if COMMENT.match(arg) else arg for arg in args])
 
 
 @examples(
@@ -25,7 +35,7 @@ FORMULA = tuple("=+-@\t\r|%")
     "pbdb sql --format csv --no-formulas --file top.sql > top.csv",
     "echo 'SELECT count(*) AS n FROM compound' | pbdb sql --json",
 )
-@click.command()
+@click.command(cls=TakesComments)
 @click.argument("query", required=False)
 @click.option("--file", type=click.Path(path_type=Path), help="Read the query from this file.")
 @click.option(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO
 
@@ -12,6 +12,10 @@ from typing import Any, TextIO
 UNSAFE = re.compile(
     "[\0-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
 )
+
+
+# What clears the line of a terminal that something else has begun, before a command writes.
+before_write: Callable[[], None] | None = None
 
 
 def visible(text: str) -> str:
@@ -27,6 +31,8 @@ class SafeText:
 
     def write(self, text: str) -> int:
         """Write a text; return its length."""
+        if before_write is not None:
+            before_write()
         self.stream.write(visible(text))
         return len(text)
 

@@ -41,7 +41,9 @@ def import_file(kind: str, paths: tuple[Path, ...], release: str | None, as_json
     """
     from pbdb.identity.vocabulary import releases
 
-    _tell(releases.import_files(_ready(), kind, paths, release), as_json)
+    with TerminalReporter(quiet=as_json) as reporter:
+        done = releases.import_files(_ready(), kind, paths, release, reporter.progress)
+    _tell(done, as_json)
 
 
 @examples("pbdb vocab fetch genes", "pbdb vocab fetch genes --release 114", "pbdb vocab fetch cellosaurus")
@@ -57,8 +59,9 @@ def fetch(kind: str, release: str | None, mirror: str | None, as_json: bool) -> 
     """
     from pbdb.identity.vocabulary import fetch as vocabulary_fetch
 
-    reporter = TerminalReporter(quiet=as_json)
-    _tell(vocabulary_fetch.fetch(_ready(), kind, release, mirror, reporter.progress), as_json)
+    with TerminalReporter(quiet=as_json) as reporter:
+        done = vocabulary_fetch.fetch(_ready(), kind, release, mirror, reporter.progress)
+    _tell(done, as_json)
 
 
 @examples("pbdb vocab use genes 'Ensembl 114'")
@@ -135,10 +138,10 @@ def _tell(outcome: dict[str, Any], as_json: bool) -> None:
 
 
 def _tell_older_loads() -> None:
-    """Name the datasets that were loaded before what is in use now."""
+    """Name the datasets that were loaded by other vocabularies than those in use now."""
     from pbdb.loading import ledger
     from pbdb.server import connect
 
     older = [row["dataset"] for row in ledger.stale(connect.engine(settings()))]
     if older:
-        say(f"Loaded before the vocabularies now in use: {', '.join(older)}; see `pbdb etl status --stale`.")
+        say(f"Loaded by other vocabularies than those now in use: {', '.join(older)}; see `pbdb etl status --stale`.")

@@ -28,7 +28,7 @@ from dataclasses import dataclass
 MOST_LISTED = 24
 
 
-def meant(name: str, known: Sequence[str]) -> str:
+def suggestion(name: str, known: Sequence[str]) -> str:
     """End a sentence about a name that is not known: with the one that was meant, or all there are."""
     lower = {known_name.lower(): known_name for known_name in known}
     near = difflib.get_close_matches(name.lower(), lower, n=1)

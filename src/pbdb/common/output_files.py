@@ -1,6 +1,6 @@
 """Files and folders appear whole or not at all: written under a temporary name beside the target, then renamed.
 
-with replacing(target) as part:       # an artefact of ours; what was there before is replaced
+with replacing(target) as part:       # an artifact of ours; what was there before is replaced
 with file(target) as part:            # what a user asked for; nothing may be there, and errors are sentences
 """
 

@@ -24,11 +24,11 @@ def unsaid(names: Iterable[str]) -> Iterator[None]:
     try:
         yield
     except Exception as problem:
-        _hush(problem, known)
+        _redact(problem, known)
         raise
 
 
-def _hush(problem: BaseException, names: list[str]) -> None:
+def _redact(problem: BaseException, names: list[str]) -> None:
     problem.args = tuple(
         without(argument, names) if isinstance(argument, str) else argument for argument in problem.args
     )
@@ -36,6 +36,6 @@ def _hush(problem: BaseException, names: list[str]) -> None:
     if cause is None:
         return
     if without(f"{cause} {cause!r}", names) == f"{cause} {cause!r}":
-        _hush(cause, names)
+        _redact(cause, names)
     else:  # what other libraries put into their errors cannot be mended piece by piece
         problem.__cause__, problem.__context__, problem.__suppress_context__ = None, None, True

@@ -48,7 +48,7 @@ class Settings:
 
     @property
     def cache(self) -> Path:
-        """Folder of the stage artefacts: cache/<source>/<fingerprint>/."""
+        """Folder of the stage artifacts: cache/<source>/<fingerprint>/."""
         return self.home / "cache"
 
     @property

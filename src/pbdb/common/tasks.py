@@ -78,8 +78,8 @@ def _in_processes(work: Work, tasks: Tasks, n: int) -> Iterator[Path]:
             continue
         return
     raise WorkerError(
-        f"A worker process ended {TRIES} times before its task was done: it was killed, most likely for want of "
-        "memory; run the command again with fewer --workers, what is done is kept."
+        f"A worker process ended {TRIES} times before its task was done: it was killed, most likely because "
+        "memory ran out; run the command again with fewer --workers, what is done is kept."
     )
 
 
@@ -208,7 +208,7 @@ def _result(future: Any, address: str) -> Any:
     except distributed.KilledWorker:
         raise WorkerError(
             f"A task was lost with its worker on the cluster '{address}' again and again: its workers die, most likely "
-            "for want of memory (each needs about 4 GiB); what is done is kept."
+            "because memory ran out (each needs about 4 GiB); what is done is kept."
         ) from None
     except ModuleNotFoundError as problem:
         raise ConfigError(

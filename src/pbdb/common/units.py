@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 
 from pbdb.common.errors import DataError
@@ -18,9 +19,11 @@ FM_PER_UNIT = {
 HOURS_PER_UNIT = {"h": Decimal(1), "min": Decimal(1) / 60, "d": Decimal(24)}
 SPELLINGS = {
     "µm": "uM", "μm": "uM", "um": "uM", "nm": "nM", "mm": "mM", "pm": "pM", "fm": "fM", "m": "M",
+    "micromolar": "uM", "nanomolar": "nM", "millimolar": "mM", "picomolar": "pM", "femtomolar": "fM", "molar": "M",
     "h": "h", "hr": "h", "hrs": "h", "hour": "h", "hours": "h", "min": "min", "minutes": "min", "d": "d", "day": "d",
     "days": "d",
 }  # fmt: skip
+_PER_LITRE = re.compile(r"(?<=[\u00b5\u03bcunmpf]) ?(mol(/|\*| )?l(-1|\^-1)?|molar|mol/dm3)$")
 MAX_FM = 2**63 - 1
 
 
@@ -43,8 +46,9 @@ def dose_fm(value: str | float, unit: str) -> int:
 
 def molar_unit(unit: str) -> str:
     """Spell a unit as FM_PER_UNIT does; one it does not know comes back as it is."""
-    text = unit.strip()
-    return text if text in FM_PER_UNIT else SPELLINGS.get(text.lower(), text)
+    text = unit.strip().rstrip(".")
+    short = _PER_LITRE.sub("m", text.lower())
+    return text if text in FM_PER_UNIT else SPELLINGS.get(short, text)
 
 
 def hours(value: str | float, unit: str) -> float:

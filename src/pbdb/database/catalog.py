@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 from sqlalchemy import Connection, Table, text
 
-from pbdb.database import roles
 from pbdb.database.models import PARTITIONS, SCHEMA, STORED, Base
 from pbdb.database.models.policies import OWNER, PARTITIONED, PUBLIC, READER, statements
+from pbdb.database.view_files import VIEWS
 
 SCRATCH, SCRATCH_PARTITIONS = "pbdb_scratch", "pbdb_scratch_part"
 
@@ -71,7 +71,7 @@ def _partitions(connection: Connection) -> list[str]:
 
 
 def _without_comment(connection: Connection) -> list[str]:
-    rows = connection.execute(_WITHOUT_COMMENT, {"schemas": [SCHEMA, roles.VIEWS], "owner": OWNER})
+    rows = connection.execute(_WITHOUT_COMMENT, {"schemas": [SCHEMA, VIEWS], "owner": OWNER})
     return [f"{name} has no comment" for name in rows.scalars()]
 
 

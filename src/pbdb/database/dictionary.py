@@ -11,7 +11,7 @@ from sqlalchemy import Connection, text
 
 from pbdb.database.models import SCHEMA, Base
 from pbdb.database.models.policies import OWNER, PARTITIONED
-from pbdb.database.roles import VIEWS
+from pbdb.database.view_files import VIEWS
 
 if TYPE_CHECKING:
     pass

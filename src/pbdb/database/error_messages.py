@@ -1,4 +1,4 @@
-"""Troubles with disk, server and permissions, each as one sentence: of loads (`told`), of snapshots (`exporting`)."""
+"""Troubles with disk, server and permissions: `translate_errors` of loads, `exporting` of snapshots."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ UNHARMED = "what was loaded before stands"
 
 
 @contextmanager
-def told(what: str) -> Iterator[None]:
+def translate_errors(what: str) -> Iterator[None]:
     """Turn troubles of disk and server into sentences that begin with `what`; errors of the code pass as they are.
 
     Raises:
@@ -57,13 +57,13 @@ def exporting(place: str) -> Iterator[None]:
             raise SnapshotError(f"The disk of {place} is full: make room and run the command again.") from problem
         why = problem.strerror or problem
         raise SnapshotError(
-            f"{place} cannot be written or read ({why}): put that right and run the command again."
+            f"{place} cannot be written or read ({why}): correct that and run the command again."
         ) from problem
     except (psycopg.Error, DBAPIError, adbc_driver_manager.Error) as problem:
         cause = getattr(problem, "orig", None) or problem
-        raise SnapshotError(f"The server ended the work ({first_line(cause)}): run the command again.") from problem
+        raise SnapshotError(f"The server stopped ({first_line(cause)}): run the command again.") from problem
     except duckdb.Error as problem:
-        raise SnapshotError(f"DuckDB ended the work ({first_line(problem)}): run the command again.") from problem
+        raise SnapshotError(f"DuckDB stopped ({first_line(problem)}): run the command again.") from problem
 
 
 def require_loader(connection: Connection) -> None:

@@ -16,8 +16,8 @@ from pbdb.common.errors import SchemaError
 from pbdb.database import reader_limits
 from pbdb.database.models import PARTITIONS, SCHEMA
 from pbdb.database.models.policies import OWNER, PUBLIC, READER, WEB
+from pbdb.database.view_files import VIEWS
 
-VIEWS = "pbdb"
 ROLES = (OWNER, READER, PUBLIC)
 DATABASE_SETTINGS = {
     "search_path": "pbdb, core, public",
@@ -83,8 +83,8 @@ def _extension(connection: Connection) -> None:
 
 
 def _available(connection: Connection) -> None:
-    found = connection.execute(text("SELECT FROM pg_available_extensions WHERE name = 'vector'"))
-    if found.one_or_none() is None:
+    extension = connection.execute(text("SELECT FROM pg_available_extensions WHERE name = 'vector'"))
+    if extension.one_or_none() is None:
         raise SchemaError(
             "The server has no extension 'vector': install pgvector on it (the image pgvector/pgvector has it)."
         )
@@ -110,8 +110,8 @@ def _roles(connection: Connection) -> None:
 
 def _schemas(connection: Connection) -> None:
     for schema in (SCHEMA, PARTITIONS, VIEWS):
-        found = connection.execute(_SCHEMA_OWNER, {"schema": schema}).scalar_one_or_none()
-        if found is None:
+        owner = connection.execute(_SCHEMA_OWNER, {"schema": schema}).scalar_one_or_none()
+        if owner is None:
             _must(
                 connection,
                 f"CREATE SCHEMA {schema} AUTHORIZATION {OWNER}",
@@ -120,9 +120,9 @@ def _schemas(connection: Connection) -> None:
             )
             if schema in SCHEMA_COMMENTS:
                 connection.exec_driver_sql(f"COMMENT ON SCHEMA {schema} IS '{SCHEMA_COMMENTS[schema]}'")
-        elif found != OWNER:
+        elif owner != OWNER:
             raise SchemaError(
-                f"Schema '{schema}' belongs to '{found}', not to {OWNER}: is this another program's database?"
+                f"Schema '{schema}' belongs to '{owner}', not to {OWNER}: is this another program's database?"
                 f" If it is pbdb's, run ALTER SCHEMA {schema} OWNER TO {OWNER}."
             )
 

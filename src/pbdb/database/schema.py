@@ -23,6 +23,7 @@ from pbdb.common.errors import SchemaError
 from pbdb.database import catalog, reader_limits, roles, views
 from pbdb.database.models import SCHEMA, Base
 from pbdb.database.models.policies import OWNER, PARTITIONED
+from pbdb.database.view_files import VIEWS
 from pbdb.server import locks
 
 VERSION_TABLE = "alembic_version"
@@ -81,7 +82,7 @@ def settle(engine: Engine) -> None:
     """Give roles and database their settings again, where there is a schema, whatever a reader changed of its own."""
     with engine.begin() as connection:
         if current(connection) is not None:
-            locks.patiently(connection, lambda: roles.settle(connection), "The settings of readers")
+            locks.with_retries(connection, lambda: roles.settle(connection), "The settings of readers")
 
 
 def current(connection: Connection) -> str | None:
@@ -121,7 +122,7 @@ def pass_through(connection: Connection, context: EnvironmentContext) -> None:
     except KeyError:  # the command has no destination
         _run(connection, context)
         return
-    locks.patiently(connection, lambda: _move(connection, context), "The change of the schema", LOCK)
+    locks.with_retries(connection, lambda: _move(connection, context), "The change of the schema", LOCK)
 
 
 def _move(connection: Connection, context: EnvironmentContext) -> None:
@@ -154,9 +155,7 @@ def _change(connection: Connection, context: EnvironmentContext) -> None:
     if current(connection) == head():
         views.build(connection, before)
     else:
-        log.warning(
-            "Below revision %s there are no views in schema %s; `pbdb db upgrade` builds them.", head(), roles.VIEWS
-        )
+        log.warning("Below revision %s there are no views in schema %s; `pbdb db upgrade` builds them.", head(), VIEWS)
 
 
 def _run(connection: Connection, context: EnvironmentContext) -> None:
@@ -211,7 +210,7 @@ def _views_behind(connection: Connection) -> str | None:
     if gone := views.missing(connection):
         return f"The database lacks {', '.join(gone)}: run `pbdb db upgrade`."
     if not views.is_current(connection):
-        return f"The views of schema {roles.VIEWS} are not those of this version of pbdb: run `pbdb db upgrade`."
+        return f"The views of schema {VIEWS} are not those of this version of pbdb: run `pbdb db upgrade`."
     return None
 
 

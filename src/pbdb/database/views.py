@@ -5,23 +5,21 @@ Most are in schema pbdb; core has views of what is current in the tables of sche
 
 from __future__ import annotations
 
-import hashlib
-import re
 from pathlib import Path
 from typing import NamedTuple
 
 import psycopg
 from sqlalchemy import Connection, text
 
-from pbdb.common import packaged_files
 from pbdb.common.errors import SchemaError
 from pbdb.database.models import PARTITIONS, SCHEMA
 from pbdb.database.models.policies import OWNER
-from pbdb.database.roles import VIEWS
+from pbdb.database.view_files import COMMENT, VIEWS, files, fingerprint, made
 from pbdb.server.locks import BUSY
 
+__all__ = ["build", "drop", "files", "fingerprint", "is_current", "missing", "read", "refuse_foreign_dependents"]
+
 OURS = {"views": [VIEWS, SCHEMA], "functions": [VIEWS, PARTITIONS], "owner": OWNER}
-COMMENT = "Views and functions of pbdb, the public contract; sql/ "
 
 
 class Grant(NamedTuple):
@@ -48,19 +46,6 @@ class Before(NamedTuple):
     grants: tuple[Grant, ...]
 
 
-def files() -> list[Path]:
-    """Files of sql/ in the order in which they are applied."""
-    return sorted(packaged_files.folder("sql").glob("*.sql"))
-
-
-def fingerprint() -> str:
-    """SHA-256 over names and texts of the files of sql/, hexadecimal."""
-    digest = hashlib.sha256()
-    for file in files():
-        digest.update(f"{file.name}\n{file.read_text()}\n".encode())
-    return digest.hexdigest()
-
-
 def is_current(connection: Connection) -> bool:
     """Whether the views of the database were built from these files, and none has gone since."""
     comment = connection.execute(_COMMENT, {"schema": VIEWS}).scalar_one_or_none()
@@ -69,11 +54,8 @@ def is_current(connection: Connection) -> bool:
 
 def missing(connection: Connection) -> list[str]:
     """Views and functions that a file of sql/ makes and the database does not have."""
-    made = {
-        name for file in files() for name in re.findall(r"^CREATE (?:VIEW|FUNCTION) (\w+\.\w+)", file.read_text(), re.M)
-    }
     there = connection.execute(_OWN_NAMES, OURS).scalars()
-    return sorted(made - set(there))
+    return sorted(made() - set(there))
 
 
 def refuse_foreign_dependents(connection: Connection) -> None:

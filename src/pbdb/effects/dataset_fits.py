@@ -52,7 +52,7 @@ def fits_of(
     wanted: frozenset[int] | None = None,
 ) -> Iterator[FitJob]:
     """The fits of a dataset, each ready for `fit_group`."""
-    choices = choices.settled()
+    choices = choices.checked()
     gene_keys = matrix_file.read_annotations(matrix)[1]["gene_key"].to_numpy(dtype=np.int32)
     for whole_group in fit_groups(wells_of(samples), choices):
         for group in [whole_group] if wanted is None else whole_group.only(wanted):
@@ -116,7 +116,7 @@ class FitJob:
         plan = make_plan(self.group, self.choices)
         return None if plan.design is None else _values(self.matrix, plan.rows)
 
-    def told(self, done: int, total: int) -> None:
+    def report_progress(self, done: int, total: int) -> None:
         """Report progress under the name of the fit."""
         self.progress(self.group.label, done, total)
 
@@ -155,7 +155,7 @@ def _write(job: FitJob, stored: StoredFit, plan: Plan, design: Design, values: A
     _write_fit_samples(stored, plan)
     names = (*BY_EFFECT, *OF_LIMMA) if fit.p_values == "counts" else BY_EFFECT
     tiles = _tiles(stored, len(fit.effects), len(fit.genes), names)
-    summary = fill(fit, *tiles, progress=job.told)
+    summary = fill(fit, *tiles, progress=job.report_progress)
     if summary.dispersion is not None:
         np.save(stored.folder / "dispersion.npy", summary.dispersion)
     _write_effects(job, stored, plan, summary)
@@ -166,7 +166,7 @@ def _write_deseq2(job: FitJob, stored: StoredFit, plan: Plan, design: Design, va
     """Fit each effect by itself; those DESeq2 cannot fit get their status."""
     options = job.choices.options
     genes = tested_genes(values, design, options)
-    plan, fitted = run_deseq2(values, plan, genes, options.threads or 1, job.told)
+    plan, fitted = run_deseq2(values, plan, genes, options.threads or 1, job.report_progress)
     _write_genes(job, stored, genes, {name: np.full(len(genes), np.nan) for name in GENE_FACTS})
     _write_fit_samples(stored, plan)
     summary = deseq2.fill(fitted, *_tiles(stored, len(fitted), len(genes)))

@@ -82,7 +82,7 @@ class FitOptions:
         around = {"mode": self.mode, "min_cells": self.min_cells, "batching": self.batching}
         return engine | {"method": self.method} | around
 
-    def settled(self) -> FitOptions:
+    def checked(self) -> FitOptions:
         """The same options, checked; published batches imply the plain filter and limma's p values.
 
         Raises:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -18,7 +18,8 @@ from pbdb.common.arrays import Floats
 from pbdb.common.output_files import Unfinished
 from pbdb.effects.engine import OK
 
-TEXT = ("condition", "compound", "context", "gene", "status")
+GENE_SYMBOL = "gene_symbol"
+TEXT = ("condition", "compound", "context", "gene", GENE_SYMBOL, "status")
 WHOLE = ("n_treated", "n_vehicle", "n_plates")
 BY_GENE = ("ave_expr", "sigma", "s2_post", "df_prior", "df_total")
 OF_LIMMA = ("p_value_limma", "p_adj_limma")
@@ -33,9 +34,11 @@ OF_EFFECT = ("condition", "compound", "dose_um", "time_h", "context", *WHOLE, SA
 ROWS_PER_GROUP = 1_000_000
 
 
-def schema(with_samples: bool) -> pa.Schema:
-    """Return the columns; replicate effects also carry the sample they are of."""
-    names = (*COLUMNS, SAMPLE) if with_samples else COLUMNS
+def schema(with_samples: bool, with_symbols: bool = False) -> pa.Schema:
+    """Return the columns; replicate effects also carry the sample they are of, ids of genes their symbols."""
+    names = [*COLUMNS, SAMPLE] if with_samples else list(COLUMNS)
+    if with_symbols:
+        names.insert(names.index("gene") + 1, GENE_SYMBOL)
     return pa.schema([(name, _kind(name)) for name in names])
 
 
@@ -58,12 +61,13 @@ class EffectTable:
     """Write effects to a Parquet file, which gets its name only when all of it is written.
 
     Row order: fit by fit as added; in a fit gene by gene as tested, for each gene the effects in their order; at
-    the end of each fit one row for every effect without numbers, its status saying why.
+    the end of each fit one row for every effect without numbers, its status saying why. symbols: of genes, by name.
     """
 
-    def __init__(self, path: Path, *, with_samples: bool):
+    def __init__(self, path: Path, *, with_samples: bool, symbols: Mapping[str, str] | None = None):
         self._file = Unfinished(path)
-        self._schema = schema(with_samples)
+        self._symbols = symbols or {}
+        self._schema = schema(with_samples, with_symbols=bool(symbols))
         repeated = [name for name in self._schema.names if name not in BY_VALUE]
         self._writer = pq.ParquetWriter(
             self._file.path,
@@ -90,7 +94,12 @@ class EffectTable:
         """Append genes x effects; `effects` has OF_EFFECT columns, one row per column of the arrays."""
         at_once = max(1, ROWS_PER_GROUP // max(1, len(effects)))
         for start in range(0, len(values.genes), at_once):
-            self._write(_numbers(effects, values, slice(start, start + at_once), self._schema))
+            some = slice(start, start + at_once)
+            columns = _numbers(effects, values, some, self._schema)
+            if self._symbols:
+                named = [self._symbols.get(gene) for gene in values.genes[some]]
+                columns[GENE_SYMBOL] = _of_gene(named, len(effects))
+            self._write(columns)
 
     def add_without_numbers(self, effects: pd.DataFrame) -> None:
         """Append effects that have a status and no numbers, one row each."""
@@ -111,9 +120,7 @@ class EffectTable:
 def _numbers(effects: pd.DataFrame, values: Values, genes: slice, wanted: pa.Schema) -> dict[str, Any]:
     names = values.genes[genes]
     columns = {name: _of_effect(effects, name, len(names)) for name in OF_EFFECT if name in wanted.names}
-    columns["gene"] = pa.DictionaryArray.from_arrays(
-        np.repeat(np.arange(len(names), dtype=np.int32), len(effects)), pa.array(names, pa.string())
-    )
+    columns["gene"] = _of_gene(names, len(effects))
     ok = np.zeros(len(names) * len(effects), dtype=np.int32)
     columns["status"] = pa.DictionaryArray.from_arrays(ok, pa.array([OK]))
     for name, statistic in values.by_gene.items():
@@ -121,6 +128,15 @@ def _numbers(effects: pd.DataFrame, values: Values, genes: slice, wanted: pa.Sch
     for name, many in values.by_value.items():
         columns[name] = _floats(np.ascontiguousarray(many[genes]).ravel())
     return columns
+
+
+def _of_gene(names: Sequence[str | None] | npt.NDArray[np.object_], n_effects: int) -> Any:
+    """Return a column of facts of genes, each once for every effect."""
+    places = np.repeat(np.arange(len(names), dtype=np.int32), n_effects)
+    absent = np.repeat(np.array([name is None for name in names], dtype=bool), n_effects)
+    return pa.DictionaryArray.from_arrays(
+        pa.array(places, mask=absent), pa.array([name or "" for name in names], pa.string())
+    )
 
 
 def _of_effect(effects: pd.DataFrame, name: str, n_genes: int) -> Any:

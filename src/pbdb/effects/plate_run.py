@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,9 @@ from pbdb.effects.engine.adjust import adjust
 from pbdb.effects.groups import NUMBERS, FitOptions, Group, Plan, fit_groups, make_plan, run_deseq2
 from pbdb.effects.long_table import BY_GENE, BY_VALUE, OF_EFFECT, EffectTable, Values
 from pbdb.effects.plate_sheets import Plates
+from pbdb.effects.report.of_run import Notes
 from pbdb.effects.stored_fit import reserve
+from pbdb.identity.genes.release import without_version
 
 FILE_ABOVE_VALUES = 2**24
 NO_COUNTS = "no_counts"
@@ -44,6 +47,7 @@ class _Job:
     table: EffectTable
     progress: Progress
     scratch: Path
+    notes: Notes
 
     @property
     def group(self) -> Group:
@@ -58,7 +62,7 @@ class _Job:
         rows, values = self.plan.rows, self.experiment.values
         return values if len(rows) == len(self.experiment.sheet) else values[rows]
 
-    def told(self, done: int, total: int | None) -> None:
+    def report_progress(self, done: int, total: int | None) -> None:
         self.progress(self.group.label, done, total)
 
 
@@ -69,39 +73,69 @@ def run(
     choices: FitOptions | None = None,
     *,
     report_to: Path | None = None,
+    page_to: Path | None = None,
+    symbols: Mapping[str, str] | None = None,
     progress: Progress = silent,
 ) -> dict[str, Any]:
-    """Read, fit and write; return the report, which `report_to` keeps as JSON too.
+    """Read, fit and write; return the report, which `report_to` keeps as JSON too, and `page_to` as a page to look at.
 
+    symbols: of Ensembl ids; where genes have some, they stand beside the genes as `gene_symbol`.
     `progress(what, done, of)` is called as genes are written.
 
     Raises:
         ConfigError: choices that make no sense, or a file that cannot be written.
         SourceError, DataError, DesignError: files that cannot be right; see `plate_sheets.read`.
     """
-    choices = (choices or FitOptions()).settled()
-    _check_paths(matrix, sheet, out, report_to)
+    choices = (choices or FitOptions()).checked()
+    _check_paths(matrix, sheet, out, report_to, page_to)
     start = time.perf_counter()
     progress(f"reading {matrix.name}", 0, None)
     experiment = plate_sheets.read(matrix, sheet, choices.options.readout)
     if choices.min_cells and experiment.sheet["n_cells"].isna().all():
         raise DataError(f"min_cells needs the number of cells: add the column n_cells to the sheet '{sheet.name}'.")
     read = time.perf_counter()
-    with (
-        table_forms.parquet_of(out) as parquet,
-        EffectTable(parquet, with_samples=choices.mode == "replicate") as table,
-    ):
-        fits = [
-            _fit_group(_Job(make_plan(group, choices), experiment, choices, table, progress, out.parent))
-            for group in fit_groups(wells_of(experiment, choices), choices)
-        ]
-        _refuse_untested(fits)
+    notes = Notes(wanted=page_to is not None)
+    named = _symbols(experiment.genes, symbols or {})
+    with table_forms.parquet_of(out) as parquet:
+        with EffectTable(parquet, with_samples=choices.mode == "replicate", symbols=named) as table:
+            fits = [
+                _fit_group(_Job(make_plan(group, choices), experiment, choices, table, progress, out.parent, notes))
+                for group in fit_groups(wells_of(experiment, choices), choices)
+            ]
+            _refuse_untested(fits)
+        page = _write_page(experiment, choices, notes, parquet, out, page_to, progress)
     seconds = {"read": round(read - start, 3), "fit_and_write": round(time.perf_counter() - read, 3)}
     files = {"matrix": str(matrix), "samples": str(sheet), "out": str(out)}
-    report = files | _report(experiment, choices) | {"rows": table.n_rows, "seconds": seconds, "fits": fits}
+    report = files | _report(experiment, choices) | {"rows": table.n_rows, "seconds": seconds, "fits": fits} | page
     if report_to:
         report_to.write_text(json.dumps(report, indent=2, allow_nan=False) + "\n", encoding="utf-8")
     return report
+
+
+def _write_page(
+    experiment: Plates,
+    choices: FitOptions,
+    notes: Notes,
+    parquet: Path,
+    out: Path,
+    page_to: Path | None,
+    hears: Progress,
+) -> dict[str, Any]:
+    """Write the page on the quality of the plates where one is asked for; return what it found."""
+    if page_to is None:
+        return {}
+    from pbdb.effects.report import of_run, writing
+
+    hears(f"drawing {page_to.name}", 0, None)
+    contents = of_run.screen(experiment, choices.options.readout, notes, parquet, out.stem)
+    with output_files.replacing(page_to) as part:
+        return {"page": {"file": str(page_to)} | writing.write(contents, part)}
+
+
+def _symbols(genes: npt.NDArray[np.object_], known: Mapping[str, str]) -> dict[str, str]:
+    """Symbols of the genes that are ids, whatever their version."""
+    ids = {gene: without_version(gene) for gene in genes.tolist()}
+    return {gene: known[gene_id] for gene, gene_id in ids.items() if gene_id in known}
 
 
 def wells_of(experiment: Plates, choices: FitOptions) -> pd.DataFrame:
@@ -128,10 +162,10 @@ def _report(experiment: Plates, choices: FitOptions) -> dict[str, Any]:
     }
 
 
-def _check_paths(matrix: Path, sheet: Path, out: Path, report_to: Path | None) -> None:
+def _check_paths(matrix: Path, sheet: Path, out: Path, *besides: Path | None) -> None:
     table_forms.form_of(out)
     others = {matrix.resolve(), sheet.resolve()}
-    for path in [out, report_to] if report_to else [out]:
+    for path in filter(None, [out, *besides]):
         output_files.require_file(path)
         if path.resolve() in others:
             raise ConfigError(f"'{path}' would be written over another file of this run: give it a name of its own.")
@@ -140,8 +174,9 @@ def _check_paths(matrix: Path, sheet: Path, out: Path, report_to: Path | None) -
 
 def _fit_group(job: _Job) -> dict[str, Any]:
     """Fit one group, write its effects, and return what is to be reported of it."""
-    job.told(0, None)
+    job.report_progress(0, None)
     plan, report = job.plan, {"problem": job.plan.problem}
+    job.notes.of_plan(plan)
     if plan.design is not None:
         try:
             plan, report = _write(job, plan.design)
@@ -182,11 +217,12 @@ def _write(job: _Job, design: Design) -> tuple[Plan, dict[str, Any]]:
         by_gene = {name: getattr(fit, name)[block.genes] for name in BY_GENE}
         by_value = {name: getattr(block, name)[:, order] for name in BY_VALUE if getattr(block, name) is not None}
         job.table.add(columns, Values(job.genes[fit.genes[block.genes]], by_gene, by_value))
-        job.told(block.genes.stop, len(fit.genes))
+        job.report_progress(block.genes.stop, len(fit.genes))
     report = fit.report()
     report["seconds"]["effects"] = round(time.perf_counter() - start, 3)
     result = check.result()
     report["null_check"] = None if result is None else asdict(result)
+    job.notes.of_fit(job.group.label, fit, result)
     return job.plan, report | _genes(job, fit.genes)
 
 
@@ -203,7 +239,7 @@ def _write_deseq2(job: _Job, design: Design) -> tuple[Plan, dict[str, Any]]:
     """Fit every effect by itself and write them together; effects DESeq2 cannot fit get their status."""
     start, options, values = time.perf_counter(), job.choices.options, job.values()
     genes = tested_genes(values, design, options)
-    plan, fitted = run_deseq2(values, job.plan, genes, options.threads or 1, job.told)
+    plan, fitted = run_deseq2(values, job.plan, genes, options.threads or 1, job.report_progress)
     if fitted:
         order = _in_order(job, plan, plan.estimated)
         columns = _columns(plan, plan.estimated[order])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
@@ -15,21 +15,26 @@ import numpy.typing as npt
 import pandas as pd
 import scipy.sparse as sp
 
+from pbdb.common import units
 from pbdb.common.arrays import Mask, is_whole
 from pbdb.common.errors import DataError, DesignError
 from pbdb.effects.engine.checks import LARGEST_LOG2, check_counts, check_intensities
 from pbdb.readers import matrices
 from pbdb.readers.people import sheets
-from pbdb.readers.people.cells import one_spelling, told_as_one
-from pbdb.readers.people.headings import NAMES, SUFFIXES, matching, spelled_as
+from pbdb.readers.people.cells import is_no_compound, one_spelling, plain, said, told_as_one
+from pbdb.readers.people.controls import is_vehicle
+from pbdb.readers.people.headings import NAMES, SUFFIXES, first_choice, matching, spelled_as, suffix
 from pbdb.readers.people.pairing import of_matrix
-from pbdb.readers.people.quantities import in_unit, is_two_numbers
+from pbdb.readers.people.quantities import first_not_a_number, in_unit, is_number, is_two_numbers
 
 REQUIRED = ("sample_id", "compound", "dose_um", "time_h", "plate", "is_control")
 OPTIONAL = ("context", "well", "stratum", "n_cells")
-TRUE = frozenset({"true", "t", "yes", "y", "1", "1.0", "ja", "wahr", "oui", "vrai", "si", "s\u00ed", "verdadero", "x"})
-FALSE = frozenset({"false", "f", "no", "n", "0", "0.0", "nein", "falsch", "non", "faux", "falso"})
-PARTS = {"dose_um": ("dose", "uM"), "time_h": ("time", "h"), "compound": ("compound", ""), "plate": ("plate", "")}
+PARTS = {
+    "sample_id": "sample", "compound": "compound", "dose_um": "dose", "time_h": "time", "plate": "plate",
+    "is_control": "vehicle", "context": "context",
+}  # fmt: skip
+"""Columns that other headings may name too (`Wirkstoff`, `Dose (nM)`), where one does without doubt."""
+UNITS = {"dose_um": "uM", "time_h": "h"}
 
 
 @dataclass(frozen=True)
@@ -90,24 +95,50 @@ def read_sheet(path: Path) -> SampleRows:
     _refuse_empty(path, sheet, written.lines, "context" in headings)
     sheet["is_control"] = _flags(path, sheet)
     for name in ("dose_um", "time_h", "n_cells"):
-        units_beside = text.get(f"{headings.get(name)} unit")
-        sheet[name] = _numbers(path, sheet, name, None if units_beside is None else units_beside)
+        sheet[name] = _numbers(path, sheet, name, _units(text, headings.get(name), name))
     respelled = one_spelling(sheet["compound"].dropna())
-    sheet["compound"] = sheet["compound"].replace(respelled)
+    plates = one_spelling(sheet["plate"])
+    sheet = sheet.assign(compound=sheet["compound"].replace(respelled), plate=sheet["plate"].replace(plates))
     sheet["condition"] = [label(*row) for row in sheet[["compound", "dose_um", "time_h", "stratum"]].to_numpy()]
     _refuse_one_sided(path, sheet)
     used = {*headings.values(), *(f"{heading} unit" for heading in headings.values())}
-    notes = [*written.notes, *([told_as_one(respelled)] if respelled else [])]
-    return SampleRows(sheet, tuple(name for name in text.columns if name not in used), tuple(notes))
+    ignored = tuple(name for name in text.columns if name not in used)
+    notes = [*written.notes, *_notes(headings, sheet)]
+    notes += [told_as_one(one, what) for one, what in ((respelled, "compounds"), (plates, "plates")) if one]
+    return SampleRows(sheet, ignored, tuple(notes))
+
+
+def _notes(headings: Mapping[str, str], sheet: pd.DataFrame) -> Iterator[str]:
+    """Which columns were read by other names, and treated wells that are named like vehicle."""
+    renamed = [f"'{heading}' as {name}" for name, heading in headings.items() if plain(heading) != plain(name)]
+    if renamed:
+        yield f"columns that were read: {', '.join(renamed)}"
+    named = sorted({name for name in sheet["compound"][~sheet["is_control"]] if is_vehicle(name)})
+    if named:
+        yield f"treated wells have the name of a vehicle ({', '.join(named)}): is_control says they are none"
 
 
 def _heading(columns: Sequence[str], name: str) -> list[str]:
-    """Headings that say a column's name, whatever their case and signs; a dose or time whose cells have units too."""
+    """Headings that say a column's name, whatever their case and signs, or in other words; a quantity with its unit."""
     same = spelled_as(columns, name)
-    part, _ = PARTS.get(name, ("", ""))
-    if same or part not in ("dose", "time"):
+    if same or name not in PARTS:
         return same
-    return [column for column in matching(columns, NAMES[part]) if f"{column} unit" in columns]
+    part = PARTS[name]
+    return [
+        column
+        for column in first_choice(columns, part)
+        if name not in UNITS or suffix(column, part) or f"{column} unit" in columns
+    ]
+
+
+def _units(text: pd.DataFrame, heading: str | None, name: str) -> pd.Series[str] | None:
+    """The unit of each cell of a quantity: what stands beside it, else what its heading says."""
+    if heading is None or name not in UNITS:
+        return None
+    if f"{heading} unit" in text:
+        return text[f"{heading} unit"]
+    unit = units.SPELLINGS.get(suffix(heading, PARTS[name]) or "", UNITS[name])
+    return pd.Series(unit, index=text.index, dtype=object)
 
 
 def _only_heading(path: Path, text: pd.DataFrame, name: str) -> str | None:
@@ -118,10 +149,11 @@ def _only_heading(path: Path, text: pd.DataFrame, name: str) -> str | None:
 
 
 def _without(path: Path, text: pd.DataFrame, name: str) -> str:
-    part, unit = PARTS.get(name, ("", ""))
-    near = matching(text.columns, NAMES[part], SUFFIXES.get(part, ())) if part else []
-    of_unit = f" if it is in {unit}" if unit else ""
-    cure = f"; call '{near[0]}' so{of_unit}" if near else ""
+    part, unit = PARTS[name], UNITS.get(name)
+    near = matching(text.columns, NAMES[part], SUFFIXES.get(part, ()))
+    cure = f"; call '{near[0]}' so{f' if it is in {unit}' if unit else ''}" if near else ""
+    if near and unit and (odd := first_not_a_number(text[near[0]])):
+        cure = f": the cell '{odd}' of '{near[0]}' is no number, nor one with a unit"
     return (
         f"The sheet '{path.name}' has no column '{name}'{cure}; it needs {', '.join(REQUIRED)} "
         f"and may have {', '.join(OPTIONAL)}. It has {', '.join(map(str, text.columns)) or 'none'}."
@@ -145,6 +177,11 @@ def _paired(
         )
     same, how = of_matrix(names.tolist(), profiles.samples.tolist())
     lonely = sorted(set(names) - set(same))
+    of_words = [name for name in lonely if name in profiles.left_out]
+    if of_words:
+        raise DataError(
+            f"'{matrix}' holds words, not numbers, in the column of sample '{of_words[0]}': give its counts."
+        )
     if lonely:
         raise DataError(
             f"'{lonely[0]}' stands in '{sheet}' but not in '{matrix}' ({len(lonely)} such); the matrix has "
@@ -193,13 +230,13 @@ def _refuse_empty(path: Path, sheet: pd.DataFrame, lines: Sequence[int], has_con
 
 
 def _flags(path: Path, sheet: pd.DataFrame) -> pd.Series[bool]:
-    text = sheet["is_control"].str.strip().str.lower()
-    wrong = ~text.isin(TRUE | FALSE)
-    if wrong.any():
-        raise _bad_cell(path, sheet, "is_control", wrong, "true or false")
-    control = text.isin(TRUE)
-    if (~control & sheet["compound"].isna()).any():
-        sample = sheet["sample_id"][~control & sheet["compound"].isna()].iloc[0]
+    told = sheet["is_control"].map(said)
+    if told.isna().any():
+        raise _bad_cell(path, sheet, "is_control", told.isna(), "true or false")
+    control = told.astype(bool)
+    is_unnamed = ~control & sheet["compound"].map(lambda name: name is None or is_no_compound(name))
+    if is_unnamed.any():
+        sample = sheet["sample_id"][is_unnamed].iloc[0]
         raise DataError(
             f"Sample '{sample}' of the sheet '{path.name}' is treated with no compound: name it.",
             file=path.name,
@@ -210,25 +247,30 @@ def _flags(path: Path, sheet: pd.DataFrame) -> pd.Series[bool]:
 
 
 def _numbers(path: Path, sheet: pd.DataFrame, name: str, written_units: pd.Series[str] | None) -> pd.Series[float]:
-    """Numbers of a column; cells that came with a unit are brought to that of the column."""
+    """Numbers of a column; cells with another unit are brought to that of the column."""
     values = sheet[name]
-    if written_units is not None:
-        pairs = zip(values, written_units, strict=True)
-        values = pd.Series(
-            [cell if cell is None else in_unit(cell, unit, PARTS[name][1]) for cell, unit in pairs], dtype=object
-        )
-        odd = sheet[name].notna() & values.isna()
-        if odd.any():
-            unit = written_units[odd].iloc[0]
-            raise DataError(
-                f"The {name} of sample '{sheet['sample_id'][odd].iloc[0]}' in the sheet '{path.name}' is in '{unit}': "
-                f"give it in {PARTS[name][1]}, or leave the cell empty."
-            )
-    numbers = pd.to_numeric(values, errors="coerce").astype(np.float64)
-    wrong = sheet[name].notna() & ~(np.isfinite(numbers) & (numbers >= 0))
+    numbers = pd.to_numeric(values.where(values.map(_is_number)), errors="coerce").astype(np.float64)
+    wrong = values.notna() & ~(numbers >= 0)
     if wrong.any():
         raise _bad_cell(path, sheet, name, wrong, "a number from 0")
+    if written_units is None:
+        return numbers
+    for at in np.flatnonzero(values.notna() & (written_units != UNITS[name])).tolist():
+        unit = str(written_units.iloc[at])
+        converted = in_unit(values.iloc[at], unit, UNITS[name])
+        if converted is None and name == "dose_um" and sheet["is_control"].iloc[at]:
+            converted = 0.0  # 0.1 % of the vehicle itself
+        if converted is None:
+            raise DataError(
+                f"The {name} of sample '{sheet['sample_id'].iloc[at]}' in the sheet '{path.name}' is in '{unit}': "
+                f"give it in {UNITS[name]}, or leave the cell empty."
+            )
+        numbers.iloc[at] = converted
     return numbers
+
+
+def _is_number(cell: object) -> bool:
+    return isinstance(cell, str) and is_number(cell)
 
 
 def _bad_cell(path: Path, sheet: pd.DataFrame, name: str, wrong: pd.Series[bool], wanted: str) -> DataError:

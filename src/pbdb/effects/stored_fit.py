@@ -18,7 +18,7 @@ from pbdb.common import output_files
 from pbdb.effects.engine import OK
 from pbdb.effects.engine.design import Mode
 
-BY_GENE = ("log2_fc", "se", "neg_log10_p_adj")
+BY_GENE = ("log2_fc", "se", "neg_log10_p", "neg_log10_p_adj")
 GENE_FACTS = ("ave_expr", "sigma", "s2_post", "df_total")
 OF_COUNTS = ("dispersion",)
 LAST = "fit.json"  # written last: a folder that has it is complete

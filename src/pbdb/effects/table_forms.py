@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from pbdb.common import workbook_writer
 from pbdb.common.errors import ConfigError, DataError
 from pbdb.common.output_files import replacing
-from pbdb.effects.long_table import OF_EFFECT, SAMPLE
+from pbdb.effects.long_table import GENE_SYMBOL, OF_EFFECT, SAMPLE
 
 MOST_ROWS = 1_048_576  # of a worksheet
 X = "log2_fc"
@@ -103,14 +103,16 @@ def _as_anndata(parquet: Path, part: Path) -> None:
     rows, obs = _numbered(effects)
     tested = table["gene"].notna().to_numpy()
     columns, genes = pd.factorize(table["gene"][tested])
+    var = pd.DataFrame(index=pd.Index(np.asarray(genes, dtype=str)))
+    if GENE_SYMBOL in table:
+        symbols = table[tested].drop_duplicates("gene").set_index("gene")[GENE_SYMBOL]
+        var[GENE_SYMBOL] = symbols.loc[genes].to_numpy(dtype=object)
     layers = {}
-    for name in table.columns.drop([*keys, "gene", "status"]):
+    for name in table.columns.drop([*keys, "gene", "status"]).drop(GENE_SYMBOL, errors="ignore"):
         layer = np.full((len(obs), len(genes)), np.nan)
         layer[rows[tested], columns] = table[name].to_numpy(np.float64)[tested]
         layers[str(name)] = layer
-    effects_by_genes = anndata.AnnData(
-        layers.pop(X), obs=obs, var=pd.DataFrame(index=pd.Index(np.asarray(genes, dtype=str))), layers=layers
-    )
+    effects_by_genes = anndata.AnnData(layers.pop(X), obs=obs, var=var, layers=layers)
     effects_by_genes.write_h5ad(part, compression="gzip")
 
 

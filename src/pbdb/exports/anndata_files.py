@@ -1,6 +1,7 @@
 """Effects as AnnData files in the layout of the published results: one file for each fit, conditions x genes.
 
-A file has no X, the eleven layers of limma's top table, the standard sample columns in `obs` and Ensembl ids in `var`.
+X is the layer logFC (one array under two names), beside the eleven layers of limma's top table, the standard
+sample columns in `obs` and Ensembl ids in `var`.
 P-values are float64, other layers float32. Memory is bounded by a block of effects, and four bytes for each p-value of
 the fit: adjusting over all contrasts needs them all, also where a few effects are exported.
 """
@@ -23,7 +24,7 @@ from pbdb.common.settings import Settings
 from pbdb.effects.engine.adjust import FitWide
 from pbdb.exports import labels, selection
 from pbdb.exports.limma_table import ARRAYS, LAYERS, WIDE, FitFacts, layers
-from pbdb.exports.selection import Choice, Connection, FitChoice
+from pbdb.exports.selection import Choice, Connection, FitChoice, context_id
 
 CHUNK = (256, 1024)
 
@@ -93,6 +94,7 @@ def _write_file(
         for name in ("obsm", "varm", "obsp", "varp", "layers"):
             write_elem(file, name, {})
         _write_layers(file["layers"], connection, chosen, _watched(target, progress))
+        file["X"] = file["layers"]["logFC"]  # a second name: no byte is written twice
 
 
 def _watched(target: output_files.PatientFile, progress: Progress) -> Progress:
@@ -113,6 +115,7 @@ def _var(chosen: FitChoice) -> Any:
 def _uns(facts: dict[str, Any]) -> dict[str, Any]:
     texts = ("dataset", "release", "license", "citation", "context", "context_name", "method", "code_version")
     known = {name: facts[name] for name in texts if facts[name] is not None}
+    known["context"] = context_id(facts)
     return known | {"min_cells": int(facts["min_cells"] or 0), "qc_filter": False, "fit_id": str(facts["fit_id"])}
 
 

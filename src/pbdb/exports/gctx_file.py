@@ -118,7 +118,7 @@ def _signatures(fit: FitChoice) -> pd.DataFrame:
             "inchi_key": effects["inchikey"],
             "pubchem_cid": effects["pubchem_cid"].map(lambda cid: None if pd.isna(cid) else str(int(cid))),
             "dataset": facts["dataset"],
-            "context": facts["context"],
+            "context": selection.context_id(facts),
             "stratum": facts["stratum"],
             "condition_id": effects["condition_id"].astype("int64"),
             "effect_id": effects["effect_id"].astype("int64"),

@@ -14,7 +14,7 @@ from typing import Any
 
 import pandas as pd
 
-from pbdb.exports.selection import Connection, FitChoice, frame
+from pbdb.exports.selection import Connection, FitChoice, context_id, frame
 
 BY_CID = ("l1000",)
 UNKNOWN_NUMBER = -666
@@ -28,9 +28,7 @@ def obs(connection: Connection, chosen: FitChoice) -> pd.DataFrame:
     """
     effects, facts = chosen.effects, chosen.facts
     names = _perturbagens(effects, facts)
-    table = pd.DataFrame(
-        {"plate": effects["plate"], "well": effects["well"], "cell_type": facts["context"].replace(":", "_", 1)}
-    )
+    table = pd.DataFrame({"plate": effects["plate"], "well": effects["well"], "cell_type": context_id(facts)})
     table["perturbagen"] = names
     table["pert_type"], table["is_control"] = "compound", False
     table["pert_dose_uM"] = effects["dose_um"].astype("float64")

@@ -5,7 +5,7 @@ Everything is read in one snapshot of the database, arrays in blocks of bounded 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +19,7 @@ from psycopg.rows import dict_row
 from pbdb.common.errors import QueryError
 from pbdb.common.settings import Settings
 from pbdb.database import copy_binary
-from pbdb.query import database
+from pbdb.query import database, names
 from pbdb.server import connect
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -53,8 +53,13 @@ class FitChoice:
     @property
     def context_text(self) -> str:
         """Context, and stratum where there is one, as the published files write it: CVCL_0023, CL_0000515_0.0625."""
-        parts = (self.facts["context"].replace(":", "_", 1), self.facts["stratum"])
+        parts = (context_id(self.facts), self.facts["stratum"])
         return "_".join(part for part in parts if part)
+
+
+def context_id(facts: dict[str, Any]) -> str:
+    """A context as every file for other tools writes it: CVCL_0023, where the database says CVCL:0023."""
+    return str(facts["context"]).replace(":", "_", 1)
 
 
 @contextmanager
@@ -71,7 +76,7 @@ def snapshot(settings: Settings) -> Iterator[Connection]:
         yield connection
 
 
-def frame(connection: Connection, query: str, parameters: dict[str, Any] | None = None) -> pd.DataFrame:
+def frame(connection: Connection, query: str, parameters: Mapping[str, object] | None = None) -> pd.DataFrame:
     """Rows of a query as a data frame of Python objects."""
     with connection.cursor() as cursor:
         cursor.execute(query, parameters)
@@ -85,12 +90,8 @@ def datasets(connection: Connection, choice: Choice) -> pd.DataFrame:
     Raises:
         QueryError: a dataset is not there, or may not be passed on and is not included.
     """
+    names.require_known(connection, datasets=[*choice.datasets, *choice.include])
     table = frame(connection, _DATASETS)
-    for name in (*choice.datasets, *choice.include):
-        if name not in set(table["dataset"]):
-            raise QueryError(
-                f"There is no dataset '{name}' in the database: `pbdb etl status` lists what is loaded.", dataset=name
-            )
     allowed = table["is_redistributable"] | table["dataset"].isin(choice.include)
     barred = table[~allowed & table["dataset"].isin(choice.datasets)]
     if len(barred):
@@ -114,7 +115,7 @@ def fits(connection: Connection, choice: Choice) -> Iterator[FitChoice]:
         QueryError: as `datasets`, a compound or context is not there, or no estimated effect fits the choice.
     """
     allowed = datasets(connection, choice)["dataset"].tolist()
-    _require_known(connection, choice)
+    names.require_known(connection, compounds=choice.compounds, contexts=choice.contexts)
     wanted = {"datasets": allowed, "contexts": list(choice.contexts) or None}
     empty = True
     for facts in connection.cursor(row_factory=dict_row).execute(_FITS, wanted).fetchall():
@@ -129,27 +130,12 @@ def fits(connection: Connection, choice: Choice) -> Iterator[FitChoice]:
         )
 
 
-def _require_known(connection: Connection, choice: Choice) -> None:
-    compounds = frame(connection, _UNKNOWN_COMPOUNDS, {"wanted": list(choice.compounds)})["name"].tolist()
-    if compounds:
-        raise QueryError(
-            f"There is no compound '{compounds[0]}' in the database: `pbdb compound search --name` finds its names.",
-            value=compounds[0],
-        )
-    contexts = frame(connection, _UNKNOWN_CONTEXTS, {"wanted": list(choice.contexts)})["name"].tolist()
-    if contexts:
-        raise QueryError(
-            f"There is no context '{contexts[0]}' in the database: `SELECT * FROM context` shows what there is.",
-            value=contexts[0],
-        )
-
-
 def _words(choice: Choice) -> str:
     parts = (*choice.datasets, *choice.contexts, *choice.compounds)
     return f" ({', '.join(parts)})" if parts else ""
 
 
-def _genes(connection: Connection, key: dict[str, Any]) -> pd.DataFrame:
+def _genes(connection: Connection, key: Mapping[str, object]) -> pd.DataFrame:
     """Genes of a fit in array order, with what the fit knows of each (NaN where it keeps nothing)."""
     genes = frame(connection, _GENES, key)
     for name in ("ave_expr", "sigma", "s2_post", "df_total"):
@@ -190,15 +176,6 @@ SELECT d.dataset_id, d.dataset, d.source, d.title, d.release, d.license, d.citat
     d.is_redistributable, d.overlap_group, a.technology, a.readout
 FROM core.dataset d JOIN core.assay a USING (assay_id) ORDER BY d.dataset"""
 
-_UNKNOWN_COMPOUNDS = """
-SELECT w.name FROM unnest(%(wanted)s::text[]) WITH ORDINALITY w (name, place)
-WHERE NOT EXISTS (SELECT FROM core.source_compound s WHERE s.compound_name = w.name)
-AND NOT EXISTS (SELECT FROM core.compound k WHERE w.name IN (k.inchikey, k.parent_inchikey)) ORDER BY w.place"""
-
-_UNKNOWN_CONTEXTS = """
-SELECT w.name FROM unnest(%(wanted)s::text[]) WITH ORDINALITY w (name, place)
-WHERE NOT EXISTS (SELECT FROM core.context x WHERE w.name IN (x.context, x.context_name)) ORDER BY w.place"""
-
 _FITS = """
 SELECT f.fit_id, f.dataset_id, d.dataset, d.source, d.release, d.license, d.citation, a.technology,
     x.context_id, x.context, x.context_name, x.tissue, x.disease, x.development_stage, x.organism, x.sex, x.ethnicity,
@@ -207,7 +184,8 @@ SELECT f.fit_id, f.dataset_id, d.dataset, d.source, d.release, d.license, d.cita
 FROM core.fit f JOIN core.dataset d USING (dataset_id) JOIN core.assay a USING (assay_id)
 JOIN core.context x USING (context_id)
 WHERE f.is_default AND f.mode = 'pooled' AND d.dataset = ANY(%(datasets)s)
-AND (%(contexts)s::text[] IS NULL OR x.context = ANY(%(contexts)s) OR x.context_name = ANY(%(contexts)s))
+AND (%(contexts)s::text[] IS NULL OR x.context = ANY(%(contexts)s) OR x.context_name = ANY(%(contexts)s)
+    OR replace(x.context, ':', '_') = ANY(%(contexts)s))
 ORDER BY d.dataset, x.context, f.stratum NULLS FIRST"""
 
 # The wells of a condition differ; as in the published files the first one of the fit lends its plate and counts.

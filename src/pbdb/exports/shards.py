@@ -1,9 +1,13 @@
-"""Effects as long rows in Parquet shards, in the folder layout that the published pretraining code reads.
+"""Effects as long rows in Parquet shards, for training.
 
-One folder for each dataset and context: `info.json` (format version, rows of a shard), `shard_000000.parquet`, ... of
-at most 200,000 rows (dataset, context, perturbation, readout, log_dose, time, value) and `metadata.parquet`, a row for
-each shard: its path below the root, size, the one split it belongs to, and what occurs in it. The types are the same in
-every folder, for readers join the folders as they are.
+`data/<dataset>_<context>/shard_000000.parquet`, ... of at most 200,000 rows (dataset, context, perturbation, readout,
+log_dose, time, value, se, n_treated, fold); beside `data`, so that nothing else is under it: `metadata/`, a file for
+each folder with a row for each shard (its path below the root, size, the one fold it belongs to, what occurs in it),
+`compounds.parquet` (names, SMILES, fingerprints) and `genes.parquet`.
+
+In the published layout, which the published pretraining code reads, the folders lie at the top, each with `info.json`
+(format version, rows of a shard) and `metadata.parquet`, and rows end with `value`. The types are the same in every
+folder, for readers join the folders as they are.
 """
 
 from __future__ import annotations
@@ -23,7 +27,7 @@ from pbdb.common import output_files
 from pbdb.common.errors import QueryError
 from pbdb.common.progress import Progress, silent
 from pbdb.common.settings import Settings
-from pbdb.exports import selection
+from pbdb.exports import selection, shard_tables
 from pbdb.exports.selection import Choice, Connection, FitChoice
 
 ROWS = 200_000
@@ -36,6 +40,9 @@ SHARD = pa.schema(
     [(name, pa.string()) for name in ("dataset", "context", "perturbation", "readout")]
     + [(name, pa.float64()) for name in ("log_dose", "time", "value")]
 )
+# What the published layout has no column for.
+BESIDES = [("se", pa.float64()), ("n_treated", pa.int32()), ("fold", pa.string())]
+FULL = pa.schema([*SHARD, *(pa.field(*column) for column in BESIDES)])
 METADATA = pa.schema(
     [
         ("shard_path", pa.string()),
@@ -58,12 +65,15 @@ def write(
     key: Key = "pubchem_cid",
     split: str | None = None,
     progress: Progress = silent,
+    *,
+    published: bool = False,
 ) -> dict[str, Any]:
     """Write the log2 fold changes of the chosen effects to a new folder; return counts of what was written.
 
     key: what names a perturbation; conditions without it, or without a dose above 0, are left out and counted, and
     genes without a value. split: name of a stored split: every shard then holds rows of one fold (validation is `val`
-    there), and conditions outside the split are left out and counted; without one all is `train`.
+    there), and conditions outside the split are left out and counted; without one all is `train`. published: in the
+    layout that the published pretraining code reads.
 
     Raises:
         QueryError: nothing fits the choice, no row is left, a dataset may not be passed on, or there is no such split.
@@ -74,13 +84,15 @@ def write(
     with selection.snapshot(settings) as connection, output_files.folder(out) as part:
         folds = None if split is None else _folds(connection, split)
         chosen = selection.fits(connection, choice)
-        for name, fits in groupby(chosen, lambda fit: (fit.facts["dataset"], fit.facts["context"])):
-            folder = _Folder(part / "_".join((name[0], name[1].replace(":", "_", 1))))
+        for name, fits in groupby(chosen, lambda fit: (fit.facts["dataset"], selection.context_id(fit.facts))):
+            folder = _Folder(part, "_".join(name), published=published)
             for fit in fits:
                 usable = _usable(fit, key, folds, left_out)
                 _add(folder, connection, usable, key, progress)
             folder.close(done)
         _require_rows(done["rows"], left_out, key, split)
+        if not published:
+            shard_tables.write(connection, part, key)
     return {"out": str(out), **done, "left_out": left_out, "split": split, "bytes": output_files.size(out)}
 
 
@@ -135,33 +147,43 @@ def _add(folder: _Folder, connection: Connection, fit: FitChoice, key: Key, prog
     step = max(1, ROWS // max(1, len(readouts)))
     for fold, effects in fit.effects.groupby("fold", sort=True):
         part = FitChoice(fit.facts, fit.genes, effects)
-        for rows, arrays in selection.blocks(connection, part, ["log2_fc"], step):
-            folder.add(FOLDS.get(str(fold), str(fold)), _long(part, rows, arrays["log2_fc"], readouts, key))
+        named = FOLDS.get(str(fold), str(fold))
+        for rows, arrays in selection.blocks(connection, part, ["log2_fc", "se"], step):
+            folder.add(named, _long(part, rows, arrays, readouts, key, named))
             progress(f"{fit.facts['dataset']} {fit.context_text}", rows.stop, len(part.effects))
 
 
 def _long(
-    part: FitChoice, rows: slice, values: npt.NDArray[np.float32], readouts: npt.NDArray[np.object_], key: Key
+    part: FitChoice,
+    rows: slice,
+    arrays: dict[str, npt.NDArray[np.float32]],
+    readouts: npt.NDArray[np.object_],
+    key: Key,
+    fold: str,
 ) -> pa.Table:
     """One row for each effect and gene that has a value."""
     effects, facts = part.effects.iloc[rows], part.facts
     n_genes = len(readouts)
-    known = np.isfinite(values).ravel()
+    values = arrays["log2_fc"].ravel()
+    known = np.isfinite(values)
     effect = np.repeat(np.arange(len(effects), dtype=np.int32), n_genes)[known]
     gene = np.tile(np.arange(n_genes, dtype=np.int32), len(effects))[known]
     names = [str(int(name)) if key == "pubchem_cid" else str(name) for name in effects[key]]
     texts = {
         "dataset": _repeated(facts["dataset"], len(effect)),
-        "context": _repeated(facts["context"].replace(":", "_", 1), len(effect)),
+        "context": _repeated(selection.context_id(facts), len(effect)),
         "perturbation": pa.array(names, pa.string()).take(pa.array(effect)),
         "readout": pa.array(readouts, pa.string()).take(pa.array(gene)),
+        "fold": _repeated(fold, len(effect)),
     }
     numbers = {
         "log_dose": np.log10(effects["dose_um"].to_numpy(dtype=np.float64))[effect],
         "time": effects["time_h"].to_numpy(dtype=np.float64)[effect],
-        "value": values.ravel()[known].astype(np.float64),
+        "value": values[known].astype(np.float64),
+        "se": arrays["se"].ravel()[known].astype(np.float64),
+        "n_treated": effects["n_treated"].to_numpy(dtype=np.int32)[effect],
     }
-    return pa.table(texts | {name: pa.array(column) for name, column in numbers.items()}, schema=SHARD)
+    return pa.table(texts | {name: pa.array(column) for name, column in numbers.items()}, schema=FULL)
 
 
 def _repeated(text: str, n: int) -> Any:
@@ -171,8 +193,9 @@ def _repeated(text: str, n: int) -> Any:
 class _Folder:
     """The shards of one dataset and context; rows wait until a shard of their fold is full."""
 
-    def __init__(self, path: Path):
-        self._path = path
+    def __init__(self, root: Path, name: str, *, published: bool):
+        self._path = root / name if published else root / "data" / name
+        self._root, self._published = root, published
         self._waiting: dict[str, list[pa.Table]] = {}
         self._metadata: list[pa.RecordBatch] = []  # as Arrow: the genes of thousands of shards
 
@@ -195,21 +218,27 @@ class _Folder:
                 self._write(fold, rest)
         if not self._metadata:
             return
-        info = {"PDATA_FORMAT_VERSION": FORMAT_VERSION, "CONTEXT_MODULE_HASH": "", "SHARDSIZE": ROWS}
-        (self._path / "info.json").write_text(json.dumps(info), encoding="utf-8")
         metadata = pa.Table.from_batches(self._metadata)
-        pq.write_table(metadata, self._path / "metadata.parquet")
+        if self._published:
+            info = {"PDATA_FORMAT_VERSION": FORMAT_VERSION, "CONTEXT_MODULE_HASH": "", "SHARDSIZE": ROWS}
+            (self._path / "info.json").write_text(json.dumps(info), encoding="utf-8")
+            pq.write_table(metadata, self._path / "metadata.parquet")
+        else:
+            beside = self._root / "metadata"
+            beside.mkdir(exist_ok=True)
+            pq.write_table(metadata, beside / f"{self._path.name}.parquet")
         done["folders"] += 1
         done["shards"] += len(metadata)
         done["rows"] += sum(metadata["size"].to_pylist())
 
     def _write(self, fold: str, rows: pa.Table) -> None:
-        self._path.mkdir(exist_ok=True)
+        self._path.mkdir(exist_ok=True, parents=True)
         name = f"shard_{len(self._metadata):06d}.parquet"
-        pq.write_table(rows, self._path / name, compression="zstd")
+        shown = rows.select(SHARD.names) if self._published else rows
+        pq.write_table(shown, self._path / name, compression="zstd")
         known = {column: sorted(rows[column].unique().to_pylist()) for column in ("perturbation", "log_dose", "time")}
         facts = {
-            "shard_path": f"{self._path.name}/{name}",
+            "shard_path": (self._path / name).relative_to(self._root).as_posix(),
             "size": len(rows),
             "split": fold,
             "context": rows["context"][0].as_py(),

@@ -108,7 +108,7 @@ def _block(
     place: EffectsOf, wanted: Wanted, some: pd.DataFrame, left_out: dict[str, int]
 ) -> tuple[Block, pd.DataFrame]:
     fits = [(fit, own.sort_values("effect_id")) for fit, own in some.groupby("fit_id", sort=True)]
-    keys = {fit: _gene_keys(place, int(str(fit))) for fit, _ in fits}
+    keys = {fit: gene_keys(place, int(str(fit))) for fit, _ in fits}
     genes = np.array(sorted(set.intersection(*(set(found.tolist()) for found in keys.values()))), dtype=np.int64)
     values = np.empty((len(some), len(genes)), np.float32)
     start = 0
@@ -134,7 +134,8 @@ def _block(
     ), ordered
 
 
-def _gene_keys(place: EffectsOf, fit: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+def gene_keys(place: EffectsOf, fit: int) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """Return the keys of a fit's genes, in the order of its arrays."""
     found = place.frame(_GENE_KEYS, {"fit": fit})["gene_keys"].iloc[0]
     return np.array(list(found), dtype=np.int64)
 

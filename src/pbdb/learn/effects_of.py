@@ -30,8 +30,13 @@ class EffectsOf(Protocol):
     def frame(self, query: str, parameters: Mapping[str, Any] | None = None) -> pd.DataFrame:
         """Rows of a query over the tables of core; parameters as %(name)s."""
 
-    def arrays(self, fit: Mapping[str, Any], effect_ids: Sequence[int], name: str, n_genes: int) -> Values:
-        """One statistic of some effects of a fit, in order of effect_id: effects x genes; p values are limma's."""
+    def arrays(
+        self, fit: Mapping[str, Any], effect_ids: Sequence[int], name: str, n_genes: int, *, limma: bool = True
+    ) -> Values:
+        """One statistic of some effects of a fit, in order of effect_id: effects x genes.
+
+        limma: p values are limma's, whatever others the fit has; without, those it shows first.
+        """
 
     def origin(self) -> dict[str, Any]:
         """What was read: kind (database or snapshot), and the release and fingerprint of a snapshot."""
@@ -62,12 +67,15 @@ class OfDatabase:
         """Rows of a query."""
         return selection.frame(self._connection, query, dict(parameters or {}))
 
-    def arrays(self, fit: Mapping[str, Any], effect_ids: Sequence[int], name: str, n_genes: int) -> Values:
+    def arrays(
+        self, fit: Mapping[str, Any], effect_ids: Sequence[int], name: str, n_genes: int, *, limma: bool = True
+    ) -> Values:
         """One statistic of some effects."""
         parts, layout = [], {name: np.empty((0, n_genes), dtype=np.float32)}
         for start in range(0, len(effect_ids), ROWS_AT_ONCE):
             key = [fit["dataset_id"], fit["fit_id"], list(effect_ids[start : start + ROWS_AT_ONCE])]
-            column = f"coalesce(e.{name}_limma, e.{name})" if name in selection.HAVE_LIMMA else f"e.{name}"
+            has_other = limma and name in selection.HAVE_LIMMA
+            column = f"coalesce(e.{name}_limma, e.{name})" if has_other else f"e.{name}"
             with self._connection.cursor().copy(_ARRAYS.format(column=column), key) as copy:
                 rows = copy_binary.decode(b"".join(bytes(piece) for piece in copy), layout)
             parts.append(rows[name]["value"].astype(np.float32))
@@ -94,9 +102,12 @@ class OfSnapshot:
         """Rows of a query."""
         return self._snapshot.sql(query, parameters)
 
-    def arrays(self, fit: Mapping[str, Any], effect_ids: Sequence[int], name: str, n_genes: int) -> Values:
+    def arrays(
+        self, fit: Mapping[str, Any], effect_ids: Sequence[int], name: str, n_genes: int, *, limma: bool = True
+    ) -> Values:
         """One statistic of some effects."""
-        column = f"coalesce({name}_limma, {name})" if name in selection.HAVE_LIMMA and self._has_limma() else name
+        has_other = limma and name in selection.HAVE_LIMMA and self._has_limma()
+        column = f"coalesce({name}_limma, {name})" if has_other else name
         query = f"SELECT {column} AS {name} FROM core.default_effect"
         query += " WHERE fit_id = $fit AND list_contains($ids, effect_id)"
         given = {"fit": int(fit["fit_id"]), "ids": list(effect_ids)}

@@ -36,31 +36,31 @@ class Embedding:
         return self.folder is not None
 
 
-def embedding(given: str, loaded: Loaded) -> Embedding:
+def embedding(argument: str, loaded: Loaded) -> Embedding:
     """Read NAME=PATH or PATH: a model's folder, or a Parquet file with parent_inchikey or inchikey, and a vector.
 
     Raises:
         DataError: the file cannot be read, has no such columns, or knows no compound.
     """
-    name, _, path_text = given.rpartition("=")
+    name, _, path_text = argument.rpartition("=")
     path = Path(path_text)
     folder = path if path.is_dir() else None
     table = model_files.read_vectors(path) if folder else _parquet(path)
     key, vector = (_column(table, names, path) for names in (KEYS, VECTORS))
     rows = dict(zip(table[key].astype(str), table[vector], strict=True))
     names = loaded.conditions.drop_duplicates("compound").set_index("compound")[key]
-    found = [rows.get(str(names.get(i))) for i in range(len(loaded.compounds))]
-    known = np.array([vector is not None for vector in found])
+    vectors = [rows.get(str(names.get(i))) for i in range(len(loaded.compounds))]
+    known = np.array([vector is not None for vector in vectors])
     if not known.any():
         raise DataError(f"'{path}' has no vector of any compound here: its {key} must be a standard InChIKey.")
-    return Embedding(name or path.stem, _stacked(found, path), known, folder)
+    return Embedding(name or path.stem, _stacked(vectors, path), known, folder)
 
 
-def _stacked(found: list[Any], path: Path) -> Floats:
-    width = next(len(vector) for vector in found if vector is not None)
-    if any(vector is not None and len(vector) != width for vector in found):
+def _stacked(vectors: list[Any], path: Path) -> Floats:
+    width = next(len(vector) for vector in vectors if vector is not None)
+    if any(vector is not None and len(vector) != width for vector in vectors):
         raise DataError(f"'{path}' has vectors of different lengths.")
-    table = np.array([np.zeros(width) if vector is None else vector for vector in found], dtype=np.float64)
+    table = np.array([np.zeros(width) if vector is None else vector for vector in vectors], dtype=np.float64)
     if not np.isfinite(table).all():
         raise DataError(f"'{path}' has vectors with missing or infinite numbers.")
     return table
@@ -82,7 +82,7 @@ def _column(table: pd.DataFrame, names: tuple[str, ...], path: Path) -> str:
 
 
 def predictions(
-    given: str, loaded: Loaded, tested: list[Rows], condition_ids: list[Any]
+    argument: str, loaded: Loaded, tested: list[Rows], condition_ids: list[Any]
 ) -> tuple[str, list[Values], int]:
     """Read NAME=PATH or PATH: a Parquet file with condition_id, gene_id, value (log2 fold change).
 
@@ -91,7 +91,7 @@ def predictions(
     Raises:
         DataError: the file cannot be read, or has no tested condition.
     """
-    name, _, path_text = given.rpartition("=")
+    name, _, path_text = argument.rpartition("=")
     path = Path(path_text)
     table = _parquet(path)
     for column in OF_PREDICTIONS:

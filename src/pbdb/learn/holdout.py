@@ -15,7 +15,8 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from pbdb.common.errors import ConfigError
 from pbdb.common.progress import Reporter, Silent
 from pbdb.common.settings import Settings
-from pbdb.learn import compendium_input, effects_of, folds, foreign, leaks, model_files, results
+from pbdb.learn import beside, compendium_input, effects_of, folds, foreign, leaks, model_files, results
+from pbdb.learn.beside import Beside
 from pbdb.learn.compendium_input import Loaded, Wanted
 from pbdb.learn.effects_of import EffectsOf
 from pbdb.learn.foreign import Embedding
@@ -23,7 +24,7 @@ from pbdb.learn.models import calibration, methods, problem, scores
 from pbdb.learn.models.methods import Named
 from pbdb.learn.models.problem import Predictions, Problem, Visible
 
-STATISTICS = ["skill", "delta_correlation", "rmse"]
+STATISTICS = ["skill", "delta_correlation", "rmse", "direction"]
 
 
 @dataclass(frozen=True)
@@ -74,12 +75,16 @@ def run(
     try:
         loaded = compendium_input.load(place, Wanted(choices.datasets, choices.without), told.progress)
         task, divisions = _divisions(place, loaded, choices)
+        told_beside = beside.read(place, loaded, _ever_tested(loaded, divisions))
     finally:
         place.close()
     told.stage("effects", f"{loaded.compendium.n_rows:,} conditions, {len(loaded.compounds):,} compounds")
     handed_in = [foreign.embedding(given, loaded) for given in choices.embeddings]
     with threadpool_limits(1, "blas"):
-        parts = [_repeat(loaded, names, choices, handed_in, repeat, told) for repeat, names in enumerate(divisions)]
+        parts = [
+            _repeat(loaded, told_beside, names, choices, handed_in, repeat, told)
+            for repeat, names in enumerate(divisions)
+        ]
     rows = pd.concat(parts, ignore_index=True)
     summary = results.with_best_simple(rows, results.summarise(rows, STATISTICS))
     return Evaluation(summary, rows, _facts(loaded, choices, handed_in, rows, results.best_simple(summary), task))
@@ -102,24 +107,65 @@ def _task_of(place: EffectsOf, split: str) -> str:
     return "transfer" if len(kinds) and kinds.iloc[0] == "transfer" else "compound"
 
 
+def _ever_tested(loaded: Loaded, divisions: list[folds.FoldNames]) -> list[Any]:
+    """Rows of each block that any division tests."""
+    coded = [folds.coded(loaded, names) for names in divisions]
+    return [
+        np.logical_or.reduce([codes == problem.TEST for codes in of_block]) for of_block in zip(*coded, strict=True)
+    ]
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """What predictions of a division are judged by: the task, ids of its test rows per block, and what is beside."""
+
+    task: Problem
+    ids: list[Any]
+    signs: scores.Signs
+    noise: list[Any]
+
+
+def _judged(loaded: Loaded, told: Beside, names: folds.FoldNames) -> _Judged:
+    codes = folds.coded(loaded, names)
+    task = problem.divide(loaded.compendium, codes)
+    tested = [part == problem.TEST for part in codes]
+    ids = loaded.by_block(loaded.conditions["condition_id"].to_numpy(dtype=np.int64))
+    blocks = loaded.compendium.blocks
+    found = [told.of(i, rows, len(blocks[i].genes)) for i, rows in enumerate(tested)]
+    means = [task.visible.means.of(i, rows) for i, rows in enumerate(task.visible.test)]
+    signs = scores.Signs(means, [significant for significant, _ in found])
+    return _Judged(task, [part[rows] for part, rows in zip(ids, tested, strict=True)], signs, [n for _, n in found])
+
+
 def _repeat(
-    loaded: Loaded, names: folds.FoldNames, choices: Choices, handed_in: list[Embedding], repeat: int, told: Reporter
+    loaded: Loaded,
+    told_beside: Beside,
+    names: folds.FoldNames,
+    choices: Choices,
+    handed_in: list[Embedding],
+    repeat: int,
+    told: Reporter,
 ) -> pd.DataFrame:
-    """Scores of every method on one division."""
+    """Scores of every method on one division, and of the ceiling."""
     _refuse_seen(loaded, names, handed_in)
-    task = problem.divide(loaded.compendium, folds.coded(loaded, names))
-    ids = [part[codes == problem.TEST] for part, codes in _ids_and_codes(loaded, names)]
+    judged = _judged(loaded, told_beside, names)
+    visible = judged.task.visible
     common = np.logical_and.reduce([one.known for one in handed_in]) if handed_in else None
     runs = methods.always(choices.seed, os.cpu_count() or 1, choices.epochs)
     runs += [Named(one.name, methods.of_vectors(one.vectors, one.known)) for one in handed_in]
     parts = []
     for i, named in enumerate(runs):
         told.progress(f"repeat {repeat + 1}", i, len(runs))
-        parts.append(_scored(task, named.name, *_predicted(task.visible, named), ids, common))
+        values, reliability = _predicted(visible, named)
+        found = scores.score(visible.test, judged.task.test_truth, values, judged.signs)
+        parts.append(_table(named.name, found, reliability, judged.ids, common))
     for given in choices.predictions:
-        name, values, _ = foreign.predictions(given, loaded, task.visible.test, ids)
-        parts.append(_scored(task, name, _differences(task.visible, values), None, ids, common))
-    told.stage("repeat", f"{repeat + 1}: {sum(map(len, task.visible.test)):,} held-out conditions")
+        name, values, _ = foreign.predictions(given, loaded, visible.test, judged.ids)
+        found = scores.score(visible.test, judged.task.test_truth, _differences(visible, values), judged.signs)
+        parts.append(_table(name, found, None, judged.ids, common))
+    ceiling = scores.ceiling(visible.test, judged.task.test_truth, judged.noise)
+    parts.append(_table(methods.CEILING, ceiling, None, judged.ids, common).assign(direction=np.nan))
+    told.stage("repeat", f"{repeat + 1}: {sum(map(len, visible.test)):,} held-out conditions")
     return pd.concat(parts, ignore_index=True).assign(repeat=repeat)
 
 
@@ -129,11 +175,6 @@ def _refuse_seen(loaded: Loaded, names: folds.FoldNames, handed_in: list[Embeddi
             held_out = pd.read_parquet(one.folder / model_files.HELD_OUT)
             manifest = model_files.read_manifest(one.folder)
             leaks.refuse_seen(one.name, loaded.conditions, (names == "test").tolist(), manifest, held_out)
-
-
-def _ids_and_codes(loaded: Loaded, names: folds.FoldNames) -> list[tuple[Any, Any]]:
-    ids = loaded.by_block(loaded.conditions["condition_id"].to_numpy(dtype=np.int64))
-    return list(zip(ids, folds.coded(loaded, names), strict=True))
 
 
 def _predicted(visible: Visible, named: Named) -> tuple[list[Any], Any]:
@@ -151,10 +192,8 @@ def _differences(visible: Visible, values: list[Any]) -> list[Any]:
     return [np.nan_to_num(part - visible.means.of(i, rows)).astype(np.float32) for i, (rows, part) in pairs]
 
 
-def _scored(
-    task: Problem, name: str, predicted: list[Any], reliability: Any, ids: list[Any], common: Any
-) -> pd.DataFrame:
-    found = scores.score(task.visible.test, task.test_truth, predicted)
+def _table(name: str, found: scores.RowScores, reliability: Any, ids: list[Any], common: Any) -> pd.DataFrame:
+    """Scores as rows."""
     # A constant prediction says nothing of which genes differ: its correlation counts as 0, as no prediction does.
     values = found.values | {"delta_correlation": np.nan_to_num(found.values["delta_correlation"])}
     return pd.DataFrame(

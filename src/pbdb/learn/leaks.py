@@ -9,6 +9,7 @@ import pandas as pd
 
 from pbdb.common.errors import DataError
 from pbdb.learn.folds import FoldNames
+from pbdb.learn.model_files import ModelManifest
 
 N_EXAMPLES = 3
 
@@ -42,7 +43,7 @@ def refuse_leaks(conditions: pd.DataFrame, folds: FoldNames, task: str) -> None:
 
 
 def refuse_seen(
-    name: str, conditions: pd.DataFrame, tested: Sequence[bool], manifest: dict[str, Any], held_out: pd.DataFrame
+    name: str, conditions: pd.DataFrame, tested: Sequence[bool], manifest: ModelManifest, held_out: pd.DataFrame
 ) -> None:
     """Refuse a model of pbdb that learned from conditions it is tested on.
 

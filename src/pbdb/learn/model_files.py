@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pbdb.common.errors import DataError, first_line
+from pbdb.common.rows import Json
 from pbdb.learn.models.context_means import ContextMeans
 from pbdb.learn.models.lowrank import LowRank
 from pbdb.learn.models.structure import StructureMap
@@ -50,20 +51,40 @@ def write_vectors(folder: Path, table: pd.DataFrame, held_out: pd.DataFrame) -> 
     pq.write_table(pa.Table.from_pandas(held_out, preserve_index=False), folder / HELD_OUT, compression="zstd")
 
 
-def write_manifest(folder: Path, content: Mapping[str, Any]) -> None:
+class ModelManifest(TypedDict):
+    """What a model learned from, how, and how similar unlike compounds are by its vectors."""
+
+    kind: str
+    n_dimensions: int
+    n_compounds: int
+    datasets: list[str]
+    overlap_groups: dict[str, str]
+    origin: Json
+    left_out: Mapping[str, int]
+    split: str | None
+    n_held_out: int
+    parameters: Json
+    cosine_levels: list[float]
+    cosine_quantiles: list[float]
+    code_version: str
+    seconds: float
+    peak_mb: float
+
+
+def write_manifest(folder: Path, content: ModelManifest) -> None:
     """Write the manifest, the last file."""
     text = json.dumps({"format": FORMAT, **content}, indent=1, sort_keys=True, default=str)
     (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
 
 
-def read_manifest(folder: Path) -> dict[str, Any]:
+def read_manifest(folder: Path) -> ModelManifest:
     """Read the manifest of a model's folder.
 
     Raises:
         DataError: the folder holds no model.
     """
     try:
-        content: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        content: ModelManifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         raise DataError(
             f"'{folder}' is no model: it has no {MANIFEST}; `pbdb embed train --out DIR` makes one."

@@ -64,11 +64,11 @@ def _table(path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
 def _identified(obs: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Compounds by their structures; those that have none by name."""
     known = {smiles: structure.standardise(smiles) for smiles in obs["SMILES"].unique()}
-    found = {smiles: s for smiles, s in known.items() if isinstance(s, structure.Structure)}
-    keys = obs["SMILES"].map({smiles: s.parent_inchikey for smiles, s in found.items()})
+    structures = {smiles: s for smiles, s in known.items() if isinstance(s, structure.Structure)}
+    keys = obs["SMILES"].map({smiles: s.parent_inchikey for smiles, s in structures.items()})
     name = obs["sm_name"].str.strip().str.lower()
-    prints = {s.parent_inchikey: np.frombuffer(s.fingerprint, np.uint8) for s in found.values()}
-    inchikey = obs["SMILES"].map({smiles: s.inchikey for smiles, s in found.items()})
+    prints = {s.parent_inchikey: np.frombuffer(s.fingerprint, np.uint8) for s in structures.values()}
+    inchikey = obs["SMILES"].map({smiles: s.inchikey for smiles, s in structures.items()})
     compound = keys.where(keys.notna(), NAMED + name)
     return obs.assign(parent_inchikey=keys, inchikey=inchikey, name=name, compound=compound), prints
 

@@ -11,13 +11,14 @@ import numpy as np
 import pandas as pd
 
 from pbdb.common import output_files
+from pbdb.common.page import charts
+from pbdb.common.page.charts import Figure, Line, Mark, Whisker
+from pbdb.common.page.html import grid, numbers, page, paragraph, section, tiles
+from pbdb.common.page.svg import el
+from pbdb.learn import results
 from pbdb.learn.holdout import Evaluation
-from pbdb.learn.models.methods import CONTROL, MEAN
+from pbdb.learn.models.methods import CEILING, CONTROL, MEAN
 from pbdb.learn.results import ALL
-from pbdb.matches.report import figures
-from pbdb.matches.report.figures import Figure, Line, Mark, Whisker
-from pbdb.matches.report.html import grid, numbers, page, paragraph, section, tiles
-from pbdb.matches.report.svg import el
 from pbdb.matches.statistics import intervals
 
 FEW_COMPOUNDS = 10
@@ -27,6 +28,7 @@ MARK = {"score": Mark("mean over held-out conditions, 95 % interval over compoun
 TITLES = {
     "skill": ("Skill", "share of the variation around the context's mean that is predicted", 0.0),
     "delta_correlation": ("Correlation of differences", "correlation with the difference from the context's mean", 0.0),
+    "direction": ("Direction", "share of significant genes predicted up or down as they are; half is guessing", 0.5),
     "win_rate": ("Win rate", "share of conditions predicted better than by the context's mean", 0.5),
 }
 
@@ -93,13 +95,13 @@ def shown(done: Evaluation) -> Iterator[str]:
     if OURS in set(skill["learner"]):
         yield _gain(skill[skill["learner"] == OURS], OURS)
     for learner in _handed_in(done):
-        yield _gain(skill[skill["learner"] == learner], learner)
+        yield _gain(skill[skill["learner"] == learner], _with_doubt(done, learner)) + _beyond(done, learner)
     best = done.facts["best_simple"]
     for learner in [OURS, "LPM", *_handed_in(done)]:
         against = _of(done.summary, "skill", f"delta_{best}")
         row = against[(against["learner"] == learner) & (against["evaluated_on"] == ALL)]
         if len(row):
-            yield _compared(row.iloc[0], learner, best)
+            yield _compared(row.iloc[0], _with_doubt(done, learner), best)
     control = skill[(skill["learner"] == CONTROL) & (skill["evaluated_on"] == ALL)]
     if len(control):
         yield _control(control.iloc[0])
@@ -119,6 +121,26 @@ def _gain(rows: pd.DataFrame, learner: str) -> str:
     return (
         f"{learner}: skill {_interval(over)} over {len(single)} data sets ({over['n_test_compounds']:,} compounds); its"
         f" whole interval is above 0 in {better} of them."
+    )
+
+
+def _with_doubt(done: Evaluation, learner: str) -> str:
+    undeclared = learner in done.facts["undeclared"]
+    return f"{learner} (whether it saw the held-out effects is not known)" if undeclared else learner
+
+
+def _beyond(done: Evaluation, learner: str) -> str:
+    """Say where more is predicted than noise leaves: what saw the answers copies their noise too."""
+    both = done.rows[done.rows["learner"].isin([learner, CEILING])]
+    if CEILING not in set(both["learner"]):
+        return ""
+    against = _of(results.summarise(both, ["skill"], CEILING), "skill", f"delta_{CEILING}")
+    over = against[(against["interval_low"] > 0) & (against["evaluated_on"] != ALL)]["evaluated_on"]
+    if over.empty:
+        return ""
+    return (
+        f" It predicts more of {', '.join(over)} than is left beside the noise: either it saw the answers, or standard"
+        " errors there are too large. Do not believe it before you know which."
     )
 
 
@@ -148,8 +170,14 @@ def not_shown(done: Evaluation) -> Iterator[str]:
     yield "New cells, doses far from those measured, or combinations: none was held out."
     yield (
         "How much could be predicted at best: skill is of what the context's mean leaves, noise included, so its"
-        " ceiling is far below 1 and differs between data sets; compare methods within a data set, not data sets."
+        f" ceiling is far below 1 and differs between data sets{_ceiling(done.summary)}; compare methods within a data"
+        " set, not data sets."
     )
+    if len(_of(done.summary, "direction", "score")):
+        yield (
+            "That direction is of the compound: the context's mean alone has much of it, for what all compounds do."
+            " Judge a method by what it has beyond that."
+        )
     few = _of(done.summary, "skill", "score").drop_duplicates("evaluated_on")
     few = few[(few["n_test_compounds"] < FEW_COMPOUNDS) & (few["evaluated_on"] != ALL)]
     if len(few):
@@ -161,12 +189,25 @@ def not_shown(done: Evaluation) -> Iterator[str]:
         yield "How much another split would change: there was one only, and splits differ as much as methods do."
 
 
+def _ceiling(summary: pd.DataFrame) -> str:
+    """The ceiling over all data sets, where effects state their noise."""
+    rows = _of(summary, "skill", "score").query("evaluated_on == @ALL and learner == @CEILING")
+    if rows.empty or not np.isfinite(rows["estimate"].iloc[0]):
+        return ""
+    number = max(0.0, float(rows["estimate"].iloc[0]))
+    return (
+        f" ({number:.2f} over all, if standard errors are right, which count vehicle noise that all conditions share)"
+    )
+
+
 # --- figures ---------------------------------------------------------------------------------------------------------
 
 
 def _figures(done: Evaluation) -> Iterator[Figure]:
     for statistic in ("skill", "delta_correlation"):
         yield _figure(done, statistic, "score", ALL, f"all-{statistic}")
+    if len(_of(done.summary, "direction", "score")):
+        yield _figure(done, "direction", "score", ALL, "all-direction")
     yield _figure(done, "skill", "win_rate", ALL, "all-win_rate")
     for place, dataset in enumerate(sorted(done.rows["dataset"].unique())):
         for statistic in ("skill", "delta_correlation"):
@@ -179,18 +220,20 @@ def _figures(done: Evaluation) -> Iterator[Figure]:
 def _figure(done: Evaluation, statistic: str, quantity: str, dataset: str, key: str) -> Figure:
     title, axis, guide = TITLES[quantity if quantity == "win_rate" else statistic]
     rows = _of(done.summary, statistic, quantity)
-    rows = rows[(rows["evaluated_on"] == dataset) & (rows["learner"] != "zero")]
-    lines = [_line(row) for row in rows.itertuples()]
+    hidden = ["zero", *([CEILING] if quantity == "win_rate" or statistic == "direction" else [])]
+    rows = rows[(rows["evaluated_on"] == dataset) & ~rows["learner"].isin(hidden)]
+    lines = [_line(row, done.facts["undeclared"]) for row in rows.itertuples()]
     n = int(rows["n_test_compounds"].max()) if len(rows) else 0
     where = "mean over data sets" if dataset == ALL else dataset
     caption = f"{where}, {n:,} held-out compounds. The dashed line is {MEAN}."
     caption += " Predicting no effect at all is worse and stands in the table." if quantity == "score" else ""
     table = _of(done.summary, statistic, quantity).query("evaluated_on == @dataset")
-    return Figure(key, f"{title}: {where}", caption, figures.whiskers(lines, MARK, title, axis, guide), table)
+    return Figure(key, f"{title}: {where}", caption, charts.whiskers(lines, MARK, title, axis, guide), table)
 
 
-def _line(row: Any) -> Line:
-    return Line(row.learner, [Whisker("score", row.estimate, row.interval_low, row.interval_high)])
+def _line(row: Any, undeclared: list[str]) -> Line:
+    name = f"{row.learner} (training not declared)" if row.learner in undeclared else row.learner
+    return Line(name, [Whisker("score", row.estimate, row.interval_low, row.interval_high)])
 
 
 def reliability_bins(rows: pd.DataFrame) -> pd.DataFrame:
@@ -215,7 +258,7 @@ def _reliability(bins: pd.DataFrame) -> Figure:
         for row in bins.itertuples()
     ]
     title = "Skill by stated reliability"
-    picture = figures.whiskers(lines, MARK, title, "skill of the low-rank model", 0.0)
+    picture = charts.whiskers(lines, MARK, title, "skill of the low-rank model", 0.0)
     return Figure("rel", title, "Conditions by what the model said of their compound before.", picture, bins)
 
 

@@ -43,7 +43,8 @@ def _quantities(
     values = {"score": own[statistic].to_numpy(dtype=np.float64)}
     if learner != reference:
         values[f"delta_{reference}"] = difference
-        values["win_rate"] = np.where(difference == 0, 0.5, (difference > 0).astype(float))
+        won = np.where(difference == 0, 0.5, (difference > 0).astype(float))
+        values["win_rate"] = np.where(np.isnan(difference), np.nan, won)
     subsets = {"": np.ones(len(own), bool)}
     if not own["is_common"].all():
         subsets["_common"] = own["is_common"].to_numpy(dtype=bool)

@@ -11,11 +11,11 @@ from sqlalchemy import Connection, text
 
 from pbdb.common.errors import ConfigError, QueryError
 from pbdb.common.ids import stable_id
+from pbdb.common.rows import Row
 from pbdb.common.settings import Settings
 from pbdb.database.copy_text import copy_frame
 from pbdb.learn import model_files
 from pbdb.query import compounds
-from pbdb.query.compounds import Row
 from pbdb.query.database import Database
 from pbdb.server import connect
 
@@ -64,11 +64,13 @@ def _remove(connection: Connection, name: str) -> bool:
 
 
 def _insert(
-    connection: Connection, name: str, content: dict[str, Any], vectors: pd.DataFrame, *, is_default: bool
+    connection: Connection, name: str, content: model_files.ModelManifest, vectors: pd.DataFrame, *, is_default: bool
 ) -> None:
     model_id = stable_id("embedding_model", name)
     columns = ("kind", "n_dimensions", "datasets", "cosine_levels", "cosine_quantiles", "parameters", "code_version")
-    row = {"model_id": model_id, "model": name, "is_default_model": is_default} | {key: content[key] for key in columns}
+    row = {"model_id": model_id, "model": name, "is_default_model": is_default} | {
+        key: dict(content)[key] for key in columns
+    }
     row |= {"training_split": content["split"], "learnt_from": content["origin"]}
     copy_frame(connection, "core.embedding_model", pd.DataFrame([row]))
     counts = {f"n_training_{what}": vectors[f"n_{what}"] for what in ("effects", "datasets", "contexts")}

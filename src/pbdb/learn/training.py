@@ -18,11 +18,12 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from pbdb.common import memory
 from pbdb.common.errors import ConfigError
 from pbdb.common.progress import Reporter, Silent
+from pbdb.common.rows import Json
 from pbdb.common.settings import Settings
 from pbdb.common.version import __version__
 from pbdb.learn import compendium_input, effects_of, folds, model_files
 from pbdb.learn.compendium_input import Loaded, Wanted
-from pbdb.learn.model_files import Predictor
+from pbdb.learn.model_files import ModelManifest, Predictor
 from pbdb.learn.models import context_means, lowrank, lpm, problem, similarity, tuning
 from pbdb.learn.models.compendium import Floats, Mask
 from pbdb.learn.models.lowrank_state import State
@@ -61,7 +62,7 @@ class Choices:
 
 def train(
     settings: Settings, out: Path, choices: Choices, snapshot: Path | None = None, reporter: Reporter | None = None
-) -> dict[str, Any]:
+) -> ModelManifest:
     """Train a model into a new folder; return its manifest.
 
     Stopped anywhere, nothing stands at `out`, and the next call with the same choices and effects goes on from there.
@@ -70,18 +71,18 @@ def train(
         ConfigError: `out` is there already, or cannot be written.
         QueryError: there is nothing to learn from, or no such split.
     """
-    told = reporter or Silent()
+    listener = reporter or Silent()
     work = _work_folder(out)
     started = time.perf_counter()
     place = effects_of.opened(settings, snapshot)
     try:
-        loaded = compendium_input.load(place, Wanted(choices.datasets, choices.without), told.progress)
+        loaded = compendium_input.load(place, Wanted(choices.datasets, choices.without), listener.progress)
         names = folds.stored(place, choices.split, loaded) if choices.split else None
     finally:
         place.close()
-    told.stage("effects", f"{loaded.compendium.n_rows:,} conditions, {len(loaded.compounds):,} compounds")
+    listener.stage("effects", f"{loaded.compendium.n_rows:,} conditions, {len(loaded.compounds):,} compounds")
     with threadpool_limits(1, "blas"):
-        vectors, facts = _fitted(loaded, choices, names, work, told)
+        vectors, facts = _fitted(loaded, choices, names, work, listener)
     table = _table(loaded, names, *vectors)
     model_files.write_vectors(work, table, _held_out(loaded, names))
     content = _manifest(loaded, choices, names, table, facts, time.perf_counter() - started)
@@ -89,7 +90,7 @@ def train(
     for name in (STATE, TUNED):
         (work / name).unlink(missing_ok=True)
     os.replace(work, out)
-    told.stage("model", f"{len(table):,} compounds have a vector of {content['n_dimensions']} numbers")
+    listener.stage("model", f"{len(table):,} compounds have a vector of {content['n_dimensions']} numbers")
     return content
 
 
@@ -110,14 +111,14 @@ Vectors = tuple[Floats, Floats | None, Mask]
 
 
 def _fitted(
-    loaded: Loaded, choices: Choices, names: folds.FoldNames | None, work: Path, told: Reporter
-) -> tuple[Vectors, dict[str, Any]]:
+    loaded: Loaded, choices: Choices, names: folds.FoldNames | None, work: Path, reporter: Reporter
+) -> tuple[Vectors, Json]:
     """Vectors, reliability and from_structure of all compounds, and what the fit says of itself."""
     if choices.kind == "lpm":
-        return _lpm(loaded, choices, names, told)
+        return _lpm(loaded, choices, names, reporter)
     key = _key(loaded, choices, names)
-    tuned = _tuned(loaded, choices, names, work, key, told)
-    model, means = _final(loaded, choices, names, tuned["rank"], work, key, told)
+    tuned = _tuned(loaded, choices, names, work, key, reporter)
+    model, means = _final(loaded, choices, names, tuned["rank"], work, key, reporter)
     slope, scale = ({name: float(value) for name, value in tuned[part].items()} for part in ("slope", "scale"))
     compendium = loaded.compendium
     n_rows = tuple(map(len, compendium.blocks))
@@ -140,24 +141,24 @@ def _key(loaded: Loaded, choices: Choices, names: folds.FoldNames | None) -> str
 
 
 def _tuned(
-    loaded: Loaded, choices: Choices, names: folds.FoldNames | None, work: Path, key: str, told: Reporter
-) -> dict[str, Any]:
+    loaded: Loaded, choices: Choices, names: folds.FoldNames | None, work: Path, key: str, reporter: Reporter
+) -> Json:
     """Rank, slopes and scales by validation compounds; those of an earlier try where it got so far."""
     path = work / TUNED
     if path.is_file():
-        kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        kept: Json = json.loads(path.read_text(encoding="utf-8"))
         if kept["key"] == key:
-            told.stage("tuning", f"rank {kept['rank']}, kept of an earlier try")
+            reporter.stage("tuning", f"rank {kept['rank']}, kept of an earlier try")
             return kept
     visible = _visible(loaded, choices, names)
     ranks = (choices.rank,) if choices.rank else tuning.RANKS
     options = _options(choices, iterations=TUNING_ITERATIONS)
-    found = tuning.tune(visible, options, ranks, lambda done, n: told.progress("tuning", done, n))
-    facts = {"key": key, "rank": found.options.rank, "slope": found.slope, "scale": found.scale}
-    facts |= {"skill_by_rank": {str(rank): skill for rank, skill in found.skill.items()}}
+    best = tuning.tune(visible, options, ranks, lambda done, n: reporter.progress("tuning", done, n))
+    facts = {"key": key, "rank": best.options.rank, "slope": best.slope, "scale": best.scale}
+    facts |= {"skill_by_rank": {str(rank): skill for rank, skill in best.skill.items()}}
     facts |= {"n_tuning_conditions": visible.train.n_rows, "n_validation": sum(map(len, visible.validation))}
     path.write_text(json.dumps(facts), encoding="utf-8")
-    told.stage("tuning", f"rank {facts['rank']}: validation skill {found.skill[found.options.rank]:.3f}")
+    reporter.stage("tuning", f"rank {facts['rank']}: validation skill {best.skill[best.options.rank]:.3f}")
     return facts
 
 
@@ -184,7 +185,7 @@ def _thinned(code: Folds, compound: Any, drawn: Any) -> Folds:
 
 
 def _final(
-    loaded: Loaded, choices: Choices, names: folds.FoldNames | None, rank: int, work: Path, key: str, told: Reporter
+    loaded: Loaded, choices: Choices, names: folds.FoldNames | None, rank: int, work: Path, key: str, reporter: Reporter
 ) -> tuple[lowrank.LowRank, context_means.ContextMeans]:
     """The fit itself: to the training fold of a split, or to all conditions."""
     used = loaded.compendium
@@ -203,7 +204,7 @@ def _final(
             os.replace(part, kept)
 
     options = _options(choices, rank=rank)
-    model = lowrank.fit(centred, options, lambda done, n: told.progress("fitting", done, n), begun, keep)
+    model = lowrank.fit(centred, options, lambda done, n: reporter.progress("fitting", done, n), begun, keep)
     return model, means
 
 
@@ -217,9 +218,7 @@ def _begun(path: Path, key: str, rank: int) -> State | None:
     return state if state.rank == rank else None
 
 
-def _lpm(
-    loaded: Loaded, choices: Choices, names: folds.FoldNames | None, told: Reporter
-) -> tuple[Vectors, dict[str, Any]]:
+def _lpm(loaded: Loaded, choices: Choices, names: folds.FoldNames | None, reporter: Reporter) -> tuple[Vectors, Json]:
     chosen = folds.for_tuning(loaded.conditions, choices.seed) if names is None else names
     visible = problem.divide(loaded.compendium, folds.coded(loaded, chosen)).visible
     options = lpm.Options.published(choices.seed) if choices.published else lpm.Options(seed=choices.seed)
@@ -227,7 +226,7 @@ def _lpm(
         options = replace(options, bits=0)
     if choices.epochs:
         options = replace(options, epochs=choices.epochs)
-    model = lpm.fit(visible, options, lambda done, n: told.progress("training", done, n))
+    model = lpm.fit(visible, options, lambda done, n: reporter.progress("training", done, n))
     seen = np.zeros(len(loaded.compounds), dtype=bool)
     for block in visible.train.blocks:
         seen[block.compound] = True
@@ -266,9 +265,9 @@ def _manifest(
     choices: Choices,
     names: folds.FoldNames | None,
     table: pd.DataFrame,
-    facts: dict[str, Any],
+    facts: Json,
     seconds: float,
-) -> dict[str, Any]:
+) -> ModelManifest:
     vectors = np.array(table["vector"].tolist(), dtype=np.float64).reshape(len(table), -1)
     reliability = np.nan_to_num(table["reliability"].to_numpy(dtype=np.float64))
     calibrated = similarity.calibrate(vectors, reliability, choices.seed)

@@ -122,7 +122,7 @@ def copy_gene_effects(connection: Connection, name: str, key: int, fits: Sequenc
             open_cursor.copy(_copy_command(name, ["dataset_id", "gene_key", "fit_id", *BY_GENE], freeze)) as copy,
         ):
             copy.write(copy_binary.HEADER)
-            for rows in _row_blocks(len(stored.gene_keys), 3 * 8 * stored.n_ok):
+            for rows in _row_blocks(len(stored.gene_keys), len(BY_GENE) * 8 * stored.n_ok):
                 block: dict[str, copy_binary.Value] = {
                     "dataset_id": key,
                     "gene_key": stored.gene_keys[rows],

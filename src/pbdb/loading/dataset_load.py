@@ -1,4 +1,4 @@
-"""One dataset on its way into the database: what was asked, where its artefacts are, and what its stages hand on."""
+"""One dataset on its way into the database: what was asked, where its artifacts are, and what its stages hand on."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pbdb.common.errors import PbdbError
 from pbdb.common.progress import Reporter
 from pbdb.common.settings import Settings
 from pbdb.common.tasks import Workers
-from pbdb.database.error_messages import told
+from pbdb.database.error_messages import translate_errors
 from pbdb.database.stage_names import STAGES, Stage
 from pbdb.effects.engine import Options
 from pbdb.effects.groups import FitOptions
@@ -139,7 +139,7 @@ class DatasetLoad:
 
     @property
     def folder(self) -> Path:
-        """Where the stages leave their artefacts."""
+        """Where the stages leave their artifacts."""
         return self.settings.cache / self.dataset / self.fingerprint
 
     @property
@@ -168,7 +168,7 @@ class DatasetLoad:
         entry = Entry(stage)
         self.entries.append(entry)
         tokens = [dataset.token for dataset in self.source.datasets.values() if dataset.token]
-        with entry.timed(), told(f"Stage {stage} of dataset '{self.dataset}'"), redaction.unsaid(tokens):
+        with entry.timed(), translate_errors(f"Stage {stage} of dataset '{self.dataset}'"), redaction.unsaid(tokens):
             yield entry
         if stage != "extract":
             self.record()

@@ -92,9 +92,9 @@ def write(
     lines = _declaration(plates, parts)
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     blanks = {at: line.rpartition("# ")[2] for at, line in enumerate(lines, 1) if re.search(r"FILL_IN.*  # ", line)}
-    told = {name: "; ".join(found.code for found in some) for name, some in parts.items() if some}
+    codes = {name: "; ".join(entry.code for entry in some) for name, some in parts.items() if some}
     left = {reason: plates.counted.get(reason, 0) for reason in ("no_matrix_column", "no_sheet_row")}
-    return Written(path, told, blanks, len(plates.sheet), **left, notes=plates.notes)
+    return Written(path, codes, blanks, len(plates.sheet), **left, notes=plates.notes)
 
 
 def _check_name(path: Path, force: bool) -> None:
@@ -128,7 +128,7 @@ def _parts(plates: TwoFiles, technology: str | None, cells: ContextVocabulary | 
         "well": [wells] if wells else [],
         "compound": [compounds],
         "dose": [doses],
-        "non_molar_units": [Found(_tuple(non_molar))] if non_molar else [],
+        "non_molar_units": [non_molar] if non_molar.code else [],
         "time": [time(sheet)],
         "context": [where],
         "vehicle": [vehicles],
@@ -167,12 +167,12 @@ def _cells(plates: TwoFiles, where: Found, known: ContextVocabulary | None) -> l
 
 
 def _one_cell(key: str, name: str, known: ContextVocabulary | None) -> Found:
-    found = resolve_context(name, known)
-    if found.context is None:
+    match = resolve_context(name, known)
+    if match.context is None:
         return Found(f"{quoted(name)}: Context(FILL_IN, {quoted(name)})", BLANK_CELLS.format(key=key, name=name))
-    kind, label = (str(found.attributes.get(what)) for what in ("kind", "context_name"))
+    kind, label = (str(match.attributes.get(what)) for what in ("kind", "context_name"))
     more = "" if kind == "cell_line" else f", kind={quoted(kind)}"
-    return Found(f"{quoted(name)}: Context({quoted(found.context)}, {quoted(label)}{more})")
+    return Found(f"{quoted(name)}: Context({quoted(match.context)}, {quoted(label)}{more})")
 
 
 # The text of the declaration
@@ -236,10 +236,10 @@ def _compounds(plates: TwoFiles, parts: Mapping[str, list[Found]]) -> tuple[list
         "",
         "",
     ]
-    told = [f"{kind}={quoted(name)}" for kind, name in structures.items()]
+    keywords = [f"{kind}={quoted(name)}" for kind, name in structures.items()]
     said = ", ".join(f"{quoted(name)}: {quoted(kind)}" for kind, name in annotations.items())
-    told += [f"annotations={{{said}}}"] if said else []
-    return function, [f"compounds=CompoundColumns(compounds, key={quoted(key)}, {', '.join(told)}),"]
+    keywords += [f"annotations={{{said}}}"] if said else []
+    return function, [f"compounds=CompoundColumns(compounds, key={quoted(key)}, {', '.join(keywords)}),"]
 
 
 def _source(plates: TwoFiles, parts: Mapping[str, list[Found]]) -> list[str]:
@@ -267,15 +267,15 @@ def _source(plates: TwoFiles, parts: Mapping[str, list[Found]]) -> list[str]:
         "),",
         _line(parts["features"][0], "features=").strip(),
         "contexts={",
-        *(_line(found) for found in parts["contexts"]),
+        *(_line(entry) for entry in parts["contexts"]),
         "},",
-        *(["flags=(", *(_line(found) for found in parts["flags"]), "),"] if parts["flags"] else []),
+        *(["flags=(", *(_line(entry) for entry in parts["flags"]), "),"] if parts["flags"] else []),
     ]
 
 
-def _line(found: Found, name: str = "") -> str:
-    blank = f"  # {_on_one_line(found.blank)}" if found.blank else ""
-    return f"    {name}{found.code},{blank}"
+def _line(entry: Found, name: str = "") -> str:
+    blank = f"  # {_on_one_line(entry.blank)}" if entry.blank else ""
+    return f"    {name}{entry.code},{blank}"
 
 
 def _on_one_line(words: str) -> str:
@@ -285,10 +285,6 @@ def _on_one_line(words: str) -> str:
 
 def _list(values: Iterable[str]) -> str:
     return f"[{', '.join(map(quoted, values))}]"
-
-
-def _tuple(values: Iterable[str]) -> str:
-    return f"({''.join(f'{quoted(value)}, ' for value in values).rstrip()})"
 
 
 def _folder(plates: TwoFiles) -> str:
@@ -312,8 +308,8 @@ def _files(plates: TwoFiles, parts: Mapping[str, list[Found]]) -> list[str]:
 
 def _samples(plates: TwoFiles, parts: Mapping[str, list[Found]]) -> list[str]:
     names = ("sample", "plate", "well", "compound", "dose", "time", "context", "vehicle", "non_molar_units")
-    lines = [_line(found, f"{name}=") for name in names for found in parts[name]]
-    mapped = {column for name in names for found in parts[name] for column in found.columns}
+    lines = [_line(entry, f"{name}=") for name in names for entry in parts[name]]
+    mapped = {column for name in names for entry in parts[name] for column in entry.columns}
     others = [str(column) for column in plates.sheet.columns if column and column not in mapped]
     return [*lines, "    attributes=(", *_wrapped(others), "    ),"] if others else lines
 

@@ -53,12 +53,12 @@ def run_fits(
         ConfigError: the choices are those of the default fits, or there is no such compound.
         ServerError: the dataset is being loaded.
     """
-    hears, choices = reporter or Silent(), choices.settled()
+    hears, choices = reporter or Silent(), choices.checked()
     database.ready(settings)
     engine = connect.engine(settings)
     busy = f"Dataset '{dataset}' is being loaded by another process"
-    with locks.alone(engine, f"load {dataset}", busy), private_files(settings):
-        matrix = _matrix(engine, settings, dataset)
+    with locks.exclusive(engine, f"load {dataset}", busy), private_files(settings):
+        matrix = canonical_matrix(engine, settings, dataset)
         tables = stage_cache.read_tables(matrix.parent)
         context = stage_cache.read_samples(matrix.parent)["context"].to_numpy()
         folder = matrix.parent / "further_fits"
@@ -75,7 +75,12 @@ def run_fits(
     return FurtherFits(dataset, [fit.facts.fit_id for fit in stored], load_report.statuses(stored))
 
 
-def _matrix(engine: Engine, settings: Settings, dataset: str) -> Path:
+def canonical_matrix(engine: Engine, settings: Settings, dataset: str) -> Path:
+    """Where the canonical samples of a loaded dataset are.
+
+    Raises:
+        SourceError: it is not loaded, or they are not in this home.
+    """
     with engine.connect() as connection:
         registered = connection.execute(text(MATRIX), {"dataset": dataset}).scalar_one_or_none()
     if registered is None:

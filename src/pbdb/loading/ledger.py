@@ -8,16 +8,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy import Connection, Engine, delete, insert, or_, select, text
 
 from pbdb.common import memory
+from pbdb.common.rows import Row
 from pbdb.common.settings import Settings
 from pbdb.common.version import __version__
 from pbdb.database.copy_text import as_json
 from pbdb.database.models import Artifact, EtlRun
 from pbdb.database.stage_names import Stage
+from pbdb.identity.vocabulary import releases as vocabularies
+from pbdb.identity.vocabulary.genes import GENES
+from pbdb.identity.vocabulary.genes import KINDS as GENE_KINDS
+from pbdb.sources import registry
 from pbdb.sources.declaration import Source
 from pbdb.sources.fetch import Located
 
@@ -36,7 +40,7 @@ class Entry:
     status: str = "done"
     message: str | None = None
 
-    def as_row(self) -> dict[str, Any]:
+    def as_row(self) -> Row:
         """The entry as columns of `etl_run`."""
         return {
             "stage": self.stage,
@@ -105,18 +109,44 @@ def register(connection: Connection, settings: Settings, dataset: str, path: Pat
     connection.execute(insert(Artifact), row)
 
 
-def stale(engine: Engine) -> list[dict[str, Any]]:
-    """Datasets loaded before a release in use of genes, landmarks or compounds was imported, and what to run.
+def stale(engine: Engine) -> list[Row]:
+    """Datasets that a load would make of other vocabularies than those it was made of, and what to run.
+
+    Content counts, not time: a file imported again, or a release put to use again, makes nothing stale. Of loads that
+    did not keep which vocabularies they used, one imported later counts.
 
     Returns:
-        dataset, source, loaded_at, kinds (of the vocabularies that are newer), run.
+        dataset, source, loaded_at, kinds (of the vocabularies that are others), run.
     """
     with engine.connect() as connection:
-        rows = connection.execute(text(_STALE), {"kinds": list(DECIDE)}).mappings()
-        return [dict(row) | {"run": f"pbdb etl load {row['source']} --dataset {row['dataset']}"} for row in rows]
+        loads = connection.execute(text(_LOADS)).mappings().all()
+        listed = connection.execute(text(_IN_USE)).mappings().all()
+        in_use = {row["kind"]: row for row in listed}
+        now = {kind: vocabularies.current(connection, kind) for kind in vocabularies.DECIDING}
+    found = []
+    for row in loads:
+        later = [kind for kind in sorted(in_use) if in_use[kind]["imported_at"] > row["loaded_at"]]
+        kinds = _changed(row["used"], now, later)
+        if kinds:
+            run = f"pbdb etl load {registry.argument(row['source'])} --dataset {row['dataset']}"
+            found.append(
+                {**{name: row[name] for name in ("dataset", "source", "loaded_at")}, "kinds": kinds, "run": run}
+            )
+    return found
 
 
-def entries(engine: Engine, name: str | None = None) -> list[dict[str, Any]]:
+def _changed(
+    used: Mapping[str, Sequence[str] | None] | None, now: Mapping[str, Sequence[str] | None], later: Sequence[str]
+) -> list[str]:
+    """Kinds of vocabularies that are others than a load used; what is added to genes is named by its own kind."""
+    of_genes = [kind for kind in later if kind in GENE_KINDS]
+    if used is None:
+        return [*of_genes, *(kind for kind in later if kind in now and kind not in GENE_KINDS)]
+    changed = [kind for kind, release in now.items() if list(release or ()) != list(used.get(kind) or ())]
+    return [one for kind in changed for one in ((of_genes or [kind]) if kind == GENES else [kind])]
+
+
+def entries(engine: Engine, name: str | None = None) -> list[Row]:
     """Read the ledger, newest entry first; of one dataset, of the datasets of one source, or of all."""
     query = select(EtlRun.__table__).order_by(EtlRun.etl_run_id.desc())
     if name is not None:
@@ -125,14 +155,13 @@ def entries(engine: Engine, name: str | None = None) -> list[dict[str, Any]]:
         return [dict(row._mapping) for row in connection.execute(query)]
 
 
-DECIDE = ("genes", "hgnc", "landmarks", "pubchem", "repurposing_hub", "moabox", "tahoe_drugs", "sciplex_drugs")
-"""Kinds of vocabularies that decide what a load makes; contexts and names are labelled anew by themselves."""
-_STALE = """
-SELECT d.dataset, d.source, l.loaded_at, array_agg(v.kind ORDER BY v.kind) AS kinds
+_LOADS = """
+SELECT d.dataset, d.source, r.finished_at AS loaded_at, r.report->'vocabularies' AS used
 FROM core.dataset d
-JOIN (
-    SELECT r.dataset, max(r.finished_at) AS loaded_at FROM core.etl_run r
-    WHERE r.stage = 'validate' AND r.status = 'done' GROUP BY r.dataset
-) l ON l.dataset = d.dataset
-JOIN core.vocabulary v ON v.is_current AND v.kind = ANY (:kinds) AND v.imported_at > l.loaded_at
-GROUP BY 1, 2, 3 ORDER BY 1"""
+JOIN LATERAL (
+    SELECT e.finished_at, e.report FROM core.etl_run e
+    WHERE e.dataset = d.dataset AND e.fingerprint = d.fingerprint AND e.stage = 'extract' AND e.status = 'done'
+    ORDER BY e.etl_run_id DESC LIMIT 1
+) r ON true
+ORDER BY d.dataset"""
+_IN_USE = "SELECT kind, imported_at FROM core.vocabulary WHERE is_current"

@@ -36,7 +36,7 @@ def _clear_cache(engine: Engine, cache: Path) -> list[str]:
         if not place.is_dir():
             continue
         try:
-            with locks.alone(engine, f"load {place.name}", f"Dataset '{place.name}' is being loaded"):
+            with locks.exclusive(engine, f"load {place.name}", f"Dataset '{place.name}' is being loaded"):
                 with engine.connect() as connection:
                     unused = _unused(connection, place)
                 for folder in unused:

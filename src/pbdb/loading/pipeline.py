@@ -9,7 +9,7 @@ from pbdb.common.private_files import private_files
 from pbdb.common.progress import Reporter, Silent
 from pbdb.common.settings import Settings
 from pbdb.database import tidy
-from pbdb.database.error_messages import require_loader, told
+from pbdb.database.error_messages import require_loader, translate_errors
 from pbdb.identity.compounds.pubchem_bulk_lookup import lookup
 from pbdb.identity.compounds.pubchem_rest import Lookup
 from pbdb.loading import load_report, stage_cache, stages, table_rows
@@ -45,7 +45,7 @@ def load_source(
             f"Source '{source.key}' has no dataset '{unknown[0]}'; it has {', '.join(source.datasets)}.",
             dataset=unknown[0],
         )
-    with told(f"The load of source '{source.key}'"):
+    with translate_errors(f"The load of source '{source.key}'"):
         database.ready(settings)
         engine = connect.engine(settings)
         with engine.connect() as connection:
@@ -62,7 +62,7 @@ def load_source(
 def _load_alone(load: DatasetLoad) -> Outcome:
     """Load a dataset while no other process does; the ledger tells of a stage that failed."""
     busy = f"Dataset '{load.dataset}' is being loaded by another process"
-    with locks.alone(load.engine, f"load {load.dataset}", busy):
+    with locks.exclusive(load.engine, f"load {load.dataset}", busy):
         try:
             return _load(load)
         except Exception:

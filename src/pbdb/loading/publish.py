@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
 
 import pandas as pd
 from sqlalchemy import Connection, Engine, text
@@ -15,6 +14,7 @@ from sqlalchemy import Connection, Engine, text
 from pbdb.common.errors import DataError
 from pbdb.common.ids import stable_id
 from pbdb.common.progress import Progress, silent
+from pbdb.common.rows import Row
 from pbdb.common.version import __version__
 from pbdb.database import partitions, signature_rows, tidy
 from pbdb.database.copy_text import copy_frame, insert_new, upsert
@@ -40,7 +40,7 @@ KEPT_WHERE_NULL = {
         "formula",
         "molecular_weight",
         "fingerprint",
-        "screen",
+        "pattern_fingerprint",
     ),
 }
 
@@ -80,7 +80,7 @@ def publish(engine: Engine, load: Load, progress: Progress = silent) -> match_ta
         generation = partitions.new_generation(connection)
     busy = f"Generation {generation} of dataset '{load.dataset}' is being made by another process"
     try:
-        with locks.alone(engine, partitions.lock_name(generation), busy):
+        with locks.exclusive(engine, partitions.lock_name(generation), busy):
             matched = _make(engine, load, generation, others, progress)
     finally:
         tidy.tidy(engine)
@@ -95,10 +95,10 @@ def _make(engine: Engine, load: Load, generation: int, others: list[int], progre
     built = dict(_build(engine, load, generation, others, progress))
     what = f"Loading dataset '{load.dataset}'"
     with engine.begin() as connection:
-        locks.patiently(connection, lambda: partitions.attach(connection, load.dataset_id, generation, built), what)
+        locks.with_retries(connection, lambda: partitions.attach(connection, load.dataset_id, generation, built), what)
     partitions.settle(engine)
     with engine.begin() as connection:
-        return locks.patiently(
+        return locks.with_retries(
             connection, lambda: _replace(connection, load, generation, others), what, match_table.LOCK
         )
 
@@ -213,8 +213,9 @@ def _replace(connection: Connection, load: Load, generation: int, others: list[i
     own = {"dataset_id": load.dataset_id}
     insert_new(connection, "assay", tables["assay"])
     upsert(connection, "dataset", tables["dataset"].assign(**_prints(connection, load, has_new_effects)))
-    for table in ("context", "compound"):
-        upsert(connection, table, tables[table], keep=KEPT_WHERE_NULL[table])
+    contexts = _with_names_in_use(connection, tables["context"], own)
+    for table, rows in (("context", contexts), ("compound", tables["compound"])):
+        upsert(connection, table, rows, keep=KEPT_WHERE_NULL[table])
     in_database.remember(connection, load.dataset_id)
     for table in ("source_compound", "plate", "condition"):
         upsert(connection, table, tables[table])
@@ -245,6 +246,15 @@ def _prints(connection: Connection, load: Load, has_new_effects: bool) -> dict[s
         text("SELECT effects_fingerprint FROM core.dataset WHERE dataset = :dataset"), {"dataset": load.dataset}
     ).scalar_one_or_none()
     return {"fingerprint": load.fingerprint, "effects_fingerprint": row}
+
+
+def _with_names_in_use(connection: Connection, contexts: pd.DataFrame, own: dict[str, int]) -> pd.DataFrame:
+    """The contexts, called as other data sets that have them call them: no load renames the cells of another."""
+    if contexts.empty:
+        return contexts
+    in_use: dict[int, str] = {int(key): str(name) for key, name in connection.execute(_NAMES_IN_USE, own)}
+    named = [in_use.get(key, name) for key, name in zip(contexts["context_id"], contexts["context_name"], strict=True)]
+    return contexts.assign(context_name=named)
 
 
 def _replace_annotations(connection: Connection, tables: Tables, own: dict[str, int]) -> None:
@@ -299,7 +309,7 @@ def _feature_set_id(stored: StoredFit) -> int:
     return stable_id("feature_set", *stored.gene_keys.tolist())
 
 
-def _fit_row(load: Load, stored: StoredFit) -> dict[str, Any]:
+def _fit_row(load: Load, stored: StoredFit) -> Row:
     facts = {name: value for name, value in asdict(stored.facts).items() if name not in ("dataset", "context")}
     return {
         **facts,
@@ -330,3 +340,8 @@ def _delete_vanished(connection: Connection, table: str, key: str, own: dict[str
         ),
         own | {"kept": [int(identifier) for identifier in kept]},
     )
+
+
+_NAMES_IN_USE = text("""
+    SELECT x.context_id, x.context_name FROM core.context x
+    WHERE EXISTS (SELECT FROM core.condition c WHERE c.context_id = x.context_id AND c.dataset_id <> :dataset_id)""")

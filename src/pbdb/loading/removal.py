@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pbdb.common.errors import QueryError, meant
+from pbdb.common.errors import QueryError, suggestion
 from pbdb.common.settings import Settings
 from pbdb.database.error_messages import require_loader
 from pbdb.loading import publish
@@ -32,7 +32,7 @@ def plan(settings: Settings, dataset: str) -> dict[str, int]:
     with connect.connect(settings) as connection:
         known = [str(name) for (name,) in connection.execute(_DATASETS).fetchall()]
         if dataset not in known:
-            raise QueryError(f"Dataset '{dataset}' is not loaded: {meant(dataset, known)}", dataset=dataset)
+            raise QueryError(f"Dataset '{dataset}' is not loaded: {suggestion(dataset, known)}", dataset=dataset)
         row = connection.execute("SELECT dataset_id FROM core.dataset WHERE dataset = %s", [dataset]).fetchone()
         key = {"key": row[0] if row else None}
         counts = ((table, connection.execute(query.encode(), key).fetchone()) for table, query in _COUNTS.items())
@@ -48,5 +48,5 @@ def remove(settings: Settings, dataset: str) -> None:
     engine = connect.engine(settings)
     with engine.connect() as connection:
         require_loader(connection)
-    with locks.alone(engine, f"load {dataset}", f"Dataset '{dataset}' is being loaded by another process"):
+    with locks.exclusive(engine, f"load {dataset}", f"Dataset '{dataset}' is being loaded by another process"):
         publish.remove(engine, dataset)

@@ -16,40 +16,27 @@ import numpy.typing as npt
 import pandas as pd
 
 from pbdb.common import units
-from pbdb.readers.people.cells import plain
-from pbdb.readers.people.headings import NAMES, SUFFIXES, base, matching, suffix
+from pbdb.readers.people.cells import is_no_compound, plain, said
+from pbdb.readers.people.controls import is_untreated, is_vehicle, is_vehicle_or_control
+from pbdb.readers.people.headings import NAMES, SECOND_CHOICE, SUFFIXES, base, matching, suffix
 from pbdb.readers.people.pairing import of_matrix
-from pbdb.readers.people.quantities import first_not_a_number, is_two_numbers, logarithmic
+from pbdb.readers.people.quantities import NOT_MOLAR, first_not_a_number, is_two_numbers, logarithmic, unit_of
 
 WELL = re.compile(r"[A-Pa-p]{1,2}\d{1,2}")
-SECOND_CHOICE = {
-    "compound": ("treatmentid", "compoundid", "drugid"),
-    "plate": ("batch", "batchid"),
-    "context": ("cell", "cells", "celltype", "cellid", "cellmodel", "line", "context", "zelltyp"),
-}
-"""Headings that name a part only where no better one does."""
 ANNOTATIONS = {"moa": ("moa", "mechanismofaction"), "target": ("target", "targets"), "pathway": ("pathway",)}
-VEHICLE = re.compile(
-    r"\d*(dmso|dimethylsulf?(ph)?oxide?|dimethylsulphoxide?|vehicle|veh|vehikel|vehicule|vehiculo|solvent|losungsmittel"
-    r"|solvant|disolvente)(only|alone)?(control|ctrl|con|kontrolle|controle|veh|vehicle)?\d*(vv|vol|percent|final)?"
-)
-CONTROLS = ("control", "ctrl", "ctlvehicle", "negativecontrol", "negcon", "negctrl", "kontrolle", "controle", "testigo")
-UNTREATED = (
-    "media", "medium", "mediaonly", "untreated", "notreatment", "nodrug", "nocompound", "none", "blank", "empty",
-    "nocells", "cellsonly", "water", "untreatedcontrol", "nontreated", "unbehandelt", "nontraite", "sintratar", "leer",
-)  # fmt: skip
-HOURS = ("hours", "stunden", "heures", "horas")
+HOURS = ("hours", "stunden", "heures", "horas", "ore")
 LARGEST_LOG2 = 30
 MOST = 0.5
 GENES: tuple[tuple[str, str, str | None], ...] = (
     (r"ENS[A-Z]*G\d{11}(\.\d+)?(_PAR_Y)?", "gene_id", None),
     (r"ENS[A-Z]*G\d{11}(\.\d+)?_at", "gene_id", r"(.+)_at"),
+    (r"ENS[A-Z]*G\d{11}(\.\d+)?[|_:;].+", "gene_id", r"(ENS[A-Z]*G\d{11}(?:\.\d+)?)(?!_PAR_Y)[|_:;].+"),
+    (r".+[|_:;]ENS[A-Z]*G\d{11}(\.\d+)?", "gene_id", r".+[|_:;](ENS[A-Z]*G\d{11}(?:\.\d+)?)"),
+    (r".+\|\d+", "entrez", r".+\|(\d+)"),
     (r"\d+", "entrez", None),
     (r"[A-Za-z][A-Za-z0-9.-]*_\d+", "symbol", r"(.+)_\d+"),
     (r"(?!ILMN_)[A-Za-z][A-Za-z0-9.@_-]*(?<!_at)", "symbol", None),
 )
-YES = ("true", "t", "yes", "y", "1", "ja", "wahr", "oui", "vrai", "si", "verdadero", "x")
-OF_VEHICLE = ("isvehicle", "vehicle", "iscontrol", "control", "isnegativecontrol", "negativecontrol", "isdmso")
 
 
 @dataclass(frozen=True)
@@ -140,20 +127,33 @@ def _tell_the_same(sheet: pd.DataFrame, first: str, second: str) -> bool:
     return bool(pairs[first].is_unique and pairs[second].is_unique)
 
 
-def dose(sheet: pd.DataFrame) -> tuple[Found, tuple[str, ...]]:
+def dose(sheet: pd.DataFrame) -> tuple[Found, Found]:
     """The column of doses with its unit, and units of it that are not molar."""
     column, hint = _quantity(sheet, "dose", _is_molar)
     if column is None:
-        return Found("FILL_IN", f"the column of doses and their unit, col('...', unit='uM'){hint}"), ()
+        return Found("FILL_IN", f"the column of doses and their unit, col('...', unit='uM'){hint}"), NOTHING
     unit = suffix(column, "dose")
     besides = _unit_columns(sheet, column, _is_molar)
     if unit is not None and f"{column} unit" not in besides:
-        return Found(f"col({quoted(column)}, unit={quoted(units.molar_unit(unit))})", None, (column,)), ()
+        return Found(f"col({quoted(column)}, unit={quoted(units.molar_unit(unit))})", None, (column,)), NOTHING
     for beside in besides:
-        spelled = sheet[beside].dropna().map(units.molar_unit)
-        other = tuple(sorted(set(spelled) - set(units.FM_PER_UNIT)))
-        return Found(f"col({quoted(column)}, unit_column={quoted(beside)})", None, (column, beside)), other
-    return Found(f"col({quoted(column)}, unit=FILL_IN)", "the unit of the doses: 'uM', 'nM', 'mM', ...", (column,)), ()
+        found = Found(f"col({quoted(column)}, unit_column={quoted(beside)})", None, (column, beside))
+        return found, _non_molar(sheet[beside].dropna().unique())
+    blank = "the unit of the doses: 'uM', 'nM', 'mM', ..."
+    return Found(f"col({quoted(column)}, unit=FILL_IN)", blank, (column,)), NOTHING
+
+
+def _non_molar(written: Iterable[str]) -> Found:
+    """Units of mass or share, whose doses are unknown; a blank where a unit is not known at all."""
+    others = sorted({text for text in written if not _is_molar(text)})
+    code = f"({''.join(f'{quoted(unit)}, ' for unit in others).rstrip()})"
+    strange = [unit for unit in others if unit_of(unit) not in NOT_MOLAR]
+    if strange:
+        listed = ", ".join(map(repr, strange[:3]))
+        return Found(
+            "FILL_IN", f"are {listed} units that are not molar? then {code}; else spell them uM, nM, ... in the sheet"
+        )
+    return Found(code) if others else NOTHING
 
 
 def time(sheet: pd.DataFrame) -> Found:
@@ -177,7 +177,7 @@ def _quantity(sheet: pd.DataFrame, what: str, is_unit: Callable[[str], bool]) ->
     `final` is what the cells were in.
     """
     columns = named(sheet, NAMES[what], SUFFIXES[what])
-    numeric = [column for column in columns if first_not_a_number(sheet[column]) is None]
+    numeric = [column for column in columns if _is_quantity(sheet[column])]
     if not numeric:
         return None, _why_no_number(sheet, columns, what)
     with_unit = [column for column in numeric if _has_unit(sheet, column, what, is_unit)] or numeric
@@ -190,6 +190,10 @@ def _quantity(sheet: pd.DataFrame, what: str, is_unit: Callable[[str], bool]) ->
     return with_unit[0], ""
 
 
+def _is_quantity(column: pd.Series[str]) -> bool:
+    return first_not_a_number(column) is None and not (pd.to_numeric(column) < 0).any()
+
+
 def _has_unit(sheet: pd.DataFrame, column: str, what: str, is_unit: Callable[[str], bool]) -> bool:
     return suffix(column, what) is not None or base(column) in HOURS or bool(_unit_columns(sheet, column, is_unit))
 
@@ -197,8 +201,8 @@ def _has_unit(sheet: pd.DataFrame, column: str, what: str, is_unit: Callable[[st
 def _is_equal(sheet: pd.DataFrame, first: str, second: str, what: str) -> bool:
     """Whether two columns hold the same quantities: the same numbers in the same unit, or after conversion."""
     scales = {"dose": units.FM_PER_UNIT, "time": units.HOURS_PER_UNIT}[what]
-    told = [units.SPELLINGS.get(suffix(column, what) or "") for column in (first, second)]
-    factors = [float(scales[unit]) if unit else None for unit in told]
+    spelled_units = [units.SPELLINGS.get(suffix(column, what) or "") for column in (first, second)]
+    factors = [float(scales[unit]) if unit else None for unit in spelled_units]
     if (factors[0] is None) != (factors[1] is None):
         return False
     values = [pd.to_numeric(sheet[column]).to_numpy(np.float64) for column in (first, second)]
@@ -208,18 +212,21 @@ def _is_equal(sheet: pd.DataFrame, first: str, second: str, what: str) -> bool:
 def _why_no_number(sheet: pd.DataFrame, columns: Iterable[str], what: str) -> str:
     """The first cell that is no number, or a column of logarithms."""
     for column in columns:
-        cell = str(first_not_a_number(sheet[column]))
+        if (cell := first_not_a_number(sheet[column])) is None:
+            return f"; {column!r} has negative numbers: are they logarithms? add a column of the {what}s themselves"
         why = f"may be {cell.replace(',', '.')} or {cell.replace(',', '')}" if is_two_numbers(cell) else "is no number"
         return f"; the cell {cell!r} of {column!r} {why}: correct it in the sheet"
     for column in sheet.columns:
-        if logarithmic(column) and what == "dose" and re.search("dose|conc|m$", plain(column)):
+        if what == "dose" and logarithmic(column) and re.search("dos[ei]|[ck]onc|konz|m$", plain(column)):
             return f"; {column!r} holds logarithms: add a column of the doses themselves"
+        if what == "dose" and re.search("(dos[ei]|[ck]onc|konz).*([mgk]g|g(l|ml)$)", plain(column)):
+            return f"; {column!r} is not molar: add a column of molar doses"
     return ""
 
 
 def _unit_columns(sheet: pd.DataFrame, column: str, is_unit: Callable[[str], bool]) -> list[str]:
     """Columns that say `unit` and hold at least one unit of the kind; the column's own, and those after it, first."""
-    found = [
+    of_units = [
         str(name)
         for name in sheet.columns
         if re.search("unit|einheit|unite|unidad", plain(name))
@@ -228,12 +235,13 @@ def _unit_columns(sheet: pd.DataFrame, column: str, is_unit: Callable[[str], boo
     ]
     order = [str(name) for name in sheet.columns]
     return sorted(
-        found, key=lambda name: (name != f"{column} unit", order.index(name) < order.index(column), order.index(name))
+        of_units,
+        key=lambda name: (name != f"{column} unit", order.index(name) < order.index(column), order.index(name)),
     )
 
 
 def _is_molar(text: str) -> bool:
-    return units.molar_unit(text) in units.FM_PER_UNIT
+    return unit_of(text) in units.FM_PER_UNIT
 
 
 def _is_time(text: str) -> bool:
@@ -246,20 +254,22 @@ def vehicle(sheet: pd.DataFrame, compounds: Found, doses: Found = NOTHING) -> Fo
     A blank where two columns mark different wells; that a column marks treated names more than the names do is no
     contradiction, unless these wells have a dose.
     """
-    told = _marked(sheet, named(sheet, OF_VEHICLE), lambda word: word in YES)
-    by_name = _marked(sheet, compounds.columns, _is_vehicle)
+    marked = _marked(sheet, named(sheet, NAMES["vehicle"]), said)
+    by_name = _marked(sheet, compounds.columns, is_vehicle)
     others = [column for column in sheet.columns if column not in compounds.columns]
-    candidates = told or by_name or _marked(sheet, others, lambda word: _is_vehicle(word) or word in CONTROLS)
+    candidates = marked or by_name or _marked(sheet, others, is_vehicle_or_control)
     masks = {tuple(mask) for _, mask in candidates.values()}
     hint = "the wells of vehicle, an expression over columns: \"`Drug` == 'DMSO'\""
     if len(masks) == 1:
         column, (rule, mask) = next(iter(candidates.items()))
-        contradiction = _contradiction(sheet, column, mask, by_name, doses) if told else ""
+        contradiction = _contradiction(sheet, column, mask, by_name, doses) if marked else ""
         if not contradiction:
             return Found(quoted(rule), None, (column,))
         hint += contradiction
     elif candidates:
         hint += f"; {' and '.join(candidates)} mark different wells"
+    elif compounds.columns and (like := _like_controls(sheet[compounds.columns[0]])):
+        hint += f"; {compounds.columns[0]} has {' and '.join(map(repr, like))}: is that it?"
     if not all(map(_can_be_in_a_rule, compounds.columns)):
         hint += f"; no rule can hold the name {compounds.columns[0]!r}: rename that column in the sheet"
     return Found("FILL_IN", hint)
@@ -277,15 +287,15 @@ def _contradiction(sheet: pd.DataFrame, column: str, mask: Mask, by_name: Marked
     return ""
 
 
-def _is_vehicle(word: str) -> bool:
-    return VEHICLE.fullmatch(word) is not None
+def _like_controls(names: pd.Series[str]) -> list[str]:
+    return [name for name in names.dropna().unique() if is_vehicle_or_control(name) or is_untreated(name)][:3]
 
 
-def _marked(sheet: pd.DataFrame, columns: Iterable[str], is_word: Callable[[str], bool]) -> Marked:
-    """By column that holds one of the words, but not in every row: the rule that finds them, and its rows."""
+def _marked(sheet: pd.DataFrame, columns: Iterable[str], says: Callable[[str], bool | None]) -> Marked:
+    """By column that says so in some cell, but not in every row: the rule that finds them, and its rows."""
     marked: Marked = {}
     for column in filter(_can_be_in_a_rule, columns):
-        spelled = [value for value in sheet[column].dropna().unique() if is_word(plain(value))]
+        spelled = [value for value in sheet[column].dropna().unique() if says(value)]
         mask = sheet[column].isin(spelled).to_numpy()
         if spelled and not mask.all() and all(map(_can_be_in_a_rule, spelled)):
             marked[str(column)] = (is_one_of(str(column), spelled), mask)
@@ -304,14 +314,16 @@ def is_one_of(column: str, values: list[str]) -> str:
 
 def flags(sheet: pd.DataFrame, compounds: Found) -> list[str]:
     """Flags of wells that were not treated, or whose compound is not told."""
-    found = []
+    rules = []
     for column in filter(_can_be_in_a_rule, compounds.columns):
-        spelled = [value for value in sheet[column].dropna().unique() if plain(value) in UNTREATED]
+        spelled = [value for value in sheet[column].dropna().unique() if is_untreated(value)]
         if spelled and all(map(_can_be_in_a_rule, spelled)):
-            found.append(f'Flag("untreated", {quoted(is_one_of(column, spelled))}, has_condition=False)')
-        if sheet[column].isna().any():
-            found.append(f'Flag("no_compound", {quoted(f"`{column}`.isnull()")}, has_condition=False)')
-    return found
+            rules.append(f'Flag("untreated", {quoted(is_one_of(column, spelled))}, has_condition=False)')
+        zeros = [value for value in sheet[column].dropna().unique() if is_no_compound(value)]
+        if zeros or sheet[column].isna().any():
+            rule = f"`{column}`.isnull()" + (f" | {is_one_of(column, zeros)}" if zeros else "")
+            rules.append(f'Flag("no_compound", {quoted(rule)}, has_condition=False)')
+    return rules
 
 
 def unnamed_vehicles(sheet: pd.DataFrame, compounds: Found, vehicles: Found) -> list[Found]:
@@ -332,7 +344,8 @@ def zero_doses(sheet: pd.DataFrame, doses: Found, compounds: Found, vehicles: Fo
     if not doses.columns or not compounds.columns or vehicles.blank:
         return []
     names = sheet[compounds.columns[0]]
-    treated = ~_rows_of(sheet, vehicles) & names.notna() & ~names.map(plain).isin(UNTREATED)
+    is_treated = names.map(lambda name: isinstance(name, str) and not is_untreated(name)).astype(bool)
+    treated = ~_rows_of(sheet, vehicles) & is_treated
     treated &= pd.to_numeric(sheet[doses.columns[0]]) == 0
     if not treated.any():
         return []
@@ -343,18 +356,26 @@ def zero_doses(sheet: pd.DataFrame, doses: Found, compounds: Found, vehicles: Fo
 
 def columns_of(sheet: pd.DataFrame, kinds: dict[str, tuple[str, ...]]) -> dict[str, str]:
     """Which column holds which kind of statement about compounds, where one does."""
-    found = {kind: named(sheet, names) for kind, names in kinds.items()}
-    return {kind: columns[0] for kind, columns in found.items() if columns}
+    by_kind = {kind: named(sheet, names) for kind, names in kinds.items()}
+    return {kind: columns[0] for kind, columns in by_kind.items() if columns}
 
 
 def readout(values: npt.NDArray[np.float64]) -> Found:
     """Counts where all values are whole and not negative, log2 intensities where none is beyond 30."""
-    known = values[~np.isnan(values)]
-    if known.size and known.min() >= 0 and (known == np.rint(known)).all():
-        return Found('"counts"')
+    known = values[np.isfinite(values)]
+    is_whole = bool((known == np.rint(known)).all())
+    if known.size and known.min() >= 0 and is_whole:
+        if len(known) == len(values):
+            return Found('"counts"')
+        return Found(
+            "FILL_IN", "'counts': but cells without a number are no counts, so give 0 where nothing was counted"
+        )
     if known.size and np.abs(known).max() <= LARGEST_LOG2:
         return Found('"log2_intensity"')
-    return Found("FILL_IN", "'counts' or 'log2_intensity': the values are fractional and large, so give another matrix")
+    what = "whole but negative" if is_whole else "fractional and large"
+    return Found(
+        "FILL_IN", f"'counts' or 'log2_intensity': values are {what}, neither of these, so give another matrix"
+    )
 
 
 def genes(names: npt.NDArray[np.object_]) -> tuple[Found, str | None]:

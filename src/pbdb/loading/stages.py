@@ -38,6 +38,7 @@ def find_files(load: DatasetLoad) -> None:
         )
         with load.engine.connect() as connection:
             load.releases = [vocabulary.current(connection, kind) for kind in vocabulary.DECIDING]
+        entry.report = {"vocabularies": dict(zip(vocabulary.DECIDING, load.releases, strict=True))}
         entry.rows_in = entry.rows_out = len(load.located)
     n_bytes = sum(file.n_bytes for file in load.located.values())
     load.reporter.stage("extract", f"{len(load.located)} files, {n_bytes / 1e6:,.1f} MB, hashes checked")

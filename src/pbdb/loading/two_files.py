@@ -57,6 +57,9 @@ def read(path: Path, matrix: Path, samples: Path | None) -> TwoFiles:
     written = _sheet(matrix, samples, profiles)
     key = sample_column(written.table, profiles.samples)
     if key is None:
+        for column in written.table.columns:  # names that stand twice are refused there, by name
+            if of_matrix(written.table[column].dropna().tolist(), profiles.samples.tolist())[0]:
+                readers.paired(profiles, written.table, str(column))
         raise DataError(
             f"No column of '{(samples or matrix).name}' holds sample names of '{matrix.name}', such as "
             f"'{profiles.samples[0]}': add one that says which column of the matrix a row is."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pbdb.common.errors import ConfigError, QueryError
@@ -38,7 +38,7 @@ def read(
     return table
 
 
-def _refusal(db: database.Database, parameters: dict[str, Any]) -> str:
+def _refusal(db: database.Database, parameters: Mapping[str, Any]) -> str:
     """Say which of what was asked for is not there."""
     metrics = _names(db, "SELECT DISTINCT metric FROM agreement_summary ORDER BY 1", parameters)
     if not metrics:
@@ -59,7 +59,7 @@ def _refusal(db: database.Database, parameters: dict[str, Any]) -> str:
     return f"No agreement{sought} is stored; there is of: {', '.join(sorted(named))}."
 
 
-def _names(db: database.Database, query: str, parameters: dict[str, Any]) -> list[str]:
+def _names(db: database.Database, query: str, parameters: Mapping[str, Any]) -> list[str]:
     with db.rows(query, parameters) as (_, rows):
         return [str(name) for (name,) in rows]
 

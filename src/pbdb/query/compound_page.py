@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from pbdb.common.errors import ConfigError, QueryError
+from pbdb.common.rows import Row
 from pbdb.identity.compounds import structure
 from pbdb.query import compounds as compound_search
-from pbdb.query.compounds import Row, fetch
+from pbdb.query.compounds import fetch
 from pbdb.query.database import Database
+from pbdb.sources import registry
 
 Fetch = Callable[[str, dict[str, Any]], list[Row]]
 
@@ -21,7 +23,8 @@ def describe(database: Database, text: str) -> dict[str, Any]:
 
     Returns:
         name; compounds (with exactly this alias), related (same parent or skeleton), sources (what each dataset
-        wrote, how it was resolved), aliases, annotations, conditions (per dataset and context).
+        wrote, how it was resolved), aliases, namesakes (source compounds of one of these names without a structure,
+        and the command that looks for one), annotations, conditions (per dataset and context).
 
     Raises:
         QueryError: there is no such compound.
@@ -36,15 +39,27 @@ def of(fetch: Fetch, meant: list[Row]) -> dict[str, Any]:
     named = {**keys, "skeletons": [row["skeleton"] for row in compounds], "names": _unresolved(meant)}
     members = fetch(_MEMBERS, named)
     all_keys = {"keys": [row["inchikey"] for row in members], "names": named["names"]}
+    aliases = fetch(_ALIASES, all_keys)
     return {
         "name": meant[0]["compound_name"],
         "compounds": compounds,
         "related": [row for row in members if row["inchikey"] not in keys["keys"]],
         "sources": fetch(_SOURCES, all_keys),
-        "aliases": fetch(_ALIASES, all_keys),
+        "aliases": aliases,
+        "namesakes": _namesakes(fetch, [*(row["alias"] for row in aliases), *named["names"]]),
         "annotations": fetch(_ANNOTATIONS, all_keys),
         "conditions": fetch(_CONDITIONS, all_keys),
     }
+
+
+def _namesakes(fetch: Fetch, names: list[str]) -> list[Row]:
+    """Source compounds of these names that have no structure, and what to run so that they may get one."""
+    rows = fetch(_NAMESAKES, {"lower_names": sorted({name.lower() for name in names})})
+    return [
+        {name: row[name] for name in ("dataset", "source_key", "name")}
+        | {"resolve": f"pbdb etl load {registry.argument(row['source'])} --dataset {row['dataset']} --pubchem rest"}
+        for row in rows
+    ]
 
 
 def draw(page: dict[str, Any], path: Path) -> None:
@@ -94,6 +109,10 @@ SELECT k.alias, array_agg(DISTINCT k.kind) AS kinds,
     array_agg(DISTINCT k.dataset) FILTER (WHERE k.dataset IS NOT NULL) AS datasets
 FROM pbdb.compound_alias k, LATERAL (SELECT k.compound_name) s WHERE {_OURS}
 GROUP BY k.alias ORDER BY k.alias"""
+_NAMESAKES = """
+SELECT d.dataset, s.source_key, s.name, d.source
+FROM core.source_compound s JOIN core.dataset d ON d.dataset_id = s.dataset_id
+WHERE s.compound_id IS NULL AND lower(s.name) = ANY(%(lower_names)s) ORDER BY d.dataset, s.source_key"""
 _ANNOTATIONS = """
 SELECT a.kind, a.value, array_agg(DISTINCT coalesce(a.dataset, a.origin)) AS stated_by
 FROM pbdb.compound_annotation a

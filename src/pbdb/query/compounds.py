@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import islice
-from typing import Any
 
 from psycopg.rows import dict_row
 
 from pbdb.common.errors import ConfigError, QueryError
+from pbdb.common.rows import Row
 from pbdb.identity.compounds import structure as chem
 from pbdb.identity.compounds.clean_text import cid_or_none, inchikey_or_none
 from pbdb.identity.compounds.structure import Refusal, Structure
 from pbdb.query.database import Database
 from pbdb.server import connect
 
-Row = dict[str, Any]
 DEFAULT_K = 20
 
 
@@ -97,7 +97,7 @@ def one_compound(database: Database, text: str) -> list[Row]:
     )
 
 
-def fetch(database: Database, query: str, parameters: dict[str, Any]) -> list[Row]:
+def fetch(database: Database, query: str, parameters: Mapping[str, object]) -> list[Row]:
     """Run a query as pbdb_reader and return its rows by column name."""
     with connect.connect_as_reader(database.settings) as connection:
         return connection.cursor(row_factory=dict_row).execute(query, parameters).fetchall()
@@ -117,5 +117,5 @@ _ORDER = "ORDER BY inchikey <> parent_inchikey, compound_name, inchikey"
 _SCREENED = """
 SELECT name AS compound_name, inchikey, parent_inchikey, parent_smiles AS smiles
 FROM core.compound
-WHERE replaced_by IS NULL AND screen & CAST(%(needed)s AS bit(2048)) = CAST(%(needed)s AS bit(2048))
+WHERE replaced_by IS NULL AND pattern_fingerprint & CAST(%(needed)s AS bit(2048)) = CAST(%(needed)s AS bit(2048))
 ORDER BY name, inchikey"""

@@ -8,21 +8,23 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
 import psycopg
 
-from pbdb.common.errors import QueryError, meant
+from pbdb.common.errors import QueryError, suggestion
 from pbdb.common.settings import Settings
-from pbdb.database import copy_binary, schema
+from pbdb.database import at_head
 from pbdb.database.effect_arrays import BY_EFFECT
+from pbdb.query import orientation
 from pbdb.server import connect as server
 
 if TYPE_CHECKING:
     import anndata as ad
+    import numpy as np
     import pandas as pd
 
 ROWS_AT_ONCE = 1000
 VALUES_AT_ONCE = 1 << 20
+_PERCENT = re.compile(r"%%|%\(\w+\)s|%")
 
 
 def connect(settings: Settings | None = None) -> Database:
@@ -43,6 +45,11 @@ def ready(settings: Settings) -> None:
     Raises:
         SchemaError: the schema is older or newer, or an external database has none; the sentence says what to run.
     """
+    with server.connect(settings) as driver:
+        if at_head.is_at_head(driver):
+            return
+    from pbdb.database import schema
+
     engine = server.engine(settings)
     with engine.connect() as connection:
         is_new = settings.database_url is None and schema.current(connection) is None
@@ -83,13 +90,22 @@ class Database:
 
     settings: Settings
 
+    def __enter__(self) -> Database:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Nothing stays open between two calls: here as there is something to close in a snapshot."""
+
     def sql(self, query: str, parameters: Mapping[str, Any] | None = None) -> pd.DataFrame:
         """Run one statement in a read-only transaction and return its rows.
 
-        parameters: values for %(name)s in the query.
+        parameters: values for %(name)s in the query; any other % stands for itself, as in LIKE '%kinase%'.
 
         Raises:
-            QueryError: the statement fails, writes, or is more than one.
+            QueryError: the statement fails, writes, is more than one, or asks a long view what its sibling is for.
         """
         import pandas as pd
 
@@ -101,15 +117,18 @@ class Database:
         self, query: str, parameters: Mapping[str, Any] | None = None
     ) -> Iterator[tuple[list[str], Iterator[tuple[Any, ...]]]]:
         """Run one statement as `sql` does; give its column names and its rows as they come."""
+        given = dict(parameters) if parameters else None
+        written = query if given is None else _PERCENT.sub(lambda sign: sign[0].rjust(2, "%"), query)
         with _reader(self.settings) as connection, connection.cursor() as cursor:
             connection.read_only = True
+            orientation.require_quick(connection, query, parameters)
             try:
                 # A stream that is left before its end must be closed first: it holds the connection's lock.
-                stream = cast("Generator[tuple[Any, ...]]", cursor.stream(query, parameters, size=ROWS_AT_ONCE))
+                stream = cast("Generator[tuple[Any, ...]]", cursor.stream(written, given, size=ROWS_AT_ONCE))
                 with closing(stream) as rows:
                     first = next(rows, None)
                     if first is None:
-                        cursor.execute(query, parameters, prepare=True)  # A stream without rows forgets its columns.
+                        cursor.execute(written, given, prepare=True)  # A stream without rows forgets its columns.
                     yield _columns(cursor), _chained(first, rows)
             except psycopg.Error as problem:
                 raise QueryError(_sentence(problem) + _meant(connection, problem)) from None
@@ -140,6 +159,10 @@ class Database:
         return ad.AnnData(layers["log2_fc"], obs=obs, var=var.drop(columns="gene_key"), layers=layers)
 
     def _layers(self, obs: pd.DataFrame, var: pd.DataFrame) -> dict[str, np.ndarray[Any, Any]]:
+        import numpy as np
+
+        from pbdb.database import copy_binary
+
         layers = {name: np.full((len(obs), len(var)), np.nan, dtype=np.float32) for name in BY_EFFECT}
         place = {key: column for column, key in enumerate(var["gene_key"])}
         with _reader(self.settings) as connection:
@@ -194,13 +217,17 @@ def _meant(connection: psycopg.Connection[tuple[Any, ...]], problem: psycopg.Err
     connection.rollback()
     views = [name for (name,) in connection.execute(_VIEWS)]
     written = re.findall(r'"(?:.*\.)?(.+?)"', problem.diag.message_primary or "")
-    return f"; {meant(written[0], views)}" if written else ""
+    return f"; {suggestion(written[0], views)}" if written else ""
 
 
 def _read_arrays(
     connection: psycopg.Connection[tuple[Any, ...]], effects: list[int], fit_id: int, n_genes: int
 ) -> Iterator[np.ndarray[Any, Any]]:
     """Read the arrays of some effects of one fit, ascending, in blocks, each good until the next one."""
+    import numpy as np
+
+    from pbdb.database import copy_binary
+
     arrays = {name: np.empty((0, n_genes), dtype=np.float32) for name in BY_EFFECT}
     with connection.cursor().copy(_ARRAYS, [fit_id, effects]) as copy:
         yield from copy_binary.Decoder().blocks(copy, arrays, max(1, VALUES_AT_ONCE // max(1, n_genes)))

@@ -62,7 +62,7 @@ def build(engine: Engine, *, rebuild: bool = False, progress: Progress = silent)
         ServerError: another process does the same.
     """
     start = time.monotonic()
-    with locks.alone(engine, "signature index", "The signatures are being indexed by another process"):
+    with locks.exclusive(engine, "signature index", "The signatures are being indexed by another process"):
         with engine.connect() as connection:
             fits = [Fit(*row) for row in connection.execute(_FITS)]
             newest = connection.execute(_NEWEST).scalar_one()
@@ -212,7 +212,7 @@ _ADD = text("""
 _AXES = text("SELECT CAST(axes AS text[]) FROM core.signature_projection WHERE projection_id = :number")
 _INDEX = (
     "CREATE INDEX signature_index_{number} ON core.projected_signature"
-    " USING hnsw (coordinates public.halfvec_cosine_ops) WITH (ef_construction = 128) WHERE projection_id = {number}"
+    " USING hnsw (coordinates public.halfvec_cosine_ops) WITH (ef_construction = 256) WHERE projection_id = {number}"
 )
 _TELL = text(
     "UPDATE core.signature_fit SET projection_id = :number WHERE fit_id = :fit_id AND generation = :generation"

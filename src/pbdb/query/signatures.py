@@ -5,6 +5,7 @@ The search itself is sql/450_similar_signatures.sql; its index, module `signatur
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, LiteralString
@@ -12,7 +13,7 @@ from typing import Any, LiteralString
 import psycopg
 from psycopg.rows import dict_row
 
-from pbdb.common.errors import ConfigError, QueryError, meant
+from pbdb.common.errors import ConfigError, QueryError, suggestion
 from pbdb.common.settings import Settings
 from pbdb.database.models import N_LANDMARKS
 from pbdb.server import connect
@@ -86,7 +87,7 @@ def like_genes(
 ) -> tuple[list[Any], list[str]]:
     """Find the effects that move genes (symbols or Ensembl ids) up and down; also return the genes left out.
 
-    Genes that are not among the landmarks are left out.
+    Genes that are not among the landmarks are left out; an effect of similarity 0 moves none of them, and is no hit.
 
     Raises:
         QueryError: no gene is a landmark, or one stands on both sides; there is no such data set or context.
@@ -108,7 +109,24 @@ def like_genes(
         values = [0.0] * N_LANDMARKS
         for name, index in places.items():
             values[index] = 1.0 if name in up else -1.0
-        return _search(connection, str(values), where or Where(), opposite, None), left_out
+        rows = _search(connection, str(values), where or Where(), opposite, None)
+        return [row for row in rows if abs(row["similarity"]) > 0], left_out
+
+
+@dataclass(frozen=True)
+class Untested:
+    """Of hits: how many do not test every gene that was searched for, and by gene how many do not test it."""
+
+    n_hits: int
+    by_gene: dict[str, int]
+
+
+def untested(settings: Settings, hits: Sequence[dict[str, Any]], genes: Sequence[str]) -> Untested:
+    """Count the hits whose fits do not test landmarks that were searched for: these count as not moved there."""
+    asked = {"names": list(genes), "effects": [row["effect_id"] for row in hits]}
+    with connect.connect_as_reader(settings) as connection:
+        pairs = connection.execute(_UNTESTED, asked).fetchall()
+    return Untested(len({effect for _, effect in pairs}), dict(sorted(Counter(name for name, _ in pairs).items())))
 
 
 def _refuse_both(up: Sequence[str], down: Sequence[str], places: dict[str, int]) -> None:
@@ -148,7 +166,7 @@ def _require(connection: Connection, what: str, query: LiteralString, asked: Seq
     known = [str(name) for (name,) in connection.execute(query)]
     for name in asked:
         if name not in known:
-            raise QueryError(f"There is no {what} '{name}' in the database: {meant(name, known)}", value=name)
+            raise QueryError(f"There is no {what} '{name}' in the database: {suggestion(name, known)}", value=name)
 
 
 def not_searched(settings: Settings, where: Where) -> list[str]:
@@ -158,12 +176,22 @@ def not_searched(settings: Settings, where: Where) -> list[str]:
     return [str(dataset) for (dataset,) in rows]
 
 
-_WITHOUT = """
+_WITHOUT_LANDMARKS = """
 SELECT d.dataset FROM core.dataset d
-WHERE (%(datasets)s::text[] IS NULL OR d.dataset = ANY (%(datasets)s))
-AND EXISTS (SELECT FROM core.effect e WHERE e.dataset_id = d.dataset_id AND e.status = 'ok')
+WHERE EXISTS (SELECT FROM core.effect e WHERE e.dataset_id = d.dataset_id AND e.status = 'ok')
 AND NOT EXISTS (SELECT FROM core.effect e WHERE e.dataset_id = d.dataset_id AND e.landmark_t IS NOT NULL)
 ORDER BY 1"""
+_WITHOUT = f"""
+SELECT w.dataset FROM ({_WITHOUT_LANDMARKS}) w
+WHERE %(datasets)s::text[] IS NULL OR w.dataset = ANY (%(datasets)s)"""
+_UNTESTED = """
+SELECT u.name, e.effect_id FROM core.effect e
+JOIN core.fit f ON f.fit_id = e.fit_id JOIN core.feature_set h ON h.feature_set_id = f.feature_set_id
+CROSS JOIN (
+    SELECT n.name, g.gene_key FROM unnest(%(names)s::text[]) n (name)
+    JOIN core.gene g ON (g.gene_id = n.name OR g.symbol = n.name) AND g.landmark_index IS NOT NULL
+) u
+WHERE e.effect_id = ANY (%(effects)s::bigint[]) AND u.gene_key <> ALL (h.gene_keys)"""
 _DATASETS = "SELECT dataset FROM pbdb.dataset ORDER BY 1"
 _CONTEXTS = "SELECT context FROM pbdb.context UNION SELECT context_name FROM pbdb.context ORDER BY 1"
 _LANDMARK = "SELECT e.landmark_t::text FROM core.effect e WHERE e.effect_id = %(effect_id)s"

@@ -54,17 +54,19 @@ class Annotated:
             if lacking:
                 raise SourceError(
                     f"The {name} of '{self._path.name}' lacks the column '{lacking[0]}': it is not the release this "
-                    "source was written for; get that release."
+                    "source was written for; get that release.",
+                    file=self._path.name,
+                    column=lacking[0],
                 )
 
     def rows(self, positions: Positions) -> sp.csr_matrix:
         """Rows at ascending positions, in that order."""
         try:
             with h5py.File(self._path) as file:
-                found = [self._run(file["X"], run) for run in _runs(positions)]
+                parts = [self._run(file["X"], run) for run in _runs(positions)]
         except OSError as problem:
             raise damaged(self._path, problem) from None
-        return sp.vstack([sp.csr_matrix((0, self.shape[1])), *found], format="csr")
+        return sp.vstack([sp.csr_matrix((0, self.shape[1])), *parts], format="csr")
 
     def blocks(self, size: int = ROWS) -> Iterator[tuple[slice, sp.csr_matrix]]:
         """All rows, some at a time, with where they stand."""
@@ -85,7 +87,9 @@ def _layout(path: Path, matrix: Any) -> tuple[tuple[int, int], npt.NDArray[np.in
     if isinstance(matrix, h5py.Dataset):
         return (int(matrix.shape[0]), int(matrix.shape[1])), None
     if matrix.attrs.get("encoding-type") != "csr_matrix":
-        raise DataError(f"The matrix X of '{path.name}' is stored by columns: write it by rows (CSR) or dense.")
+        raise DataError(
+            f"The matrix X of '{path.name}' is stored by columns: write it by rows (CSR) or dense.", file=path.name
+        )
     n_rows, n_columns = (int(n) for n in matrix.attrs["shape"])
     return (n_rows, n_columns), matrix["indptr"][:].astype(np.int64)
 
@@ -107,9 +111,11 @@ def ordered(table: pd.DataFrame, names: pd.Index[Any], table_name: str, name: st
     for index, where in ((table.index, table_name), (names, name)):
         twice = index[index.duplicated()]
         if len(twice):
-            raise DataError(f"'{twice[0]}' stands twice in '{where}': every name must be there once.")
+            raise DataError(f"'{twice[0]}' stands twice in '{where}': every name must be there once.", value=twice[0])
     lacking = names[~names.isin(table.index)]
     if len(lacking):
-        raise DataError(f"'{lacking[0]}' stands in '{name}' but not in '{table_name}' ({len(lacking)} such).")
-    found: pd.DataFrame = table.loc[names]
-    return found
+        raise DataError(
+            f"'{lacking[0]}' stands in '{name}' but not in '{table_name}' ({len(lacking)} such).", value=lacking[0]
+        )
+    rows: pd.DataFrame = table.loc[names]
+    return rows

@@ -26,7 +26,7 @@ class Annotations:
 
     def __init__(self, store: Any, axis: str):
         if axis not in store:
-            raise DataError(f"it has no table '{axis}'")
+            raise DataError(f"it has no table '{axis}'", value=axis)
         self._store, self._axis, self._node = store, axis, store[axis]
         self._is_records = hasattr(self._node, "dtype")
         fields = list(self._node.dtype.names) if self._is_records else list(self._node)
@@ -36,10 +36,10 @@ class Annotations:
 
     def _index_of(self, fields: list[str]) -> str:
         named = None if self._is_records else self._node.attrs.get("_index")
-        found = named if named in fields else next((name for name in INDEX_FIELDS if name in fields), None)
-        if found is None:
-            raise DataError(f"its table '{self._axis}' has no index")
-        return str(found)
+        index = named if named in fields else next((name for name in INDEX_FIELDS if name in fields), None)
+        if index is None:
+            raise DataError(f"its table '{self._axis}' has no index", value=self._axis)
+        return str(index)
 
     def _in_order(self, fields: list[str]) -> list[str]:
         """Fields as their writer ordered them: a group of HDF5 lists them by the alphabet."""
@@ -72,9 +72,9 @@ class Annotations:
         if self._is_records:
             place = f"uns/{name}_categories"
             return _array(self._store[place]) if place in self._store else None
-        told = node.attrs.get("categories")
-        if isinstance(told, h5py.Reference):
-            return _array(self._store[told])
+        reference = node.attrs.get("categories")
+        if isinstance(reference, h5py.Reference):
+            return _array(self._store[reference])
         place = f"__categories/{name}"
         return _array(self._node[place]) if place in self._node else None
 
@@ -84,7 +84,9 @@ def _grouped(node: Any, start: int, stop: int | None) -> pd.Series[Any]:
     if "codes" in node:
         return _categorical(_array(node["codes"], start, stop), _array(node["categories"]))
     if "mask" not in node:
-        raise DataError(f"its column '{node.name}' is of the unknown encoding '{node.attrs.get('encoding-type')}'")
+        raise DataError(
+            f"its column '{node.name}' is of the unknown encoding '{node.attrs.get('encoding-type')}'", column=node.name
+        )
     values, missing = _array(node["values"], start, stop), _array(node["mask"], start, stop)
     return pd.Series(values).astype(object).mask(missing.astype(bool))
 
@@ -100,6 +102,6 @@ def _array(node: Any, start: int = 0, stop: int | None = None) -> Values:
 
 def _text(values: Values) -> Values:
     """Bytes and the string types of readers as str; anything else as it is."""
-    if values.dtype.kind == "S" or (values.dtype.kind == "O" and any(isinstance(one, bytes) for one in values[:1])):
-        return np.array([one.decode() if isinstance(one, bytes) else one for one in values.tolist()], dtype=object)
+    if values.dtype.kind == "S" or (values.dtype.kind == "O" and any(isinstance(item, bytes) for item in values[:1])):
+        return np.array([item.decode() if isinstance(item, bytes) else item for item in values.tolist()], dtype=object)
     return values.astype(object) if values.dtype.kind in "UT" else values

@@ -126,11 +126,11 @@ class Stored:
 
     def _chunk(self, file: int, corner: tuple[int, int]) -> Values | None:
         """Values of a whole chunk; None where it was never written."""
-        found = self._places.get(corner)
-        if found is None:
+        place = self._places.get(corner)
+        if place is None:
             return None
-        raw = os.pread(file, found.size, found.byte_offset)
-        return inflate.inflate(raw, self.filters, self.matrix.dtype, self._n, found.filter_mask).reshape(
+        raw = os.pread(file, place.size, place.byte_offset)
+        return inflate.inflate(raw, self.filters, self.matrix.dtype, self._n, place.filter_mask).reshape(
             self.matrix.chunks
         )
 

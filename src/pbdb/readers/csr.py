@@ -51,21 +51,24 @@ class CellMatrix:
     def __init__(self, store: Any, name: str, place: str):
         self.name = name
         self.obs, self.var = Annotations(store, "obs"), Annotations(store, "var")
-        found = store.get(place)
-        if found is None or hasattr(found, "dtype") or any(part not in found for part in ("data", "indices", "indptr")):
+        group = store.get(place)
+        if group is None or hasattr(group, "dtype") or any(part not in group for part in ("data", "indices", "indptr")):
             raise DataError(
-                f"its matrix '{place}' is not there or not sparse; store counts in compressed sparse rows (CSR)"
+                f"its matrix '{place}' is not there or not sparse; store counts in compressed sparse rows (CSR)",
+                value=place,
             )
-        self._matrix = found
+        self._matrix = group
         self._refuse_columns()
         self.shape = self._shape()
         self._refuse_strangers(place)
 
     def _refuse_columns(self) -> None:
         attributes = self._matrix.attrs
-        told = str(attributes.get("encoding-type", attributes.get("h5sparse_format", "csr")))
-        if not told.startswith("csr"):
-            raise DataError(f"its matrix is stored as {told}; store it in compressed sparse rows (CSR)")
+        encoding = str(attributes.get("encoding-type", attributes.get("h5sparse_format", "csr")))
+        if not encoding.startswith("csr"):
+            raise DataError(
+                f"its matrix is stored as {encoding}; store it in compressed sparse rows (CSR)", value=encoding
+            )
 
     def _shape(self) -> tuple[int, int]:
         for name in ("shape", "h5sparse_shape"):
@@ -84,7 +87,8 @@ class CellMatrix:
             raise DataError(
                 f"its matrix '{place}' has {self.shape[0]:,} cells and {self.shape[1]:,} genes "
                 f"({self._matrix['indptr'].shape[0] - 1:,} rows are there), its tables obs and var {tables[0]:,} and "
-                f"{tables[1]:,}"
+                f"{tables[1]:,}",
+                value=place,
             )
 
     def blocks(self, start: int, stop: int, threads: int = 1, n_values: int = VALUES_PER_BLOCK) -> Iterator[Rows]:
@@ -93,7 +97,7 @@ class CellMatrix:
         Raises:
             DataError: the file is damaged.
         """
-        with told(self.name):
+        with translate_errors(self.name):
             indptr = np.asarray(self._matrix["indptr"][start : stop + 1]).astype(np.int64)
             n_stored = min(self._matrix[name].shape[0] for name in ("indices", "data"))
             if (np.diff(indptr, prepend=0) < 0).any() or indptr[-1] > n_stored:
@@ -104,7 +108,7 @@ class CellMatrix:
             while first < len(indptr) - 1:
                 last = max(first + 1, int(np.searchsorted(indptr, indptr[first] + n_values, side="right")) - 1)
                 low, high = int(indptr[first]), int(indptr[last])
-                with told(self.name):
+                with translate_errors(self.name):
                     indices, data = (_common(array.read(low, high)) for array in arrays)
                 yield Rows(start + first, indptr[first : last + 1] - low, indices, data)
                 first = last
@@ -126,24 +130,27 @@ def cell_matrix(address: Path | str, place: str = "X") -> Iterator[CellMatrix]:
     """
     name = str(address)
     with ExitStack() as opened:
-        with told(name):
+        with translate_errors(name):
             matrix = CellMatrix(_open(name, opened), name, place)
         yield matrix
 
 
 @contextmanager
-def told(name: str) -> Iterator[None]:
+def translate_errors(name: str) -> Iterator[None]:
     """Reading of a store may fail in many ways; each becomes one sentence."""
     try:
         yield
     except FileNotFoundError:
-        raise SourceError(f"There is no file '{name}', or this machine does not see it.") from None
+        raise SourceError(f"There is no file '{name}', or this machine does not see it.", file=name) from None
     except DataError as problem:
-        raise DataError(f"'{name}' cannot be read as cells: {problem}.") from None
+        raise DataError(
+            f"'{name}' cannot be read as cells: {problem}.", file=name, column=problem.column, value=problem.value
+        ) from None
     except DAMAGED as problem:
         raise DataError(
             f"'{name}' cannot be read to its end ({_line(problem)}): it is damaged, or its download was interrupted; "
-            "delete it and get it again."
+            "delete it and get it again.",
+            file=name,
         ) from problem
 
 

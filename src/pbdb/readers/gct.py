@@ -74,7 +74,8 @@ def _read(path: Path, text: IO[str], wanted: Sequence[str] | None) -> Profiles:
     if len(header) != width:
         raise DataError(
             f"'{path.name}' announces {shape.n_columns} samples, but its heading has "
-            f"{len(header) - 1 - shape.n_fields}: correct the sizes in its second line, or get the whole file."
+            f"{len(header) - 1 - shape.n_fields}: correct the sizes in its second line, or get the whole file.",
+            file=path.name,
         )
     names = header[1 + shape.n_fields : width]
     described = [line.split("\t") for line in islice(lines, shape.n_lines)]
@@ -97,7 +98,11 @@ def _refuse_twice(path: Path, *fields: Sequence[str]) -> None:
     for names in fields:
         twice = next((name for at, name in enumerate(names) if name in names[:at]), None)
         if twice is not None:
-            raise DataError(f"'{path.name}' has the field '{twice}' of its metadata twice: rename or delete one.")
+            raise DataError(
+                f"'{path.name}' has the field '{twice}' of its metadata twice: rename or delete one.",
+                file=path.name,
+                value=twice,
+            )
 
 
 def _shape(path: Path, version: str, sizes: str) -> _Shape:
@@ -108,7 +113,9 @@ def _shape(path: Path, version: str, sizes: str) -> _Shape:
         return _Shape(*map(int, numbers[:4]))
     raise DataError(
         f"'{path.name}' is no GCT file: it must start with #1.2 or #1.3 and a line of sizes, "
-        f"not with '{version[:20]}' and '{sizes[:30]}'."
+        f"not with '{version[:20]}' and '{sizes[:30]}'.",
+        file=path.name,
+        value=version[:20],
     )
 
 
@@ -136,32 +143,40 @@ def _body(
         ids.append(name)
         fields.append(known(cells[: shape.n_fields]))
     if n_seen != shape.n_rows:
-        raise DataError(f"'{path.name}' announces {shape.n_rows} rows, but has {n_seen}: it is incomplete.")
+        raise DataError(
+            f"'{path.name}' announces {shape.n_rows} rows, but has {n_seen}: it is incomplete.", file=path.name
+        )
     return ids, fields, values[: len(ids)]
 
 
 def _numbers(path: Path, name: str, cells: list[str], n: int) -> npt.NDArray[np.float32]:
     if len(cells) < n or any(cell.strip() for cell in cells[n:]):
         what = "it is incomplete" if len(cells) < n else "its sizes or its heading are wrong"
-        raise DataError(f"'{path.name}' has {len(cells)} values in row '{name}', not {n}: {what}.")
+        raise DataError(
+            f"'{path.name}' has {len(cells)} values in row '{name}', not {n}: {what}.", file=path.name, value=name
+        )
     try:
         return np.array(["nan" if cell.strip() in ABSENT else cell for cell in cells[:n]], dtype=np.float32)
     except ValueError as problem:
-        raise DataError(f"'{path.name}' has something that is no number in row '{name}' ({problem}).") from None
+        raise DataError(
+            f"'{path.name}' has something that is no number in row '{name}' ({problem}).", file=path.name, value=name
+        ) from None
 
 
-def _ordered(path: Path, found: Profiles, wanted: Sequence[str] | None) -> Profiles:
-    for table, what in ((found.rows, "row"), (found.columns, "column")):
+def _ordered(path: Path, profiles: Profiles, wanted: Sequence[str] | None) -> Profiles:
+    for table, what in ((profiles.rows, "row"), (profiles.columns, "column")):
         twice = table.index[table.index.duplicated()]
         if len(twice):
-            raise DataError(f"'{path.name}' has the {what} '{twice[0]}' twice.")
+            raise DataError(f"'{path.name}' has the {what} '{twice[0]}' twice.", file=path.name, value=twice[0])
     if wanted is None:
-        return found
-    places = found.rows.index.get_indexer(pd.Index(wanted))
+        return profiles
+    places = profiles.rows.index.get_indexer(pd.Index(wanted))
     if (places < 0).any():
         absent = wanted[int(np.argmax(places < 0))]
-        raise DataError(f"'{path.name}' has no row '{absent}' ({int((places < 0).sum())} such ids).")
-    return Profiles(found.values[:, places], found.rows.iloc[places], found.columns)
+        raise DataError(
+            f"'{path.name}' has no row '{absent}' ({int((places < 0).sum())} such ids).", file=path.name, value=absent
+        )
+    return Profiles(profiles.values[:, places], profiles.rows.iloc[places], profiles.columns)
 
 
 # --- writing -------------------------------------------------------------------------------------------------
@@ -190,7 +205,7 @@ def _lines(profiles: Profiles, version: str, decimals: int) -> Iterator[list[str
     yield [*heading, *map(str, columns.index)]
     for name in columns.columns:
         yield [str(name), *["na"] * rows.shape[1], *map(_cell, columns[name])]
-    for place, (name, fields) in enumerate(zip(rows.index, rows.itertuples(index=False), strict=True)):
+    for place, (name, fields) in enumerate(zip(rows.index, rows.to_numpy(dtype=object), strict=True)):
         values = np.char.mod(f"%.{decimals}f", profiles.values[:, place].astype(np.float64))
         yield [str(name), *map(_cell, fields), *values.tolist()]
 

@@ -54,7 +54,9 @@ class Gctx:
             matrix = self._node(file, MATRIX)
             if not isinstance(matrix, h5py.Dataset) or matrix.ndim != 2 or matrix.dtype.kind != "f":
                 kind = getattr(matrix, "dtype", "no")
-                raise DataError(f"'{path.name}': {MATRIX} holds {kind} values; a matrix of floats is needed.")
+                raise DataError(
+                    f"'{path.name}': {MATRIX} holds {kind} values; a matrix of floats is needed.", file=path.name
+                )
             self.shape = (len(self._ids(file, ROW)), len(self._ids(file, COLUMN)))
             self.profiles_first = self._orientation(matrix.shape)
 
@@ -66,7 +68,8 @@ class Gctx:
             return False
         raise DataError(
             f"'{self.path.name}' has a matrix of {stored[0]:,} x {stored[1]:,}, but {self.shape[0]:,} row ids and "
-            f"{self.shape[1]:,} column ids: it is damaged or not a GCTX file."
+            f"{self.shape[1]:,} column ids: it is damaged or not a GCTX file.",
+            file=self.path.name,
         )
 
     @cached_property
@@ -121,7 +124,9 @@ class Gctx:
             raise missing(self.path)
         with self.path.open("rb") as raw:
             if raw.read(2) == b"\x1f\x8b":
-                raise DataError(f"'{self.path.name}' is compressed as a whole: unpack it first (gunzip).")
+                raise DataError(
+                    f"'{self.path.name}' is compressed as a whole: unpack it first (gunzip).", file=self.path.name
+                )
         try:
             with h5py.File(self.path) as file:
                 yield file
@@ -132,12 +137,14 @@ class Gctx:
         try:
             return file[name]
         except KeyError:
-            raise DataError(f"'{self.path.name}' has no node {name}: it is not a GCTX 1.0 file.") from None
+            raise DataError(
+                f"'{self.path.name}' has no node {name}: it is not a GCTX 1.0 file.", file=self.path.name
+            ) from None
 
     def _ids(self, file: h5py.File, group: str) -> h5py.Dataset:
         ids = self._node(file, f"{group}/id")
         if getattr(ids, "ndim", None) != 1:
-            raise DataError(f"'{self.path.name}': {group}/id is not a list of ids.")
+            raise DataError(f"'{self.path.name}': {group}/id is not a list of ids.", file=self.path.name)
         return ids
 
     def _unique_ids(self, group: str) -> npt.NDArray[Any]:
@@ -145,7 +152,11 @@ class Gctx:
             ids = _texts(self._ids(file, group)[:])
         twice = pd.Series(ids).duplicated()
         if twice.any():
-            raise DataError(f"'{self.path.name}': the id '{ids[twice.argmax()]}' stands twice in {group}/id.")
+            raise DataError(
+                f"'{self.path.name}': the id '{ids[twice.argmax()]}' stands twice in {group}/id.",
+                file=self.path.name,
+                value=ids[twice.argmax()],
+            )
         return ids
 
     def _metadata(self, group: str, ids: npt.NDArray[Any]) -> pd.DataFrame:
@@ -155,7 +166,10 @@ class Gctx:
                 if name == "id":
                     continue
                 if not isinstance(node, h5py.Dataset) or node.shape != ids.shape:
-                    raise DataError(f"'{self.path.name}': {group}/{name} has not one value for each of {len(ids)} ids.")
+                    raise DataError(
+                        f"'{self.path.name}': {group}/{name} has not one value for each of {len(ids)} ids.",
+                        file=self.path.name,
+                    )
                 fields[name] = _field(node[:])
         return pd.DataFrame(fields, index=pd.Index(ids, name="id", dtype=object))
 
@@ -165,11 +179,13 @@ def _positions(
 ) -> npt.NDArray[np.intp]:
     if wanted is None:
         return np.arange(len(ids))
-    found = pd.Index(ids).get_indexer(np.asarray(wanted, dtype=object))
-    if (found < 0).any():
-        absent = [name for name, position in zip(wanted, found, strict=True) if position < 0]
-        raise DataError(f"'{path.name}' has no {what} '{absent[0]}' ({len(absent)} such ids).")
-    return np.asarray(found, dtype=np.intp)
+    positions = pd.Index(ids).get_indexer(np.asarray(wanted, dtype=object))
+    if (positions < 0).any():
+        absent = [name for name, position in zip(wanted, positions, strict=True) if position < 0]
+        raise DataError(
+            f"'{path.name}' has no {what} '{absent[0]}' ({len(absent)} such ids).", file=path.name, value=absent[0]
+        )
+    return np.asarray(positions, dtype=np.intp)
 
 
 def _texts(values: npt.NDArray[Any]) -> npt.NDArray[Any]:

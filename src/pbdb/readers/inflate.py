@@ -26,9 +26,9 @@ def places_of(dataset: h5py.Dataset) -> dict[tuple[int, ...], Any]:
 
     Asked for at once: HDF5 looks through all chunks to answer for a single one.
     """
-    found: dict[tuple[int, ...], Any] = {}
-    dataset.id.chunk_iter(lambda chunk: found.update({chunk.chunk_offset: chunk}))
-    return found
+    by_offset: dict[tuple[int, ...], Any] = {}
+    dataset.id.chunk_iter(lambda chunk: by_offset.update({chunk.chunk_offset: chunk}))
+    return by_offset
 
 
 def inflate(raw: bytes, filters: Filters, dtype: np.dtype[Any], n: int, skipped: int = 0) -> npt.NDArray[Any]:

@@ -32,7 +32,8 @@ def read_folder(folder: Path) -> tuple[list[str], list[str], Any]:
     if values.shape != (len(barcodes), len(features)):
         raise DataError(
             f"The matrix of '{folder.name}' has {values.shape[1]} genes and {values.shape[0]} samples, its lists of "
-            f"names {len(features)} and {len(barcodes)}: the three files do not belong together."
+            f"names {len(features)} and {len(barcodes)}: the three files do not belong together.",
+            file=folder.name,
         )
     has_types = any(line[2:3] == [GENE_EXPRESSION] for line in features)
     chosen = [at for at, line in enumerate(features) if not has_types or line[2:3] in ([], [GENE_EXPRESSION])]
@@ -77,5 +78,6 @@ def _part(folder: Path, *names: str) -> Path:
     inside = sorted(path.parent for path in folder.glob("*/*.mtx*"))
     hint = f"; did you mean '{inside[0]}'?" if inside else "."
     raise DataError(
-        f"The folder '{folder.name}' has no {names[0]} (or {names[0]}.gz): it is no 10x matrix folder{hint}"
+        f"The folder '{folder.name}' has no {names[0]} (or {names[0]}.gz): it is no 10x matrix folder{hint}",
+        file=folder.name,
     )

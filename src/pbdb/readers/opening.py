@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import bz2
 import codecs
 import csv
 import gzip
 import io
+import lzma
 import zipfile
 import zlib
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, cast
 
 import pyarrow as pa
 
 from pbdb.common.errors import DataError
-from pbdb.readers.bombs import LONGEST_LINE
 
 DAMAGED = (
     OSError, EOFError, MemoryError, zlib.error, csv.Error, ValueError, LookupError, RuntimeError, pa.ArrowException,
@@ -25,6 +27,8 @@ DAMAGED = (
 UTF_8 = "utf-8-sig"
 GZIP = b"\x1f\x8b"
 STEP = 1 << 20
+LONGEST_LINE = 64 << 20
+_PACKED: Mapping[bytes, Callable[[Path], object]] = {GZIP: gzip.open, b"BZ": bz2.open, b"\xfd7": lzma.open}
 _MARKS = {codecs.BOM_UTF8: UTF_8, codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 _NO_WINDOWS_TEXT = frozenset(b"\x81\x8d\x8f\x90\x9d") | frozenset(range(9)) | frozenset(range(14, 32)) - {26, 27}
 
@@ -38,6 +42,13 @@ def is_gzip(path: Path) -> bool:
 def open_bytes(path: Path) -> IO[bytes]:
     """Open a file, decompressed where its first bytes are those of gzip."""
     return cast(IO[bytes], gzip.open(path)) if is_gzip(path) else path.open("rb")
+
+
+def open_packed(path: Path) -> IO[bytes]:
+    """Open a file, decompressed where its first bytes are those of gzip, bzip2 or xz, which R writes."""
+    with path.open("rb") as raw:
+        unpacked = _PACKED.get(raw.read(2))
+    return cast(IO[bytes], unpacked(path)) if unpacked else path.open("rb")
 
 
 def open_text(path: Path, encoding: str = UTF_8, newline: str | None = None) -> IO[str]:
@@ -84,7 +95,9 @@ def encoding_of(path: Path) -> str:
         raise DataError(
             f"Line {line} of '{path.name}' is not UTF-8, in which the rest is written: save the file as 'CSV UTF-8'."
             if has_utf8
-            else f"'{path.name}' is no text in UTF-8, UTF-16 or Windows-1252 (line {line}): save it as 'CSV UTF-8'."
+            else f"'{path.name}' is no text in UTF-8, UTF-16 or Windows-1252 (line {line}): save it as 'CSV UTF-8'.",
+            line=line,
+            file=path.name,
         )
     return "cp1252"
 

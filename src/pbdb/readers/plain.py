@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.csv as arrow_csv
 
 from pbdb.common.errors import DataError
+from pbdb.readers.opening import is_gzip
 from pbdb.readers.tables import damaged, missing
 
 
@@ -31,8 +32,7 @@ def tsv(encoding: str = "utf-8") -> Callable[[Path], pd.DataFrame]:
 
 
 def _open(path: Path) -> pa.NativeFile:
-    with path.open("rb") as raw:
-        return pa.input_stream(str(path), compression="gzip" if raw.read(2) == b"\x1f\x8b" else None)
+    return pa.input_stream(str(path), compression="gzip" if is_gzip(path) else None)
 
 
 def _names(path: Path, encoding: str) -> list[str]:
@@ -44,7 +44,7 @@ def _names(path: Path, encoding: str) -> list[str]:
     twice = [name for name, n in Counter(names).items() if n > 1]
     if not heading or twice:
         reason = f"has the column '{twice[0]}' more than once" if twice else "is empty"
-        raise DataError(f"The file '{path.name}' {reason}.")
+        raise DataError(f"The file '{path.name}' {reason}.", file=path.name)
     return names
 
 

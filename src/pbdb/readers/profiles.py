@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
+from itertools import dropwhile
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,10 @@ import scipy.sparse as sp
 from pbdb.common.errors import DataError
 from pbdb.readers import matrices
 from pbdb.readers.annotations import Annotations
-from pbdb.readers.bombs import require_plausible
+from pbdb.readers.bombs import plausible, unpacked
 from pbdb.readers.matrices import Profiles
 from pbdb.readers.opening import DAMAGED
+from pbdb.readers.people import grids
 from pbdb.readers.people.cells import cell_or_none, one_spelling
 from pbdb.readers.people.pairing import of_matrix
 from pbdb.readers.people.quantities import tidied
@@ -46,6 +48,8 @@ def _place(path: Path) -> Path:
 def xlsx(path: Path) -> pd.DataFrame:
     """Read the first sheet of a workbook as text, headings in its first row; an empty cell and NA are missing.
 
+    A merged cell counts for every row it covers.
+
     Raises:
         SourceError: there is no such file.
         DataError: it is no workbook, or two columns have one name.
@@ -55,19 +59,24 @@ def xlsx(path: Path) -> pd.DataFrame:
     if not path.is_file():
         raise missing(path)
     try:
-        first, *rows = CalamineWorkbook.from_path(path).get_sheet_by_index(0).to_python() or [[]]
+        grid = grids.of_worksheet(path, CalamineWorkbook.from_path(path).get_sheet_by_index(0))
     except (CalamineError, OSError, ValueError) as problem:
         raise damaged(path, problem) from None
+    used = list(dropwhile(lambda row: not any(row), (row for _, row in grid.rows))) or [[]]
+    left = min((at for row in used for at, cell in enumerate(row) if cell), default=0)
+    first, *rows = (row[left:] for row in used)
     names = [_cell(cell) or "" for cell in first]
     twice = [name for name, n in Counter(names).items() if name and n > 1]
     if twice:
-        raise DataError(f"The file '{path.name}' has the column '{twice[0]}' more than once.")
+        raise DataError(
+            f"The file '{path.name}' has the column '{twice[0]}' more than once.", file=path.name, column=twice[0]
+        )
     return pd.DataFrame([[_cell(cell) for cell in row] for row in rows], columns=pd.Index(names), dtype=object)
 
 
-def _cell(cell: object) -> str | None:
-    """A cell as text, a whole number without a point; None where it is empty."""
-    text = str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell).strip()
+def _cell(cell: str) -> str | None:
+    """A cell without blanks at its ends; None where it is empty."""
+    text = cell.strip()
     return None if text in MISSING else text
 
 
@@ -75,14 +84,15 @@ def obs(path: Path) -> pd.DataFrame:
     """Read the samples of an h5ad of any version as a sheet of text; their names are the column `obs_name`."""
     import h5py
 
-    require_plausible(path)
     try:
-        with h5py.File(path) as file:
+        with unpacked(path) as plain, h5py.File(plausible(plain)) as file:
             table = Annotations(file, "obs")
             cells = {str(name): _text(table.column(name)) for name in table.columns}
             names = [str(name) for name in table.names()]
     except DAMAGED as problem:
-        raise DataError(f"The samples of '{path.name}' cannot be read ({problem}): it is no h5ad.") from None
+        raise DataError(
+            f"The samples of '{path.name}' cannot be read ({problem}): it is no h5ad.", file=path.name
+        ) from None
     text, _ = tidied(pd.DataFrame(cells, index=range(len(names)), dtype=object))
     return text.assign(obs_name=names)
 
@@ -109,10 +119,11 @@ def paired(profiles: Profiles, sheet: pd.DataFrame, key: str, gene: str | None =
         name = known[known.duplicated()][0]
         raise DataError(
             f"The sample '{name}' has several rows in the sheet ({alike(rows.loc[[name]])}): give one for each column "
-            "of the matrix."
+            "of the matrix.",
+            value=name,
         )
     if known.empty:
-        raise DataError(_nothing_shared(profiles, sheet[key], key))
+        raise DataError(_nothing_shared(profiles, sheet[key], key), column=key)
     shared = np.flatnonzero(np.isin(profiles.samples.astype(str), known.astype(str)))
     values = profiles.values[shared]
     left_out = {"no_matrix_column": len(rows) - len(known), "no_sheet_row": len(profiles.samples) - len(shared)}
@@ -152,5 +163,7 @@ def compounds_of(sheet: pd.DataFrame, key: str, columns: Sequence[str]) -> pd.Da
     groups = stated.assign(**{key: names.replace(one_spelling(names))}).groupby(key, sort=True)
     for name, several in (groups[list(columns)].nunique() > 1).items():
         if several.any():
-            raise DataError(f"The compound '{several.idxmax()}' has several values of '{name}' in the sheet: give one.")
+            raise DataError(
+                f"The compound '{several.idxmax()}' has several values of '{name}' in the sheet: give one.", value=name
+            )
     return groups[list(columns)].first().reset_index()

@@ -48,16 +48,16 @@ def plates(path: str | Path, name: str = "Exp") -> Iterator[Plate]:
             negative. Plates before the fault have been given out by then.
         SourceError: there is no such file.
     """
-    path, found = Path(path), []
+    path, held = Path(path), []
     with open_items(path) as items:
         for variable, flags in items.variables():
-            found.append(variable)
+            held.append(variable)
             if variable == name:
                 yield from _batches(items, flags, path)
             else:
                 items.body(flags)
         items.finish()
-    _all_there(path, {name}, found)
+    _all_there(path, {name}, held)
 
 
 def objects(path: str | Path, names: Collection[str] | None = None) -> dict[str, Any]:
@@ -71,21 +71,23 @@ def objects(path: str | Path, names: Collection[str] | None = None) -> dict[str,
         DataError: not an RData file, damaged, or without one of the objects.
         SourceError: there is no such file.
     """
-    path, found = Path(path), {}
+    path, by_name = Path(path), {}
     with open_items(path) as items:
         for variable, flags in items.variables():
             item = items.body(flags)
             if names is None or variable in names:
-                found[variable] = _converted(item, f"{path}: {variable}")
+                by_name[variable] = _converted(item, f"{path}: {variable}")
         items.finish()
-    _all_there(path, names or (), found)
-    return found
+    _all_there(path, names or (), by_name)
+    return by_name
 
 
-def _all_there(path: Path, names: Collection[str], found: Collection[str]) -> None:
-    if missing := sorted(set(names) - set(found)):
-        held = ", ".join(sorted(found)) or "nothing"
-        raise DataError(f"{path} has no object {', '.join(missing)}, only {held}: check which file this is.")
+def _all_there(path: Path, names: Collection[str], held: Collection[str]) -> None:
+    if missing := sorted(set(names) - set(held)):
+        listed = ", ".join(sorted(held)) or "nothing"
+        raise DataError(
+            f"{path} has no object {', '.join(missing)}, only {listed}: check which file this is.", file=str(path)
+        )
 
 
 def _batches(items: Items, flags: int, path: Path) -> Iterator[Plate]:
@@ -107,7 +109,9 @@ def _same_names(barcodes: list[str], names: list[str | None] | None, path: Path)
         if _letters(barcode) != _letters(name or ""):
             raise DataError(
                 f"{path}: the plate listed as '{name}' is annotated as plate_barcode '{barcode}': "
-                "plates and annotations are mixed up; fetch the file again."
+                "plates and annotations are mixed up; fetch the file again.",
+                file=str(path),
+                value=name,
             )
 
 
@@ -119,10 +123,14 @@ def _letters(text: str) -> str:
 def _plate(item: Item, path: Path) -> Plate:
     parts = dict(zip(_names(item.attributes) or (), item.value or (), strict=False))
     if item.kind != "list" or not parts.keys() >= {_COUNTS, _ANNOTATION}:
-        raise DataError(f"{path} holds a plate without {_COUNTS} and {_ANNOTATION}: check which file this is.")
+        raise DataError(
+            f"{path} holds a plate without {_COUNTS} and {_ANNOTATION}: check which file this is.", file=str(path)
+        )
     annotation = _converted(parts[_ANNOTATION], f"{path}: {_ANNOTATION}")
     if not isinstance(annotation, pd.DataFrame):
-        raise DataError(f"{path} holds a plate whose {_ANNOTATION} is not a data.frame: check which file this is.")
+        raise DataError(
+            f"{path} holds a plate whose {_ANNOTATION} is not a data.frame: check which file this is.", file=str(path)
+        )
     plate = _only(annotation, "plate_barcode", path)
     where = f"{path}: plate {plate}"
     with _well_formed(where):
@@ -131,11 +139,13 @@ def _plate(item: Item, path: Path) -> Plate:
 
 
 def _only(annotation: pd.DataFrame, column: str, path: Path) -> str:
-    found = [str(value) for value in annotation[column].unique()] if column in annotation else []
-    if len(found) != 1:
-        shown = ", ".join(found[:3]) or "none"
-        raise DataError(f"{path}: a plate's annotation needs one {column} for all its wells, not {shown}.")
-    return found[0]
+    different = [str(value) for value in annotation[column].unique()] if column in annotation else []
+    if len(different) != 1:
+        shown = ", ".join(different[:3]) or "none"
+        raise DataError(
+            f"{path}: a plate's annotation needs one {column} for all its wells, not {shown}.", file=str(path)
+        )
+    return different[0]
 
 
 def _counts(item: Item, where: str) -> tuple[sparse.csr_matrix, NDArray[np.object_], NDArray[np.object_]]:
@@ -147,7 +157,8 @@ def _counts(item: Item, where: str) -> tuple[sparse.csr_matrix, NDArray[np.objec
         well, gene = divmod(int(numbers.positions[wrong[0]]), len(genes))
         raise DataError(
             f"{where}, gene {genes[gene]}, well {wells[well]}: a count is {_shown(numbers.values[wrong[0]])} "
-            f"(one of {len(wrong)} such), but counts are whole numbers from 0; check which matrix this is."
+            f"(one of {len(wrong)} such), but counts are whole numbers from 0; check which matrix this is.",
+            file=where,
         )
     column = (numbers.positions % len(genes)).astype(np.int32)
     ends = np.searchsorted(numbers.positions, len(genes) * np.arange(len(wells) + 1))
@@ -164,19 +175,23 @@ def _whole(values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.intp]]:
     """The values as integers, and where they are none (NA, fractional, negative, beyond 2^53)."""
     good = (values >= 0) & (values < 2**53)
     small = bool(np.all(values < 2**31, where=good))
-    whole = np.where(good, values, 0).astype(np.int32 if small else np.int64)
-    return whole, np.flatnonzero(~good | (whole != values))
+    rounded = np.where(good, values, 0).astype(np.int32 if small else np.int64)
+    return rounded, np.flatnonzero(~good | (rounded != values))
 
 
 def _dimnames(item: Item, where: str) -> tuple[NDArray[np.object_], NDArray[np.object_]]:
     """Names of rows and columns, which must fit the matrix."""
     if item.kind not in ("double", "integer") or not isinstance(item.value, Sparse):
-        raise DataError(f"{where}: {_COUNTS} holds no numbers but R type {item.kind}; check which file this is.")
+        raise DataError(
+            f"{where}: {_COUNTS} holds no numbers but R type {item.kind}; check which file this is.", file=where
+        )
     shape = tuple(_values(item.attributes["dim"])) if "dim" in item.attributes else ()
     named = item.attributes.get("dimnames", Item("list", ()))
     names = [_text(part) for part in named.value if part.kind == "character"]
     if shape != tuple(map(len, names)) or np.prod(shape, dtype=np.int64) != item.value.length:
-        raise DataError(f"{where}: {_COUNTS} is not a matrix with a name for every gene and well; check the file.")
+        raise DataError(
+            f"{where}: {_COUNTS} is not a matrix with a name for every gene and well; check the file.", file=where
+        )
     return names[0], names[1]
 
 
@@ -199,7 +214,7 @@ def _well_formed(where: str) -> Iterator[None]:
     try:
         yield
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-        raise DataError(f"{where} is malformed ({error}): fetch the file again.") from error
+        raise DataError(f"{where} is malformed ({error}): fetch the file again.", file=where) from error
 
 
 def _converted(item: Item, where: str) -> Any:
@@ -228,7 +243,9 @@ def _collection(names: list[str | None] | None, parts: list[Item], where: str) -
     if names is None:
         return [_python(part, where) for part in parts]
     if len(set(names)) < len(names):
-        raise DataError(f"{where} is a list with two elements of one name: rename them in R and save again.")
+        raise DataError(
+            f"{where} is a list with two elements of one name: rename them in R and save again.", file=where
+        )
     return {name: _python(part, f"{where}${name}") for name, part in zip(names, parts, strict=True)}
 
 
@@ -238,7 +255,7 @@ def _frame(item: Item, where: str) -> pd.DataFrame:
     rows = item.attributes.get("row.names", Item("character", []))
     index = _text(rows) if rows.kind == "character" else pd.RangeIndex(_n_rows(_values(rows)))
     if any(np.shape(column)[:1] != (len(index),) for column in columns):
-        raise DataError(f"{where} is a data.frame whose columns differ in length: save it again.")
+        raise DataError(f"{where} is a data.frame whose columns differ in length: save it again.", file=where)
     frame = pd.DataFrame(dict(enumerate(columns)), index=index)
     return frame.set_axis(_names(item.attributes) or [], axis=1)
 

@@ -130,13 +130,17 @@ class Items:
         at = self._stream.position
         return DataError(
             f"{self._feed.path} has R type {flags & 255} at byte {at} where {expected} should be: "
-            "check that the file is the published one and complete."
+            "check that the file is the published one and complete.",
+            file=str(self._feed.path),
         )
 
     def _header(self) -> str:
         version = self._stream.integer()
         if version not in (2, 3):
-            raise DataError(f"{self._feed.path} is of serialization version {version}: save it with version 2 or 3.")
+            raise DataError(
+                f"{self._feed.path} is of serialization version {version}: save it with version 2 or 3.",
+                file=str(self._feed.path),
+            )
         self._stream.integer()
         self._stream.integer()
         if version == 2:
@@ -231,7 +235,8 @@ class Items:
             at = self._stream.position
             raise DataError(
                 f"{self._feed.path} holds a text that is not {error.encoding} before byte {at}: "
-                "save it again from an R session in UTF-8."
+                "save it again from an R session in UTF-8.",
+                file=str(self._feed.path),
             ) from error
 
     def _character(self, flags: int) -> Item:
@@ -290,7 +295,11 @@ class Items:
         except (AttributeError, IndexError, TypeError, ValueError) as error:
             raise self._feed.damaged(f"holds a malformed vector before byte {self._stream.position}") from error
         if item is None:
-            raise DataError(f"{self._feed.path} holds a vector of the R class '{name}': save a plain copy of it.")
+            raise DataError(
+                f"{self._feed.path} holds a vector of the R class '{name}': save a plain copy of it.",
+                file=str(self._feed.path),
+                value=name,
+            )
         return Item(item.kind, item.value, attributes)
 
     def _by_name(self, item: Item) -> dict[str, Item]:
@@ -383,7 +392,7 @@ def open_items(path: Path) -> Iterator[Items]:
         chunk = feed.read()
         form = _FORMS.get(chunk[:7])
         if form is None:
-            raise DataError(f"{path} is not an RData file: give a file written by R's save().")
+            raise DataError(f"{path} is not an RData file: give a file written by R's save().", file=str(path))
         try:
             yield Items(feed, form(feed, chunk[7:]))
         except RecursionError as error:

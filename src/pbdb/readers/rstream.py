@@ -5,30 +5,28 @@ The two forms offer the same things: `integer`, `two_integers`, `text`, `array` 
 
 from __future__ import annotations
 
-import bz2
-import gzip
 import lzma
 import math
 import re
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from struct import Struct
 from types import TracebackType
-from typing import Any, BinaryIO, cast
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pbdb.common.errors import DataError, SourceError
+from pbdb.readers.opening import open_packed
 
 NA_INTEGER = -(2**31)
 
 _CHUNK = 1 << 22
 _LONGEST_STRING = 1 << 26  # far above any name or label; what a damaged length would ask for is refused
 _BROKEN = (EOFError, OSError, zlib.error, lzma.LZMAError)
-_OPENERS: dict[bytes, Callable[[Path, str], object]] = {b"\x1f\x8b": gzip.open, b"BZ": bz2.open, b"\xfd7": lzma.open}
 _INTEGER, _TWO_INTEGERS = Struct(">i"), Struct(">ii")
 _ESCAPE = re.compile(rb"\\([0-7]{1,3}|.)", re.DOTALL)
 _ESCAPED = {b"n": b"\n", b"t": b"\t", b"v": b"\v", b"b": b"\b", b"r": b"\r", b"f": b"\f", b"a": b"\a"}
@@ -78,16 +76,16 @@ class Feed:
 
     def damaged(self, what: str) -> DataError:
         """The error for this file; positions in `what` are those of the decompressed content."""
-        return DataError(f"{self.path} {what}: the file is damaged or incomplete; fetch it again.")
+        return DataError(f"{self.path} {what}: the file is damaged or incomplete; fetch it again.", file=str(self.path))
 
 
-def _open(path: Path) -> BinaryIO:
+def _open(path: Path) -> IO[bytes]:
     try:
-        with path.open("rb") as file:
-            start = file.read(2)
+        return open_packed(path)
     except OSError as error:
-        raise SourceError(f"{path} cannot be read ({error.strerror}): give the path of an RData file.") from error
-    return cast(BinaryIO, _OPENERS.get(start, open)(path, "rb"))
+        raise SourceError(
+            f"{path} cannot be read ({error.strerror}): give the path of an RData file.", file=str(path)
+        ) from error
 
 
 class Xdr:
@@ -179,10 +177,10 @@ class Ascii:
         if n == 0:
             return b""
         (token,) = self._take(1)
-        found = _ESCAPE.sub(_unescape, token)
-        if len(found) != n:
+        unescaped = _ESCAPE.sub(_unescape, token)
+        if len(unescaped) != n:
             raise self._feed.damaged(f"holds a string of a wrong length before byte {self.position}")
-        return found
+        return unescaped
 
     def array(self, n: int, dtype: type[np.generic]) -> Iterator[NDArray[Any]]:
         """Give n numbers as arrays of at most a chunk each."""
@@ -207,8 +205,8 @@ class Ascii:
 
     def _split(self, chunk: bytes) -> None:
         """Cut into tokens, and keep back the last one, which may go on in the next chunk."""
-        whole, _, self._rest = (self._rest + chunk).rpartition(b"\n")
-        self._tokens, self._at = whole.split(), 0
+        lines, _, self._rest = (self._rest + chunk).rpartition(b"\n")
+        self._tokens, self._at = lines.split(), 0
 
     def _numbers(self, tokens: list[bytes], dtype: type[np.generic]) -> NDArray[Any]:
         try:

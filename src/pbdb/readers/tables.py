@@ -21,6 +21,7 @@ from pbdb.readers.opening import DAMAGED, open_text
 
 DAMAGES = (*DAMAGED, pd.errors.ParserWarning)
 MISSING = ("", "NA")
+_OF_PEOPLE = "; a file that people made is read by readers.sheet, in any form they save"
 MAX_COUNT = np.iinfo(np.int32).max
 
 
@@ -124,11 +125,12 @@ def missing(path: Path) -> SourceError:
     return SourceError(f"There is no file '{path.name}' in '{path.parent}'.", file=path.name)
 
 
-def damaged(path: Path, problem: BaseException) -> DataError:
+def damaged(path: Path, problem: BaseException, or_else: str = "") -> DataError:
     """The sentence for a file that cannot be read to its end."""
     detail = " ".join(str(problem).split())
     return DataError(
-        f"The file '{path.name}' in '{path.parent}' is damaged or incomplete ({detail}): get it again.", file=path.name
+        f"The file '{path.name}' in '{path.parent}' is damaged or incomplete ({detail}): get it again{or_else}.",
+        file=path.name,
     )
 
 
@@ -151,7 +153,7 @@ def _header(path: Path, sep: str) -> list[str]:
         with _open(path) as text:
             names = next(csv_module.reader(_lines(text, path.name), delimiter=sep), [])
     except DAMAGES as problem:
-        raise damaged(path, problem) from None
+        raise damaged(path, problem, _OF_PEOPLE) from None
     if not names:
         raise DataError(f"The file '{path.name}' in '{path.parent}' is empty.", file=path.name)
     twice = [name for name, n in Counter(names).items() if n > 1]
@@ -174,7 +176,7 @@ def _table(path: Path, sep: str) -> pd.DataFrame:
                 rows.append(row)
                 require_rows(len(rows), path.name)
     except DAMAGES as problem:
-        raise damaged(path, problem) from None
+        raise damaged(path, problem, _OF_PEOPLE) from None
     table = pd.DataFrame(filter(None, rows[1:]), columns=pd.Index(names), dtype=object)
     return table.mask(table.isin(MISSING))
 

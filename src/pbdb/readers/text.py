@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from pbdb.common.errors import VocabularyError
-from pbdb.readers.opening import DAMAGED, UTF_8, marked_encoding, open_text
+from pbdb.readers.opening import DAMAGED, encoding_of, open_text
 from pbdb.readers.people import sheets
 from pbdb.readers.people.grids import is_workbook
 
@@ -19,7 +19,7 @@ def head(path: Path, n: int = 20_000) -> str:
     """The beginning of a published text."""
     if is_workbook(path):
         return ""
-    with open_text(path, marked_encoding(path) or UTF_8) as text:
+    with open_text(path, encoding_of(path)) as text:
         return text.read(n)
 
 
@@ -43,4 +43,6 @@ def need_columns(path: Path, table: pd.DataFrame, columns: Iterable[str]) -> Non
     """
     missing = [c for c in columns if c not in table]
     if missing:
-        raise VocabularyError(f"{path.name} has no column {', '.join(missing)}: export the table with it.")
+        raise VocabularyError(
+            f"{path.name} has no column {', '.join(missing)}: export the table with it.", file=path.name
+        )

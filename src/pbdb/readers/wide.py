@@ -32,7 +32,11 @@ class Wide:
             self._file = pq.ParquetFile(path)
             names = [str(name) for name in self._file.schema_arrow.names]
             if column not in names:
-                raise SourceError(f"The file '{path.name}' has no column '{column}', which names its genes.")
+                raise SourceError(
+                    f"The file '{path.name}' has no column '{column}', which names its genes.",
+                    file=path.name,
+                    column=column,
+                )
             self.features = np.array(self._file.read([column]).column(0).to_pylist(), dtype=object)
         except (OSError, pa.ArrowException) as problem:
             raise damaged(path, problem) from None
@@ -53,7 +57,9 @@ class Wide:
 
     def _refuse_twice(self, names: np.ndarray[tuple[int], np.dtype[np.object_]], what: str) -> None:
         if len(set(names)) < len(names):
-            raise DataError(f"A {what} stands twice in '{self._path.name}': every {what} must be there once.")
+            raise DataError(
+                f"A {what} stands twice in '{self._path.name}': every {what} must be there once.", file=self._path.name
+            )
 
 
 def wide(column: str) -> Callable[[Path], Wide]:

@@ -53,7 +53,9 @@ def _table(path: Path, headings: Sequence[str], sheet: str | None, skip: int, co
     places = [place for place, name in enumerate(rows[start]) if name is not None]
     if columns and len(columns) != len(places):
         of_sheet = f"sheet '{sheet}'" if sheet else "first sheet"
-        raise SourceError(f"The {of_sheet} of '{path.name}' has {len(places)} columns, not {len(columns)}.")
+        raise SourceError(
+            f"The {of_sheet} of '{path.name}' has {len(places)} columns, not {len(columns)}.", file=path.name
+        )
     body = [[row[place] for place in places] for row in rows[start + 1 :] if any(cell is not None for cell in row)]
     names = list(columns) or [str(rows[start][place]) for place in places]
     return pd.DataFrame(body, columns=pd.Index(names), dtype=object)
@@ -67,9 +69,11 @@ def _rows(path: Path, sheet: str | None) -> list[list[Any]]:
     try:
         book = CalamineWorkbook.from_path(path)
         if sheet is not None and sheet not in book.sheet_names:
-            raise SourceError(f"The file '{path.name}' has no sheet '{sheet}'; it has {', '.join(book.sheet_names)}.")
-        found = book.get_sheet_by_name(sheet) if sheet is not None else book.get_sheet_by_index(0)
-        rows: list[list[Any]] = found.to_python()
+            raise SourceError(
+                f"The file '{path.name}' has no sheet '{sheet}'; it has {', '.join(book.sheet_names)}.", file=path.name
+            )
+        worksheet = book.get_sheet_by_name(sheet) if sheet is not None else book.get_sheet_by_index(0)
+        rows: list[list[Any]] = worksheet.to_python()
     except (OSError, CalamineError) as problem:
         raise damaged(path, problem) from None
     return rows
@@ -84,7 +88,7 @@ def _as_text(cell: Any) -> str | None:
 
 def _without_heading(path: Path, headings: Sequence[str]) -> SourceError:
     wanted = f"begins with {' or '.join(map(repr, headings))}" if headings else "holds a heading"
-    return SourceError(f"No row of '{path.name}' {wanted}: it is not the sheet this source expects.")
+    return SourceError(f"No row of '{path.name}' {wanted}: it is not the sheet this source expects.", file=path.name)
 
 
 class Sheet:
@@ -110,7 +114,7 @@ class Sheet:
             raise _without_heading(path, headings)
         self.features = np.array(names[1:], dtype=object)
         if len(set(names)) < len(names):
-            raise DataError(f"A column of '{path.name}' stands twice: every gene must be there once.")
+            raise DataError(f"A column of '{path.name}' stands twice: every gene must be there once.", file=path.name)
 
     def blocks(self) -> Iterator[tuple[list[str], npt.NDArray[np.int32]]]:
         """Names of samples and their counts, some at a time.
@@ -133,7 +137,7 @@ class Sheet:
         except DAMAGED as problem:
             raise damaged(self._path, problem) from None
         if not n_samples:
-            raise DataError(f"The file '{self._path.name}' holds no sample below its heading.")
+            raise DataError(f"The file '{self._path.name}' holds no sample below its heading.", file=self._path.name)
         if names:
             yield names, np.vstack(parts)
 
@@ -186,12 +190,15 @@ class Sheet:
 
     def _too_wide(self) -> DataError:
         return DataError(
-            f"A row of '{self._path.name}' has no end, or is longer than its heading: the file is damaged."
+            f"A row of '{self._path.name}' has no end, or is longer than its heading: the file is damaged.",
+            file=self._path.name,
         )
 
     def _counts(self, names: list[str], values: npt.NDArray[np.float64]) -> npt.NDArray[np.int32]:
         if not all(names):
-            raise DataError(f"A row of '{self._path.name}' has no name of a sample: every sample needs one.")
+            raise DataError(
+                f"A row of '{self._path.name}' has no name of a sample: every sample needs one.", file=self._path.name
+            )
         wrong = ~is_whole(values, MAX_COUNT)
         if wrong.any():
             row, column = np.argwhere(wrong)[0]
@@ -202,7 +209,9 @@ class Sheet:
     def _no_count(self, sample: str, value: str, column: int) -> DataError:
         return DataError(
             f"The file '{self._path.name}' holds '{value}' for gene {self.features[column]} in sample {sample}: "
-            f"counts are whole numbers from 0 to {MAX_COUNT}."
+            f"counts are whole numbers from 0 to {MAX_COUNT}.",
+            file=self._path.name,
+            value=value,
         )
 
 
@@ -240,7 +249,7 @@ def _first_sheet(archive: zipfile.ZipFile) -> str:
     book = ElementTree.fromstring(archive.read("xl/workbook.xml"))
     first = book.find(f"{_MAIN}sheets/{_MAIN}sheet")
     relations = ElementTree.fromstring(archive.read("xl/_rels/workbook.xml.rels"))
-    targets = {one.get("Id"): one.get("Target", "") for one in relations.iter(_TARGETS)}
+    targets = {relation.get("Id"): relation.get("Target", "") for relation in relations.iter(_TARGETS)}
     if first is None or first.get(_RELATION) not in targets:
         raise KeyError("the workbook lists no sheet")
     return posixpath.normpath(posixpath.join("/xl", targets[first.get(_RELATION)])).lstrip("/")
@@ -250,11 +259,11 @@ def _strings(archive: zipfile.ZipFile) -> list[str]:
     """Texts that cells share, by number."""
     if "xl/sharedStrings.xml" not in archive.namelist():
         return []
-    found = []
+    strings = []
     with archive.open("xl/sharedStrings.xml") as xml:
         for _, element in ElementTree.iterparse(xml):
             if element.tag == f"{_MAIN}si":
                 plain = element.findall(f"{_MAIN}t") + element.findall(f"{_MAIN}r/{_MAIN}t")
-                found.append("".join(one.text or "" for one in plain))
+                strings.append("".join(piece.text or "" for piece in plain))
                 element.clear()
-    return found
+    return strings

@@ -19,7 +19,7 @@ from pbdb.common.errors import DataError
 from pbdb.identity.compounds.source_compounds import compound_keys
 from pbdb.identity.genes.mapper import GeneMapper
 from pbdb.identity.genes.resolve import GeneMap, gene_id_of
-from pbdb.readers.people.cells import is_missing
+from pbdb.readers.people.cells import is_no_compound
 from pbdb.readers.profile_block import ProfileBlock
 from pbdb.samples.matrix_file import Writer
 from pbdb.samples.standard_obs import standard_obs
@@ -40,8 +40,7 @@ def transform(
     """Write the canonical matrix of a dataset and return its samples.
 
     mapper: how feature names become genes. most_unknown: share of features that may be no known gene.
-    Memory is bounded by one block and the sample table.
-    The table has the columns of `canonical_samples`; its rows stand in the order of the matrix.
+    Memory is bounded by one block and the table, which has the columns of `canonical_samples`, its rows as the matrix.
 
     Raises:
         DataError: profiles, doses, times or cells that are not what the declaration says.
@@ -62,9 +61,8 @@ def transform(
         _need_genes(source, writer)
         check_gene_loss(source, report, most_unknown)
         _fill(report, samples, writer)
-        writer.finish(
-            standard_obs(source, dataset, samples), _var(writer, maps), {"pbdb": json.dumps(report.as_dict())}
-        )
+        facts = {"pbdb": json.dumps(report.as_dict())}
+        writer.finish(standard_obs(source, dataset, samples), _var(writer, maps), facts)
     except BaseException:
         writer.abandon()
         raise
@@ -138,7 +136,8 @@ def _read(source: Source, dataset: str, files: Files) -> Iterator[ProfileBlock]:
         if block.matrix.shape != (len(block.samples), len(block.features)):
             raise DataError(
                 f"Source '{source.key}': a block has {len(block.samples)} samples and {len(block.features)} features, "
-                f"but a matrix of {block.matrix.shape[0]} x {block.matrix.shape[1]}."
+                f"but a matrix of {block.matrix.shape[0]} x {block.matrix.shape[1]}.",
+                value=source.key,
             )
         yield block
 
@@ -149,7 +148,9 @@ def _with_counts(source: Source, block: ProfileBlock) -> pd.DataFrame:
         return block.samples.assign(n_counts=pd.array([pd.NA] * len(block.samples), dtype="Int64"))
     values: npt.NDArray[Any] = np.asarray(block.matrix.data if sp.issparse(block.matrix) else block.matrix)
     if not are_whole(values):
-        raise DataError(f"Source '{source.key}': the counts are negative or fractional; raw counts are needed.")
+        what = "fractional" if np.isfinite(values).all() else "missing: give 0 where nothing was counted"
+        what = "negative" if (values < 0).any() else what
+        raise DataError(f"Source '{source.key}': some counts are {what}; raw counts are needed.", value=source.key)
     return block.samples.assign(n_counts=np.asarray(block.matrix.sum(axis=1)).ravel().astype(np.int64))
 
 
@@ -173,7 +174,7 @@ def canonical_samples(source: Source, raw: pd.DataFrame) -> pd.DataFrame:
     table["plate"] = _text(source, raw, rules.plate)
     table["well"] = _text(source, raw, rules.well)
     compounds = _text(source, raw, rules.compound)
-    table["compound"] = compounds.where(~compounds.map(lambda name: name is None or is_missing(name)), None)
+    table["compound"] = compounds.where(~compounds.map(lambda name: name is None or is_no_compound(name)), None)
     table["dose_fm"] = _doses(source, raw, rules).mask(vehicle, 0)
     table["time_h"] = _times(source, raw, rules)
     table["context"] = _contexts(source, raw, rules)
@@ -192,7 +193,9 @@ def _rule(source: Source, raw: pd.DataFrame, rule: str, what: str) -> pd.Series[
     try:
         marks = pd.Series(raw.eval(rule, engine="python"), index=raw.index).astype("boolean")
     except Exception as problem:
-        raise DataError(f"Source '{source.key}': the rule of '{what}' ({rule}) fails: {problem}.") from problem
+        raise DataError(
+            f"Source '{source.key}': the rule of '{what}' ({rule}) fails: {problem}.", value=source.key
+        ) from problem
     return marks.fillna(False).astype(bool)
 
 
@@ -235,7 +238,7 @@ def _translated(source: Source, text: pd.Series[Any], name: str, values: Mapping
 
 def _doses(source: Source, raw: pd.DataFrame, rules: SampleColumns) -> pd.Series[Any]:
     def convert(value: str, unit: str) -> int | None:
-        if units.molar_unit(unit) in rules.non_molar_units:
+        if {unit, units.molar_unit(unit)} & set(rules.non_molar_units):
             return None
         return units.dose_fm(value, unit)
 
@@ -281,6 +284,11 @@ def _converted(source: Source, name: str, pair: tuple[str, str | None], convert:
 
 def _contexts(source: Source, raw: pd.DataFrame, rules: SampleColumns) -> pd.Series[Any]:
     names = _text(source, raw, rules.context)
+    if names.isna().any():
+        samples = _text(source, raw, rules.sample)[names.isna()]
+        raise DataError(
+            f"Source '{source.key}': sample '{samples.iloc[0]}' has no cells ({len(samples)} such): fill them in."
+        )
     unknown = sorted({str(name) for name in names.unique() if name not in source.contexts})
     if unknown:
         raise DataError(
@@ -296,7 +304,9 @@ def _integers(source: Source, raw: pd.DataFrame, mapped: Mapped | None) -> pd.Se
     try:
         return pd.to_numeric(text).astype("Int64")
     except (ValueError, TypeError) as problem:
-        raise DataError(f"Source '{source.key}': a number of cells is not a whole number ({problem}).") from None
+        raise DataError(
+            f"Source '{source.key}': a number of cells is not a whole number ({problem}).", value=source.key
+        ) from None
 
 
 def _attributes(source: Source, raw: pd.DataFrame) -> list[dict[str, Any]]:
@@ -308,7 +318,7 @@ def _attributes(source: Source, raw: pd.DataFrame) -> list[dict[str, Any]]:
 
 def _all(tables: list[pd.DataFrame], source: Source) -> pd.DataFrame:
     if not any(map(len, tables)):
-        raise DataError(f"Source '{source.key}': its files hold no samples.")
+        raise DataError(f"Source '{source.key}': its files hold no samples.", value=source.key)
     return pd.concat(tables, ignore_index=True)
 
 
@@ -325,7 +335,8 @@ def _need_genes(source: Source, writer: Writer) -> None:
     if not len(writer.gene_keys):
         raise DataError(
             f"Source '{source.key}': none of its features is a known gene: see with `pbdb vocab status` whether the "
-            "gene vocabulary is the right one."
+            "gene vocabulary is the right one.",
+            value=source.key,
         )
 
 

@@ -92,7 +92,8 @@ def check_gene_loss(source: Source, report: Report, most: float) -> None:
     if report.gene_loss > most:
         raise DataError(
             f"Source '{source.key}': {told_of_genes(report)}. Import the vocabulary these names are of "
-            "(`pbdb vocab status` shows which is in use), or load what is left with --allow-gene-loss."
+            "(`pbdb vocab status` shows which is in use), or load what is left with --allow-gene-loss.",
+            value=source.key,
         )
 
 

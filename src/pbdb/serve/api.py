@@ -2,70 +2,47 @@
 
 from __future__ import annotations
 
-import json
+import re
 from contextlib import ExitStack
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Body, Query, Request, Response
+from fastapi import APIRouter, Body, Query, Response
+from fastapi.openapi.utils import get_openapi
 from fastapi.responses import StreamingResponse
 
-from pbdb.common.errors import QueryError
 from pbdb.common.version import __version__
 from pbdb.query import compound_page
 from pbdb.serve import answers, signatures, structures
-from pbdb.serve.catalog import View
-from pbdb.serve.filters import MOST_ROWS_OF_FILES, select
-from pbdb.serve.place import Reading, Row, plain_name
-from pbdb.serve.site import NotFoundError, Site
+from pbdb.serve.catalog import Column, View
+from pbdb.serve.filters import MOST_ROWS_OF_FILES, OPERATORS, OPTIONS, WORDS, select
+from pbdb.serve.place import Reading, Row
+from pbdb.serve.site import At, NotFoundError, Site, as_json
 
 router = APIRouter()
 PREFIX = "/api/v1"
 Genes = Annotated[str, Query(max_length=40_000)]
-OwnCsp = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
-
-
-def site_of(request: Request) -> Site:
-    """The site that the request is for."""
-    found: Site = request.app.state.site
-    return found
-
-
-def _json(value: Any) -> bytes:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str).encode()
-
-
-def _reply(request: Request, make: Any) -> Response:
-    return site_of(request).reply(request, answers.MEDIA["json"], lambda: _json(make()))
+Key = Annotated[int, Query(ge=0, lt=2**63)]
+Pixels = Annotated[int, Query(ge=40, le=1200)]
+CSP_OF_DRAWINGS = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
 
 
 @router.get(f"{PREFIX}/")
-def views(request: Request) -> Response:
+def views(at: At) -> Response:
     """Views and functions: columns, types, words, the filters they need."""
-    return _reply(request, lambda: {"views": [described(view) for view in site_of(request).views.values()]})
+    return at.json(lambda _: {"views": [_described(view) for view in at.site.views.values()]})
 
 
-def described(view: View) -> Row:
-    """A view as the API describes it."""
+def _described(view: View) -> Row:
     shown = [{"name": c.name, "type": c.kind, "comment": c.comment} for c in view.columns.values()]
     given = [{"name": c.name, "type": c.kind, "is_required": c.name in view.required} for c in view.arguments.values()]
     return {"name": view.name, "comment": view.comment, "columns": shown, "needs": view.needs, "arguments": given}
 
 
 @router.get(f"{PREFIX}/release")
-def release(request: Request) -> Response:
+def release(at: At) -> Response:
     """What is served: release, version, data sets with their terms."""
-    return _reply(request, lambda: facts(site_of(request)))
-
-
-def facts(site: Site) -> Row:
-    """Release, state, version and terms of what is served."""
-    return {
-        "release": site.place.release,
-        "state": site.place.state(),
-        "version": __version__,
-        "datasets": site.per_state("datasets", lambda reading: reading.ask(_DATASETS)),
-    }
+    return at.json(lambda _: at.site.release)
 
 
 @router.get("/healthz")
@@ -76,54 +53,43 @@ async def healthz() -> Row:
 
 @router.get(f"{PREFIX}/suggest")
 def suggest(
-    request: Request, q: Annotated[str, Query(max_length=2000)], limit: Annotated[int, Query(ge=1, le=50)] = 10
+    at: At, q: Annotated[str, Query(max_length=2000)], limit: Annotated[int, Query(ge=1, le=50)] = 10
 ) -> Response:
     """Names that contain a text, best first."""
-    return _reply(request, lambda: {"names": [name.shown() for name in site_of(request).names.search(q, limit)]})
+    names = at.site.names
+    return at.reply(
+        answers.MEDIA["json"], lambda: as_json({"names": [name.shown() for name in names.search(q, limit)]})
+    )
 
 
 @router.get(f"{PREFIX}/drawing.svg")
 def drawing(
-    request: Request,
-    inchikey: str | None = None,
+    at: At,
+    inchikey: str = "",
     smiles: str | None = None,
-    width: Annotated[int, Query(ge=40, le=1200)] = structures.WIDTH,
-    height: Annotated[int, Query(ge=40, le=1200)] = structures.HEIGHT,
+    width: Pixels = structures.WIDTH,
+    height: Pixels = structures.HEIGHT,
 ) -> Response:
     """The drawing of a compound, or of a structure that is given."""
-    site = site_of(request)
 
     def make() -> bytes:
         if smiles is not None:
             return structures.drawing_of(smiles, width, height)
-        known = site.per_state("structures", _structures)
+        # Kept: a page asks for a drawing of every compound in a list.
+        known = at.site.per_state(
+            "structures", lambda reading: {r["inchikey"]: r["smiles"] for r in reading.ask(_DRAWN)}
+        )
         if inchikey not in known:
-            raise NotFoundError(f"No structure has the InChIKey '{(inchikey or '')[:40]}'.")
+            raise NotFoundError(f"No structure has the InChIKey '{inchikey[:40]}'.")
         return structures.drawing(known[inchikey], width, height)
 
-    return site.reply(request, "image/svg+xml", make, {"Content-Security-Policy": OwnCsp})
-
-
-def _structures(reading: Reading) -> dict[str, str]:
-    """SMILES by InChIKey, kept: a page asks for a drawing of every compound in a list."""
-    rows = reading.ask("SELECT inchikey, smiles FROM compound WHERE smiles IS NOT NULL AND inchikey IS NOT NULL")
-    return {row["inchikey"]: row["smiles"] for row in rows}
+    return at.reply("image/svg+xml", make, **{"Content-Security-Policy": CSP_OF_DRAWINGS})
 
 
 @router.get(f"{PREFIX}/compound/{{key}}")
-def compound(request: Request, key: str) -> Response:
-    """Everything known of a compound: by InChIKey, name or any number it goes by."""
-    return _reply(request, lambda: known_of(site_of(request), key))
-
-
-def known_of(site: Site, key: str) -> Row:
-    """As `pbdb compound show --json` gives it.
-
-    Raises:
-        NotFoundError: there is no such compound.
-    """
-    with site.place.reading() as reading:
-        return compound_page.of(reading.ask, meant(site, key))
+def compound(at: At, key: str) -> Response:
+    """Everything known of a compound, as `pbdb compound show --json`: by InChIKey, name or any number it goes by."""
+    return at.json(lambda reading: compound_page.of(reading.ask, meant(at.site, key)))
 
 
 def meant(site: Site, key: str) -> list[Row]:
@@ -132,181 +98,147 @@ def meant(site: Site, key: str) -> list[Row]:
     Raises:
         NotFoundError: there is none; the sentence names similar ones.
     """
-    found = site.names.exact(key, "compound")
-    if not found:
-        near = ", ".join(f"'{name.label}'" for name in site.names.search(key, 5, "compound"))
-        raise NotFoundError(f"No compound is called '{key[:80]}'" + (f"; there are {near}." if near else "."))
+    found = named(site, key, "compound")
     return [{"compound_name": n.label, "inchikey": n.key if n.key != n.label else None} for n in found]
+
+
+def named(site: Site, key: str, kind: str) -> list[Any]:
+    """What goes by exactly this name.
+
+    Raises:
+        NotFoundError: nothing does; the sentence names what is similar.
+    """
+    found = site.names.exact(key, kind)
+    if not found:
+        like = site.names.search(key, 5, kind) or site.names.search(key[:4], 5, kind)
+        near = ", ".join(f"'{name.label}'" for name in like)
+        raise NotFoundError(f"No {kind} is called '{key[:80]}'" + (f"; there are {near}." if near else "."))
+    return found
 
 
 @router.get(f"{PREFIX}/structure")
 def structure(
-    request: Request,
-    smiles: str,
-    how: Annotated[str, Query(pattern="^(similar|contains)$")] = "similar",
-    n: Annotated[int, Query(ge=1, le=200)] = 20,
+    at: At, smiles: str, how: Literal["similar", "contains"] = "similar", n: Annotated[int, Query(ge=1, le=200)] = 20
 ) -> Response:
     """Compounds similar to a structure (SMILES, InChI), or that contain it (SMILES, SMARTS)."""
-    return _reply(request, lambda: {"compounds": by_structure(site_of(request), smiles, how, n)})
+    return at.json(lambda reading: {"compounds": by_structure(reading, smiles, how, n)})
 
 
-def by_structure(site: Site, text: str, how: str, n: int) -> list[Row]:
+def by_structure(reading: Reading, text: str, how: str, n: int) -> list[Row]:
     """Search by structure."""
-    with site.place.reading() as reading:
-        return (structures.similar if how == "similar" else structures.containing)(reading, text, n)
+    return (structures.similar if how == "similar" else structures.containing)(reading, text, n)
 
 
 @router.get(f"{PREFIX}/signature")
 def signature(
-    request: Request,
+    at: At,
     up: Genes = "",
     down: Genes = "",
-    effect: int | None = None,
+    effect: Key | None = None,
     opposite: bool = False,
     dataset: str | None = None,
     context: str | None = None,
     n: Annotated[int, Query(ge=1, le=1000)] = 50,
 ) -> Response:
     """Effects that move lists of genes, or that are like an effect; by compound and mechanism too."""
-    where = {"opposite": opposite, "dataset": dataset, "context": context, "n": n}
-    return _reply(request, lambda: signature_of(site_of(request), up, down, effect, where))
+    return at.json(lambda reading: signatures.search(at.site, reading, up, down, effect, opposite, dataset, context, n))
 
 
 @router.post(f"{PREFIX}/signature")
 def long_signature(
-    request: Request,
+    at: At,
     up: Annotated[str, Body()] = "",
     down: Annotated[str, Body()] = "",
     opposite: Annotated[bool, Body()] = False,
 ) -> Response:
     """The same for lists that are too long for an address."""
-    site = site_of(request)
-    with site.slot():
-        return Response(
-            _json(signature_of(site, up, down, None, {"opposite": opposite, "n": 50})), media_type="application/json"
-        )
-
-
-def signature_of(site: Site, up: str, down: str, effect: int | None, where: Row) -> Row:
-    """Hits of a signature, what became of the genes, and the floor below which similarity says nothing.
-
-    Raises:
-        QueryError: there is neither list nor effect, or no gene is a landmark.
-    """
-    lists = signatures.Lists([], [], {}, [], [])
-    with site.place.reading() as reading:
-        if effect is not None:
-            hits = signatures.like_effect(reading, in_range(effect), where["opposite"], where["n"])
-        else:
-            lists = signatures.recognise(site, reading, signatures.split(up), signatures.split(down))
-            if not lists.places:
-                raise QueryError("None of the genes is a landmark, by which signatures are compared: give others.")
-            hits = signatures.like_lists(site, reading, lists, **where)
-        moas = mechanisms_of(reading, [hit["compound_name"] for hit in hits])
-    return {
-        "hits": hits,
-        "floor": site.floor,
-        "by_compound": signatures.by_compound(hits),
-        "by_mechanism": signatures.by_mechanism([hit for hit in hits if abs(hit["similarity"]) >= site.floor], moas),
-        "landmarks": sorted(lists.places),
-        "left_out": {"other_genes": lists.others, "unknown": lists.unknown},
-    }
-
-
-def in_range(number: int) -> int:
-    """A key of ours.
-
-    Raises:
-        QueryError: it is larger than any.
-    """
-    if not 0 <= number < 2**63:
-        raise QueryError("A key is a whole number below 2^63.")
-    return number
-
-
-def plain_text(text: str) -> str:
-    """A text without what no database takes.
-
-    Raises:
-        QueryError: there is a NUL in it.
-    """
-    if "\0" in text:
-        raise QueryError("A NUL character stands in the address.")
-    return text
-
-
-def mechanisms_of(reading: Any, names: list[str]) -> dict[str, list[str]]:
-    """Mechanisms of action by compound."""
-    rows = reading.ask(_MECHANISMS, {"names": sorted(set(names))})
-    found: dict[str, list[str]] = {}
-    for row in rows:
-        found.setdefault(row["compound_name"], []).append(row["value"])
-    return found
+    with at.site.slot():
+        found = at.site.read(lambda reading: signatures.search(at.site, reading, up, down, opposite=opposite, n=50))
+    return Response(as_json(found), media_type=answers.MEDIA["json"])
 
 
 @router.get(f"{PREFIX}/{{name}}.{{kind}}")
-def rows(request: Request, name: str, kind: str) -> Response:
+def rows(at: At, name: str, kind: str) -> Response:
     """A view or function by name, filtered by its columns, as json, csv, arrow or parquet."""
-    site = site_of(request)
-    view = site.view(name)
+    view = at.site.view(name)
     if kind not in answers.MEDIA:
         raise NotFoundError(f"There is no format '{kind[:20]}': ask for {', '.join(answers.MEDIA)}.")
-    if kind == "json":
-        return _page(request, site, view)
-    return _file(request, site, view, kind)
+    asked = at.request.query_params.multi_items()
+    return _page(at, view, asked) if kind == "json" else _file(at, view, kind, asked)
 
 
-def _page(request: Request, site: Site, view: View) -> Response:
-    asked = request.query_params.multi_items()
+def _page(at: At, view: View, asked: list[tuple[str, str]]) -> Response:
     selection = select(view, asked)
 
     def make() -> tuple[bytes, dict[str, str]]:
-        with site.place.reading() as reading:
-            found, token = answers.table(reading, selection)
-        rest = [(name, text) for name, text in asked if name != "_next"]
-        link = f'<{site.root}{PREFIX}/{view.name}.json?{urlencode([*rest, ("_next", token)])}>; rel="next"'
-        body = _json({"rows": found, "next": token, "release": site.place.release})
+        found, token = at.site.read(lambda reading: answers.table(reading, selection))
+        rest = urlencode([*((name, text) for name, text in asked if name != "_next"), ("_next", token)])
+        link = f'<{at.site.root}{PREFIX}/{view.name}.json?{rest}>; rel="next"'
+        body = as_json({"rows": found, "next": token, "release": at.site.place.release})
         return body, {"Link": link} if token else {}
 
-    return site.reply(request, answers.MEDIA["json"], make)
+    return at.reply(answers.MEDIA["json"], make)
 
 
-def _file(request: Request, site: Site, view: View, kind: str) -> Response:
-    asked = request.query_params.multi_items()
-    if not any(name == "_size" for name, _ in asked):
-        asked.append(("_size", str(MOST_ROWS_OF_FILES)))
-    selection = select(view, asked, most=MOST_ROWS_OF_FILES)
+def _file(at: At, view: View, kind: str, asked: list[tuple[str, str]]) -> Response:
+    selection = select(view, [("_size", str(MOST_ROWS_OF_FILES)), *asked], MOST_ROWS_OF_FILES)
+    known = at.site.release
+    facts = {"release": known["release"], "version": __version__, "terms": as_json(known["datasets"]).decode()}
     held = ExitStack()
-    held.enter_context(site.slot(files=True))
-    found = answers.file(site.place, selection, kind, _metadata(site), held)
+    held.enter_context(at.site.slot(files=True))
+    parts, is_cut = answers.file(at.site.place, selection, kind, facts, held)
+    chosen = [text for name, text in asked if not name.startswith("_")]
+    name = re.sub(r"[^A-Za-z0-9.-]+", "_", "_".join([view.name, *chosen, known["release"]])).strip("_.")[:80]
     headers = {
-        "Content-Disposition": f'attachment; filename="{_file_name(site, view, asked)}.{kind}"',
+        "Content-Disposition": f'attachment; filename="{name}.{kind}"',
         "X-Row-Limit": str(selection.size),
         "Cache-Control": "no-cache",
     }
-    if found.truncated is not None:
-        headers["X-Truncated"] = str(found.truncated).lower()
-    return StreamingResponse(found.parts, media_type=answers.MEDIA[kind], headers=headers)
+    if is_cut is not None:
+        headers["X-Truncated"] = str(is_cut).lower()
+    return StreamingResponse(parts, media_type=answers.MEDIA[kind], headers=headers)
 
 
-def _file_name(site: Site, view: View, asked: list[tuple[str, str]]) -> str:
-    chosen = [text for name, text in asked if not name.startswith("_")]
-    return plain_name("_".join([view.name, *chosen, site.place.release]))
+@router.get("/openapi.json", include_in_schema=False)
+def document(at: At) -> Response:
+    """The description of the API: the routes as they are declared, and every view with the catalog's words."""
+    words = f"Filters: column=value or column__operator=value, operators {', '.join([*OPERATORS, *WORDS])}."
+    found = get_openapi(
+        title="pbdb",
+        version=__version__,
+        description=f"Every view by name. {words} Errors are application/problem+json.",
+        routes=router.routes,
+        servers=[{"url": at.site.root or "/"}],
+    )
+    del found["paths"][f"{PREFIX}/{{name}}.{{kind}}"]
+    paths = {f"{PREFIX}/{view.name}.{{format}}": {"get": _operation(view)} for view in at.site.views.values()}
+    found["paths"] |= paths
+    return at.json(lambda _: found)
 
 
-def _metadata(site: Site) -> dict[str, str]:
-    known = facts(site)
+def _operation(view: View) -> Row:
+    formats = {"name": "format", "in": "path", "required": True, "schema": {"enum": list(answers.MEDIA)}}
+    given = [
+        {"name": c.name, "in": "query", "description": c.comment, "required": c.name in view.required}
+        | {"schema": _schema(c)}
+        for c in (view.columns | view.arguments).values()
+    ]
+    options = [{"name": n, "in": "query", "description": w, "schema": {"type": "string"}} for n, w in OPTIONS.items()]
+    row = {column.name: _schema(column) | {"description": column.comment} for column in view.columns.values()}
+    body = {"properties": {"rows": {"type": "array", "items": {"type": "object", "properties": row}}}}
     return {
-        "release": known["release"],
-        "version": known["version"],
-        "terms": json.dumps(known["datasets"], default=str),
+        "summary": view.name,
+        "description": view.comment + (f" Needs one of {', '.join(view.needs)}." if view.needs else ""),
+        "parameters": [formats, *given, *options],
+        "responses": {"200": {"description": "Rows", "content": {"application/json": {"schema": body}}}},
     }
 
 
-_DATASETS = """
-SELECT dataset, title, release, license, licence, citation, doi, homepage, is_redistributable, is_non_commercial,
-    is_simulated
-FROM dataset ORDER BY dataset"""
-_MECHANISMS = """
-SELECT DISTINCT compound_name, value FROM compound_annotation
-WHERE kind = 'moa' AND compound_name = ANY(%(names)s::text[]) ORDER BY compound_name, value"""
+def _schema(column: Column) -> Row:
+    if column.kind in ("list", "numbers"):
+        return {"type": "array", "items": {"type": "number" if column.kind == "numbers" else "string"}}
+    own = {"integer", "number", "boolean"} & {column.kind}
+    return {"type": own.pop() if own else "object" if column.kind == "json" else "string"}
+
+
+_DRAWN = "SELECT inchikey, smiles FROM compound WHERE smiles IS NOT NULL AND inchikey IS NOT NULL"

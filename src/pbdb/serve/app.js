@@ -9,7 +9,7 @@ function theme() {
   return {
     background: null, font: "system-ui, sans-serif", view: { stroke: null },
     axis: { labelColor: soft, titleColor: soft, gridColor: line, domainColor: line, tickColor: line, titleFontWeight: "normal" },
-    legend: { labelColor: soft, titleColor: soft, titleFontWeight: "normal", symbolBaseFillColor: soft, symbolBaseStrokeColor: soft },
+    legend: { labelColor: soft, titleColor: soft, titleFontWeight: "normal", symbolBaseFillColor: soft, symbolBaseStrokeColor: soft, columns: innerWidth < 500 ? 2 : 0 },
     header: { labelColor: ink, labelFontWeight: "bold" }, text: { color: ink }, rule: { color: soft },
   };
 }

@@ -21,7 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from pbdb.common.errors import ConfigError, PbdbError, ServerError
 from pbdb.common.settings import Settings
 from pbdb.common.version import __version__
-from pbdb.serve import api, assets, findings, openapi, pages, rendering, searches, structures
+from pbdb.serve import api, assets, findings, pages, rendering, structures
 from pbdb.serve.place import BusyError, Place, open_place
 from pbdb.serve.site import NotFoundError, Site
 
@@ -80,13 +80,14 @@ def create(
     made = FastAPI(
         title="pbdb", version=__version__, docs_url=None, redoc_url=None, openapi_url=None, root_path=root_path
     )
-    made.state.site = Site(place, public, assets.read(cache), root_path)
-    for part in (api, openapi, pages, findings, searches):
-        made.include_router(part.router)
+    made.state.site = Site(place, assets.read(cache), root_path)
+    for router in (api.router, pages.router, findings.router):
+        made.include_router(router)
     for kind in (PbdbError, HTTPException, RequestValidationError, Exception):
         made.add_exception_handler(kind, _refuse)
     made.add_middleware(Guard, public=public)
-    made.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))
+    names = [f"[{name}]" if ":" in name else name for name in hosts]
+    made.add_middleware(TrustedHostMiddleware, allowed_hosts=names)
     threading.Thread(target=_warm_up, args=(made.state.site,), daemon=True).start()
     return made
 

@@ -17,9 +17,7 @@ HERE = Path(__file__).parent
 VEGA_LITE = "6.4"
 THEME = HERE.parent / "matches" / "report" / "theme.css"
 # V8 needs much memory and can end its process: it has one of its own.
-_MAKE = (
-    f"import sys, vl_convert; sys.stdout.buffer.write(vl_convert.javascript_bundle(vl_version='{VEGA_LITE}').encode())"
-)
+_MAKE = f"import sys, vl_convert as v; sys.stdout.buffer.write(v.javascript_bundle(vl_version='{VEGA_LITE}').encode())"
 
 
 class Asset(NamedTuple):
@@ -37,15 +35,13 @@ def read(cache: Path) -> dict[str, Asset]:
         ServerError: Vega's script cannot be made.
     """
     styles = THEME.read_bytes() + (HERE / "app.css").read_bytes()
-    return {
-        "app.css": _asset("app.css", "text/css; charset=utf-8", styles),
-        "app.js": _asset("app.js", "text/javascript; charset=utf-8", (HERE / "app.js").read_bytes()),
-        "vega.js": _asset("vega.js", "text/javascript; charset=utf-8", _vega(cache)),
-    }
+    contents = {"app.css": styles, "app.js": (HERE / "app.js").read_bytes(), "vega.js": _vega(cache)}
+    return {name: _asset(name, content) for name, content in contents.items()}
 
 
-def _asset(name: str, media: str, content: bytes) -> Asset:
+def _asset(name: str, content: bytes) -> Asset:
     stem, suffix = name.split(".")
+    media = "text/css; charset=utf-8" if suffix == "css" else "text/javascript; charset=utf-8"
     digest = hashlib.sha256(content).hexdigest()[:12]
     return Asset(f"{stem}.{digest}.{suffix}", media, gzip.compress(content, 9, mtime=0))
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from functools import cache
+
+import pyarrow as pa
 
 from pbdb.database import views
-from pbdb.serve.place import Place, Row
+from pbdb.serve.place import Place
 
 # What makes a row of a view one; the order of its rows, and where its next page begins.
 KEYS = {
@@ -38,6 +39,7 @@ KEYS = {
     "matched_condition": "match_id",
     "matched_effect": "match_id gene_id",
     "matched_gene": "gene_id match_id",
+    "mechanism": "mechanism compound_name",
     "replicate_agreement": "condition_id metric",
     "replicate_effect": "effect_id gene_id",
     "sample": "sample_id",
@@ -71,24 +73,39 @@ NEEDS = {
     "replicate_effect": "compound_name effect_id condition_id sample_id inchikey",
     "sample": "sample_id condition_id compound_name dataset",
 }
+# What a column may hold, and the names both engines have for it.
 TYPES = {
-    "bigint": "integer", "integer": "integer", "smallint": "integer", "hugeint": "integer", "ubigint": "integer",
-    "double": "number",
-    "double precision": "number", "real": "number", "float": "number", "numeric": "number", "boolean": "boolean",
-    "text": "text", "varchar": "text", "character varying": "text", "date": "date", "json": "json", "jsonb": "json",
-    "real[]": "numbers", "float[]": "numbers", "text[]": "list", "varchar[]": "list",
-    "timestamp with time zone": "timestamp",
-}  # fmt: skip
+    "integer": (pa.int64(), ("bigint", "integer", "smallint", "hugeint", "ubigint")),
+    "number": (pa.float64(), ("double precision", "double", "real", "float", "numeric")),
+    "boolean": (pa.bool_(), ("boolean",)),
+    "text": (pa.string(), ("text", "varchar", "character varying")),
+    "date": (pa.date32(), ("date",)),
+    "timestamp": (pa.timestamp("us", "UTC"), ("timestamp with time zone",)),
+    "list": (pa.list_(pa.string()), ("text[]", "varchar[]")),
+    "numbers": (pa.list_(pa.float32()), ("real[]", "float[]")),
+    "json": (pa.string(), ("json", "jsonb")),
+}
+_KINDS = {name: kind for kind, (_, names) in TYPES.items() for name in names}
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column: kind is integer, number, boolean, text, date, timestamp, list, numbers or json."""
+    """A column: its kind is one of TYPES."""
 
     name: str
-    kind: str
-    comment: str
     sql_type: str
+    comment: str = ""
+
+    @property
+    def kind(self) -> str:
+        """What it holds; text where that is nothing we know."""
+        return _KINDS.get(self.sql_type, "text")
+
+    @property
+    def arrow(self) -> pa.Field:
+        """The column in Arrow, the same for both engines."""
+        of_kind = pa.float32() if self.sql_type in ("real", "float") else TYPES[self.kind][0]
+        return pa.field(self.name, of_kind, metadata={"description": self.comment})
 
 
 @dataclass(frozen=True)
@@ -97,7 +114,7 @@ class View:
 
     name: str
     comment: str
-    columns: dict[str, Column]
+    columns: dict[str, Column] = field(default_factory=dict)
     arguments: dict[str, Column] = field(default_factory=dict)
     required: tuple[str, ...] = ()
 
@@ -119,38 +136,27 @@ def read(place: Place) -> dict[str, View]:
     known: dict[str, View] = {}
     for row in rows:
         if row["name"] in KEYS:
-            view = known.setdefault(row["name"], View(row["name"], row["comment"] or "", {}))
-            view.columns[row["col"]] = _column(row)
+            view = known.setdefault(row["name"], View(row["name"], row["comment"] or ""))
+            view.columns[row["col"]] = Column(row["col"], str(row["type"]).lower(), row["words"] or "")
     words = {name: column.comment for view in known.values() for name, column in view.columns.items()}
-    return dict(sorted(known.items())) | {name: function(name, words) for name in KEYS if name not in known}
+    files = {path.stem.split("_", 1)[1]: path for path in views.files()}
+    functions = {name: _function(name, files[name].read_text(), words) for name in KEYS if name not in known}
+    return dict(sorted(known.items())) | functions
 
 
-def _column(row: Row) -> Column:
-    written = str(row["type"]).lower()
-    return Column(row["col"], TYPES.get(written, "text"), row["words"] or "", written)
-
-
-def function(name: str, words: dict[str, str]) -> View:
+def _function(name: str, text: str, words: dict[str, str]) -> View:
     """A function as its file in sql/ declares it; its columns have the words of the views'."""
-    text = _text(name)
-    inside, outside = re.findall(
-        rf"^CREATE FUNCTION pbdb\.{name}\((.*?)\)\s*RETURNS TABLE \((.*?)\)", text, re.M | re.S
-    )[0]
+    declared = rf"^CREATE FUNCTION pbdb\.{name}\((.*?)\)\s*RETURNS TABLE \((.*?)\)"
+    inside, outside = re.findall(declared, text, re.M | re.S)[0]
     comment = " ".join(re.findall(r"'([^']*)'", text[text.index("COMMENT ON FUNCTION") :]))
-    arguments = {column.name: column for column in _declared(inside, {})}
-    required = tuple(re.split(r"\s", part.strip())[0] for part in inside.split(",") if "DEFAULT" not in part)
-    return View(name, " ".join(comment.split()), {c.name: c for c in _declared(outside, words)}, arguments, required)
+    given = _declared(inside, {})
+    required = tuple(name for name, part in zip(given, inside.split(","), strict=True) if "DEFAULT" not in part)
+    return View(name, " ".join(comment.split()), _declared(outside, words), given, required)
 
 
-def _declared(text: str, words: dict[str, str]) -> list[Column]:
+def _declared(text: str, words: dict[str, str]) -> dict[str, Column]:
     parts = [part.split(" DEFAULT ")[0].split(maxsplit=1) for part in text.split(",")]
-    return [Column(name, TYPES[kind.strip()], words.get(name, ""), kind.strip()) for name, kind in parts]
-
-
-@cache
-def _text(name: str) -> str:
-    (file,) = (path for path in views.files() if path.stem.split("_", 1)[1] == name)
-    return file.read_text(encoding="utf-8")
+    return {name: Column(name, kind.strip(), words.get(name, "")) for name, kind in parts}
 
 
 _OF_DATABASE = """

@@ -54,6 +54,13 @@ class Names:
     def _starts(self) -> list[int]:
         return list(accumulate((len(lower) + 1 for lower in self._lower), initial=1))
 
+    @cached_property
+    def _exact(self) -> dict[str, list[Name]]:
+        found: dict[str, list[Name]] = {}
+        for lower, name in zip(self._lower, self.names, strict=True):
+            found.setdefault(lower, []).append(name)
+        return found
+
     def _places(self, wanted: str) -> Iterator[int]:
         """Places of names that contain a text, or begin with it where it is too short to tell much."""
         sought = wanted if len(wanted) > MOST_LETTERS_OF_BEGINNINGS else f"\n{wanted}"
@@ -63,31 +70,23 @@ class Names:
             yield place
             at = self._text.find(sought, self._starts[place + 1] - 1)
 
-    @cached_property
-    def _exact(self) -> dict[str, list[int]]:
-        found: dict[str, list[int]] = {}
-        for place, lower in enumerate(self._lower):
-            found.setdefault(lower, []).append(place)
-        return found
-
     def exact(self, text: str, kind: str | None = None) -> list[Name]:
         """What goes by exactly this name, upper or lower case."""
-        found = (self.names[place] for place in self._exact.get(" ".join(text.lower().split()), []))
+        found = self._exact.get(" ".join(text.lower().split()), [])
         return list({(n.kind, n.key): n for n in found if kind in (None, n.kind)}.values())
 
     def search(self, text: str, limit: int, kind: str | None = None) -> list[Name]:
         """Names with the text in them: exact ones first, then those that begin with it, then short ones."""
         wanted = " ".join(text.lower().split())
-        if not wanted:
-            return []
         hits = []
-        for place in islice(self._places(wanted), MOST_HITS):
+        for place in islice(self._places(wanted), MOST_HITS) if wanted else ():
             lower, of = self._lower[place], self.names[place].kind
             if kind in (None, of):
                 hits.append((lower != wanted, not lower.startswith(wanted), KINDS.index(of), len(lower), place))
+        best = (self.names[place] for *_, place in sorted(hits))
         found: dict[tuple[str, str], Name] = {}
-        for *_, place in sorted(hits):
-            found.setdefault((self.names[place].kind, self.names[place].key), self.names[place])
+        for name in best:
+            found.setdefault((name.kind, name.key), name)
             if len(found) == limit:
                 break
         return list(found.values())
@@ -95,31 +94,22 @@ class Names:
 
 def read(reading: Reading) -> Names:
     """Read all names."""
-    found = []
-    for row in reading.ask(_COMPOUNDS):
-        key = row["inchikey"] or row["compound_name"]
-        note = "" if row["alias"] == row["compound_name"] else row["compound_name"]
-        found.append(Name("compound", row["alias"], note, key, row["compound_name"]))
-    for row in reading.ask(_GENES):
-        symbol = row["gene_symbol"] or row["gene_id"]
-        found += [
-            Name("gene", text, row["gene_name"] or "", row["gene_id"], symbol) for text in {symbol, row["gene_id"]}
-        ]
-    for row in reading.ask(_SYNONYMS):
-        found.append(Name("gene", row["synonym"], f"now {row['gene_symbol']}", row["gene_id"], row["gene_symbol"]))
-    for row in reading.ask("SELECT dataset, title FROM dataset ORDER BY dataset"):
-        found.append(Name("dataset", row["dataset"], row["title"] or "", row["dataset"], row["dataset"]))
-    for row in reading.ask("SELECT context, context_name, tissue FROM context ORDER BY context"):
-        note, label = row["tissue"] or "", row["context_name"] or row["context"]
-        found += [Name("context", text, note, row["context"], label) for text in {label, row["context"]}]
-    for row in reading.ask("SELECT DISTINCT value FROM compound_annotation WHERE kind = 'moa' ORDER BY value"):
-        found.append(Name("mechanism", row["value"], "mechanism", row["value"], row["value"]))
-    return Names(found)
+    return Names([Name(*row.values()) for row in reading.ask(_NAMES)])
 
 
-_COMPOUNDS = """
-SELECT DISTINCT alias, compound_name, inchikey FROM compound_alias ORDER BY alias, compound_name, inchikey"""
-_GENES = "SELECT gene_id, gene_symbol, gene_name FROM gene ORDER BY gene_id"
-_SYNONYMS = """
-SELECT s.synonym, g.gene_id, coalesce(g.gene_symbol, g.gene_id) AS gene_symbol
-FROM core.gene_synonym s JOIN gene g ON g.gene_id = s.gene_id ORDER BY s.synonym, g.gene_id"""
+_NAMES = """
+SELECT DISTINCT 'compound' AS kind, alias AS name,
+    CASE WHEN alias = compound_name THEN '' ELSE compound_name END AS note,
+    coalesce(inchikey, compound_name) AS key, compound_name AS label FROM compound_alias
+UNION ALL SELECT 'gene', gene_symbol, coalesce(gene_name, ''), gene_id, gene_symbol
+FROM gene WHERE gene_symbol IS NOT NULL AND gene_symbol <> gene_id
+UNION ALL SELECT 'gene', gene_id, coalesce(gene_name, ''), gene_id, coalesce(gene_symbol, gene_id) FROM gene
+UNION ALL SELECT 'gene', s.synonym, 'now ' || coalesce(g.gene_symbol, g.gene_id), g.gene_id,
+    coalesce(g.gene_symbol, g.gene_id) FROM core.gene_synonym s JOIN gene g ON g.gene_id = s.gene_id
+UNION ALL SELECT 'dataset', dataset, coalesce(title, ''), dataset, dataset FROM dataset
+UNION ALL SELECT 'context', coalesce(context_name, context), coalesce(tissue, ''), context,
+    coalesce(context_name, context) FROM context
+UNION ALL SELECT 'context', context, coalesce(tissue, ''), context, context_name
+FROM context WHERE context_name <> context
+UNION ALL SELECT DISTINCT 'mechanism', value, 'mechanism', value, value FROM compound_annotation WHERE kind = 'moa'
+ORDER BY 1, 2, 4"""

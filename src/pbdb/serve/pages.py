@@ -1,151 +1,119 @@
-"""The start, search, data sets, cells, mechanisms, and the page of the API."""
+"""The pages: the whole state of each is in its address; templates ask for what needs no thought."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any, Literal
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Query, Response
 from fastapi.responses import RedirectResponse
 
-from pbdb.serve import api
-from pbdb.serve.api import site_of
+from pbdb.common.errors import QueryError
+from pbdb.serve import api, figures, signatures
 from pbdb.serve.place import Reading, Row
-from pbdb.serve.rendering import EXAMPLE_GENES, EXAMPLES, one, page, table
-from pbdb.serve.site import NotFoundError, Site
+from pbdb.serve.rendering import condition, number_text, page, table
+from pbdb.serve.site import At, NotFoundError, Site
 
-MANY_CONTEXTS = 24
+MOST_COLUMNS, MOST_ROWS = 100, 60
+Text = Annotated[str, Query(max_length=30_000)]
 
 router = APIRouter(include_in_schema=False)
 
 
 @router.get("/assets/{name}")
-async def asset(request: Request, name: str) -> Response:
+async def asset(at: At, name: str) -> Response:
     """A style or script, for a year: its name changes with it."""
-    for found in site_of(request).assets.values():
-        if found.name == name:
-            headers = {"Content-Encoding": "gzip", "Cache-Control": "public, max-age=31536000, immutable"}
-            return Response(found.packed, media_type=found.media, headers=headers)
-    raise NotFoundError("There is no such file.")
+    found = next((asset for asset in at.site.assets.values() if asset.name == name), None)
+    if found is None:
+        raise NotFoundError("There is no such file.")
+    headers = {"Content-Encoding": "gzip", "Cache-Control": "public, max-age=31536000, immutable"}
+    return Response(found.packed, media_type=found.media, headers=headers)
 
 
 @router.get("/")
-def home(request: Request) -> Response:
+def home(at: At) -> Response:
     """What is here."""
-    return page(request, "home", _home)
+    return page(at, "home", _examples)
 
 
-def _home(site: Site, reading: Reading) -> Row:
-    coverage = table(site, reading, "coverage", most=5000)
-    contexts = {row["context"]: row["context_name"] or row["context"] for row in coverage.rows}
+def _examples(reading: Reading) -> Row:
     return {
-        "totals": reading.ask("SELECT * FROM compendium")[0],
-        "coverage": coverage,
-        "datasets": table(site, reading, "dataset", most=1000),
-        "contexts": contexts if len(contexts) <= MANY_CONTEXTS else {},
-        "cells": {(row["dataset"], row["context"]): row for row in coverage.rows},
-        "most": max((row["n_conditions"] for row in coverage.rows), default=1),
-        "compounds": [row["compound_name"] for row in reading.ask(EXAMPLES)],
-        "genes": [row["gene_symbol"] for row in reading.ask(EXAMPLE_GENES)],
+        "examples": list(dict.fromkeys(row["compound_name"] for row in _strongest(reading) if row["inchikey"]))[:6],
+        "example_genes": [row["gene_symbol"] for row in reading.ask(_EXAMPLE_GENES)],
     }
 
 
 @router.get("/search")
-def search(request: Request, q: str = Query("", max_length=5000), go: bool = False) -> Response:
-    """Everything that a text could mean."""
-    site = site_of(request)
-    exact = site.names.exact(q)
+def search(at: At, q: Annotated[str, Query(max_length=5000)] = "", go: bool = False) -> Response:
+    """Everything that a text could mean; an exact name leads to its page."""
+    exact = at.site.names.exact(q)
     if go and len(exact) == 1:
-        return RedirectResponse(site.root + exact[0].href, 303)
-    return page(request, "search", lambda site, _: _found(site, q))
-
-
-def _found(site: Site, text: str) -> Row:
-    groups = {
-        kind: site.names.search(text, 24, kind) for kind in ("compound", "gene", "mechanism", "context", "dataset")
-    }
-    is_structure = len(text) > 3 and not any(groups.values()) and not any(mark in text for mark in " \0")
-    return {"q": text, "groups": groups, "is_structure": is_structure}
+        return RedirectResponse(at.site.root + exact[0].href, 303)
+    kinds = ("compound", "gene", "mechanism", "context", "dataset")
+    groups = {kind: at.site.names.search(q, 24, kind) for kind in kinds}
+    is_structure = len(q) > 3 and not any(groups.values()) and not any(mark in q for mark in " \0")
+    return page(at, "search", q=q, groups=groups, is_structure=is_structure)
 
 
 @router.get("/dataset/{key}")
-def dataset(request: Request, key: str) -> Response:
+def dataset(at: At, key: str) -> Response:
     """A data set: what is in it, under which terms."""
-
-    def gather(site: Site, reading: Reading) -> Row:
-        rows = table(site, reading, "dataset", dataset=api.plain_text(key)).rows
-        strongest = reading.ask(_STRONGEST_OF, {"dataset": key, "context": None})
-        return {
-            "dataset": one(rows, f"There is no data set '{key[:80]}'."),
-            "coverage": table(site, reading, "coverage", most=1000, dataset=key),
-            "strongest": strongest,
-        }
-
-    return page(request, "dataset", gather)
+    return page(at, "dataset", lambda reading: {"strongest": _strongest(reading, dataset=key)}, key=key)
 
 
 @router.get("/context/{key}")
-def context(request: Request, key: str) -> Response:
+def context(at: At, key: str) -> Response:
     """A context: the cells, and what was done to them."""
+    known = next(iter(at.site.names.exact(key, "context")), None)
+    key = known.key if known else key
+    return page(at, "context", lambda reading: {"strongest": _strongest(reading, context=key)}, key=key)
 
-    def gather(site: Site, reading: Reading) -> Row:
-        names = site.names.exact(key, "context")
-        found = names[0].key if names else key
-        rows = table(site, reading, "context", context=api.plain_text(found)).rows
-        strongest = reading.ask(_STRONGEST_OF, {"dataset": None, "context": found})
-        return {
-            "context": one(rows, f"There are no cells '{key[:80]}'."),
-            "coverage": table(site, reading, "coverage", most=1000, context=found),
-            "strongest": strongest,
-        }
 
-    return page(request, "context", gather)
+def _strongest(reading: Reading, dataset: str | None = None, context: str | None = None) -> list[Row]:
+    """The conditions of a data set or context that change most genes."""
+    given = {"dataset": dataset, "context": context}
+    return reading.ask(_STRONGEST_OF, given) if "\0" not in f"{dataset}{context}" else []
 
 
 @router.get("/mechanism/{key:path}")
-def mechanism(request: Request, key: str) -> Response:
+def mechanism(at: At, key: str) -> Response:
     """A mechanism: the compounds that are said to have it."""
+    return page(at, "mechanism", _examples, mechanism=key)
 
-    def gather(site: Site, reading: Reading) -> Row:
-        rows = table(site, reading, "compound_annotation", most=1000, kind="moa", value=api.plain_text(key))
-        one(rows.rows, f"No compound is said to be a '{key[:80]}'.")
-        names = sorted({(row["compound_name"], row["parent_inchikey"]) for row in rows.rows}, key=str)
-        return {"mechanism": key, "statements": rows, "names": names}
 
-    return page(request, "mechanism", gather)
+@router.get("/match")
+def matches(at: At, compound: Annotated[str, Query(max_length=2000)]) -> Response:
+    """The matches of a compound."""
+    return page(at, "matches", name=api.meant(at.site, compound)[0]["compound_name"])
+
+
+@router.get("/agreement")
+def agreement(at: At, metric: str = "direction", a: str = "", b: str = "") -> Response:
+    """How far data sets agree, each with each."""
+
+    def gather(reading: Reading) -> Row:
+        known = [row["metric"] for row in reading.ask("SELECT DISTINCT metric FROM agreement_summary ORDER BY metric")]
+        if known and metric not in known:
+            raise QueryError(f"There is no agreement by '{metric[:60]}': there is {', '.join(known)}.")
+        return {"metrics": known}
+
+    return page(at, "agreement", gather, metric=metric, a=a, b=b)
 
 
 @router.get("/api")
-def api_page(request: Request) -> Response:
+def api_page(at: At) -> Response:
     """The API: every view with its columns and an example that runs."""
-    return page(
-        request,
-        "api",
-        lambda site, reading: {
-            "views": [(view, example) for view, example in examples(site, reading)],
-            "prefix": api.PREFIX,
-        },
-    )
+    return page(at, "api", lambda reading: {"views": examples(at.site, reading)}, prefix=api.PREFIX)
 
 
 def examples(site: Site, reading: Reading) -> list[tuple[Any, str]]:
     """Every view or function with the address of an example."""
-    effect = (
-        reading.ask(_EXAMPLE_EFFECT)
-        or [{"effect_id": 0, "condition_id": 0, "inchikey": "", "compound_name": "", "gene": "HMOX1"}]
-    )[0]
-    match = (reading.ask("SELECT match_id FROM matched_condition ORDER BY match_id LIMIT 1") or [{"match_id": 0}])[0]
-    values = {
-        **effect,
-        **match,
-        "gene_symbol": effect["gene"],
-        "fit_id": effect.get("fit_id", 0),
-        "query": effect["inchikey"],
-        "effect": effect["effect_id"],
-        "effect_a": effect["effect_id"],
-        "effect_b": effect["effect_id"],
-        "compound": effect["compound_name"],
-    }
+    values: Row = dict.fromkeys(("effect_id", "condition_id", "fit_id", "match_id"), 0)
+    values |= dict.fromkeys(("compound_name", "query"), "")
+    for query in (_EXAMPLE_EFFECT, "SELECT match_id FROM matched_condition ORDER BY match_id LIMIT 1"):
+        values |= next(iter(reading.ask(query)), {})
+    values |= dict.fromkeys(("effect", "effect_a", "effect_b"), values["effect_id"])
+    values |= dict.fromkeys(("gene", "gene_symbol"), "HMOX1") | {"compound": values["compound_name"]}
     found = []
     for view in site.views.values():
         needed = list(view.required) or [name for name in view.needs if name in values][:1]
@@ -154,11 +122,99 @@ def examples(site: Site, reading: Reading) -> list[tuple[Any, str]]:
     return found
 
 
+@router.get("/signature")
+def signature(
+    at: At, up: Text = "", down: Text = "", effect: api.Key | None = None, opposite: bool = False,
+    dataset: str = "", context: str = "",
+) -> Response:  # fmt: skip
+    """Search by lists of genes, or by an effect."""
+    asked: Row = {
+        "up": up,
+        "down": down,
+        "effect": effect,
+        "opposite": opposite,
+        "dataset": dataset,
+        "context": context,
+    }
+    is_asked = up.strip() or down.strip() or effect is not None
+
+    def gather(reading: Reading) -> Row:
+        return {"found": signatures.search(at.site, reading, **asked) if is_asked else None}
+
+    return page(at, "signature", gather, asked=asked, query=at.request.url.query)
+
+
+@router.get("/structure")
+def structure(
+    at: At,
+    smiles: Annotated[str, Query(max_length=2000)] = "",
+    how: Literal["similar", "contains"] = "similar",
+    n: Annotated[int, Query(ge=1, le=200)] = 24,
+) -> Response:
+    """Search by structure."""
+    text = smiles.strip()
+    return page(
+        at, "structure", lambda reading: {"found": api.by_structure(reading, text, how, n) if text else None},
+        smiles=text, how=how, query=at.request.url.query,
+    )  # fmt: skip
+
+
+@router.get("/heatmap")
+def heat_map(at: At, compounds: Text = "", genes: Text = "", dataset: str = "") -> Response:
+    """Some genes in the strongest condition of some compounds."""
+    names = [line.strip() for line in compounds.replace(";", "\n").splitlines() if line.strip()]
+    symbols = signatures.split(genes)
+    if len(names) > MOST_COLUMNS or len(symbols) > MOST_ROWS:
+        raise QueryError(
+            f"A heat map has at most {MOST_COLUMNS} compounds and {MOST_ROWS} genes: ask the API for more."
+        )
+    asked = {"compounds": compounds, "genes": genes, "dataset": dataset}
+    return page(at, "heatmap", lambda r: _examples(r) | _heat_map(at.site, r, names, symbols, dataset), asked=asked)
+
+
+def _heat_map(site: Site, reading: Reading, names: list[str], symbols: list[str], dataset: str) -> Row:
+    compounds = {text: site.names.exact(text, "compound")[:1] for text in names}
+    genes = {text: site.names.exact(text, "gene")[:1] for text in symbols}
+    which = {"names": [name.label for found in compounds.values() for name in found], "dataset": dataset or None}
+    effects = {row["effect_id"]: f"{row['compound_name']}, {condition(row)}" for row in reading.ask(_STRONGEST, which)}
+    ids = [name.key for found in genes.values() for name in found]
+    asked: Row = {"effect_id__in": ",".join(map(str, effects)), "gene_id__in": ",".join(ids)}
+    values = table(site, reading, "condition_effect", MOST_COLUMNS * MOST_ROWS, **asked) if effects and ids else None
+    cells = [
+        {"column": effects[row["effect_id"]], "gene": row["gene_symbol"] or row["gene_id"], "gene_id": row["gene_id"]}
+        | {"log2_fc": row["log2_fc"], "p": number_text(row["p_adj"], 2)}
+        for row in (values.rows if values else [])
+    ]
+    rows, columns = figures.clustered(cells, "gene", "column", "log2_fc") if cells else ([], [])
+    unknown = [text for text, found in (compounds | genes).items() if not found]
+    return {"values": values, "cells": cells, "rows": rows, "columns": columns, "unknown": unknown}
+
+
+_EXAMPLE_GENES = """
+SELECT gene_symbol FROM gene WHERE gene_symbol IN ('HMOX1', 'CDKN1A', 'HSPA5', 'MYC', 'CYP1A1', 'TP53')
+ORDER BY gene_symbol LIMIT 4"""
 _EXAMPLE_EFFECT = """
-SELECT effect_id, condition_id, fit_id, compound_name, coalesce(inchikey, '') AS inchikey, 'HMOX1' AS gene FROM effect
+SELECT effect_id, condition_id, fit_id, compound_name, inchikey AS query FROM effect
 WHERE is_default AND status = 'ok' AND inchikey IS NOT NULL ORDER BY effect_id LIMIT 1"""
+# Ranked before anything is joined: a large data set has hundreds of thousands of effects.
 _STRONGEST_OF = """
-SELECT effect_id, compound_name, inchikey, dataset, context, context_name, dose_um, time_h, n_up, n_down FROM effect
-WHERE is_default AND status = 'ok' AND (dataset = %(dataset)s OR %(dataset)s::text IS NULL)
-    AND (context = %(context)s OR %(context)s::text IS NULL)
-ORDER BY n_up + n_down DESC, effect_id LIMIT 24"""
+SELECT v.effect_id, v.compound_name, v.inchikey, v.dataset, v.context, v.context_name, v.dose_um, v.time_h, v.n_up,
+    v.n_down
+FROM (
+    SELECT e.effect_id FROM core.effect e
+    JOIN core.fit f ON f.fit_id = e.fit_id
+    JOIN core.dataset d ON d.dataset_id = e.dataset_id
+    JOIN core.context x ON x.context_id = f.context_id
+    WHERE f.is_default AND e.status = 'ok' AND (d.dataset = %(dataset)s OR %(dataset)s::text IS NULL)
+        AND (x.context = %(context)s OR %(context)s::text IS NULL)
+    ORDER BY e.n_up + e.n_down DESC NULLS LAST, e.effect_id LIMIT 40
+) s JOIN effect v ON v.effect_id = s.effect_id
+ORDER BY v.n_up + v.n_down DESC NULLS LAST, v.effect_id"""
+_STRONGEST = """
+SELECT e.effect_id, e.compound_name, e.context, e.context_name, e.dose_um, e.time_h, e.dataset FROM (
+    SELECT f.*, row_number() OVER (
+        PARTITION BY f.compound_name ORDER BY f.n_up + f.n_down DESC NULLS LAST, f.effect_id
+    ) AS place
+    FROM effect f WHERE f.is_default AND f.status = 'ok' AND f.compound_name = ANY(%(names)s::text[])
+        AND (f.dataset = %(dataset)s OR %(dataset)s::text IS NULL)
+) e WHERE e.place = 1"""

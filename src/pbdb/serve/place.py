@@ -7,18 +7,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pyarrow as pa
 from psycopg.conninfo import make_conninfo
 from psycopg.rows import dict_row
+from psycopg.types.numeric import FloatLoader
 from psycopg.types.string import TextLoader
 from psycopg_pool import ConnectionPool, PoolTimeout
 
@@ -33,77 +33,37 @@ if TYPE_CHECKING:
     import duckdb
 
 Row = dict[str, Any]
-Batches = Iterator[pa.RecordBatch]
+Batches = Generator[pa.RecordBatch]
 PAGE_SECONDS, FILE_SECONDS, WAIT_SECONDS = 5.0, 60.0, 10.0
 STATE_SECONDS = 2.0
 ROWS_AT_ONCE = 10_000
-POOL_SIZE = 6
-ARROW = {
-    16: pa.bool_(), 20: pa.int64(), 21: pa.int16(), 23: pa.int32(), 700: pa.float32(), 701: pa.float64(),
-    1184: pa.timestamp("us", "UTC"), 1114: pa.timestamp("us"), 1082: pa.date32(), 1009: pa.list_(pa.string()),
-    1016: pa.list_(pa.int64()), 1007: pa.list_(pa.int32()), 1021: pa.list_(pa.float32()), 1022: pa.list_(pa.float64()),
-}  # fmt: skip
+# Eight requests, and two readings of what all of them share: as many connections as the web's login may have.
+POOL_SIZE = 10
 
 
 class BusyError(ServerError):
     """An answer that takes too long, or a server with too much to do: worth trying again, or narrower."""
 
 
-class Reading(Protocol):
-    """One transaction: `ask` gives all rows, `batches` the schema and rows as they come."""
-
-    def ask(self, query: str, given: Mapping[str, Any] | None = None) -> list[Row]:
-        """Rows of a query by column name; given: values of %(name)s."""
-
-    def batches(self, query: str, given: Mapping[str, Any]) -> tuple[pa.Schema, Batches]:
-        """Rows of a query as Arrow."""
-
-
-class Place(Protocol):
-    """The database or a snapshot, open for requests."""
-
-    release: str
-    is_database: bool
-    signature_type: str
-
-    def reading(self, seconds: float = PAGE_SECONDS) -> Any:
-        """Begin a transaction, as a context that gives a Reading; ended after so many seconds of one query."""
-
-    def state(self) -> str:
-        """What changes whenever an answer could."""
-
-    def close(self) -> None:
-        """Let go of connections."""
-
-
-def open_place(folder: Path | None, settings: Settings, public: bool) -> Place:
-    """Open the snapshot in a folder, or the database of the settings; public: see open data sets only.
-
-    Raises:
-        ConfigError: what is there must not be shown in public.
-    """
-    if folder is None:
-        return DatabasePlace(settings, public)
-    return SnapshotPlace(folder, public)
+class ReplacedError(BusyError):
+    """A data set was replaced while it was read: worth trying again at once."""
 
 
 class DatabasePlace:
     """The database, through few connections that are kept."""
 
-    is_database = True
-    signature_type = "public.halfvec"
+    is_database, release, signature_type = True, "live", "public.halfvec"
 
     def __init__(self, settings: Settings, public: bool):
         database.ready(settings)
-        self.release = "live"
-        self._state = ("", 0.0)
-        conninfo = make_conninfo("", **_login(settings, public))
+        self._state, self._state_lock = ("", 0.0), threading.Lock()
         self._pool = ConnectionPool(
-            conninfo,
+            make_conninfo("", **_login(settings, public)),
             min_size=1,
             max_size=POOL_SIZE,
             timeout=WAIT_SECONDS,
             kwargs={"autocommit": True},
+            configure=lambda connection: connection.adapters.register_loader("numeric", FloatLoader),
             check=ConnectionPool.check_connection,
             open=False,
         )
@@ -122,19 +82,21 @@ class DatabasePlace:
             )
 
     @contextmanager
-    def reading(self, seconds: float = PAGE_SECONDS) -> Iterator[Reading]:
-        """Begin a transaction of the database; see Place."""
+    def reading(self, seconds: float = PAGE_SECONDS) -> Iterator[DatabaseReading]:
+        """Begin a transaction, ended after so many seconds of one query."""
         try:
             with self._pool.connection() as connection:
                 limit = f"SET LOCAL statement_timeout = {int(seconds * 1000)}"
                 connection.execute(f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {limit}")
                 try:
-                    yield _DatabaseReading(connection)
+                    yield DatabaseReading(connection)
                 finally:
                     if not connection.closed:
                         connection.execute("ROLLBACK")
         except psycopg.errors.QueryCanceled:
             raise BusyError(_TOO_LONG.format(seconds)) from None
+        except psycopg.errors.SerializationFailure:
+            raise ReplacedError("A data set was replaced while it was read: try again in a few seconds.") from None
         except PoolTimeout:
             raise BusyError("The server has too much to do: try again in a few seconds.") from None
         except psycopg.errors.DataError as problem:
@@ -144,29 +106,30 @@ class DatabasePlace:
 
     def state(self) -> str:
         """Hash of the next transaction's number: any write of anybody changes it."""
-        kept, since = self._state
-        if time.monotonic() - since > STATE_SECONDS:
-            with self.reading() as reading:
-                (row,) = reading.ask("SELECT pg_snapshot_xmax(pg_current_snapshot())::text AS x, current_database() d")
-            kept = hashlib.sha256(f"{row['d']} {row['x']}".encode()).hexdigest()[:16]
-            self._state = (kept, time.monotonic())
-        return kept
+        with self._state_lock:
+            if time.monotonic() - self._state[1] > STATE_SECONDS:
+                with self.reading() as reading:
+                    (row,) = reading.ask(_STATE)
+                self._state = (_hash(row["state"]), time.monotonic())
+            return self._state[0]
 
     def close(self) -> None:
-        """Close the connections."""
+        """Let go of the connections."""
         self._pool.close()
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _login(settings: Settings, public: bool) -> dict[str, str]:
     """Connection parameters of the reader, or of the web's login."""
     server = connect.ensure_running(settings)
     given = dict(server.parameters)
-    role = None
     if server.embedded:
         connect.reader_password(settings)
         given["user"] = WEB if public else connect.READER
-    elif not public:
-        role = connect.READER
+    role = None if server.embedded or public else connect.READER
     return given | {
         "application_name": "pbdb serve",
         "options": connection_parameters.session_options(given, role),
@@ -175,44 +138,33 @@ def _login(settings: Settings, public: bool) -> dict[str, str]:
     }
 
 
-class _DatabaseReading:
+class DatabaseReading:
+    """A transaction of the database."""
+
     def __init__(self, connection: psycopg.Connection[Any]):
-        self._connection = connection
-        self._cursors = 0
+        self.connection = connection
 
     def ask(self, query: str, given: Mapping[str, Any] | None = None) -> list[Row]:
-        with self._connection.cursor(row_factory=dict_row) as cursor:
+        """Rows of a query by column name; given: values of %(name)s."""
+        with self.connection.cursor(row_factory=dict_row) as cursor:
             # Prepared: planned once, and the protocol of prepared statements takes one statement only.
             return cursor.execute(query, given, prepare=True).fetchall()
 
-    def batches(self, query: str, given: Mapping[str, Any]) -> tuple[pa.Schema, Batches]:
-        cursor = self._connection.cursor()
-        for kind in ("json", "jsonb"):
-            cursor.adapters.register_loader(kind, TextLoader)
-        # A cursor of the server's: rows come when they are asked for, and none is kept here.
-        self._cursors += 1
-        fetch = f"FETCH FORWARD {ROWS_AT_ONCE} FROM answer_{self._cursors}"
-        cursor.execute(f"DECLARE answer_{self._cursors} NO SCROLL CURSOR FOR {query}", given)
-        head = cursor.execute(fetch)
-        fields = [(column.name, ARROW.get(column.type_code, pa.string())) for column in head.description or ()]
-        schema = pa.schema(fields)
-        return schema, _fetched(cursor, schema, fetch)
-
-
-def _fetched(cursor: psycopg.Cursor[Any], schema: pa.Schema, fetch: str) -> Batches:
-    while rows := cursor.fetchall():
-        columns = zip(*rows, strict=True)
-        yield pa.record_batch([pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)], schema=schema)
-        if len(rows) < ROWS_AT_ONCE:
-            return
-        cursor.execute(fetch)
+    def batches(self, query: str, given: Mapping[str, Any], schema: pa.Schema) -> Batches:
+        """Rows of a query as Arrow, as they come."""
+        with self.connection.cursor(name="answer") as cursor:
+            for kind in ("json", "jsonb"):
+                cursor.adapters.register_loader(kind, TextLoader)
+            cursor.execute(query, given)
+            while rows := cursor.fetchmany(ROWS_AT_ONCE):
+                columns = zip(zip(*rows, strict=True), schema, strict=True)
+                yield pa.record_batch([pa.array(values, field.type) for values, field in columns], schema=schema)
 
 
 class SnapshotPlace:
     """A snapshot: its data cannot change while it is served."""
 
-    is_database = False
-    signature_type = "FLOAT[]"
+    is_database, signature_type = False, "FLOAT[]"
 
     def __init__(self, folder: Path, public: bool):
         self._snapshot = reader.Snapshot(folder)
@@ -221,21 +173,18 @@ class SnapshotPlace:
         if public and closed:
             raise ConfigError(f"'{folder}' holds {', '.join(closed)}, not to be passed on: serve it without --public.")
         self.release = str(facts["release"])
-        self._hash = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
-        self._places = threading.BoundedSemaphore(POOL_SIZE)
+        self._state = _hash(json.dumps(facts, sort_keys=True))
 
     @contextmanager
-    def reading(self, seconds: float = PAGE_SECONDS) -> Iterator[Reading]:
-        """Open a cursor of the file; see Place."""
+    def reading(self, seconds: float = PAGE_SECONDS) -> Iterator[SnapshotReading]:
+        """Open a cursor of the file, interrupted after so many seconds."""
         import duckdb
 
-        if not self._places.acquire(timeout=WAIT_SECONDS):
-            raise BusyError("The server has too much to do: try again in a few seconds.")
         cursor = self._snapshot.connection.cursor()
         timer = threading.Timer(seconds, cursor.interrupt)
         timer.start()
         try:
-            yield _SnapshotReading(cursor)
+            yield SnapshotReading(cursor)
         except duckdb.InterruptException:
             raise BusyError(_TOO_LONG.format(seconds)) from None
         except (duckdb.ConversionException, duckdb.OutOfRangeException, duckdb.InvalidInputException) as problem:
@@ -243,35 +192,46 @@ class SnapshotPlace:
         finally:
             timer.cancel()
             cursor.close()
-            self._places.release()
 
     def state(self) -> str:
         """Hash of the manifest."""
-        return self._hash
+        return self._state
 
     def close(self) -> None:
         """Close the file."""
         self._snapshot.close()
 
 
-class _SnapshotReading:
+class SnapshotReading:
+    """A cursor of a snapshot: the same rows as the database's, to the last digit."""
+
     def __init__(self, cursor: duckdb.DuckDBPyConnection):
         self._cursor = cursor
 
     def ask(self, query: str, given: Mapping[str, Any] | None = None) -> list[Row]:
+        """Rows of a query by column name; given: values of %(name)s."""
         done = self._cursor.execute(*_in_duckdb(query, given or {}))
-        described = [(column[0], str(column[1]) == "JSON") for column in done.description or ()]
-        return [
-            {name: json.loads(v) if is_json and v else v for (name, is_json), v in zip(described, row, strict=True)}
-            for row in done.fetchall()
-        ]
+        names = [column[0] for column in done.description or ()]
+        kinds = [str(column[1]) for column in done.description or ()]
+        columns = [_plain(list(column), kind) for column, kind in zip(zip(*done.fetchall()), kinds)]  # noqa: B905
+        return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
 
-    def batches(self, query: str, given: Mapping[str, Any]) -> tuple[pa.Schema, Batches]:
+    def batches(self, query: str, given: Mapping[str, Any], schema: pa.Schema) -> Batches:
+        """Rows of a query as Arrow, as they come."""
         written, used = _in_duckdb(query, given)
-        stream = self._cursor.sql(written, params=used).to_arrow_reader(ROWS_AT_ONCE)
-        fields = [pa.field(f.name, pa.string() if "json" in str(f.type) else f.type) for f in stream.schema]
-        schema = pa.schema(fields)
-        return schema, (batch.cast(schema) for batch in stream)
+        for batch in self._cursor.sql(written, params=used).to_arrow_reader(ROWS_AT_ONCE):
+            columns = zip(batch.columns, schema, strict=True)
+            yield pa.record_batch([column.cast(field.type) for column, field in columns], schema=schema)
+
+
+def _plain(values: list[Any], kind: str) -> list[Any]:
+    if kind == "JSON":
+        return [None if value is None else json.loads(value) for value in values]
+    if kind == "FLOAT[]":
+        return [None if value is None else _plain(value, "FLOAT") for value in values]
+    if kind == "FLOAT":  # as many digits as a float of 32 bits has
+        return list(pa.array(values, pa.float32()).cast(pa.string()).cast(pa.float64()).to_pylist())
+    return values
 
 
 def _in_duckdb(query: str, given: Mapping[str, Any]) -> tuple[str, dict[str, Any] | None]:
@@ -280,12 +240,21 @@ def _in_duckdb(query: str, given: Mapping[str, Any]) -> tuple[str, dict[str, Any
     return reader.NAMED.sub(r"$\1", query), used or None
 
 
-def plain_name(text: str) -> str:
-    """A text as part of a file's name."""
-    return re.sub(r"[^A-Za-z0-9.-]+", "_", text).strip("_.")[:80]
+Place = DatabasePlace | SnapshotPlace
+Reading = DatabaseReading | SnapshotReading
+
+
+def open_place(folder: Path | None, settings: Settings, public: bool) -> Place:
+    """Open the snapshot in a folder, or the database of the settings; public: see open data sets only.
+
+    Raises:
+        ConfigError: what is there must not be shown in public.
+    """
+    return DatabasePlace(settings, public) if folder is None else SnapshotPlace(folder, public)
 
 
 _TOO_LONG = "The answer took longer than {:g} s and was stopped: ask for less, or take the whole as a snapshot."
+_STATE = "SELECT current_database() || ' ' || pg_snapshot_xmax(pg_current_snapshot())::text AS state"
 _WHO = f"""
 SELECT session_user AS login, EXISTS (
     SELECT FROM pg_roles r

@@ -4,30 +4,31 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import json
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
-from fastapi import Request, Response
+from fastapi import Depends, Request, Response
 
 from pbdb.common.errors import QueryError
 from pbdb.common.version import __version__
 from pbdb.serve import catalog
 from pbdb.serve import names as naming
 from pbdb.serve.assets import Asset
-from pbdb.serve.catalog import View
-from pbdb.serve.place import PAGE_SECONDS, WAIT_SECONDS, BusyError, Place, Reading
+from pbdb.serve.place import PAGE_SECONDS, WAIT_SECONDS, BusyError, Place, Reading, ReplacedError, Row
 
-AT_ONCE, FILES_AT_ONCE = 8, 2
-Headers = dict[str, str]
-Make = Callable[[], bytes | tuple[bytes, Headers]]
+AT_ONCE, FILES_AT_ONCE = 6, 2
+TRIES = 3
 LEAST_SECONDS = 20.0
 MOST_KEPT_BYTES, WORTH_PACKING = 64 << 20, 1000
+Headers = dict[str, str]
 
 
 class NotFoundError(QueryError):
@@ -47,7 +48,6 @@ class Site:
     """A place with everything around it that requests share."""
 
     place: Place
-    public: bool
     assets: dict[str, Asset]
     root: str = ""
     _kept: OrderedDict[str, tuple[bytes, Headers]] = field(default_factory=OrderedDict)
@@ -58,11 +58,11 @@ class Site:
     _files: threading.BoundedSemaphore = field(default_factory=lambda: threading.BoundedSemaphore(FILES_AT_ONCE))
 
     @cached_property
-    def views(self) -> dict[str, View]:
+    def views(self) -> dict[str, catalog.View]:
         """Views and functions by name."""
         return catalog.read(self.place)
 
-    def view(self, name: str) -> View:
+    def view(self, name: str) -> catalog.View:
         """A view by name.
 
         Raises:
@@ -81,17 +81,41 @@ class Site:
     @property
     def floor(self) -> float:
         """Similarity below which two signatures are no more alike than any two."""
-        return float(self.per_state("floor", _floor))
+        (row,) = self.per_state("floor", lambda reading: reading.ask("SELECT similarity_floor() AS value"))
+        return float(row["value"] or 0.0)
+
+    @property
+    def release(self) -> Row:
+        """Release, state, version, and the data sets with their terms."""
+        datasets = self.per_state("datasets", lambda reading: reading.ask(_DATASETS))
+        place = self.place
+        return {"release": place.release, "state": place.state(), "version": __version__, "datasets": datasets}
 
     def per_state(self, what: str, read: Callable[[Reading], Any]) -> Any:
         """A fact that is read again when the data changed, but not while a load goes on changing them."""
         state = self.place.state()
         kept = self._facts.get(what)
         if kept is None or (kept.state != state and time.monotonic() > kept.until):
-            with self._reading, self.place.reading(4 * PAGE_SECONDS) as reading:
+            with self._reading:
                 if self._facts.get(what) is kept:
-                    self._facts[what] = Fact(state, time.monotonic() + LEAST_SECONDS, read(reading))
+                    value = self.read(read, 4 * PAGE_SECONDS)
+                    self._facts[what] = Fact(state, time.monotonic() + LEAST_SECONDS, value)
         return self._facts[what].value
+
+    def read(self, work: Callable[[Reading], Any], seconds: float = PAGE_SECONDS) -> Any:
+        """Do what needs the data in one transaction; again where a load publishes in between.
+
+        Raises:
+            BusyError: it takes too long, or loads publish each time.
+        """
+        for tries_left in reversed(range(TRIES)):
+            try:
+                with self.place.reading(seconds) as reading:
+                    return work(reading)
+            except ReplacedError:
+                if not tries_left:
+                    raise
+        return None
 
     @contextmanager
     def slot(self, files: bool = False) -> Iterator[None]:
@@ -108,37 +132,66 @@ class Site:
         finally:
             places.release()
 
-    def tag(self, request: Request) -> str:
-        """ETag: state of the data, version of the code, address."""
-        text = "\n".join((self.place.state(), __version__, self.root, str(request.url.path), str(request.url.query)))
-        return hashlib.sha256(text.encode()).hexdigest()[:24]
-
-    def reply(self, request: Request, media: str, make: Make, headers: Headers | None = None) -> Response:
-        """Answer with what is kept for the address, or make it; 304 where the client has it already."""
-        tag = self.tag(request)
-        packs = "gzip" in request.headers.get("accept-encoding", "")
-        given = {"ETag": f'W/"{tag}"', "Cache-Control": "no-cache", "Vary": "Accept-Encoding", **(headers or {})}
-        if tag in request.headers.get("if-none-match", ""):
-            return Response(status_code=304, headers=given)
-        key = f"{tag} {packs} {media}"
+    def keep(self, key: str, make: Callable[[], tuple[bytes, Headers]]) -> tuple[bytes, Headers]:
+        """What is kept for a key, or what `make` makes of it."""
         with self._lock:
             kept = self._kept.get(key)
         if kept is None:
             with self.slot():
-                made = make()
+                kept = make()
+            with self._lock:
+                self._kept[key] = kept
+                while sum(len(body) for body, _ in self._kept.values()) > MOST_KEPT_BYTES:
+                    self._kept.popitem(last=False)
+        return kept
+
+
+class Visit:
+    """A request to a site."""
+
+    def __init__(self, request: Request):
+        self.request = request
+        self.site: Site = request.app.state.site
+
+    def reply(self, media: str, make: Callable[[], bytes | tuple[bytes, Headers]], **headers: str) -> Response:
+        """Answer with what is kept for the address, or make it; 304 where the client has it already."""
+        site, asked = self.site, self.request
+        text = "\n".join((site.place.state(), __version__, site.root, asked.url.path, asked.url.query))
+        tag = hashlib.sha256(text.encode()).hexdigest()[:24]
+        packs = "gzip" in asked.headers.get("accept-encoding", "")
+        given = {"ETag": f'W/"{tag}"', "Cache-Control": "no-cache", "Vary": "Accept-Encoding", **headers}
+        if tag in asked.headers.get("if-none-match", ""):
+            return Response(status_code=304, headers=given)
+
+        def packed() -> tuple[bytes, Headers]:
+            made = make()
             body, own = made if isinstance(made, tuple) else (made, {})
-            packed = packs and len(body) > WORTH_PACKING
-            kept = (gzip.compress(body, 5), own | {"Content-Encoding": "gzip"}) if packed else (body, own)
-            self._keep(key, kept)
-        return Response(kept[0], media_type=media, headers=given | kept[1])
+            if packs and len(body) > WORTH_PACKING:
+                return gzip.compress(body, 5), own | {"Content-Encoding": "gzip"}
+            return body, own
 
-    def _keep(self, key: str, kept: tuple[bytes, Headers]) -> None:
-        with self._lock:
-            self._kept[key] = kept
-            while sum(len(body) for body, _ in self._kept.values()) > MOST_KEPT_BYTES:
-                self._kept.popitem(last=False)
+        body, own = site.keep(f"{tag} {packs} {media}", packed)
+        return Response(body, media_type=media, headers=given | own)
+
+    def json(self, work: Callable[[Reading], Any]) -> Response:
+        """Answer with what is made of the data, as JSON."""
+        return self.reply("application/json", lambda: as_json(self.site.read(work)))
 
 
-def _floor(reading: Reading) -> float:
-    (row,) = reading.ask("SELECT similarity_floor() AS value")
-    return row["value"] or 0.0
+def as_json(value: Any) -> bytes:
+    """JSON of rows; dates as ISO has them."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_plain)
+    return text.encode()
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, datetime):
+        value = value.astimezone(UTC)
+    return value.isoformat() if isinstance(value, date) else str(value)
+
+
+At = Annotated[Visit, Depends(Visit)]
+_DATASETS = """
+SELECT dataset, title, release, license, licence, citation, doi, homepage, is_redistributable, is_non_commercial,
+    is_simulated
+FROM dataset ORDER BY dataset"""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import cache, lru_cache
 from typing import Any
 
-from pbdb.common.errors import ConfigError, PbdbError, QueryError
+from pbdb.common.errors import PbdbError, QueryError
 from pbdb.identity.compounds import structure
 from pbdb.serve.place import BusyError, Reading, Row
 
@@ -18,8 +18,10 @@ WIDTH, HEIGHT = 240, 160
 
 @lru_cache(maxsize=2048)
 def drawing(smiles: str, width: int = WIDTH, height: int = HEIGHT) -> bytes:
-    """Draw a stored structure as SVG, its background left out."""
-    return _transparent(structure.picture(smiles, "svg", width, height))
+    """Draw a stored structure as SVG, without the white rectangle behind, so that it suits any theme."""
+    svg = structure.picture(smiles, "svg", width, height)
+    start = svg.find(b"<rect style='opacity:1.0;fill:#FFFFFF")
+    return svg if start < 0 else svg[:start] + svg[svg.index(b"</rect>", start) + 7 :]
 
 
 def drawing_of(text: str, width: int = WIDTH, height: int = HEIGHT) -> bytes:
@@ -28,7 +30,8 @@ def drawing_of(text: str, width: int = WIDTH, height: int = HEIGHT) -> bytes:
     Raises:
         QueryError: it is no structure.
     """
-    return _transparent(limited(structure.picture, standard(text).smiles, "svg", width, height))
+    drawn: bytes = limited(drawing, standard(text).smiles, width, height)
+    return drawn
 
 
 def standard(text: str) -> structure.Structure:
@@ -37,9 +40,7 @@ def standard(text: str) -> structure.Structure:
     Raises:
         QueryError: it has none.
     """
-    if len(text) > LONGEST or "\0" in text:
-        raise QueryError(f"A structure may have {LONGEST} characters at most.")
-    found = limited(structure.standardise, text)
+    found = limited(structure.standardise, _short(text))
     if isinstance(found, structure.Refusal):
         raise QueryError(f"The structure cannot be searched for: {found.detail}.")
     assert isinstance(found, structure.Structure)
@@ -54,12 +55,16 @@ def similar(reading: Reading, text: str, n: int) -> list[Row]:
 
 def containing(reading: Reading, smarts: str, n: int) -> list[Row]:
     """At most n compounds whose parent contains a pattern (SMARTS or SMILES), by name."""
-    if len(smarts) > LONGEST or "\0" in smarts:
-        raise QueryError(f"A pattern may have {LONGEST} characters at most.")
-    screen = structure.bit_string(limited(structure.pattern_screen, smarts))
+    screen = structure.bit_string(limited(structure.pattern_screen, _short(smarts)))
     rows = reading.ask(_SCREENED, {"screen": screen})
     places = limited(_matches, smarts, [row.pop("smiles") for row in rows])
     return [rows[place] for place in places[:n]]
+
+
+def _short(text: str) -> str:
+    if len(text) > LONGEST or "\0" in text:
+        raise QueryError(f"A structure may have {LONGEST} characters at most.")
+    return text
 
 
 def _matches(smarts: str, smiles: list[str]) -> list[int]:
@@ -67,36 +72,19 @@ def _matches(smarts: str, smiles: list[str]) -> list[int]:
 
 
 def limited(function: Callable[..., Any], *arguments: Any, seconds: float = SECONDS) -> Any:
-    """Call a function of this package in a process of its own, which is ended after some seconds.
+    """Call a function in a process of its own, which is ended after some seconds.
 
     Raises:
-        BusyError: it took longer.
-        PbdbError: as the function.
+        BusyError: it took longer, or the process broke down.
+        QueryError: the function refuses what it was given.
     """
-    receive, send = _context().Pipe(duplex=False)
-    process = _context().Process(target=_answer, args=(send, function, arguments), daemon=True)
-    process.start()
-    send.close()
     try:
-        value = (
-            receive.recv() if receive.poll(seconds) else BusyError("The structure takes too long: give a smaller one.")
-        )
-    except EOFError:
-        value = QueryError("RDKit gave up on the structure.")
-    finally:
-        process.kill()
-        process.join()
-        receive.close()
-    if isinstance(value, PbdbError):
-        raise value if isinstance(value, BusyError) else QueryError(str(value))
-    return value
-
-
-def _answer(send: Any, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
-    try:
-        send.send(function(*arguments))
+        with _context().Pool(1) as pool:
+            return pool.apply_async(function, arguments).get(seconds)
+    except mp.TimeoutError:
+        raise BusyError("The structure takes too long: give a smaller one.") from None
     except PbdbError as problem:
-        send.send(ConfigError(str(problem)))
+        raise QueryError(str(problem)) from None
 
 
 @cache
@@ -114,14 +102,8 @@ def warm_up() -> None:
     limited(len, "", seconds=60.0)
 
 
-def _transparent(svg: bytes) -> bytes:
-    """Without the white rectangle behind, so that a drawing suits any theme."""
-    start = svg.find(b"<rect style='opacity:1.0;fill:#FFFFFF")
-    return svg if start < 0 else svg[:start] + svg[svg.index(b"</rect>", start) + 7 :]
-
-
 _SCREENED = """
 SELECT name AS compound_name, inchikey, parent_inchikey, parent_smiles AS smiles
 FROM core.compound
-WHERE replaced_by IS NULL AND screen & %(screen)s::bit(2048) = %(screen)s::bit(2048)
+WHERE replaced_by IS NULL AND pattern_fingerprint & %(screen)s::bit(2048) = %(screen)s::bit(2048)
 ORDER BY name, inchikey"""

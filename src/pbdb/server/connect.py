@@ -18,15 +18,16 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg import pq, sql
-from sqlalchemy import URL, Engine, NullPool, create_engine
 
 from pbdb.common.errors import ServerError
 from pbdb.common.settings import Settings
-from pbdb.server import connection_parameters, locks, postgres_programs
+from pbdb.server import connection_parameters, postgres_programs
 from pbdb.server.cluster_settings import DATABASE, LOOPBACK
 from pbdb.server.postgres_programs import Account
 
 if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
     from pbdb.server.cluster import Cluster
 
 READER = "pbdb_reader"
@@ -152,6 +153,8 @@ def reader_password(settings: Settings) -> str:
     file = _cluster(settings).folder / "reader.password"
     with connect(settings, autocommit=True) as connection:
         if not file.exists() or not _has_password(connection, file.read_text().strip()):
+            from pbdb.server import locks  # SQLAlchemy takes longer to import than a short query to run
+
             # Another process may make it at the same time; the lock goes with the connection.
             locks.take_now(connection, locks.key_of("reader.password"), f"The password of {READER}")
             _make_password(connection, file)
@@ -259,6 +262,8 @@ def engine(
     Raises:
         ServerError: as `connect`.
     """
+    from sqlalchemy import URL, NullPool, create_engine
+
     server = ensure_running(settings)
     parameters = server.parameters | ({"dbname": database} if database else {})
     address = URL.create("postgresql+psycopg", database=parameters.get("dbname"), host=parameters.get("host"))

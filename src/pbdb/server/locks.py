@@ -25,7 +25,7 @@ LONGEST = "15min"
 BUSY = (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected)
 
 
-def patiently(connection: Connection, work: Callable[[], T], what: str, key: int = 0) -> T:
+def with_retries(connection: Connection, work: Callable[[], T], what: str, key: int = 0) -> T:
     """Do `work` in a savepoint that waits for locks 5 s at most, three times; then say who is in the way.
 
     `key` is the advisory lock that the work takes, if it takes one.
@@ -47,7 +47,7 @@ def patiently(connection: Connection, work: Callable[[], T], what: str, key: int
 
 
 @contextmanager
-def alone(engine: Engine, name: str, busy: str) -> Iterator[None]:
+def exclusive(engine: Engine, name: str, busy: str) -> Iterator[None]:
     """Hold the lock of a name for as long as the block runs.
 
     Raises:
@@ -63,7 +63,7 @@ def alone(engine: Engine, name: str, busy: str) -> Iterator[None]:
 def take(connection: Connection, key: int, what: str = "The work") -> None:
     """Take an advisory lock until the end of the transaction; say who holds it, and wait for it a quarter of an hour.
 
-    Where the transaction has a lock_timeout already, as in `patiently`, that one is the limit.
+    Where the transaction has a lock_timeout already, as in `with_retries`, that one is the limit.
 
     Raises:
         ServerError: another session did not let go of it.

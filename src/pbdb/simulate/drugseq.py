@@ -125,7 +125,7 @@ class _Plan:
 
     def __post_init__(self) -> None:
         n = len(self.planted.genes)
-        self.artefact = self.rng.normal(0, 0.7, n) * (self.rng.random(n) < 0.3)
+        self.artifact = self.rng.normal(0, 0.7, n) * (self.rng.random(n) < 0.3)
         self.toxic = self.rng.normal(0, 2, (len(POSITIVE_CONTROLS), n)) * (self.rng.random(n) < 0.2)
 
     def batch_names(self) -> list[str]:
@@ -197,7 +197,7 @@ class _Plan:
             elif kind == "positive_control":
                 shift[:, at] = self.toxic[drug]
             elif kind == "unreliable_vehicle":
-                shift[:, at] = self.artefact * self.rng.uniform(0.5, 1.5)
+                shift[:, at] = self.artifact * self.rng.uniform(0.5, 1.5)
         return shift
 
     def note(self, wells: pd.DataFrame, barcode: str) -> None:

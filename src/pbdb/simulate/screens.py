@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from pbdb.simulate.known import DRUGS
 from pbdb.simulate.planted import Floats, plant
+from pbdb.simulate.release import TRUTH, write_truth
 
 DOSES = {
     "screen_one": (0.5, 2.0, 10.0),
@@ -55,7 +56,28 @@ def write_screens(
     rows = [(drug.name, drug.smiles, drug.mechanism) for _, drug in base.drugs]
     words = pd.DataFrame([*rows, (VEHICLE, "CS(C)=O", "")], columns=["compound", "smiles", "moa"])
     words.to_csv(folder / COMPOUNDS, index=False, lineterminator="\n")
-    return Truth(responses, [row[0] for row in rows], table["gene_id"].tolist())
+    truth = Truth(responses, [row[0] for row in rows], table["gene_id"].tolist())
+    write_truth(folder / TRUTH, strong(truth))
+    return truth
+
+
+def strong(truth: Truth) -> pd.DataFrame:
+    """What was planted of a doubling or more: dataset, compound, dose_um, gene_id, log2_fc."""
+    parts = []
+    for dataset, values in truth.log2_fc.items():
+        drug, dose, gene = np.nonzero(np.abs(values) >= 1)
+        parts.append(
+            pd.DataFrame(
+                {
+                    "dataset": dataset,
+                    "compound": np.array(truth.compounds)[drug],
+                    "dose_um": np.array(DOSES[dataset])[dose],
+                    "gene_id": np.array(truth.gene_ids)[gene],
+                    "log2_fc": values[drug, dose, gene].round(4),
+                }
+            )
+        )
+    return pd.concat(parts, ignore_index=True)
 
 
 def _responses(planted: Floats, doses: list[float], rng: Generator) -> dict[str, Floats]:

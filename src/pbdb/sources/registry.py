@@ -5,22 +5,16 @@ from __future__ import annotations
 import ast
 import importlib
 import importlib.util
-import pkgutil
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
 
-from pbdb.common.errors import SourceError, meant
+from pbdb.common.errors import ConfigError, SourceError, suggestion
 from pbdb.sources.declaration import Source
+from pbdb.sources.names import GROUP, known
 
-GROUP = "pbdb.sources"
 FOLDER = "pbdb.etl"
-
-
-def known() -> list[str]:
-    """Keys of all sources, sorted: file names of etl/ and names of entry points."""
-    brought = [module.name for module in pkgutil.iter_modules(importlib.import_module(FOLDER).__path__)]
-    return sorted({*brought, *(point.name for point in entry_points(group=GROUP))})
+__all__ = ["GROUP", "declaration", "get", "known", "of_dataset"]
 
 
 def get(key: str) -> Source:
@@ -39,7 +33,22 @@ def get(key: str) -> Source:
         raise SourceError(
             f"'{key}' declares no source: a declaration is a .py file; `pbdb etl new` writes one.", value=key
         )
-    raise SourceError(f"There is no source '{key}': {meant(key, known())}", value=key)
+    raise SourceError(f"There is no source '{key}': {suggestion(key, known())}", value=key)
+
+
+def of_dataset(key: str, dataset: str | None) -> Source:
+    """The source of a key, which has this data set, where one is named.
+
+    Raises:
+        SourceError: as `get`.
+        ConfigError: it has no such data set.
+    """
+    source = get(key)
+    if dataset is not None and dataset not in source.datasets:
+        raise ConfigError(
+            f"Source '{source.key}' has no dataset '{dataset}'; it has {', '.join(source.datasets)}.", dataset=dataset
+        )
+    return source
 
 
 def declaration(source: Source) -> Path:
@@ -97,3 +106,8 @@ def _checked(source: object, key: str, where: str) -> Source:
             value=source.key,
         )
     return source
+
+
+def argument(key: str) -> str:
+    """What `pbdb etl load` takes for a source: its key, or the file of a declaration that pbdb does not bring along."""
+    return key if key in known() else f"./{key}.py"

@@ -1,4 +1,4 @@
-"""What may be done with a data set and how its files are come by, in words."""
+"""What may be done with a data set and how to get its files, in words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""A real MAC-seq plate (PMMSq033) against its R results: each condition with the vehicle wells alone, `~ 0 + group`.
+"""A real MAC-seq plate (PMMSq033) against its R results: each condition with the vehicle wells alone, `~ 0 + group`;
+and what its own vehicle wells say of the p values at the depth of its treated wells.
 
 R's recipe was TMMwsp, then voomLmFit, which knows that a group without any count says nothing about variance. What
 the engine has no use for otherwise is written here: the factors, and the trend weighted by residual degrees of freedom.
@@ -168,3 +169,49 @@ def test_the_own_recipe_tells_the_same_story_of_the_genes_it_tests(plate: Plate)
     assert (np.sign(ours[0][called]) == np.sign(theirs[0][called])).all()
     alike = [np.corrcoef(ours[0][:, at], theirs[0][:, at])[0, 1] for at in range(len(columns))]
     assert min(alike) > 0.991 and np.median(alike) > 0.9975
+
+
+DYING_CELLS = (179, 195, 262)  # counts of the three wells of camptothecin; a vehicle well has 450
+
+
+@pytest.fixture(scope="module")
+def pretended(plate: Plate) -> npt.NDArray[np.bool_]:
+    """Is any gene called (by counts, by limma) where three vehicle wells, thinned, are taken for a treatment?"""
+    random = np.random.default_rng(8)
+    counts, vehicle = plate.counts.to_numpy(int).T, np.flatnonzero(plate.condition == "DMSO_0")
+    return np.array(
+        [_pretend(plate, counts.copy(), random.choice(vehicle, 3, replace=False), random) for _ in range(40)]
+    )
+
+
+def _pretend(
+    plate: Plate, counts: npt.NDArray[np.int64], wells: npt.NDArray[np.intp], random: np.random.Generator
+) -> list[bool]:
+    counts[wells] = random.binomial(counts[wells], np.divide(DYING_CELLS, counts[wells].sum(axis=1))[:, None])
+    condition = plate.condition.astype("U60")
+    condition[wells] = "pretended"
+    design = build_design(condition, condition == "DMSO_0")
+    (block,) = complete(prepare(counts, design, Options(threads=1)), size=1000)
+    column = np.array(design.effects.condition)[design.ok].tolist().index("pretended")
+    return [bool((p[:, column] < 0.05).any()) for p in (block.p_adj, block.p_adj_limma)]
+
+
+def test_genes_that_only_limma_calls_are_those_it_calls_of_vehicle_wells_as_shallow(
+    plate: Plate, pretended: npt.NDArray[np.bool_]
+) -> None:
+    """The numbers stand in docs/p_values.md."""
+    of_counts, of_limma = pretended.mean(axis=0)
+    assert of_counts <= 0.05
+    assert of_limma >= 0.2
+
+
+def test_calls_by_counts_are_nearly_all_calls_of_limma(plate: Plate) -> None:
+    design = build_design(plate.condition, plate.condition == "DMSO_0")
+    (block,) = complete(prepare(plate.counts.to_numpy(float).T, design, Options(threads=1)), size=1000)
+    names = np.array(design.effects.condition)[design.ok].tolist()
+    columns = [names.index(name) for name in plate.golden]
+    counts, limma = block.p_adj[:, columns] < 0.05, block.p_adj_limma[:, columns] < 0.05
+    assert (counts.sum(), limma.sum(), (counts & limma).sum()) == (64, 91, 62)
+    only_limma = limma & ~counts
+    assert (block.log2_fc[:, columns][only_limma] < 0).mean() > 0.7
+    assert only_limma[:, list(plate.golden).index("Staurosporine_10")].sum() == 16

@@ -14,6 +14,7 @@ import scipy.sparse as sp
 
 from pbdb.common.errors import DataError, SourceError
 from pbdb.readers import matrices
+from pbdb.readers.people import matrix_tables
 
 
 @pytest.fixture
@@ -43,7 +44,7 @@ def test_h5ad_may_hold_any_kind_of_matrix(tmp_path: Path, table: pd.DataFrame, m
 def test_many_blocks_are_put_together_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     table = plate.counts(plate.sheet(), genes=500)
     table.to_csv(tmp_path / "x.csv")
-    monkeypatch.setattr(matrices, "TEXT_BLOCK_BYTES", 1024)
+    monkeypatch.setattr(matrix_tables, "TEXT_BLOCK_BYTES", 1024)
     found = matrices.read(tmp_path / "x.csv", sparse=False)
     np.testing.assert_array_equal(found.values, table.T)
 
@@ -72,9 +73,12 @@ def test_files_of_a_10x_folder_must_belong_together(tmp_path: Path, table: pd.Da
         matrices.read(tmp_path / "tenx", sparse=True)
 
 
-def test_a_parquet_column_of_text_is_refused_by_name(tmp_path: Path, table: pd.DataFrame):
+def test_a_parquet_column_of_text_describes_genes_and_one_of_dates_is_refused(tmp_path: Path, table: pd.DataFrame):
     table.assign(symbol="X").to_parquet(tmp_path / "x.parquet")
-    with pytest.raises(DataError, match=r"column 'symbol' of 'x.parquet' holds"):
+    found = matrices.read(tmp_path / "x.parquet", sparse=True)
+    assert found.left_out == ("symbol",) and found.samples.tolist() == table.columns.to_list()
+    table.assign(when=pd.Timestamp("2024-01-01")).to_parquet(tmp_path / "x.parquet")
+    with pytest.raises(DataError, match=r"column 'when' of 'x.parquet' holds"):
         matrices.read(tmp_path / "x.parquet", sparse=True)
 
 

@@ -48,7 +48,7 @@ WRONG: dict[str, tuple[Change, str]] = {
     "treated with nothing": (lambda t, s: (t, s.assign(compound=None)), "'S008' .* no compound"),
     "a word among the counts": (
         lambda t, s: (t.assign(S000="many"), s),
-        "holds 'many' in the column of sample 'S000'",
+        "holds words, not numbers, in the column of sample 'S000'",
     ),
     "no gene": (lambda t, s: (t.iloc[:0], s), "holds no gene"),
     "no count at all": (lambda t, s: (t * 0, s), "All counts .* are zero"),
@@ -93,7 +93,8 @@ def test_a_row_that_ends_early_is_refused(tmp_path: Path):
     files = plate.write(tmp_path, plate.counts(plate.sheet()), plate.sheet())
     with Path(files[1]).open("a", encoding="utf-8") as matrix:
         matrix.write("GENE60,12,7\n")
-    assert "Expected 15 columns, got 3" in str(plate.command(*files, "--readout", "counts").exception)
+    said = str(plate.command(*files, "--readout", "counts").exception)
+    assert "Line 62 of 'matrix.csv' has 3 cells, but there are 15 headings" in said
 
 
 def test_an_unknown_format_is_refused(tmp_path: Path):

@@ -333,7 +333,8 @@ def test_the_installed_command_says_what_is_wrong_in_one_sentence(tmp_path: Path
         [sys.executable, "-c", start, "de", "run", *files], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert done.returncode == 1
-    assert done.stderr == "Error: There is no file 'none.csv' in '.'.\n"
+    said = [line for line in done.stderr.splitlines() if "at work" not in line]  # as it is on a busy machine
+    assert said == ["Error: There is no file 'none.csv' in '.'."]
 
 
 def test_effects_say_the_same_in_every_form(tmp_path: Path):

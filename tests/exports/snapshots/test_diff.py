@@ -51,8 +51,43 @@ def test_conditions_and_effects_are_counted_by_dataset(found: dict[str, Any]) ->
     second = {what: told["n"] for what, told in found["conditions"]["second"].items()}
     assert second == {"added": 4, "removed": 4}
     assert found["conditions"]["third"]["added"]["n"] == 18
-    assert {what: told["n"] for what, told in found["effects"]["second"].items()} == {"changed_numbers": 8}
+    numbers = {"changed_numbers": 8, "changed_p_values": 8, "changed_limma_p_values": 8}
+    assert {what: told["n"] for what, told in found["effects"]["second"].items()} == numbers
     assert "first" not in found["conditions"] and "first" not in found["effects"]
+
+
+@pytest.mark.parametrize(
+    ("column", "told"), [("neg_log10_p", "p_values"), ("neg_log10_p_adj_limma", "limma_p_values"), ("se", "numbers")]
+)
+def test_p_values_of_counts_and_those_of_limma_are_compared_each(
+    releases: Releases, tmp_path: Path, column: str, told: str
+) -> None:
+    after = _linked(releases.first, tmp_path / "after")
+    path, table = _effects_of(after, "first")
+    doubled = [None if row is None else [2 * value for value in row] for row in table[column].to_pylist()]
+    assert any(doubled)
+    at = table.schema.get_field_index(column)
+    _write(after, path, table.set_column(at, table.schema.field(at), pa.array(doubled, table.schema.field(at).type)))
+    found = diff.compare(releases.first, after)["effects"]["first"]
+    assert {what: told["n"] for what, told in found.items()} == {f"changed_{told}": sum(map(bool, doubled))}
+
+
+def test_where_counts_came_to_be_tested_limmas_p_values_did_not_change(releases: Releases, tmp_path: Path) -> None:
+    """An effect of before has limma's p values as its only ones, and no columns for others."""
+    before = _linked(releases.first, tmp_path / "before")
+    path, table = _effects_of(before, "first")
+    for name in ("neg_log10_p", "neg_log10_p_adj"):
+        limma = name + "_limma"
+        table = table.set_column(table.schema.get_field_index(name), name, table[limma]).drop([limma])
+    _write(before, path, table)
+    found = diff.compare(before, releases.first)["effects"]["first"]
+    assert set(found) == {"changed_p_values"} and found["changed_p_values"]["n"] > 0
+
+
+def _effects_of(folder: Path, dataset: str) -> tuple[str, pa.Table]:
+    """The first file of a dataset's effects, and its rows."""
+    path = min(path for path in folder.glob(f"effect/dataset={dataset}/**/*.parquet"))
+    return str(path.relative_to(folder)), pq.ParquetFile(path).read()
 
 
 def test_columns_that_come_and_change_are_told(releases: Releases, tmp_path: Path) -> None:

@@ -178,7 +178,7 @@ def test_what_memory_holds_under_a_null_changes_no_key() -> None:
     ("number", "sentence"),
     [
         (errno.ENOSPC, r"^The disk of '.*' is full: make room and run the command again\.$"),
-        (errno.EACCES, r"^'.*' cannot be written or read \(Permission denied\): put that right and run "),
+        (errno.EACCES, r"^'.*' cannot be written or read \(Permission denied\): correct that and run "),
     ],
 )
 def test_a_disk_that_takes_no_more_is_one_sentence_and_leaves_no_release(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
@@ -140,6 +142,10 @@ def test_python_reads_a_snapshot_as_it_reads_the_database(shared_release: Shared
         pd.testing.assert_frame_equal(
             found.sql(query, {"name": "open_a"}), pbdb.connect(settings).sql(query, {"name": "open_a"})
         )
+        for sign in ("%", "%%"):
+            like = f"SELECT dataset FROM pbdb.dataset WHERE dataset LIKE '{sign}pen{sign}' AND dataset <> %(name)s"
+            both = [one.sql(like, {"name": "open_a"})["dataset"].tolist() for one in (found, pbdb.connect(settings))]
+            assert both == [["open_b"]] * 2
         with pytest.raises(QueryError, match=r"^DuckDB refused the query: .*nothing"):
             found.sql("SELECT * FROM nothing")
         with pytest.raises(QueryError, match=r"^No estimated effect fits"):
@@ -156,3 +162,20 @@ def test_signatures_of_a_snapshot_are_those_of_the_database(shared_release: Shar
     pd.testing.assert_frame_equal(found.var, expected.var)
     for name in expected.layers:
         np.testing.assert_array_equal(found.layers[name], expected.layers[name])
+
+
+def test_plain_duckdb_started_elsewhere_says_the_line_that_helps(
+    shared_release: Shared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, query = shared_release[1].absolute(), "SELECT count(*) FROM condition_effect"
+    monkeypatch.chdir(tmp_path)
+    # A copy: settings of one file are shared in a process, and other tests lock them.
+    copy = shutil.copytree(folder, tmp_path / "moved")
+    with duckdb.connect(copy / "pbdb.duckdb", read_only=True) as connection:
+        with pytest.raises(duckdb.IOException, match=r"first say SET file_search_path = 'the folder of this"):
+            connection.execute(query)
+        connection.execute(f"SET file_search_path = '{copy}'")
+        found = connection.execute(query).fetchall()
+    assert found == [
+        tuple(row.values()) for row in in_postgres(shared_release[0], query.replace("FROM ", "FROM pbdb."))
+    ]

@@ -16,7 +16,7 @@ from sqlalchemy import text
 
 from pbdb.common.errors import SnapshotError
 from pbdb.common.settings import Settings
-from pbdb.exports.snapshots import build, duckdb_file, restore, verify
+from pbdb.exports.snapshots import build, duckdb_file, manifest, restore, verify
 from pbdb.server import connect
 
 Shared = tuple[Settings, Path]
@@ -81,9 +81,9 @@ def test_a_damaged_snapshot_is_not_loaded(folder: Path, database: Settings) -> N
 
 
 def test_a_snapshot_of_another_schema_names_the_version_that_loads_it(folder: Path, database: Settings) -> None:
-    manifest = folder / "manifest.json"
-    told = manifest.read_text()
-    manifest.write_text(told.replace('"revision": "', '"revision": "x'))
+    path = folder / manifest.NAME
+    told = path.read_text()
+    path.write_text(told.replace('"revision": "', '"revision": "x'))
     with pytest.raises(SnapshotError, match=r"has schema x.*: load it with pbdb "):
         restore.load(database, folder)
 
@@ -131,9 +131,17 @@ def test_damage_is_found(folder: Path, damage: Callable[[Path], object], path: s
 
 
 def test_a_changed_manifest_is_found(folder: Path) -> None:
-    manifest = folder / "manifest.json"
-    manifest.write_text(manifest.read_text().replace("2026.1", "2026.2"))
+    path = folder / manifest.NAME
+    path.write_text(path.read_text().replace("2026.1", "2026.2"))
     assert [one.path for one in verify.verify(folder)] == ["manifest.json"]
+
+
+def test_a_manifest_of_the_release_before_is_read(folder: Path) -> None:
+    """It says `licence`; the files of such a snapshot are verified as ever."""
+    terms = [dataset["license"] for dataset in manifest.read(folder)["datasets"]]
+    path = folder / manifest.NAME
+    path.write_text(path.read_text().replace('"license":', '"licence":'))
+    assert terms and [dataset["license"] for dataset in manifest.read(folder)["datasets"]] == terms
 
 
 @pytest.mark.parametrize(
@@ -155,7 +163,7 @@ def test_duckdb_is_made_anew_whole_or_not_at_all(folder: Path) -> None:
     (folder / duckdb_file.NAME).unlink()
     effect = (folder / EFFECT).read_bytes()
     (folder / EFFECT).write_bytes(b"no Parquet")
-    with pytest.raises(SnapshotError, match=r"^DuckDB ended the work \("):
+    with pytest.raises(SnapshotError, match=r"^DuckDB stopped \("):
         verify.reindex(folder)
     assert list(folder.glob("pbdb.duckdb*")) == []
     (folder / EFFECT).write_bytes(effect)

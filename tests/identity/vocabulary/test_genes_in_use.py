@@ -8,11 +8,13 @@ from typing import Any
 import made
 import pytest
 from loads import query, value
+from sqlalchemy import text
 from vocabulary_tables import N_GENES, ensg, gene_table, panel, retired_table
 
 from pbdb.common.errors import VocabularyError
 from pbdb.common.settings import Settings
 from pbdb.identity.vocabulary import releases as vocabulary
+from pbdb.loading import ledger
 from pbdb.server import connect
 
 
@@ -139,3 +141,26 @@ def test_a_release_whose_tables_are_gone_is_refused(database: Settings, tmp_path
     elsewhere = Settings(home=tmp_path / "other", database_url=database.database_url)
     with pytest.raises(VocabularyError, match="import its files again"):
         vocabulary.apply(elsewhere)
+
+
+def test_loads_are_older_by_what_the_vocabularies_hold_and_not_by_time(loaded: Settings, tmp_path: Path) -> None:
+    def older() -> list[list[str]]:
+        return [row["kinds"] for row in ledger.stale(connect.engine(loaded))]
+
+    assert older() == []
+    genes(loaded, gene_table(tmp_path, "one.tsv"), "one")
+    assert older() == [["genes"]]
+    made.load(loaded, tmp_path / "release")
+    assert older() == []
+    genes(loaded, gene_table(tmp_path, "one.tsv"), "one")  # the same file again
+    genes(loaded, gene_table(tmp_path, "two.tsv", prefix="NEW"), "two")  # waits
+    assert older() == []
+    vocabulary.use(loaded, "genes", "two")
+    assert older() == [["genes"]]
+    vocabulary.use(loaded, "genes", "one")
+    assert older() == []
+    with connect.engine(loaded).begin() as connection:  # as loads of before kept it
+        connection.execute(text("UPDATE core.etl_run SET report = '{}' WHERE stage = 'extract'"))
+    assert older() == []
+    vocabulary.import_files(loaded, "landmarks", panel(tmp_path, [3, 5]))
+    assert older() == [["landmarks"]]

@@ -172,7 +172,7 @@ def test_readers_of_the_public_see_the_members_they_may_see(held: Settings) -> N
 
 
 def test_shards_of_a_split_hold_one_fold_each(held: Settings, tmp_path: Path) -> None:
-    done = shards.write(held, Choice(include=["second"]), tmp_path / "out", split="held")
+    done = shards.write(held, Choice(include=["second"]), tmp_path / "out", split="held", published=True)
     metadata = pd.concat(pd.read_parquet(path) for path in (tmp_path / "out").glob("*/metadata.parquet"))
     assert set(metadata["split"]) == {"train", "val", "test"} and done["left_out"]["not_in_split"] == 0
     joined = "pbdb.split_member m JOIN pbdb.condition c USING (condition_id) WHERE m.split = 'held'"

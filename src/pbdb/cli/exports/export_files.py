@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from pbdb.cli.common import TerminalReporter, examples, json_option, say, settings, show_json
+from pbdb.common.settings import Settings
 
 Command = Callable[..., Any]
 out_option = click.option("--out", type=click.Path(path_type=Path), required=True, help="Where to write; must be new.")
@@ -29,6 +30,17 @@ def choice_options(command: Command) -> Command:
     for option in (_INCLUDE, compound, context, _DATASET):
         command = option(command)
     return command
+
+
+def _known(chosen: dict[str, Any], split: str | None = None) -> Settings:
+    """Settings, once every name given is known: what follows takes seconds to import."""
+    from pbdb.query import names
+
+    found = settings()
+    datasets = [*chosen["datasets"], *chosen["include"]]
+    others = {kind: chosen.get(kind) for kind in ("contexts", "compounds")}
+    names.require(found, datasets=datasets, splits=split, **others)
+    return found
 
 
 def _choice(**chosen: Any) -> Any:
@@ -60,10 +72,11 @@ def anndata(out: Path, as_json: bool, **chosen: Any) -> None:
     Layers: logFC, t, P.Value, adj.P.Value.within_one_contrast, adj.P.Value.across_all_contrasts (over the whole fit,
     also where a few conditions are chosen), stdev.scaled, stdev.unscaled, CI.L, CI.R, AveExpr and B.
     """
+    found = _known(chosen)
     from pbdb.exports import anndata_files
 
     with TerminalReporter(quiet=as_json) as reporter:
-        done = anndata_files.write(settings(), _choice(**chosen), out, reporter.progress)
+        done = anndata_files.write(found, _choice(**chosen), out, reporter.progress)
     n = sum(file["conditions"] for file in done["files"])
     _tell(done, f"{n:,} conditions in {len(done['files'])} files", as_json)
 
@@ -81,10 +94,11 @@ def gctx(out: Path, value: Any, as_json: bool, **chosen: Any) -> None:
 
     Genes that a signature's fit did not test are missing values in it.
     """
+    found = _known(chosen)
     from pbdb.exports import gctx_file
 
     with TerminalReporter(quiet=as_json) as reporter:
-        done = gctx_file.write(settings(), _choice(**chosen), out, value, reporter.progress)
+        done = gctx_file.write(found, _choice(**chosen), out, value, reporter.progress)
     _tell(done, f"{done['signatures']:,} signatures x {done['genes']:,} genes", as_json)
 
 
@@ -102,18 +116,21 @@ def gctx(out: Path, value: Any, as_json: bool, **chosen: Any) -> None:
     help="What names a perturbation.",
 )
 @click.option("--split", help="Name of a stored split: each shard then holds rows of one fold.")
+@click.option("--published", is_flag=True, help="In the layout that the published pretraining code reads.")
 @out_option
 @json_option
-def shards(out: Path, key: Any, split: str | None, as_json: bool, **chosen: Any) -> None:
-    """Write effects as long rows in Parquet shards of 200,000, in the layout the published pretraining code reads.
+def shards(out: Path, key: Any, split: str | None, published: bool, as_json: bool, **chosen: Any) -> None:
+    """Write effects as long rows in Parquet shards of 200,000, for training.
 
-    Rows are dataset, context, perturbation, readout (Ensembl id), log_dose (log10 uM), time (h), value (log2 fold
-    change). Conditions without key, dose or fold are left out and counted.
+    Below data/, rows are dataset, context, perturbation, readout (Ensembl id), log_dose (log10 uM), time (h), value
+    (log2 fold change), se, n_treated and fold; beside it are compounds.parquet (SMILES, fingerprints), genes.parquet
+    and metadata/, a row for each shard. Conditions without key, dose or fold are left out and counted.
     """
+    found = _known(chosen, split)
     from pbdb.exports import shards as library
 
     with TerminalReporter(quiet=as_json) as reporter:
-        done = library.write(settings(), _choice(**chosen), out, key, split, reporter.progress)
+        done = library.write(found, _choice(**chosen), out, key, split, reporter.progress, published=published)
     if not as_json:
         missing = library.reasons(done["left_out"], key)
         say(f"left out: {missing}" if missing else "no condition is left out")
@@ -131,7 +148,8 @@ def shards(out: Path, key: Any, split: str | None, as_json: bool, **chosen: Any)
 @json_option
 def fingerprints(out: Path, as_json: bool, **chosen: Any) -> None:
     """Write the Morgan fingerprints (radius 2, 2048 bits) of compounds, as .parquet or in the .fps text format."""
+    found = _known(chosen)
     from pbdb.exports import fingerprints as library
 
-    done = library.write(settings(), _choice(**chosen), out)
+    done = library.write(found, _choice(**chosen), out)
     _tell(done, f"{done['compounds']:,} fingerprints", as_json)

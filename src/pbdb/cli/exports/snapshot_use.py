@@ -30,9 +30,10 @@ WORDS = {
 def diff(before: Path, after: Path, as_json: bool) -> None:
     """Tell what changed from the snapshot BEFORE to the snapshot AFTER.
 
-    Data sets, compounds merged or split, conditions added, removed or changed, effects whose numbers changed, fits,
-    matches, splits, parameters of agreement, schema, and every table and file that is another, from both folders
-    alone. That files are as their manifests say is not verified: run `pbdb snapshot verify` on both first.
+    Data sets, compounds merged or split, conditions added, removed or changed, effects whose numbers, p values or
+    limma's p values changed, fits, matches, splits, parameters of agreement, schema, and every table and file that is
+    another, from both folders alone. That files are as their manifests say is not verified: run `pbdb snapshot verify`
+    on both first.
     """
     from pbdb.exports.snapshots import diff as library
 

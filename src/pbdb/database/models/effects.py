@@ -178,7 +178,7 @@ class FitSample(Base):
     sample_id: Mapped[int] = mapped_column(
         primary_key=True,
         autoincrement=False,
-        comment=f"Key of a sample: {CONTENT_KEY}; null for pooled effects",
+        comment=f"Key of a sample: {CONTENT_KEY}; an effect of pooled samples has none",
     )
     role: Mapped[str] = mapped_column(comment="treated or vehicle")
 
@@ -204,7 +204,9 @@ class Effect(Base):
     condition_id: Mapped[int] = mapped_column(
         ForeignKey("core.condition.condition_id"), comment=f"Key of a condition: {CONTENT_KEY}"
     )
-    sample_id: Mapped[int | None] = mapped_column(comment=f"Key of a sample: {CONTENT_KEY}; null for pooled effects")
+    sample_id: Mapped[int | None] = mapped_column(
+        comment=f"Key of a sample: {CONTENT_KEY}; an effect of pooled samples has none"
+    )
     status: Mapped[str] = mapped_column(comment="ok, or the reason why the effect could not be estimated")
     n_treated: Mapped[int] = mapped_column(Integer, comment="Treated samples of the effect in the fit")
     n_vehicle: Mapped[int] = mapped_column(Integer, comment="Vehicle samples of the fit or effect")
@@ -256,3 +258,4 @@ class GeneEffect(Base):
     log2_fc: Mapped[Log2Fc]
     se: Mapped[StandardError]
     neg_log10_p_adj: Mapped[NegLog10PAdj]
+    neg_log10_p: Mapped[NegLog10P]

@@ -58,7 +58,7 @@ class Compound(Base):
     fingerprint: Mapped[str | None] = mapped_column(
         Fingerprint, comment="Morgan fingerprint of the parent, radius 2, 2048 bits"
     )
-    screen: Mapped[str | None] = mapped_column(
+    pattern_fingerprint: Mapped[str | None] = mapped_column(
         Fingerprint, comment="Pattern fingerprint of the parent, 2048 bits, to screen for substructures"
     )
     inchikey: Mapped[str] = mapped_column(unique=True, comment="InChIKey of the standardised structure")

@@ -28,7 +28,7 @@ VALUE_COLUMNS = {
         "neg_log10_p_adj_limma",
         "landmark_t",
     ),
-    "gene_effect": ("log2_fc", "se", "neg_log10_p_adj"),
+    "gene_effect": ("log2_fc", "se", "neg_log10_p", "neg_log10_p_adj"),
     "fit": ("ave_expr", "sigma", "s2_post", "df_total", "dispersion"),
 }
 # Vectors that search compares by the hundred: in the row itself, and not sampled either.

@@ -156,7 +156,7 @@ class Sample(Base):
         {"comment": "One measured (or pseudobulk) profile: one well"},
     )
     sample_id: Mapped[int] = mapped_column(
-        autoincrement=False, comment=f"Key of a sample: {CONTENT_KEY}; null for pooled effects"
+        autoincrement=False, comment=f"Key of a sample: {CONTENT_KEY}; an effect of pooled samples has none"
     )
     dataset_id: Mapped[int] = mapped_column(
         ForeignKey("core.dataset.dataset_id"), autoincrement=False, comment="Key of the dataset"

@@ -29,6 +29,7 @@ def adjust_rows(neg_log10_p: AnyFloats) -> Floats:
 
 @njit(parallel=True, cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _adjust_rows(rows: AnyFloats, out: Floats) -> None:
+    """Of m values rising in -log10 p, the j-th from 0 has rank m - j: p m / rank subtracts log10(m / (m - j))."""
     for i in prange(len(rows)):
         row = rows[i].astype(np.float64)
         order = np.argsort(row)
@@ -94,6 +95,7 @@ class FitWide:
 
 @njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _count_rises(values: AnyFloats, n_tests: int) -> int:
+    """How many steps `_find_rises` will find: counted first, so that one array holds them."""
     rises, highest = 0, 0.0
     for j in range(len(values)):
         adjusted_p = values[j] - np.log10(n_tests / (len(values) - j))
@@ -105,6 +107,7 @@ def _count_rises(values: AnyFloats, n_tests: int) -> int:
 
 @njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _find_rises(values: AnyFloats, n_tests: int, place: npt.NDArray[np.int64], adjusted: Floats) -> None:
+    """Where the running maximum of the adjusted values rises: values between have the last one."""
     rises, highest = 0, 0.0
     for j in range(len(values)):
         adjusted_p = values[j] - np.log10(n_tests / (len(values) - j))

@@ -72,6 +72,7 @@ def complete(
 
 
 def _prior_variance(fit: Fit, top: TopGenes) -> Floats:
+    """As limma's eBayes: the median prior variance and the largest df serve all effects of a fit."""
     known = ~np.isnan(fit.s2_post)
     if not known.any():
         return np.full(len(fit.effects), np.nan)
@@ -84,6 +85,7 @@ def _p_names(fit: Fit) -> tuple[str, ...]:
 
 
 def _completed(fit: Fit, block: Block, adjusted: dict[str, Floats], fit_wide: FitWide, prior: Floats) -> CompleteBlock:
+    """All statistics of a block; p values leave the -log10 scale here, on which nothing underflows."""
     genes, limma_p = block.genes, block.neg_log10_p_limma
     return CompleteBlock(
         **vars(block),

@@ -82,6 +82,7 @@ def _padding(home: list[int], size: Ints) -> list[int]:
 
 
 def _batch(control: Mask, treated: Ints, code: Ints, home: list[int], padding: list[int]) -> Batch:
+    """Controls, the batch's own compounds, and those that only fill it up (`padded`)."""
     chosen, padded = control.copy(), np.zeros(len(control), dtype=bool)
     chosen[treated[np.isin(code, home + padding)]] = True
     padded[treated[np.isin(code, padding)]] = True

@@ -35,6 +35,7 @@ def check_counts(values: npt.NDArray[Any]) -> None:
 
 
 def _check_fractions(values: npt.NDArray[Any]) -> None:
+    """Floats may hold counts (Matrix Market, R): what matters is that rounding changes none."""
     if not np.isfinite(values).all():
         worst = values[~np.isfinite(values)][0]
         raise DataError(f"The counts hold {worst}; give 0 where nothing was counted, or leave the sample out.")

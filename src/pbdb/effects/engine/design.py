@@ -203,6 +203,11 @@ def _without_idle_controls(wells: _Wells) -> _Wells:
 
 
 def _build(wells: _Wells, mode: Mode) -> Design:
+    """Samples in the order condition, plate: a cell is then a run of samples, a condition a run of cells.
+
+    Treated groups have the codes 0 to n - 1, the vehicle of each time the codes from n on; `position` leads from a code
+    to the condition's number in the fit, -1 where none of its samples is kept.
+    """
     labels, group, sample = _treated_groups(wells, mode)
     n_treated_groups = len(labels)
     group[wells.control] = n_treated_groups + wells.time[wells.control]
@@ -244,6 +249,7 @@ def _treated_groups(wells: _Wells, mode: Mode) -> tuple[Labels, Ints, Ints]:
 
 
 def _refuse_two_times(labels: Labels, code: Ints, time: Ints) -> None:
+    """A condition is compared with the vehicle of one time: the least and the largest time of each label must agree."""
     low = np.full(len(labels), np.iinfo(np.int64).max)
     high = np.full(len(labels), -1)
     np.minimum.at(low, code, time)
@@ -254,6 +260,11 @@ def _refuse_two_times(labels: Labels, code: Ints, time: Ints) -> None:
 
 
 def _layout(condition: Ints, plate: Ints, n_conditions: int, n_plates: int) -> tuple[Layout, int]:
+    """Cells, and the components of the graph of conditions and plates.
+
+    Additive effects of conditions and plates can be told apart within a component only, up to one constant: the first
+    plate of each is its reference (effect 0), all others are free.
+    """
     cell, start = np.unique(condition * n_plates + plate, return_index=True)
     cell_condition, cell_plate = np.divmod(cell, n_plates)
     graph = coo_array(
@@ -276,6 +287,7 @@ def _layout(condition: Ints, plate: Ints, n_conditions: int, n_plates: int) -> t
 
 
 def _effects(design: Design, labels: Labels, sample: Ints, treated: Ints, vehicle: Ints) -> Effects:
+    """Of several reasons the last one that holds is stated: residual df, component, no vehicle, no sample."""
     sizes = np.append(design.condition_sizes, 0)
     cells = np.append(np.diff(design.layout.condition_start), 0)
     component = np.append(design.layout.condition_component, -1)

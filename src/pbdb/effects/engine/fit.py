@@ -78,7 +78,8 @@ class Fit:
     """A moderated fit. Arrays by gene are aligned with `genes`, the positions of the tested genes.
 
     library: effective library sizes of the samples, in design order (None for intensities).
-    norm_factors: TMM factors, likewise. df_residual differs by gene only where values are missing.
+    norm_factors: TMM factors, likewise. df_residual differs by gene only where values are missing. sigma_first: as
+    sigma, of the fit without weights that the curve was drawn through.
     """
 
     design: Design
@@ -92,6 +93,7 @@ class Fit:
     library: Floats | None
     norm_factors: Floats | None
     curve: voom.Curve | None
+    sigma_first: Floats
     seconds: dict[str, float]
     _reader: Reader
     _blocks: Blocks
@@ -255,6 +257,7 @@ def _moderated_fit(
     """Fit all genes and squeeze their variances."""
     with clock("trend"):
         ave_expr, variance, df, curve = first_pass(reader, kept.genes, options.span, blocks)
+        first = np.sqrt(variance)
     with clock("variance"):
         if curve is not None:
             variance, df = variances(reader, kept.genes, curve, blocks)
@@ -273,6 +276,7 @@ def _moderated_fit(
         library=reader.library,
         norm_factors=factors,
         curve=curve,
+        sigma_first=first,
         seconds=clock.seconds,
         _reader=reader,
         _blocks=blocks,

@@ -21,6 +21,7 @@ class TopGenes:
     """The most significant genes of each effect, gathered block by block."""
 
     def __init__(self, n_effects: int, n_genes: int):
+        """Keep the top RESPONDING / 2 by p: limma's prior variance is of these (tmixture.vector)."""
         self._wanted = int(np.ceil(RESPONDING / 2 * n_genes))
         self._neg_log10_p = np.empty((0, n_effects))
         self._abs_t = np.empty((0, n_effects))
@@ -45,6 +46,10 @@ class TopGenes:
         return np.array([self._one(e, limits, largest_df) for e in range(len(self._tested))])
 
     def _one(self, effect: int, limits: Floats, largest_df: float) -> float:
+        """Of each top gene v0 in (i - 1/2) / n = share P(t / sqrt(1 + v0 / v1)) + (1 - share) P(t), as limma.
+
+        P: tail of t on the largest df, to which all t are brought at equal p. The mean of the clamped v0 is returned.
+        """
         tested = self._tested[effect]
         n = int(np.ceil(RESPONDING / 2 * tested))
         if n < 1:

@@ -43,6 +43,7 @@ def _sorted_lowess(x: Floats, y: Floats, span: float, steps: int, delta: float |
 
 @njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _smooth(x: Floats, y: Floats, window: int, steps: int, delta: float) -> tuple[Floats, Mask]:
+    """Robust steps (Cleveland 1979, section 2) end early where the residuals are as good as none."""
     fitted, is_knot = np.zeros(len(x)), np.zeros(len(x), np.bool_)
     robust = np.ones(len(x))
     for step in range(steps + 1):
@@ -110,6 +111,7 @@ def _local_line(x: Floats, y: Floats, at: int, left: int, right: int, robust: Fl
 
 @njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _weighted_line(x: Floats, y: Floats, weight: Floats, here: float, reach: float, spread: float) -> float:
+    """The line at `here` is sum(w y), w times 1 + (here - centre)(x - centre) / moment, as netlib's lowest."""
     if reach > 0.0:
         centre = 0.0
         for j in range(len(x)):

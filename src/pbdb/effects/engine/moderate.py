@@ -44,6 +44,7 @@ def moderate(variance: Floats, df: Floats, *, covariate: Floats | None = None, r
 
 
 def _prior(variance: Floats, df: Floats, covariate: Floats | None, robust: bool) -> Prior:
+    """Fewer than three variances tell no spread: prior df 0 leaves them as they are, as limma does."""
     if len(variance) < 3:
         return Prior(variance, np.zeros(len(variance)))
     if robust and np.median(variance) > 0:
@@ -52,6 +53,7 @@ def _prior(variance: Floats, df: Floats, covariate: Floats | None, robust: bool)
 
 
 def _posterior(variance: Floats, df: Floats, s2_prior: Floats, df_prior: Floats) -> Floats:
+    """s~^2 = (d s^2 + d0 s0^2) / (d + d0), Smyth 2004, equation 4; s0^2 where d0 is infinite."""
     finite = np.where(np.isfinite(df_prior), df_prior, 0.0)
     squeezed = (df * variance + finite * s2_prior) / (df + finite)
     return np.where(np.isfinite(df_prior), squeezed, s2_prior)

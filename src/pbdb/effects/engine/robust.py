@@ -95,6 +95,7 @@ def winsorised_moments(d1: float, d2: float) -> tuple[float, float]:
 
 
 def _log_f_density(f: Floats, d1: float, d2: float) -> Floats:
+    """f^(a-1) (1 + d1 f / d2)^-(a+b) (d1 / d2)^a / B(a, b), in logs; for d2 infinite the density of chi^2(d1) / d1."""
     a = d1 / 2
     if np.isinf(d2):
         return np.asarray(a * np.log(a) + (a - 1) * np.log(f) - a * f - special.gammaln(a))
@@ -138,6 +139,7 @@ def _df_by_gene(residual: Floats, d1: float, d2: float) -> Floats:
 
 
 def _average_ranks(values: Floats) -> Floats:
+    """Average ranks of ties, from 1."""
     _, place, count = np.unique(values, return_inverse=True, return_counts=True)
     return np.asarray((np.cumsum(count) - (count - 1) / 2)[place])
 
@@ -150,6 +152,7 @@ def _outlier_df(largest: float, log_tail: float, d1: float, d2: float) -> float:
 
 
 def _monotone(ordered: Floats) -> Floats:
+    """Cumulative means up to their least, then a running maximum: df rise with the tail, as in limma."""
     means = np.cumsum(ordered) / np.arange(1, len(ordered) + 1)
     lowest = int(np.argmin(means))
     out = ordered.copy()

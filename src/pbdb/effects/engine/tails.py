@@ -176,6 +176,7 @@ def _table(df: float) -> Floats:
 
 @njit(parallel=True, cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _read_table(t: Floats, genes: Ints, tables: Floats, place: Ints, out: Floats) -> None:
+    """Log tails between the nodes by `_hermite`; beyond the table `out` stays as it is."""
     last = tables.shape[1] - 1
     for k in prange(len(genes)):
         g, table = genes[k], tables[place[k]]

@@ -104,6 +104,7 @@ def fit(y: Floats, shared: Shared) -> SharedFit:
 
 @njit(parallel=True, cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _fit(y: Floats, layout: Layout, H: Floats, sw: Floats, d: Floats, mean: Floats, plate: Floats, rss: Floats) -> None:
+    """Plate effects g = S^-1 rhs, means of conditions, residual sum of squares: gene by gene."""
     for i in prange(len(y)):
         swy, r = _cell_sums(y[i], layout)
         g = _plate_effects(sw, swy, d, r, layout, H)
@@ -115,6 +116,7 @@ def _fit(y: Floats, layout: Layout, H: Floats, sw: Floats, d: Floats, mean: Floa
 
 @njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _cell_sums(y: Floats, layout: Layout) -> tuple[Floats, Floats]:
+    """Sums of y by cell (swy) and by condition (r)."""
     swy, r = np.zeros(len(layout.cell_plate)), np.zeros(len(layout.condition_start) - 1)
     for c in range(len(r)):
         for k in range(layout.condition_start[c], layout.condition_start[c + 1]):
@@ -126,6 +128,7 @@ def _cell_sums(y: Floats, layout: Layout) -> tuple[Floats, Floats]:
 
 @njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _plate_effects(sw: Floats, swy: Floats, d: Floats, r: Floats, layout: Layout, H: Floats) -> Floats:
+    """rhs_p = sum over cells of plate p of (sum of y - cell size x mean of the condition); g = S^-1 rhs."""
     rhs = np.zeros(len(H))
     for c in range(len(d)):
         for k in range(layout.condition_start[c], layout.condition_start[c + 1]):

@@ -46,6 +46,7 @@ def log_cpm_prior(counts: Floats, library: Floats, prior: float = 2.0) -> Floats
 
 @njit(parallel=True, cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _log_cpm(counts: Floats, offset: Floats, table: Floats) -> None:
+    """Counts are small whole numbers: log2(count + 0.5) from a table saves most of the logarithms."""
     for g in prange(len(counts)):
         for s in range(counts.shape[1]):
             count = counts[g, s]
@@ -91,6 +92,7 @@ def weights(fit: SharedFit, design: Design, library: Floats, curve: Curve) -> Fl
 def _weights(
     mean: Floats, plate: Floats, layout: Layout, offset: Floats, x: Floats, y: Floats, start: Ints, w: Floats
 ) -> None:
+    """Law et al. 2014 (Genome Biology 15:R29): weight = 1 / curve(fitted log2 count)^4, kept finite."""
     bins_per_unit = len(start) / max(x[-1] - x[0], 1e-300)
     for g in prange(len(mean)):
         for c in range(mean.shape[1]):

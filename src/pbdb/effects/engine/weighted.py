@@ -226,6 +226,7 @@ def inverse(L: Floats) -> Floats:
 
 @njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _invert_factor(L: Floats) -> Floats:
+    """L^-1 row by row, by forward substitution of the identity."""
     half = np.zeros(L.shape)
     for i in range(len(L)):
         half[i, i] = 1.0

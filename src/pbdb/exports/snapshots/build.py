@@ -33,6 +33,7 @@ from pbdb.exports.snapshots import (
 )
 from pbdb.exports.snapshots.arrow_schemas import Words
 from pbdb.exports.snapshots.database_state import Frozen, frozen, require_datasets
+from pbdb.exports.snapshots.manifest_shape import FileFacts, Manifest
 from pbdb.exports.snapshots.parquet import Written
 from pbdb.exports.snapshots.workspace import Finished, Place, place_of
 from pbdb.server import connect, locks
@@ -59,7 +60,7 @@ class Choices:
     samples: bool = False
 
 
-def export(settings: Settings, out: str, choices: Choices, reporter: Reporter | None = None) -> dict[str, Any]:
+def export(settings: Settings, out: str, choices: Choices, reporter: Reporter | None = None) -> Manifest:
     """Write a snapshot; return its manifest.
 
     Stopped anywhere, nothing stands at `out`, and the next call goes on where this one stopped. With data sets that
@@ -72,7 +73,7 @@ def export(settings: Settings, out: str, choices: Choices, reporter: Reporter | 
         raise ConfigError("A release needs a name: give --release, such as 2026.1.")
     place = place_of(out, settings)
     engine = connect.engine(settings)
-    with locks.alone(engine, f"export {place.address}", f"Another export to '{out}' runs"):
+    with locks.exclusive(engine, f"export {place.address}", f"Another export to '{out}' runs"):
         duckdb_file.require_plain(place.work / duckdb_file.NAME)
         require_datasets(settings, choices.include)
         place.require_free()
@@ -95,7 +96,7 @@ class _Export:
         self.finished = Finished(place.work)
         self.files: list[Written] = []
 
-    def run(self) -> dict[str, Any]:
+    def run(self) -> Manifest:
         with connect.engine(self.settings).connect() as connection:
             entries = dictionary.entries(connection)
         words = arrow_schemas.words_of(entries)
@@ -202,7 +203,7 @@ class _Export:
         duckdb_file.remember(self.root / duckdb_file.NAME, self._listed())
         self.reporter.stage("duckdb", f"{duckdb_file.NAME} with the views of the database")
 
-    def _papers(self, content: dict[str, Any], entries: Sequence[dictionary.Entry]) -> None:
+    def _papers(self, content: Manifest, entries: Sequence[dictionary.Entry]) -> None:
         with duckdb_file.opened(self.root / duckdb_file.NAME) as connection:
             content["duckdb"] = {
                 "path": duckdb_file.NAME,
@@ -228,7 +229,7 @@ class _Export:
         (self.root / manifest.SUMS).write_text(lines, encoding="utf-8")
         self.finished.tidy([*(file.path for file in self.files), *LAST, duckdb_file.NAME])
 
-    def _listed(self) -> list[dict[str, Any]]:
+    def _listed(self) -> list[FileFacts]:
         return [file.as_json() for file in sorted(self.files, key=lambda file: file.path)]
 
     def _schemas(self) -> dict[str, pa.Schema]:

@@ -13,6 +13,7 @@ import psycopg
 from sqlalchemy import URL
 
 from pbdb.common.errors import SnapshotError
+from pbdb.common.rows import Row
 from pbdb.common.settings import Settings
 from pbdb.database.models import SCHEMA
 from pbdb.database.models.policies import VISIBLE
@@ -59,7 +60,7 @@ class Frozen:
             cursor.execute(query)
             yield cursor.fetch_record_batch()
 
-    def rows(self, query: str) -> list[dict[str, Any]]:
+    def rows(self, query: str) -> list[Row]:
         """Run a query over few rows."""
         return list(self.table(query).to_pylist())
 

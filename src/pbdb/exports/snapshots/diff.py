@@ -21,7 +21,15 @@ FACTS_OF_DATASET = (
     "release", "license", "doi", "access", "is_redistributable", "is_non_commercial", "fingerprint", "n_conditions",
     "n_samples", "n_effects",
 )  # fmt: skip
-ARRAYS = ("log2_fc", "se", "neg_log10_p", "neg_log10_p_adj")
+# Which numbers of an effect differ is told by kind. limma's p values are the primary ones where no others are.
+NUMBERS = {
+    "numbers": ("log2_fc", "se"),
+    "p_values": ("neg_log10_p", "neg_log10_p_adj"),
+    "limma_p_values": (
+        "coalesce(neg_log10_p_limma, neg_log10_p)", "coalesce(neg_log10_p_adj_limma, neg_log10_p_adj)",
+    ),
+}  # fmt: skip
+BEFORE_LIMMA = ("neg_log10_p_limma", "neg_log10_p_adj_limma")
 Facts = dict[str, Any]
 
 
@@ -29,15 +37,15 @@ def compare(before: Path, after: Path) -> Facts:
     """Return what changed from one snapshot folder to another, as plain values.
 
     releases, datasets (added, removed, changed with the facts that changed), compounds (added, removed, merged,
-    split, changed), conditions (added, removed, changed, by dataset), effects (whose status, genes or numbers
-    changed, by dataset), fits, matches, splits (with members), agreements (by parameters), genes, vocabularies,
-    schema, tables, samples, and other files (counted by folder). What a file holds is taken from the manifest where
-    that says enough: `verify` tells whether it is so.
+    split, changed), conditions (added, removed, changed, by dataset), effects (whose status, genes, numbers, p values
+    or limma's p values changed, by dataset), fits, matches, splits (with members), agreements (by parameters), genes,
+    vocabularies, schema, tables, samples, and other files (counted by folder). What a file holds is taken from the
+    manifest where that says enough: `verify` tells whether it is so.
 
     Raises:
         SnapshotError: one of them is no snapshot, or a file that is read is damaged.
     """
-    old, new = manifest.read(before), manifest.read(after)
+    old, new = dict(manifest.read(before)), dict(manifest.read(after))
     _require_sizes(before, old)
     _require_sizes(after, new)
     try:
@@ -268,7 +276,7 @@ def _by_dataset(columns: Mapping[str, pd.Series[Any]]) -> dict[str, Facts]:
 
 
 def _effects(before: Path, after: Path, old: Facts, new: Facts) -> dict[str, Facts]:
-    """By dataset: conditions whose effect in the default fit changed its status, its genes, or its numbers.
+    """By dataset: conditions whose effect in the default fit changed its status, its genes, or its NUMBERS, by kind.
 
     Files of equal hash are equal; only the others are read.
     """
@@ -281,21 +289,19 @@ def _effects(before: Path, after: Path, old: Facts, new: Facts) -> dict[str, Fac
     both = was.merge(now, on=["dataset", "condition_id"], suffixes=("_before", "_after")).set_index("condition_id")
     is_status = both["status_before"] != both["status_after"]
     is_genes = ~is_status & (both["feature_set_id_before"] != both["feature_set_id_after"])
-    is_numbers = ~is_status & ~is_genes & (both["numbers_before"] != both["numbers_after"])
-    kinds = {"status": is_status, "genes": is_genes, "numbers": is_numbers}
+    alike = ~is_status & ~is_genes
+    numbers = {kind: alike & (both[f"{kind}_before"] != both[f"{kind}_after"]) for kind in NUMBERS}
+    kinds = {"status": is_status, "genes": is_genes, **numbers}
     return _by_dataset({f"changed_{what}": both.loc[rows, "dataset"] for what, rows in kinds.items()})
 
 
 def _hashed(folder: Path, paths: Sequence[str]) -> pd.DataFrame:
-    """One row for each effect: condition, status, feature set, and a hash of its arrays."""
+    """One row for each effect: condition, status, feature set, and a hash of each kind of its numbers."""
     import duckdb
 
     files = [str(folder / path) for path in paths]
-    arrays = ", ".join(ARRAYS)
-    query = (
-        f"SELECT dataset, condition_id, status, feature_set_id, hash({arrays})::VARCHAR AS numbers"
-        " FROM read_parquet($files, hive_partitioning = true)"
-    )
+    hashes = ", ".join(f"hash({', '.join(columns)})::VARCHAR AS {kind}" for kind, columns in NUMBERS.items())
+    query = f"SELECT dataset, condition_id, status, feature_set_id, {hashes} FROM ({_with_limma(folder, paths)})"
     try:
         with duckdb.connect() as connection:
             connection.execute("SET memory_limit = '2GB'")
@@ -305,6 +311,13 @@ def _hashed(folder: Path, paths: Sequence[str]) -> pd.DataFrame:
         if damage is None:
             raise
         raise _damaged(folder, damage.path) from None
+
+
+def _with_limma(folder: Path, paths: Sequence[str]) -> str:
+    """Read effects; files from before there were p values of counts lack limma's as columns of their own."""
+    held = {column for path in paths for column in _types(folder, path)}
+    absent = "".join(f", NULL::FLOAT[] AS {column}" for column in BEFORE_LIMMA if column not in held)
+    return f"SELECT *{absent} FROM read_parquet($files, hive_partitioning = true, union_by_name = true)"
 
 
 # --- schema ----------------------------------------------------------------------------------------------------------

@@ -8,7 +8,9 @@ from typing import Any
 
 import pyarrow as pa
 
+from pbdb.common.rows import Json
 from pbdb.exports.snapshots.arrow_schemas import table_of
+from pbdb.exports.snapshots.manifest_shape import Manifest
 
 HOME = "https://arxiv.org/abs/2605.31522"
 PARQUET = "application/x-parquet"
@@ -50,7 +52,7 @@ CONTEXT = {
 }
 
 
-def readme(manifest: Mapping[str, Any]) -> str:
+def readme(manifest: Manifest) -> str:
     """How to use the snapshot, and under which terms."""
     rows = "\n".join(_terms(dataset) for dataset in manifest["datasets"])
     by_name = manifest["included_by_name"]
@@ -67,7 +69,7 @@ def _terms(dataset: Mapping[str, Any]) -> str:
     return f"| `{dataset['dataset']}` | {title} | {dataset['release']} | {license} | {citation} |"
 
 
-def citation(manifest: Mapping[str, Any]) -> str:
+def citation(manifest: Manifest) -> str:
     """CITATION.cff: the snapshot, and every dataset in it as a reference."""
     lines = [
         "cff-version: 1.2.0",
@@ -94,7 +96,7 @@ def _reference(dataset: Mapping[str, Any]) -> Iterator[str]:
             yield f"    {name}: {json.dumps(dataset[key], ensure_ascii=False)}"
 
 
-def croissant(manifest: Mapping[str, Any], schemas: Mapping[str, pa.Schema]) -> dict[str, Any]:
+def croissant(manifest: Manifest, schemas: Mapping[str, pa.Schema]) -> Json:
     """Croissant 1.0 (ML Commons, JSON-LD): every Parquet file of a table or view, and the effects as one file set.
 
     schemas: of the files to describe, by path; of effects by the folder's name.
@@ -118,14 +120,14 @@ def croissant(manifest: Mapping[str, Any], schemas: Mapping[str, pa.Schema]) -> 
     }
 
 
-def _distribution(path: str, hashes: Mapping[str, str]) -> dict[str, Any]:
+def _distribution(path: str, hashes: Mapping[str, str]) -> Json:
     common = {"@id": path, "name": path, "encodingFormat": PARQUET}
     if path in hashes:
         return common | {"@type": "cr:FileObject", "contentUrl": path, "sha256": hashes[path]}
     return common | {"@type": "cr:FileSet", "includes": f"{path}/*/*/*.parquet"}
 
 
-def _record_set(path: str, schema: pa.Schema) -> dict[str, Any]:
+def _record_set(path: str, schema: pa.Schema) -> Json:
     name = path.removesuffix(".parquet")
     words = (schema.metadata or {}).get(b"description", b"").decode()
     record_set = {
@@ -144,7 +146,7 @@ def _key(name: str) -> Sequence[str]:
     return [column.name for column in table_of(table).primary_key] if folder == "core" else ()
 
 
-def _field(path: str, name: str, field: pa.Field) -> dict[str, Any]:
+def _field(path: str, name: str, field: pa.Field) -> Json:
     is_list = pa.types.is_list(field.type)
     kind = field.type.value_type if is_list else field.type
     reference = {"fileObject" if path.endswith(".parquet") else "fileSet": {"@id": path}}

@@ -22,6 +22,7 @@ from pbdb.common.errors import SnapshotError, first_line
 from pbdb.database import views
 from pbdb.database.dictionary import Entry
 from pbdb.exports.snapshots import arrow_schemas, effects_parquet
+from pbdb.exports.snapshots.manifest_shape import FileFacts
 
 if TYPE_CHECKING:
     import duckdb
@@ -29,8 +30,12 @@ if TYPE_CHECKING:
 NAME = "pbdb.duckdb"
 DICTIONARY = "dictionary.parquet"
 MANIFEST_TABLE = "snapshot_file"
+# DuckDB looks for files from where it was started, and its error where there are none shows the pattern: so the pattern
+# says what helps. In brackets are signs of which any one may stand there; only the first one does.
+LOOK_HERE = "[{}: first say SET file_search_path = 'the folder of this pbdb.duckdb'; and ask again]{}"
+PATTERNS = {name: LOOK_HERE.format(name[0], name[1:]) for name in ("effect", "further_effect")}
 # Folders of a snapshot as its SQL names them, relative to file_search_path; `**` is for snapshot_damage.
-PLACES = ("core", "view", "effect", "further_effect", "effect_long", "**")
+PLACES = ("core", "view", *PATTERNS, "effect_long", *PATTERNS.values(), "**")
 Limits = dict[str, str | bool | int | float | list[str]]
 NO_EXTENSIONS: Limits = {
     "autoinstall_known_extensions": "false",
@@ -122,7 +127,7 @@ def _unreadable(path: Path, problem: Exception) -> SnapshotError:
     )
 
 
-def build(root: Path, files: Sequence[dict[str, Any]] = (), expected: str | None = None) -> None:
+def build(root: Path, files: Sequence[FileFacts] = (), expected: str | None = None) -> None:
     """Make pbdb.duckdb from the Parquet files of a snapshot; files: the list it is to remember.
 
     Raises:
@@ -160,7 +165,7 @@ def _fill(part: Path) -> str:
         return schema_hash(connection)
 
 
-def remember(path: Path, files: Sequence[dict[str, Any]]) -> None:
+def remember(path: Path, files: Sequence[FileFacts]) -> None:
     """Put the list of Parquet files into pbdb.duckdb, so that it can verify them by itself."""
     rows = to_remember(files)
     with opened(path, read_only=False) as connection:
@@ -171,10 +176,11 @@ def remember(path: Path, files: Sequence[dict[str, Any]]) -> None:
         connection.commit()
 
 
-def to_remember(files: Sequence[dict[str, Any]]) -> list[tuple[Any, ...]]:
+def to_remember(files: Sequence[FileFacts]) -> list[tuple[Any, ...]]:
     """The rows of Parquet files in pbdb.duckdb's own list, by path."""
     names = ("path", "bytes", "sha256", "rows", "schema")
-    return sorted(tuple(file.get(name) for name in names) for file in files if file["path"].endswith(".parquet"))
+    rows = (dict(file) for file in files if file["path"].endswith(".parquet"))
+    return sorted(tuple(row.get(name) for name in names) for row in rows)
 
 
 def remembered(connection: duckdb.DuckDBPyConnection) -> list[tuple[Any, ...]]:
@@ -228,7 +234,7 @@ def _effects(name: str, folders: Sequence[str]) -> str:
         fields = ", ".join(f"NULL::{_type(field.type)} AS {field.name}" for field in effects_parquet.SCHEMA)
         none = f"SELECT {fields}, NULL::VARCHAR AS dataset, NULL::VARCHAR AS context WHERE false"
         return f"CREATE VIEW core.{name} AS {none}"
-    globs = ", ".join(f"'{folder}/*/*/*.parquet'" for folder in folders)
+    globs = ", ".join(literal(f"{PATTERNS[folder]}/*/*/*.parquet") for folder in folders)
     hive = "hive_partitioning = true, hive_types = {'dataset': VARCHAR, 'context': VARCHAR}"
     return f"CREATE VIEW core.{name} AS SELECT * FROM read_parquet([{globs}], {hive})"
 

@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 from pbdb.common.errors import SnapshotError, first_line
 from pbdb.common.progress import Progress, silent
 from pbdb.exports.snapshots import manifest
+from pbdb.exports.snapshots.manifest_shape import Manifest
 from pbdb.exports.snapshots.workspace import bare
 
 if TYPE_CHECKING:
@@ -66,13 +67,13 @@ def register(
     done = {}
     with _quiet():
         for at, (name, parts) in enumerate(sorted(tables.items()), start=1):
-            with _told(name, facts["release"]):
+            with _translate_errors(name, facts["release"]):
                 done[name] = _publish(catalog, name, parts, facts)
             progress("register tables", at, len(tables))
     return {"release": facts["release"], "uri": bare(uri), "warehouse": str(place), "tables": done}
 
 
-def _tables(folder: Path, facts: dict[str, Any]) -> Mapping[str, list[Part]]:
+def _tables(folder: Path, facts: Manifest) -> Mapping[str, list[Part]]:
     """Tables by name, with their files, as the manifest lists them."""
     tables: dict[str, list[Part]] = defaultdict(list)
     for path in sorted(file["path"] for file in facts["files"] if file["path"].endswith(".parquet")):
@@ -116,7 +117,7 @@ def _quiet() -> Iterator[None]:
 
 
 @contextmanager
-def _told(name: str, release: str) -> Iterator[None]:
+def _translate_errors(name: str, release: str) -> Iterator[None]:
     """Say in a sentence what pyiceberg refuses."""
     try:
         yield
@@ -129,7 +130,7 @@ def _location(path: Path) -> str:
     return f"file://{path}"
 
 
-def _publish(catalog: Catalog, name: str, parts: list[Part], facts: dict[str, Any]) -> str:
+def _publish(catalog: Catalog, name: str, parts: list[Part], facts: Manifest) -> str:
     """Make a release the current content of a table; say whether it was added or there already."""
     schema = _schema(parts)
     table = _table(catalog, name, schema, is_hive=bool(parts[0].hive))
@@ -148,7 +149,7 @@ def _publish(catalog: Catalog, name: str, parts: list[Part], facts: dict[str, An
     return "added"
 
 
-def _require_same(name: str, known: Any, facts: dict[str, Any]) -> None:
+def _require_same(name: str, known: Any, facts: Manifest) -> None:
     if known.summary[FINGERPRINT] != facts["fingerprint"]:
         raise SnapshotError(
             f"Table {name} has a release {facts['release']} with other content: a published release never changes;"

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from pbdb.common.errors import SnapshotError
+from pbdb.common.rows import Row
 from pbdb.common.version import __version__
 from pbdb.database import schema, views
 from pbdb.exports.snapshots import manifest_shape
 from pbdb.exports.snapshots.database_state import Frozen
+from pbdb.exports.snapshots.manifest_shape import Manifest, SchemaFacts
 from pbdb.exports.snapshots.parquet import Written
 
 NAME = "manifest.json"
@@ -23,7 +25,7 @@ LARGEST = 64 << 20
 OF_DATABASE = ("core/", "effect/", "further_effect/")
 
 
-def facts(frozen: Frozen, release: str, layouts: Sequence[str]) -> dict[str, Any]:
+def facts(frozen: Frozen, release: str, layouts: Sequence[str]) -> Manifest:
     """Everything in the manifest but files and fingerprint."""
     (revision,) = frozen.rows("SELECT version_num FROM core.alembic_version")
     return {
@@ -45,7 +47,7 @@ def facts(frozen: Frozen, release: str, layouts: Sequence[str]) -> dict[str, Any
     }
 
 
-def _genes(frozen: Frozen) -> dict[str, Any]:
+def _genes(frozen: Frozen) -> Row:
     """The gene universe: how many genes are known, how many some fit tests, and the hash of the ids of those."""
     tested = [row["gene_id"] for row in frozen.rows(_TESTED)]
     (known,) = frozen.rows("SELECT count(*) AS n FROM pg_temp.gene")
@@ -59,17 +61,17 @@ def fingerprint(files: Iterable[Written]) -> str:
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def write(root: Path, content: Mapping[str, Any]) -> None:
+def write(root: Path, content: Manifest) -> None:
     """Write manifest.json."""
     (root / NAME).write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
-def own_schema() -> dict[str, str | None]:
+def own_schema() -> SchemaFacts:
     """What `schema` says in a manifest that this version writes."""
     return {"revision": schema.head(), "views": views.fingerprint()}
 
 
-def read(folder: Path) -> dict[str, Any]:
+def read(folder: Path) -> Manifest:
     """Read the manifest of a snapshot, which may come from anybody.
 
     Raises:
@@ -101,8 +103,8 @@ def read(folder: Path) -> dict[str, Any]:
         raise SnapshotError(
             f"'{path}' is damaged ({fault}): take the snapshot anew from where it came.", file=str(path)
         )
-    facts: dict[str, Any] = content
-    return facts
+    read_in: Manifest = content
+    return read_in
 
 
 def _with_new_names(content: Any) -> Any:

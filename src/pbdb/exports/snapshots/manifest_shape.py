@@ -7,7 +7,58 @@ import re
 import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, NotRequired, TypedDict
+
+from pbdb.common.rows import Row
+
+
+class FileFacts(TypedDict):
+    """A file: its path in the snapshot, size and hash; of Parquet also rows and the hash of its columns."""
+
+    path: str
+    bytes: int
+    sha256: str
+    rows: NotRequired[int]
+    schema: NotRequired[str]
+
+
+class SchemaFacts(TypedDict):
+    """Revision of the tables, and fingerprint of the views."""
+
+    revision: str | None
+    views: str
+
+
+class DuckdbFacts(TypedDict):
+    """The DuckDB file, the hash of what it defines, and the rows of its tables."""
+
+    path: str
+    schema: str
+    tables: dict[str, int]
+
+
+class Manifest(TypedDict):
+    """What manifest.json says; of datasets, fits and the like a row each, as the database gave it."""
+
+    format: int
+    release: str
+    created_at: str
+    pbdb_version: str
+    fingerprint: NotRequired[str]
+    schema: SchemaFacts
+    is_complete: bool
+    included_by_name: list[str]
+    left_out: list[str]
+    layouts: list[str]
+    datasets: list[Row]
+    vocabularies: list[Row]
+    genes: Row
+    fits: list[Row]
+    matches: list[Row]
+    agreements: list[Row]
+    duckdb: NotRequired[DuckdbFacts]
+    files: NotRequired[list[FileFacts]]
+
 
 TEXT, MAYBE_TEXT, NUMBER, COUNT, YES_NO = "text", "text or null", "number", "whole number", "true or false"
 KINDS: Mapping[str, tuple[type, ...]] = {
@@ -17,7 +68,7 @@ KINDS: Mapping[str, tuple[type, ...]] = {
     COUNT: (int,),
     YES_NO: (bool,),
 }
-ANY_FACTS: dict[str, Any] = {}
+ANY_FACTS: Row = {}
 # A list stands for any number of its one element, a mapping for an object with at least these keys.
 SHAPE: dict[str, Any] = {
     "format": COUNT,
@@ -84,7 +135,7 @@ def _odd_texts(value: object, depth: int = 0) -> Iterator[str]:
         yield from (fault for item in items for fault in _odd_texts(item, depth + 1))
 
 
-def _odd_files(files: list[dict[str, Any]]) -> Iterator[str]:
+def _odd_files(files: list[Row]) -> Iterator[str]:
     paths = [file["path"] for file in files]
     yield from (f"the path {path!r} does not stay in the folder" for path in paths if not is_inside(path))
     yield from ["it names a file twice"] if len(set(paths)) < len(paths) else []

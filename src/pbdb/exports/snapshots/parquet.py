@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from pbdb.common.errors import SnapshotError
 from pbdb.common.output_files import replacing
+from pbdb.exports.snapshots.manifest_shape import FileFacts
 
 ROWS_PER_GROUP = 131_072
 GATHERED = 8 << 20
@@ -32,9 +33,14 @@ class Written:
     rows: int | None = None
     schema: str | None = None
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> FileFacts:
         """The facts that are known."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
+        known: FileFacts = {"path": self.path, "bytes": self.bytes, "sha256": self.sha256}
+        if self.rows is not None:
+            known["rows"] = self.rows
+        if self.schema is not None:
+            known["schema"] = self.schema
+        return known
 
 
 class HashedFile:

@@ -33,8 +33,8 @@ class Snapshot:
         SnapshotError: it is no snapshot, or its tables, views and macros are others.
     """
 
-    def __init__(self, folder: Path, *, trusted: bool = False):
-        self.folder = folder
+    def __init__(self, folder: str | Path, *, trusted: bool = False):
+        self.folder = folder = Path(folder)
         self.manifest = manifest.read(folder)
         self.connection: duckdb.DuckDBPyConnection = duckdb_file.connect(folder / duckdb_file.NAME)
         if not trusted:
@@ -63,7 +63,7 @@ class Snapshot:
     def sql(self, query: str, parameters: Mapping[str, Any] | None = None) -> pd.DataFrame:
         """Run one query and return its rows, as `Database.sql` does.
 
-        parameters: values for %(name)s (or DuckDB's own $name) in the query.
+        parameters: values for %(name)s (or DuckDB's own $name) in the query; any other % stands for itself.
 
         Raises:
             QueryError: DuckDB refuses it.

@@ -6,7 +6,6 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -22,13 +21,14 @@ from pbdb.database.error_messages import exporting
 from pbdb.database.models import SCHEMA
 from pbdb.database.models.policies import PARTITIONED
 from pbdb.exports.snapshots import arrow_schemas, copy_csv, effects_parquet, manifest, parquet, restore_effects, verify
+from pbdb.exports.snapshots.manifest_shape import Manifest
 from pbdb.server import connect
 
 ROWS_AT_ONCE = 65_536
 HELD = ("core/", f"{effects_parquet.DEFAULT}/", f"{effects_parquet.FURTHER}/")
 
 
-def load(settings: Settings, folder: Path, reporter: Reporter | None = None) -> dict[str, Any]:
+def load(settings: Settings, folder: Path, reporter: Reporter | None = None) -> Manifest:
     """Fill the database with everything a snapshot holds; return its manifest.
 
     An empty database gets its schema first. All or nothing: stopped anywhere, the database stays empty.
@@ -63,7 +63,7 @@ def _plain_content(folder: Path) -> Iterator[None]:
         ) from problem
 
 
-def _fill(engine: Engine, folder: Path, content: dict[str, Any], home: Path, reporter: Reporter) -> None:
+def _fill(engine: Engine, folder: Path, content: Manifest, home: Path, reporter: Reporter) -> None:
     """Load everything in one transaction."""
     with engine.begin() as connection, tempfile.TemporaryDirectory(dir=home, prefix="load-") as scratch:
         for table in arrow_schemas.tables():
@@ -83,7 +83,7 @@ def _fill(engine: Engine, folder: Path, content: dict[str, Any], home: Path, rep
         connection.exec_driver_sql("ANALYZE")
 
 
-def _require_fit(engine: Engine, folder: Path, content: dict[str, Any]) -> None:
+def _require_fit(engine: Engine, folder: Path, content: Manifest) -> None:
     """Make sure that the database is empty, and of the schema of the snapshot."""
     revision = content["schema"]["revision"]
     if revision != schema.head():

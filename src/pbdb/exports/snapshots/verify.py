@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from pbdb.common.errors import SnapshotError, first_line
 from pbdb.common.hashing import sha256_of_file
 from pbdb.common.progress import Progress, silent
 from pbdb.database.error_messages import exporting
 from pbdb.exports.snapshots import duckdb_catalog, duckdb_file, manifest
+from pbdb.exports.snapshots.manifest_shape import Manifest
 
 if TYPE_CHECKING:
     import duckdb
@@ -37,7 +38,7 @@ def verify(folder: Path, progress: Progress = silent) -> list[Damage]:
 
 
 def files(
-    folder: Path, content: dict[str, Any], progress: Progress = silent, below: tuple[str, ...] = ("",)
+    folder: Path, content: Manifest, progress: Progress = silent, below: tuple[str, ...] = ("",)
 ) -> Iterator[Damage]:
     """Files of the manifest that are missing or changed; below: beginnings of the paths to look at."""
     chosen = [file for file in content["files"] if file["path"].startswith(below)]
@@ -52,7 +53,7 @@ def files(
         progress("verify", number, len(chosen))
 
 
-def _sums(folder: Path, content: dict[str, Any]) -> Iterator[Damage]:
+def _sums(folder: Path, content: Manifest) -> Iterator[Damage]:
     """SHA256SUMS says the same as the manifest, and of the manifest what it is."""
     path = folder / manifest.SUMS
     if not path.is_file():
@@ -67,13 +68,13 @@ def _sums(folder: Path, content: dict[str, Any]) -> Iterator[Damage]:
         yield Damage(manifest.NAME, "changed: its SHA-256 is another")
 
 
-def _extra(folder: Path, content: dict[str, Any]) -> Iterator[Damage]:
+def _extra(folder: Path, content: Manifest) -> Iterator[Damage]:
     known = {file["path"] for file in content["files"]} | {manifest.NAME, manifest.SUMS, duckdb_file.NAME}
     there = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir())
     yield from (Damage(path, "not in the manifest") for path in sorted(there) if path not in known)
 
 
-def _duckdb(folder: Path, content: dict[str, Any], damaged: set[str]) -> Iterator[Damage]:
+def _duckdb(folder: Path, content: Manifest, damaged: set[str]) -> Iterator[Damage]:
     """Definitions and rows of pbdb.duckdb: its bytes may differ from machine to machine, its content may not.
 
     Nothing that the file brings is run: its definitions are compared first, with those that this version makes.
@@ -90,7 +91,7 @@ def _duckdb(folder: Path, content: dict[str, Any], damaged: set[str]) -> Iterato
         yield Damage(duckdb_file.NAME, first_line(problem))
 
 
-def _definitions(connection: duckdb.DuckDBPyConnection, content: dict[str, Any]) -> list[Damage]:
+def _definitions(connection: duckdb.DuckDBPyConnection, content: Manifest) -> list[Damage]:
     """Tables, views and macros that are others than this version makes."""
     if content["schema"] != manifest.own_schema():
         made_by = f"pbdb {content['pbdb_version']}, whose tables and views are others: verify it with that version"
@@ -104,7 +105,7 @@ def _definitions(connection: duckdb.DuckDBPyConnection, content: dict[str, Any])
 
 
 def _rows(
-    connection: duckdb.DuckDBPyConnection, folder: Path, content: dict[str, Any], damaged: set[str]
+    connection: duckdb.DuckDBPyConnection, folder: Path, content: Manifest, damaged: set[str]
 ) -> Iterator[Damage]:
     counts = duckdb_file.row_counts(connection)
     if counts != content["duckdb"]["tables"]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 
-_SENTINELS = frozenset({"", "restricted", "nan", "none", "<na>", "na", "n/a", "null", "-"})
-_NUMERIC_SENTINEL = re.compile(r"-666(\.0*)?|0(\.0*)?")
+from pbdb.readers.people.cells import is_no_compound
+
 _INCHIKEY = re.compile(r"(?:InChIKey=)?([A-Z]{14}-[A-Z]{8}SA-[A-Z])", re.IGNORECASE)
-_CID = re.compile(r"([1-9][0-9]{0,17})(\.0*)?")
+_CID = re.compile(r"(?:CID[: ]?)?([1-9][0-9]{0,17})(\.0*)?", re.IGNORECASE)
+_HYPHENS = str.maketrans("\u2010\u2011\u2012\u2013\u2212", "-----")
 _CAS = re.compile(r"0*([1-9][0-9]{1,6})-([0-9]{2})-([0-9])")
 _A_LETTER = re.compile(r"[^\W\d_]")
 
@@ -15,12 +16,12 @@ _A_LETTER = re.compile(r"[^\W\d_]")
 def text_or_none(value: object) -> str | None:
     """Return a cell as stripped text, or None for a missing value or a sentinel (-666, 0, restricted, nan, ...)."""
     text = "" if value is None else str(value).strip()
-    return None if text.lower() in _SENTINELS or _NUMERIC_SENTINEL.fullmatch(text) else text
+    return None if text.lower() == "restricted" or is_no_compound(text) else text
 
 
 def inchikey_or_none(text: str) -> str | None:
     """Return a standard InChIKey in capitals, without the prefix InChIKey=."""
-    match = _INCHIKEY.fullmatch(text)
+    match = _INCHIKEY.fullmatch(text.translate(_HYPHENS))
     return match.group(1).upper() if match else None
 
 
@@ -35,7 +36,7 @@ def cas_or_none(text: str) -> str | None:
 
     The digit is the sum of the other digits, each times its place from the right, modulo 10.
     """
-    match = _CAS.fullmatch(text)
+    match = _CAS.fullmatch(text.translate(_HYPHENS))
     if not match:
         return None
     body, middle, check = match.groups()

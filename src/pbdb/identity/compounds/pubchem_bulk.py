@@ -7,7 +7,6 @@ Whole PubChem is about 120 million lines: everything streams, and a batch of loo
 
 from __future__ import annotations
 
-import gzip
 import zlib
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing
@@ -23,6 +22,7 @@ import pyarrow.parquet as pq
 from pbdb.common.errors import DataError, SourceError, VocabularyError
 from pbdb.common.output_files import replacing
 from pbdb.identity.compounds.pubchem_rest import Entry
+from pbdb.readers.opening import open_bytes
 
 INCHIKEYS: Final = "pubchem_inchikey.parquet"
 SMILES: Final = "pubchem_smiles.parquet"
@@ -88,7 +88,8 @@ class Dump:
         self._inchikeys, self._smiles = folder / INCHIKEYS, folder / SMILES
         if not self._inchikeys.exists() and not self._smiles.exists():
             raise VocabularyError(
-                f"No PubChem file is in {folder}: run pbdb vocab import pubchem FILE with CID-InChI-Key or CID-SMILES."
+                f"No PubChem file is in {folder}: run pbdb vocab import pubchem FILE with CID-InChI-Key or CID-SMILES.",
+                file=str(folder),
             )
 
     def entries(self, cids: Collection[int]) -> dict[int, Entry | None]:
@@ -147,7 +148,7 @@ def _read(path: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
             line=row.number,
         ) from None
     except OSError as error:
-        raise SourceError(f"{path} cannot be read: {error}.") from None
+        raise SourceError(f"{path} cannot be read: {error}.", file=str(path)) from None
 
 
 def _open(path: Path, columns: Sequence[str], refuse: Any) -> Any:
@@ -173,10 +174,10 @@ def _checked(batch: pa.RecordBatch, path: Path, first_line: int) -> pa.RecordBat
 
 def _number_of_columns(path: Path) -> int:
     try:
-        with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as file:
+        with open_bytes(path) as file:
             return int(file.readline(1 << 20).count(b"\t")) + 1
     except (OSError, EOFError, zlib.error) as error:
-        raise SourceError(f"{path} cannot be read: {error}.") from None
+        raise SourceError(f"{path} cannot be read: {error}.", file=str(path)) from None
 
 
 def _write(batches: Iterator[pa.RecordBatch], target: Path, origin: str) -> int:

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
 
 from pbdb.common.errors import VocabularyError
+from pbdb.common.rows import Json
 
 BASE_URL: Final = "https://pubchem.ncbi.nlm.nih.gov/rest/pug"
 BATCH: Final = 100
@@ -128,8 +129,8 @@ class Client:
         return {name: tuple(value or ()) for name, value in answers.items()}
 
     def _answers(
-        self, kind: str, keys: Collection[str], ask: Callable[[Sequence[str]], dict[str, Any]], batch: int = BATCH
-    ) -> dict[str, Any]:
+        self, kind: str, keys: Collection[str], ask: Callable[[Sequence[str]], Json], batch: int = BATCH
+    ) -> Json:
         known = self._cache.read(kind, keys, with_old_misses=self._offline)
         if not self._offline:
             for some in _batches((key for key in dict.fromkeys(keys) if key not in known), batch):
@@ -139,11 +140,11 @@ class Client:
                 known.update(fresh)
         return known
 
-    def _ask_entries(self, cids: Sequence[str]) -> dict[str, Any]:
+    def _ask_entries(self, cids: Sequence[str]) -> Json:
         rows = self._properties("cid", cids)
         return {str(row["CID"]): _entry(row) for row in rows if "InChIKey" in row}
 
-    def _ask_inchikeys(self, inchikeys: Sequence[str]) -> dict[str, Any]:
+    def _ask_inchikeys(self, inchikeys: Sequence[str]) -> Json:
         cids: dict[str, list[int]] = {}
         entries = {}
         for row in self._properties("inchikey", inchikeys):
@@ -152,13 +153,13 @@ class Client:
         self._cache.write("entry", entries)
         return cids
 
-    def _ask_name(self, names: Sequence[str]) -> dict[str, Any]:
+    def _ask_name(self, names: Sequence[str]) -> Json:
         answer = self._service.post("compound/name/cids/JSON", {"name": names[0]})
         # An unknown name may also come as the list [0].
         cids = [cid for cid in (answer or {}).get("IdentifierList", {}).get("CID", []) if cid]
         return {names[0]: cids}
 
-    def _properties(self, field: str, keys: Sequence[str]) -> list[dict[str, Any]]:
+    def _properties(self, field: str, keys: Sequence[str]) -> list[Json]:
         """Ask for a list; one unknown key can make the whole list 'not found', which is then halved."""
         answer = self._service.post(f"compound/{field}/property/InChIKey,SMILES,Title/JSON", {field: ",".join(keys)})
         if answer is not None:
@@ -185,7 +186,7 @@ class _Service:
         self._next = 0.0
         self._slower = 1
 
-    def post(self, path: str, form: dict[str, str]) -> dict[str, Any] | None:
+    def post(self, path: str, form: dict[str, str]) -> Json | None:
         """Return the decoded answer, or None where PubChem says that it has no such thing."""
         url = f"{self._base_url}/{path}"
         why = ""
@@ -208,7 +209,7 @@ class _Service:
             " offline; what it has answered so far is in the cache."
         )
 
-    def _send(self, url: str, form: dict[str, str]) -> dict[str, Any]:
+    def _send(self, url: str, form: dict[str, str]) -> Json:
         request = urllib.request.Request(
             url, data=urllib.parse.urlencode(form).encode(), headers={"User-Agent": "pbdb"}
         )
@@ -239,7 +240,7 @@ class _Cache:
     def __init__(self, folder: Path):
         self._path = folder / "pug_rest.sqlite"
 
-    def read(self, kind: str, keys: Collection[str], *, with_old_misses: bool) -> dict[str, Any]:
+    def read(self, kind: str, keys: Collection[str], *, with_old_misses: bool) -> Json:
         oldest = "" if with_old_misses else str(_today() - timedelta(days=MISS_DAYS))
         answers = {}
         with closing(self._open()) as db:
@@ -253,7 +254,7 @@ class _Cache:
                 answers.update({key: json.loads(value) for key, value in rows})
         return answers
 
-    def write(self, kind: str, answers: dict[str, Any]) -> None:
+    def write(self, kind: str, answers: Json) -> None:
         rows = [(kind, key, json.dumps(value or None), str(_today())) for key, value in answers.items()]
         with closing(self._open()) as db, db:
             db.executemany("INSERT OR REPLACE INTO answer VALUES (?, ?, ?, ?)", rows)
@@ -276,7 +277,7 @@ def _ask_in_turn(asks: Iterable[Callable[[list[_Key]], dict[_Key, Any]]], keys: 
     return known
 
 
-def _entry(row: dict[str, Any]) -> dict[str, Any]:
+def _entry(row: Json) -> Json:
     smiles = row.get("SMILES") or row.get("IsomericSMILES")
     return {"cid": row["CID"], "inchikey": row["InChIKey"], "structure": smiles, "title": row.get("Title")}
 

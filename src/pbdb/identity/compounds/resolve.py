@@ -7,23 +7,21 @@ it.
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from pbdb.common.errors import VocabularyError
-from pbdb.identity.compounds import structure as chem
+from pbdb.common.progress import Progress, silent
 from pbdb.identity.compounds.clean_text import cas_or_none, cid_or_none, inchikey_or_none, name_or_none, text_or_none
+from pbdb.identity.compounds.many_structures import standardise_all
 from pbdb.identity.compounds.pubchem_rest import Entry, Lookup
 from pbdb.identity.compounds.structure import RULE_VERSION, Refusal, Structure
-from pbdb.readers.people.cells import folded
+from pbdb.readers.people.cells import folded, unjoined
 
 ROUTES: Final = ("structure", "inchikey", "pubchem_cid", "alias", "cas", "name", "reference", "unresolved")
 
 _NO_STEREO = "UHFFFAOY"
-_ENOUGH_FOR_A_POOL = 500
 _T = TypeVar("_T")
 
 
@@ -70,19 +68,20 @@ def resolve(
     pubchem: Lookup | None = None,
     references: Mapping[str, Sequence[str]] | None = None,
     workers: int = 1,
+    progress: Progress = silent,
 ) -> list[Resolution]:
     """Resolve records, in their order.
 
     aliases: name or id of this source -> CID, compared without regard to case. pubchem: without one, CIDs, CAS
     numbers and names lead to no structure, and given CIDs are not checked. references: structures by name, as `folded`
-    spells it, of reference tables in use. workers: processes for structures.
+    and `unjoined` spell it, of reference tables in use. workers: processes for structures.
 
     Raises:
         VocabularyError: two aliases differ in case only, or PubChem does not answer.
     """
     table = _alias_table(aliases or {})
     cleaned = [_clean(record, table) for record in records]
-    facts = _Facts(pubchem, workers, references or {})
+    facts = _Facts(pubchem, workers, references or {}, progress)
     facts.learn_structures(g.structure for g in cleaned)
     facts.learn_cids(cid for g in cleaned for cid in (g.cid, g.alias))
     facts.learn_inchikeys(g.inchikey for g in cleaned if not facts.structure(g.structure))
@@ -93,15 +92,6 @@ def resolve(
     pairs = [(g, identity) for g, (_, identity) in zip(cleaned, routes, strict=True) if identity]
     facts.learn_inchikeys(identity.inchikey for g, identity in pairs if not _pubchem_cid(g, identity, facts))
     return [_resolution(g, route, identity, facts) for g, (route, identity) in zip(cleaned, routes, strict=True)]
-
-
-def standardise_all(structures: Iterable[str], workers: int = 1) -> dict[str, Structure | Refusal]:
-    """Return the standard form, or the refusal, of every distinct structure."""
-    distinct = list(dict.fromkeys(structures))
-    if workers == 1 or len(distinct) < _ENOUGH_FOR_A_POOL:
-        return dict(zip(distinct, map(chem.standardise, distinct), strict=True))
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        return dict(zip(distinct, pool.map(chem.standardise, distinct, chunksize=100), strict=True))
 
 
 def difference(inchikey: str, structure: Structure) -> str | None:
@@ -149,8 +139,10 @@ class _Identity:
 class _Facts:
     """What structures and PubChem say, asked in bulk before any record is decided."""
 
-    def __init__(self, pubchem: Lookup | None, workers: int, references: Mapping[str, Sequence[str]]):
-        self._pubchem, self._workers, self._references = pubchem, workers, references
+    def __init__(
+        self, pubchem: Lookup | None, workers: int, references: Mapping[str, Sequence[str]], progress: Progress
+    ):
+        self._pubchem, self._workers, self._references, self._progress = pubchem, workers, references, progress
         self._structures: dict[str, Structure | Refusal] = {}
         self._entries: dict[int, Entry | None] = {}
         self._by_inchikey: dict[str, tuple[int, ...]] = {}
@@ -158,7 +150,7 @@ class _Facts:
 
     def learn_structures(self, texts: Iterable[str | None]) -> None:
         new = [text for text in texts if text and text not in self._structures]
-        self._structures.update(standardise_all(new, self._workers))
+        self._structures.update(standardise_all(new, self._workers, self._progress))
 
     def learn_cids(self, cids: Iterable[int | None]) -> None:
         new = list(dict.fromkeys(cid for cid in cids if cid and cid not in self._entries))
@@ -212,7 +204,9 @@ class _Facts:
 
     def listed(self, name: str | None) -> Sequence[str]:
         """Structures that reference tables give a name."""
-        return self._references.get(folded(name), ()) if name else ()
+        if not name:
+            return ()
+        return self._references.get(folded(name)) or self._references.get(unjoined(name), ())
 
     def of_reference(self, name: str | None) -> list[_Identity]:
         """Return the identities of the structures of a name, one for each parent."""

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from pbdb.common.errors import DataError
+from pbdb.common.rows import Row
 from pbdb.identity.compounds import structure as chem
 from pbdb.identity.compounds.clean_text import text_or_none
 from pbdb.identity.compounds.pubchem_rest import Lookup
@@ -117,7 +118,7 @@ def compound_rows(compounds: pd.DataFrame) -> pd.DataFrame:
     return table.astype({"pubchem_cid": "Int64", "molecular_weight": float})
 
 
-def _compound_row(resolution: Resolution) -> dict[str, Any]:
+def _compound_row(resolution: Resolution) -> Row:
     structure = resolution.structure
     return {
         "inchikey": resolution.inchikey,
@@ -130,6 +131,6 @@ def _compound_row(resolution: Resolution) -> dict[str, Any]:
         "formula": structure.formula if structure else None,
         "molecular_weight": structure.molecular_weight if structure else None,
         "fingerprint": chem.bit_string(structure.fingerprint) if structure else None,
-        "screen": chem.bit_string(structure.screen) if structure else None,
+        "pattern_fingerprint": chem.bit_string(structure.pattern_fingerprint) if structure else None,
         "rule_version": resolution.rule_version,
     }

@@ -50,7 +50,7 @@ class Structure:
     smiles, inchikey, formula, molecular_weight (g/mol): of the compound with its counter-ions and isotopes.
     parent_smiles, parent_inchikey: without salts, solvents and isotope labels; skeleton: its first block.
     written_inchikey: of the structure as written, before standardisation; None where InChI has none.
-    fingerprint: Morgan, radius 2, of the parent; screen: RDKit's pattern fingerprint of the parent, for
+    fingerprint: Morgan, radius 2, of the parent; pattern_fingerprint: RDKit's pattern fingerprint of the parent, for
     substructure search. Both 2048 bits in 256 bytes, most significant bit first (PostgreSQL's bit(2048)).
     kinds: of inorganic, metal, radical, isotope, charged, relative_stereo and mixture, those that apply.
     """
@@ -63,7 +63,7 @@ class Structure:
     formula: str
     molecular_weight: float
     fingerprint: bytes
-    screen: bytes
+    pattern_fingerprint: bytes
     written_inchikey: str | None = None
     kinds: tuple[str, ...] = ()
 
@@ -119,7 +119,7 @@ def _structure(written: Any) -> Structure:
         formula=rdMolDescriptors.CalcMolFormula(standard),
         molecular_weight=round(Descriptors.MolWt(standard), 4),
         fingerprint=np.packbits(_MORGAN.GetFingerprintAsNumPy(parent)).tobytes(),
-        screen=_screen(parent),
+        pattern_fingerprint=_pattern_fingerprint(parent),
         written_inchikey=inchikey if smiles == Chem.MolToSmiles(written) else _key_or_none(written),
         kinds=_kinds(written, excluded) + (("mixture",) if _is_mixture(parent) else ()),
     )
@@ -269,7 +269,7 @@ def _is_mixture(parent: Any) -> bool:
     return len({Chem.MolToSmiles(fragment) for fragment in organic}) > 1
 
 
-def _screen(mol: Any) -> bytes:
+def _pattern_fingerprint(mol: Any) -> bytes:
     return np.packbits(np.array(Chem.PatternFingerprint(mol, fpSize=N_BITS), dtype=np.uint8)).tobytes()
 
 
@@ -286,12 +286,12 @@ def substructure(smarts: str, rows: Iterable[tuple[_Id, str]]) -> Iterator[_Id]:
 
 
 def pattern_screen(smarts: str) -> bytes:
-    """Return the bits that a structure's screen must have if it contains a SMARTS pattern.
+    """Return the bits that a structure's pattern fingerprint must have if it contains a SMARTS pattern.
 
     Raises:
         QueryError: the pattern cannot be read.
     """
-    return _screen(_pattern(smarts))
+    return _pattern_fingerprint(_pattern(smarts))
 
 
 def _pattern(smarts: str) -> Any:

@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from pbdb.common.errors import DataError
+from pbdb.common.rows import Row
 from pbdb.identity.compounds.clean_text import text_or_none
 from pbdb.identity.compounds.pubchem_rest import Lookup
 from pbdb.identity.compounds.resolve import Record, resolve
@@ -23,7 +23,7 @@ COLUMNS = ("smiles", "inchikey", "pubchem_cid", "cas", "name")
 HEADINGS = {**STRUCTURES, "name": (*NAMES["compound"], "name", "drugnames", "compoundnames", "title", "preferredname")}
 
 
-def resolve_file(path: Path, pubchem: Lookup | None = None, workers: int = 1) -> list[dict[str, Any]]:
+def resolve_file(path: Path, pubchem: Lookup | None = None, workers: int = 1) -> list[Row]:
     """Resolve the rows of a table with any of COLUMNS, in any form that people give tables.
 
     Returns:
@@ -40,7 +40,7 @@ def resolve_table(
     pubchem: Lookup | None = None,
     workers: int = 1,
     references: Mapping[str, Sequence[str]] | None = None,
-) -> list[dict[str, Any]]:
+) -> list[Row]:
     """Resolve rows that were read; see `resolve_file` and `resolve`."""
     table = given.table
     records = [Record(row.smiles, row.inchikey, row.pubchem_cid, row.cas, row.name) for row in table.itertuples()]
@@ -61,7 +61,7 @@ def resolve_table(
     ]
 
 
-def in_words(rows: list[dict[str, Any]]) -> str:
+def in_words(rows: list[Row]) -> str:
     """Say how many rows went which way."""
     routes = Counter(row["route"] for row in rows)
     counts = ", ".join(f"{n} {route if route == 'unresolved' else f'by {route}'}" for route, n in routes.most_common())
@@ -104,7 +104,9 @@ def _columns(path: Path, table: pd.DataFrame) -> dict[str, str]:
     for kind in COLUMNS:
         names = [kind] if kind in table else matching(table.columns, HEADINGS[kind])
         if len(names) > 1 and kind != "name":
-            raise DataError(f"The columns {' and '.join(map(repr, names))} of '{path}' both say {kind}: delete one.")
+            raise DataError(
+                f"The columns {' and '.join(map(repr, names))} of '{path}' both say {kind}: delete one.", file=str(path)
+            )
         if names:
             columns[kind] = names[0]
     return columns

@@ -14,7 +14,8 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from pbdb.common.errors import VocabularyError
-from pbdb.readers.text import DAMAGED, head, headings, need_columns, open_text, read_table
+from pbdb.identity import published_form
+from pbdb.readers.text import head, headings, need_columns, open_text, read_table
 
 CONTEXT_COLUMNS = (
     "context",
@@ -73,18 +74,7 @@ def read_cells(path: Path | str, kind: str | None = None) -> CellPart:
     Raises:
         VocabularyError: the form is unknown, or the file is damaged or lacks a column.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise VocabularyError(f"{path} does not exist: give a table of cells, e.g. cellosaurus.txt.", file=str(path))
-    try:
-        kind = kind or _recognise(path)
-        if kind not in _READERS:
-            raise VocabularyError(f"'{kind}' is no kind of cell table: use one of {', '.join(_READERS)}.", value=kind)
-        return _READERS[kind](path)
-    except DAMAGED as error:
-        raise VocabularyError(
-            f"{path.name} cannot be read as {kind or 'a cell table'}: {error}.", file=path.name
-        ) from error
+    return published_form.read(Path(path), kind, _READERS, _recognise, "cell table, e.g. cellosaurus.txt")
 
 
 def curie(text: str) -> str | None:
@@ -93,7 +83,7 @@ def curie(text: str) -> str | None:
     return f"{match[1]}:{match[2]}".upper() if match else None
 
 
-def _recognise(path: Path) -> str:
+def _recognise(path: Path) -> str | None:
     with path.open("rb") as start:
         if start.read(4) == b"PAR1":
             return "depmap"
@@ -104,9 +94,7 @@ def _recognise(path: Path) -> str:
         return "cellosaurus"
     if {"Cellosaurus.Accession.id", "RRID"} & set(headings(path).split("\t")):
         return "names"
-    raise VocabularyError(
-        f"{path.name} is none of the cell tables known here ({', '.join(_READERS)}): give one of these.", file=path.name
-    )
+    return None
 
 
 # --- Cellosaurus ---------------------------------------------------------------------------------------------

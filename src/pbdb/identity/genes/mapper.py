@@ -37,7 +37,8 @@ def gene_mapper(source: Source, files: Files, known: GeneVocabulary | None) -> G
         if known is None:
             raise VocabularyError(
                 f"Source '{source.key}' names its genes by symbol, which needs a gene vocabulary: "
-                f"run `pbdb vocab import genes {_beside(source, files)}` (or `pbdb vocab fetch genes`) first."
+                f"run `pbdb vocab import genes {_beside(source, files)}` (or `pbdb vocab fetch genes`) first.",
+                value=source.key,
             )
         return GeneMapper(lambda names: genes.resolve_symbols(names, known, readout, features.aliases), symbols)
     if features.names == "entrez":
@@ -45,7 +46,8 @@ def gene_mapper(source: Source, files: Files, known: GeneVocabulary | None) -> G
             raise VocabularyError(
                 f"Source '{source.key}' names its genes by Entrez id, which needs a gene vocabulary that has them: run "
                 f"`pbdb vocab import genes {_beside(source, files)}` with a gene table, then with the gene_info file "
-                "of L1000."
+                "of L1000.",
+                value=source.key,
             )
         return GeneMapper(lambda names: genes.resolve_entrez(names, known, readout), symbols)
     if table is not None:

@@ -17,7 +17,10 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from pbdb.common.errors import VocabularyError
-from pbdb.readers.text import DAMAGED, head, headings, need_columns, open_text, read_table
+from pbdb.identity import published_form
+from pbdb.identity.genes.spreadsheet_dates import day_numbers
+from pbdb.readers.people.cells import is_missing, plain
+from pbdb.readers.text import head, headings, need_columns, open_text, read_table
 
 GENE_COLUMNS = ("gene_id", "symbol", "name", "biotype", "chromosome", "entrez_id", "hgnc_id")
 RETIRED_COLUMNS = ("retired_id", "gene_id")
@@ -29,23 +32,16 @@ _HGNC_IN_DESCRIPTION = re.compile(r"Acc:(HGNC:\d+)")
 _SOURCE_IN_DESCRIPTION = re.compile(r"\s*\[Source:.*$")
 _GTF_ATTRIBUTE = re.compile(r'(gene_id|gene_name|gene_biotype|gene_type|hgnc_id) "([^"]*)"')
 _BIOMART_NAMES = {
-    "gene stable id": "gene_id",
-    "ensembl_gene_id": "gene_id",
-    "gene name": "symbol",
-    "external_gene_name": "symbol",
-    "gene description": "description",
-    "description": "description",
-    "gene type": "biotype",
-    "gene_biotype": "biotype",
-    "chromosome/scaffold name": "chromosome",
-    "chromosome_name": "chromosome",
-    "ncbi gene (formerly entrezgene) id": "entrez_id",
-    "entrezgene_id": "entrez_id",
-    "hgnc id": "hgnc_id",
-    "hgnc_id": "hgnc_id",
-    "gene synonym": "synonym",
-    "external_synonym": "synonym",
+    "gene_id": ("genestableid", "ensemblgeneid", "ensemblid", "geneid", "genestableidversion"),
+    "symbol": ("genename", "externalgenename", "genesymbol", "symbol", "hgncsymbol", "mgisymbol", "rgdsymbol"),
+    "description": ("genedescription", "description"),
+    "biotype": ("genetype", "genebiotype", "biotype"),
+    "chromosome": ("chromosomescaffoldname", "chromosomename"),
+    "entrez_id": ("ncbigeneformerlyentrezgeneid", "ncbigeneid", "entrezgeneid"),
+    "hgnc_id": ("hgncid",),
+    "synonym": ("genesynonym", "externalsynonym"),
 }
+"""Headings of tables of ids and symbols as BioMart and others write them, as `plain` spells them, best first."""
 
 
 def _no(columns: Iterable[str]) -> Callable[[], pd.DataFrame]:
@@ -82,32 +78,31 @@ def read_genes(path: Path | str, kind: str | None = None) -> GenePart:
         VocabularyError: the form is unknown, or the file is damaged or lacks a column.
     """
     path = Path(path)
-    if not path.exists():
-        raise VocabularyError(f"{path} does not exist: give a gene table, e.g. an Ensembl GTF.", file=str(path))
-    try:
-        kind = kind or _recognise(path)
-        if kind not in _READERS:
-            raise VocabularyError(f"'{kind}' is no kind of gene table: use one of {', '.join(_READERS)}.", value=kind)
-        return _READERS[kind](path)
-    except DAMAGED as error:
+    what = "gene table, e.g. an Ensembl GTF or a table with the headings 'Gene stable ID' and 'Gene name'"
+    part = published_form.read(path, kind, _READERS, _recognise, what)
+    _refuse_dates(path, part)
+    return part
+
+
+def _refuse_dates(path: Path, part: GenePart) -> None:
+    """Refuse a table in which a spreadsheet made dates of symbols: nobody would find these genes by their names."""
+    symbols = part.genes["symbol"].dropna().tolist()
+    dated = next((symbol for symbol, dates in zip(symbols, day_numbers(symbols), strict=True) if dates), None)
+    if dated is not None:
         raise VocabularyError(
-            f"{path.name} cannot be read as {kind or 'a gene table'}: {error}.", file=path.name
-        ) from error
+            f"'{dated}' is no symbol but a date: a spreadsheet saved {path.name}; export it again.",
+            file=path.name,
+            value=dated,
+        )
 
 
-def _recognise(path: Path) -> str:
+def _recognise(path: Path) -> str | None:
     if path.is_dir() or re.match(r"(gene|stable_id_event|gene_archive)\.txt", path.name):
         return "ensembl_mysql"
     with path.open("rb") as start:
         if start.read(4) == b"PAR1":
             return "catalogue"
-    kind = _recognise_text(head(path)) or _recognise_text(headings(path))
-    if kind is None:
-        raise VocabularyError(
-            f"{path.name} is none of the gene tables known here ({', '.join(_READERS)}): give one of these.",
-            file=path.name,
-        )
-    return kind
+    return _recognise_text(head(path)) or _recognise_text(headings(path))
 
 
 def _recognise_text(start: str) -> str | None:
@@ -117,7 +112,10 @@ def _recognise_text(start: str) -> str | None:
         return "hgnc"
     if {"pr_gene_id", "pr_gene_symbol", "pr_is_lm"} <= columns:
         return "l1000"
-    if columns & {"gene stable id", "ensembl_gene_id"}:
+    plain_columns = set(map(plain, columns))
+    if plain_columns & set(_BIOMART_NAMES["gene_id"]) and (
+        plain_columns & set(_BIOMART_NAMES["symbol"]) or "gene stable id" in columns
+    ):
         return "biomart"
     if re.search(r'\tgene\t.*gene_id "', start):
         return "ensembl_gtf"
@@ -148,8 +146,14 @@ def _gtf_gene(line: str) -> dict[str, str]:
 
 
 def _read_biomart(path: Path) -> GenePart:
-    table = read_table(path).rename(columns=lambda c: _BIOMART_NAMES.get(c.strip().lower(), c))
+    written = read_table(path)
+    headings_of = {plain(name): name for name in reversed(written.columns)}
+    best = {
+        part: next((headings_of[n] for n in names if n in headings_of), None) for part, names in _BIOMART_NAMES.items()
+    }
+    table = pd.DataFrame({part: written[name] for part, name in best.items() if name is not None})
     need_columns(path, table, ("gene_id", "symbol"))
+    table["gene_id"] = table["gene_id"].str.replace(r"\.\d+(_PAR_Y)?$", "", regex=True)
     if "hgnc_id" not in table and "description" in table:
         table["hgnc_id"] = table["description"].str.extract(_HGNC_IN_DESCRIPTION, expand=False)
     if "description" in table:
@@ -333,6 +337,7 @@ def gene_frame(table: pd.DataFrame) -> pd.DataFrame:
     frame = table.reindex(columns=list(GENE_COLUMNS)).reset_index(drop=True)
     entrez = pd.to_numeric(frame["entrez_id"].replace("", None), errors="coerce").astype("Int64")
     frame = frame.astype(object).where(frame.notna() & (frame != ""), None)
+    frame["symbol"] = frame["symbol"].map(lambda name: None if name is None or is_missing(name) else name)
     frame["entrez_id"] = entrez
     return frame
 

@@ -53,8 +53,11 @@ def gene_id_of(key: int) -> str:
 
 
 def without_version(gene_id: str) -> str:
-    """Strip the version (and GENCODE's _PAR_Y mark) of an Ensembl id; other text stays as it is."""
-    return re.sub(r"^(ENS[A-Z]*G\d{11})(?:\.\d+)?(?:_PAR_Y)?$", r"\1", gene_id.strip())
+    """Strip the version and GENCODE's marks of genes of Y (_PAR_Y, ENSGR) of an Ensembl id; other text stays."""
+    if re.match(r"ens[a-z]*g\d{11}", gene_id):
+        gene_id = gene_id.upper()
+    plain = re.sub(r"^(ENS[A-Z]*G\d{11})(?:\.\d+)?(?:_PAR_Y)?$", r"\1", gene_id.strip())
+    return re.sub(r"^ENSGR(\d{10})(?:\.\d+)?$", r"ENSG0\1", plain)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ in docs/gene_identity.md.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -178,7 +179,7 @@ def _gene_map(sources: Sequence[str], hits: Sequence[Found], readout: str) -> Ge
         shared = targets.notna() & targets.duplicated(keep=False)
         targets[shared], reasons[shared] = None, "shared_gene"
     elif readout != "counts":
-        raise DataError(f"The readout '{readout}' is not known: it is counts or log2_intensity.")
+        raise DataError(f"The readout '{readout}' is not known: it is counts or log2_intensity.", value=readout)
     kept = targets.notna().to_numpy()
     positions, genes = pd.factorize(targets[kept])
     dropped = pd.DataFrame({"source": np.asarray(sources, object)[~kept], "reason": reasons[~kept].to_numpy()})
@@ -201,7 +202,8 @@ def _repair(names: Sequence[str], vocabulary: GeneVocabulary, named: set[str]) -
     """
     repaired: list[Found] = []
     for name, dates in zip(names, day_numbers(names), strict=True):
-        dotted = vocabulary.names.get(name.replace(".", "-"), (None, "unknown"))
+        written = re.sub(r"^(C(?:\d+|X|Y))ORF(?=\d)", r"\1orf", name.replace(".", "-"))  # as capitals, or by R
+        dotted = vocabulary.names.get(written, (None, "unknown"))
         genes = {g for month, number in dates for g in _genes_of_date(month, number, vocabulary)} - named
         if dotted[0] and not dates:
             repaired.append((dotted[0], "repaired"))

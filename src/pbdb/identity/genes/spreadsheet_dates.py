@@ -13,26 +13,29 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 _WORDS = {
-    1: "jan january januar janvier janv enero ene gennaio gen januari janeiro",
-    2: "feb february februar fevrier fevr fev febrero febbraio februari fevereiro",
-    3: "mar march marz mrz maerz mars marzo maart mrt marco",
-    4: "apr april avril avr abril abr aprile",
-    5: "may mai mayo maggio mag mei maio",
-    6: "jun june juni juin junio giugno giu junho",
-    7: "jul july juli juillet juil julio luglio lug julho",
-    8: "aug august aout agosto ago augustus",
-    9: "sep sept september septembre septiembre settembre set setembro",
-    10: "oct october oktober okt octobre octubre ottobre ott outubro out",
-    11: "nov november novembre noviembre novembro",
-    12: "dec december dezember dez decembre diciembre dic dicembre dezembro",
+    1: "jan january januar janner janvier janv enero ene gennaio gen januari janeiro sty \u044f\u043d\u0432",
+    2: "feb february februar fevrier fevr fev febrero febbraio februari fevereiro lut \u0444\u0435\u0432",
+    3: "mar march marz mrz maerz mars marzo maart mrt marco \u043c\u0430\u0440",
+    4: "apr april avril avr abril abr aprile kwi \u0430\u043f\u0440",
+    5: "may mai mayo maggio mag mei maio maj \u043c\u0430\u0439 \u043c\u0430\u0438",
+    6: "jun june juni juin junio giugno giu junho cze \u0438\u044e\u043d",
+    7: "jul july juli juillet juil julio luglio lug julho lip \u0438\u044e\u043b",
+    8: "aug august aout agosto ago augustus sie \u0430\u0432\u0433",
+    9: "sep sept september septembre septiembre settembre set setembro wrz \u0441\u0435\u043d \u0441\u0435\u043d\u0442",
+    10: "oct october oktober okt octobre octubre ottobre ott outubro out paz \u043e\u043a\u0442",
+    11: "nov november novembre noviembre novembro lis \u043d\u043e\u044f",
+    12: "dec december dezember dez decembre diciembre dic dicembre dezembro gru \u0434\u0435\u043a",
 }
 _MONTHS = {word: month for month, words in _WORDS.items() for word in words.split()}
-_WORD = r"(?P<month>[a-z]{3,10})\.?"
+_WORD = r"(?P<month>[^\W\d_]{3,10})\.?"
 _GAP = r"(?:\. ?|[-/ ])"
 _DAY_MONTH = re.compile(rf"x?(?P<number>\d{{1,2}}){_GAP}{_WORD}(?:[-./ ]+(?P<year>\d{{4}}|\d{{2}}))?")
 _MONTH_DAY = re.compile(rf"x?{_WORD}{_GAP}?(?<=[-./ ])(?P<number>\d{{1,2}})")
 _MONTH_YEAR = re.compile(rf"x?{_WORD}{_GAP}?(?<=[-./ ])(?P<year>\d{{4}})")
-_ISO = re.compile(r"x?(\d{4})[-./](\d{1,2})[-./](\d{1,2})(?:[ t]00:00(?::00)?)?")
+_MONTH_DAY_YEAR = re.compile(rf"{_WORD} (?P<number>\d{{1,2}})(?:, | 00:00:00 )(?P<year>\d{{4}})")
+_CHINESE = re.compile(r"(?:(?P<year>\d{4})\u5e74)?(?P<month>\d{1,2})\u6708(?P<number>\d{1,2})\u65e5")
+_WEEKDAY = re.compile(r"[^\W\d_]{3,10}\.?,? (?=[^\W\d_]{3,10}\.? \d|\d{1,2}\.? )")
+_ISO = re.compile(r"x?(\d{4})[-./](\d{1,2})[-./](\d{1,2})(?:[ t]00:00(?::00)?(?:\.0+)?z?)?")
 _NUMERIC = re.compile(r"x?(\d{1,2})[./-](\d{1,2})[./-](\d{4}|\d{2})(?: 00:00(?::00)?)?")
 _SERIAL = re.compile(r"x?(\d{5})(?:\.0)?")
 _EPOCHS = (date(1899, 12, 30), date(1904, 1, 1))
@@ -64,8 +67,8 @@ def day_numbers(names: Sequence[str]) -> list[list[Pair]]:
     serials = {int(m[1]) for text in texts if (m := _SERIAL.fullmatch(text))}
     epoch = max(_EPOCHS, key=lambda start: sum(_is_likely(start + timedelta(days=n)) for n in serials))
     dates = [_written(text) or _serial(text, epoch, len(serials)) for text in texts]
-    firsts, years = _of_list([one for one in dates if one.days])
-    return [[*one.pairs, *_numbers(one.days, firsts, years)] for one in dates]
+    firsts, years = _of_list([written for written in dates if written.days])
+    return [[*written.pairs, *_numbers(written.days, firsts, years)] for written in dates]
 
 
 def _plain(name: str) -> str:
@@ -76,8 +79,8 @@ def _plain(name: str) -> str:
 def _of_list(dates: Sequence[_Date]) -> tuple[bool, set[int]]:
     """Whether every date of a list may be the first of a month, and the years they are of."""
     return (
-        all(any(day.day == 1 for day in one.days) for one in dates),
-        {day.year for one in dates for day in one.days},
+        all(any(day.day == 1 for day in written.days) for written in dates),
+        {day.year for written in dates for day in written.days},
     )
 
 
@@ -90,7 +93,8 @@ def _numbers(days: Iterable[date], all_firsts: bool, years: set[int]) -> list[Pa
 
 
 def _written(text: str) -> _Date | None:
-    if match := _DAY_MONTH.fullmatch(text):
+    text = _WEEKDAY.sub("", text)
+    if match := _DAY_MONTH.fullmatch(text) or _MONTH_DAY_YEAR.fullmatch(text) or _CHINESE.fullmatch(text):
         return _day_of_month(match)
     if match := _MONTH_DAY.fullmatch(text) or _MONTH_YEAR.fullmatch(text):
         month, year = _MONTHS.get(match["month"]), match.groupdict().get("year")
@@ -106,7 +110,8 @@ def _written(text: str) -> _Date | None:
 
 def _day_of_month(match: re.Match[str]) -> _Date | None:
     month, number = _MONTHS.get(match["month"]), int(match["number"])
-    if month is None or not 0 < number < 32:
+    month = int(match["month"]) if match["month"].isdecimal() else month
+    if month is None or not 0 < month < 13 or not 0 < number < 32:
         return None
     days = _valid([(_full(int(match["year"])), month, number)]) if match["year"] else ()
     return _Date(days=days) if days else _Date(((month, number),))

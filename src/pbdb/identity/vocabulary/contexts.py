@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy import Connection, text
 
 from pbdb.common.errors import PbdbError, VocabularyError
+from pbdb.common.rows import Row
 from pbdb.common.settings import Settings
 from pbdb.database.copy_text import upsert
 from pbdb.identity.contexts.published_tables import context_frame, synonym_frame
@@ -72,7 +72,7 @@ def apply(connection: Connection, settings: Settings) -> int:
     return len(there)
 
 
-def _loaded(connection: Connection) -> list[dict[str, Any]]:
+def _loaded(connection: Connection) -> list[Row]:
     return [dict(row._mapping) for row in connection.execute(text("SELECT * FROM core.context"))]
 
 
@@ -89,6 +89,6 @@ def _declared(connection: Connection) -> dict[str, Context]:
     return stated
 
 
-def _as_loaded(row: dict[str, Any]) -> Context:
+def _as_loaded(row: Row) -> Context:
     stated = {field.name: row[field.name] for field in fields(Context) if field.name not in ("context", "name")}
     return Context(row["context"], row["context_name"], **stated)

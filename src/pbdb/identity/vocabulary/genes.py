@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Engine, text
 
 from pbdb.common.errors import VocabularyError
 from pbdb.common.ids import stable_ids
+from pbdb.common.rows import Row
 from pbdb.common.settings import Settings
 from pbdb.database.copy_text import copy_frame, cursor, upsert
 from pbdb.identity.genes.resolve import GenePart, GeneVocabulary, build_vocabulary, read_genes
@@ -109,6 +110,18 @@ def _read(connection: Connection, query: str) -> pd.DataFrame:
     return pd.DataFrame(result.fetchall(), columns=list(result.keys()), dtype=object)
 
 
+def symbols_in_home(settings: Settings) -> dict[str, str]:
+    """Symbols of gene ids by all tables imported into this home, the latest winning; no database is asked."""
+    imported = sorted(
+        (settings.home / "vocab" / GENES).glob("*/*/genes.parquet"), key=lambda path: path.stat().st_mtime
+    )
+    symbols: dict[str, str] = {}
+    for path in imported:
+        table = pd.read_parquet(path, columns=["gene_id", "symbol"]).dropna()
+        symbols |= dict(zip(table["gene_id"], table["symbol"], strict=True))
+    return symbols
+
+
 def apply(connection: Connection, settings: Settings) -> dict[str, Any]:
     """Write the vocabulary in use to the database, and mark the fits whose genes it no longer has.
 
@@ -133,7 +146,7 @@ def apply(connection: Connection, settings: Settings) -> dict[str, Any]:
     return {**counts, "stale": stale}
 
 
-def mark_stale(connection: Connection) -> list[dict[str, Any]]:
+def mark_stale(connection: Connection) -> list[Row]:
     """Mark the fits that test a gene the vocabulary has not, and no others.
 
     Returns:

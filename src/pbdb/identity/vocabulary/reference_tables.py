@@ -5,7 +5,6 @@ Each table is one or two published files and becomes a Reference; the order of t
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,8 +16,8 @@ import pyarrow.parquet as pq
 
 from pbdb.common.errors import VocabularyError
 from pbdb.identity.compounds.clean_text import text_or_none
-from pbdb.readers.opening import marked_encoding, open_bytes
-from pbdb.readers.text import DAMAGED, need_columns
+from pbdb.readers.people import sheets
+from pbdb.readers.text import DAMAGED, head, need_columns
 
 COMPOUND_COLUMNS = ("key", "name", "smiles", "inchikey", "pubchem_cid")
 
@@ -66,15 +65,13 @@ class _Table:
 
 
 def _read(path: Path) -> _File:
-    """Read Parquet or tab-separated text (gzipped or not, Latin-1) below leading lines that begin with '!'."""
+    """Read Parquet or a table in any form below leading lines that begin with '!'."""
     if path.suffix == ".parquet":
         table = pq.read_table(path).to_pandas()
         return _File(path.name, "", table.astype(object).where(table.notna(), None))
-    with open_bytes(path) as content:
-        text = content.read().decode(marked_encoding(path) or "latin-1")
-    body = re.sub(r"\A(?:!.*\n)+", "", text)
-    heading = text[: len(text) - len(body)]
-    return _File(path.name, heading, pd.read_csv(io.StringIO(body), sep="\t", dtype=str))
+    heading = "".join(line for line in head(path).splitlines(keepends=True) if line.startswith("!"))
+    table = sheets.as_it_stands(path)
+    return _File(path.name, heading, table.where(table != "", None))
 
 
 def _with(files: Sequence[_File], *columns: str) -> _File:

@@ -10,6 +10,7 @@ import pandas as pd
 from sqlalchemy import Connection, text
 
 from pbdb.common.ids import stable_id, stable_ids
+from pbdb.common.progress import Progress, silent
 from pbdb.common.settings import Settings
 from pbdb.database.copy_text import copy_frame
 from pbdb.identity.compounds.pubchem_bulk_lookup import lookup
@@ -17,13 +18,15 @@ from pbdb.identity.compounds.resolve import Record, resolve
 from pbdb.identity.vocabulary import store
 from pbdb.identity.vocabulary.genes import Imported, current, named_after
 from pbdb.identity.vocabulary.reference_tables import TABLES, Reference, read_reference
-from pbdb.readers.people.cells import folded
+from pbdb.readers.people.cells import folded, unjoined
 
 NOT_REDISTRIBUTABLE = frozenset({"repurposing_hub", "sciplex_drugs"})
 """Tables whose terms forbid passing them on, or which state none."""
 
 
-def import_table(settings: Settings, kind: str, paths: Sequence[Path], release: str | None) -> Imported:
+def import_table(
+    settings: Settings, kind: str, paths: Sequence[Path], release: str | None, progress: Progress = silent
+) -> Imported:
     """Read a reference table, resolve its compounds, and keep its statements as a release.
 
     Raises:
@@ -31,7 +34,7 @@ def import_table(settings: Settings, kind: str, paths: Sequence[Path], release: 
     """
     read = read_reference(kind, paths)
     named = release or read.release or named_after(paths[0])
-    tables = {"rows": statements_of_parents(read, settings), "structures": _structures(read)}
+    tables = {"rows": statements_of_parents(read, settings, progress), "structures": _structures(read)}
     store.save(settings, kind, named, kind, paths, tables)
     return Imported(kind, named)
 
@@ -43,7 +46,10 @@ def _structures(read: Reference) -> pd.DataFrame:
 
 
 def structures_by_name(settings: Settings, releases: Mapping[str, str]) -> dict[str, list[str]]:
-    """Structures that reference tables give a name, as `folded` spells it; releases: of the tables, by kind."""
+    """Structures that reference tables give a name, as `folded` or else `unjoined` spells it.
+
+    releases: of the tables, by kind.
+    """
     tables = [
         table
         for kind, release in releases.items()
@@ -53,7 +59,9 @@ def structures_by_name(settings: Settings, releases: Mapping[str, str]) -> dict[
     if not tables:
         return {}
     listed = pd.concat(tables).drop_duplicates()
-    return {str(name): group.tolist() for name, group in listed.groupby("name")["smiles"]}
+    by_name = {str(name): group.tolist() for name, group in listed.groupby("name")["smiles"]}
+    codes = listed.assign(name=listed["name"].map(unjoined)).drop_duplicates()
+    return {str(name): group.tolist() for name, group in codes.groupby("name")["smiles"]} | by_name
 
 
 def in_use(connection: Connection) -> dict[str, str]:
@@ -67,14 +75,14 @@ def in_home(settings: Settings) -> dict[str, str]:
     return {kind: unquote_plus(there[-1].name) for kind, there in folders.items() if there}
 
 
-def statements_of_parents(read: Reference, settings: Settings) -> pd.DataFrame:
+def statements_of_parents(read: Reference, settings: Settings, progress: Progress = silent) -> pd.DataFrame:
     """Statements by parent_key (InChIKey of the parent, else of the compound): parent_key, kind, value.
 
     The compounds' names are statements, too, of kind name. Compounds without an identity are left out.
     """
     table = read.compounds
     records = [Record(row.smiles, row.inchikey, row.pubchem_cid, None, None) for row in table.itertuples()]
-    resolutions = resolve(records, pubchem=lookup(settings), workers=settings.workers)
+    resolutions = resolve(records, pubchem=lookup(settings), workers=settings.workers, progress=progress)
     keys = [resolution.parent_inchikey or resolution.inchikey for resolution in resolutions]
     identities = pd.DataFrame({"key": table["key"], "parent_key": keys, "name": table["name"]}).dropna(
         subset=["parent_key"]

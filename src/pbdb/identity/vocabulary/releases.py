@@ -12,6 +12,8 @@ from sqlalchemy import Connection, Engine, text
 
 from pbdb.common.errors import VocabularyError
 from pbdb.common.ids import stable_id
+from pbdb.common.progress import Progress, silent
+from pbdb.common.rows import Row
 from pbdb.common.settings import Settings
 from pbdb.database.copy_text import upsert
 from pbdb.identity.compounds import names_in_database, pubchem_bulk
@@ -34,7 +36,11 @@ KINDS = (*genes.KINDS, *cells.KINDS, PUBCHEM, *TABLES)
 
 
 def import_files(
-    settings: Settings, kind: str, paths: Path | Sequence[Path], release: str | None = None
+    settings: Settings,
+    kind: str,
+    paths: Path | Sequence[Path],
+    release: str | None = None,
+    progress: Progress = silent,
 ) -> dict[str, Any]:
     """Read published files and make them part of a release; the first release of a kind is in use at once.
 
@@ -52,7 +58,7 @@ def import_files(
     if kind == PUBCHEM:
         return _import_pubchem(settings, engine, files, release)
     if kind in TABLES:
-        part = references.import_table(settings, kind, files, release)
+        part = references.import_table(settings, kind, files, release, progress)
     elif kind in genes.KINDS:
         part = genes.import_table(settings, engine, kind, files[0], release)
     else:
@@ -89,7 +95,7 @@ def apply(settings: Settings) -> dict[str, Any]:
         return _apply(connection, settings, genes.GENES, cells.CELLOSAURUS, *TABLES)
 
 
-def status(connection: Connection) -> list[dict[str, Any]]:
+def status(connection: Connection) -> list[Row]:
     """All imported releases, newest first."""
     query = text(
         "SELECT kind, release, is_current, n_rows, origin, sha256, is_redistributable, imported_at "

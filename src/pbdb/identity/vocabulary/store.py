@@ -58,7 +58,8 @@ def needed_parts(settings: Settings, kind: str, release: str) -> list[Part]:
     stored = parts(settings, kind, release)
     if not stored:
         raise VocabularyError(
-            f"The tables of {kind} '{release}' are not in '{folder(settings, kind, release)}': import its files again."
+            f"The tables of {kind} '{release}' are not in '{folder(settings, kind, release)}': import its files again.",
+            value=release,
         )
     return stored
 

@@ -94,26 +94,28 @@ def _nearest(train: Compendium, block: Block, rows: Rows) -> Values:
     return np.asarray(np.einsum("ck,ckg->cg", weights, means[neighbours])[place], np.float32)
 
 
-def by_ridge(features: Features) -> Plain:
+def by_ridge(features: Features, folds: int | None = None) -> Plain:
     """Make a method: in each context, ridge regression of the compounds' mean effects on features of compounds.
 
     features: of a training compendium, returns compounds x features and which compounds have any; others get 0.
+    folds: choose the penalty by so many parts of the training compounds instead of leaving out one at a time.
     """
 
     def method(train: Compendium, wanted: Sequence[Rows]) -> list[Values]:
         table, known = features(train)
-        fitted = {(block.dataset, block.context): _coefficients(block, table, known) for block in train.blocks}
+        fitted = {(block.dataset, block.context): _coefficients(block, table, known, folds) for block in train.blocks}
         return [_linear(rows, table, known, fitted[rows.dataset, rows.context]) for rows in wanted]
 
     return method
 
 
-def _coefficients(block: Block, table: Floats, known: Mask) -> Floats | None:
+def _coefficients(block: Block, table: Floats, known: Mask, folds: int | None) -> Floats | None:
     compounds, means = compound_means(block) if len(block) else (np.empty(0, np.int64), block.values)
     usable = known[compounds]
     if usable.sum() < FEWEST_COMPOUNDS:
         return None
-    return ridge.fit(table[compounds[usable]], means[usable].astype(np.float64), together=True).coefficients
+    responses = means[usable].astype(np.float64)
+    return ridge.fit(table[compounds[usable]], responses, together=True, folds=folds).coefficients
 
 
 def _linear(rows: Rows, table: Floats, known: Mask, coefficients: Floats | None) -> Values:

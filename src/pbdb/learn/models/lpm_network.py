@@ -93,8 +93,8 @@ def predict(p: Parameters, batch: Batch) -> Array:
 
 def compound_vectors(p: Parameters, compound: Ints, bits: Array) -> Array:
     """Vectors of compounds: their own, plus what their structure says."""
-    own = p["compound"][compound]
-    return own + bits @ p["structure"] if "structure" in p else own
+    vectors = p["compound"][compound]
+    return vectors + bits @ p["structure"] if "structure" in p else vectors
 
 
 def _forward(p: Parameters, batch: Batch, keep: tuple[Array, Array] | None) -> _Pass:
@@ -150,7 +150,7 @@ def _of_entries(p: Parameters, batch: Batch, entry: Array) -> Gradients:
     used, place = np.unique(batch.compound, return_inverse=True)
     own = np.zeros((len(used), compound.shape[1]), compound.dtype)
     np.add.at(own, place, compound)
-    found: Gradients = {
+    gradients: Gradients = {
         "dataset": (np.array([batch.dataset]), dataset.sum(axis=0, keepdims=True)),
         "context": (np.array([batch.context]), context.sum(axis=0, keepdims=True)),
         "compound": (used, own),
@@ -159,7 +159,7 @@ def _of_entries(p: Parameters, batch: Batch, entry: Array) -> Gradients:
         "time_weight": (None, batch.time @ time),
         "time_offset": (None, time.sum(axis=0)),
     }
-    return found | ({"structure": (None, batch.bits.T @ compound)} if "structure" in p else {})
+    return gradients | ({"structure": (None, batch.bits.T @ compound)} if "structure" in p else {})
 
 
 class Adam:
@@ -170,11 +170,11 @@ class Adam:
         self._second = {name: np.zeros_like(values) for name, values in p.items()}
         self._decay, self._beta, self._steps = decay, beta, 0
 
-    def step(self, p: Parameters, found: Gradients, rate: float) -> None:
+    def step(self, p: Parameters, gradients: Gradients, rate: float) -> None:
         """Change parameters in place by one step."""
         self._steps += 1
         one, two = (1 - beta**self._steps for beta in self._beta)
-        for name, (rows, gradient) in found.items():
+        for name, (rows, gradient) in gradients.items():
             place: Any = slice(None) if rows is None else rows
             first = self._beta[0] * self._first[name][place] + (1 - self._beta[0]) * gradient
             second = self._beta[1] * self._second[name][place] + (1 - self._beta[1]) * gradient**2

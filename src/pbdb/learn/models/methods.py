@@ -12,6 +12,8 @@ from pbdb.learn.models.lowrank import Options
 from pbdb.learn.models.problem import Method, Predictions, Visible, plain
 
 MEAN, CONTROL = "mean of context", "control: compounds permuted"
+# No method: what one could reach that misses nothing but the noise of the effects it is judged by.
+CEILING = "ceiling: noise as stated"
 
 
 @dataclass(frozen=True)
@@ -49,8 +51,11 @@ def zero(visible: Visible) -> Predictions:
     return Predictions(validation, test)
 
 
-def of_vectors(vectors: Floats, known: Mask) -> Method:
-    """Make a method of an embedding: in each context, ridge regression of effects on vectors scaled to length 1."""
+def of_vectors(vectors: Floats, known: Mask, folds: int | None = None) -> Method:
+    """Make a method of an embedding: in each context, ridge regression of effects on vectors scaled to length 1.
+
+    folds: see `baselines.by_ridge`.
+    """
     scaled = np.where(known[:, None], vectors, 0.0)
     scaled = (scaled - scaled[known].mean(axis=0)) * known[:, None] if known.any() else scaled
     size = np.sqrt((scaled[known] ** 2).sum(axis=1).mean()) if known.any() else 1.0
@@ -59,4 +64,4 @@ def of_vectors(vectors: Floats, known: Mask) -> Method:
     def features(_: Compendium) -> tuple[Floats, Mask]:
         return table, known
 
-    return plain(baselines.by_ridge(features))
+    return plain(baselines.by_ridge(features, folds))

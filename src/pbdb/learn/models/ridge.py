@@ -1,4 +1,4 @@
-"""Weighted ridge regression of many responses, its penalty chosen by leave-one-out in closed form."""
+"""Weighted ridge regression of many responses, its penalty chosen by leave-one-out in closed form, or by folds."""
 
 from __future__ import annotations
 
@@ -25,17 +25,28 @@ class Ridge:
     r_squared: Floats
 
 
-def fit(features: Floats, responses: Floats, weights: Floats | None = None, *, together: bool = False) -> Ridge:
+def fit(
+    features: Floats,
+    responses: Floats,
+    weights: Floats | None = None,
+    *,
+    together: bool = False,
+    folds: int | None = None,
+) -> Ridge:
     """Regress responses (rows x responses, centred) on features (rows x features), without intercept.
 
-    weights: of the rows. Each response has a penalty of its own, or all have one if `together`.
+    weights: of the rows. Each response has a penalty of its own, or all have one if `together`. folds: choose it by so
+    many random parts of the rows, each predicted by the others, instead of leaving out one row at a time.
     """
     root = np.sqrt(np.ones(len(features)) if weights is None else weights)[:, None]
     x, y = features * root, responses * root
     axes, size, scores = _principal(x)
     projected = scores.T @ y
     penalties = _candidates(size, len(features))
-    errors = np.stack([((_without_itself(scores, size, projected, y, p) - y) ** 2).sum(axis=0) for p in penalties])
+    if folds is None:
+        errors = np.stack([((_without_itself(scores, size, projected, y, p) - y) ** 2).sum(axis=0) for p in penalties])
+    else:
+        errors = _by_folds(x, y, penalties, folds)
     chosen = _choose(errors, together)
     coefficients, left_out = np.zeros((x.shape[1], y.shape[1])), np.zeros_like(y)
     for i in np.unique(chosen):
@@ -72,6 +83,19 @@ def _without_itself(scores: Floats, size: Floats, projected: Floats, y: Floats, 
     leverage = (scores**2) @ shrunk
     fitted = scores @ (projected * shrunk[:, None])
     return np.asarray(y - (y - fitted) / np.maximum(1 - leverage, 1e-9)[:, None])
+
+
+def _by_folds(x: Floats, y: Floats, penalties: Floats, folds: int) -> Floats:
+    """Squared errors of each penalty and response where each part of the rows is predicted by the other parts."""
+    part = np.random.default_rng(0).permutation(len(x)) % folds
+    errors = np.zeros((len(penalties), y.shape[1]))
+    for held in (part == fold for fold in range(folds)):
+        axes, size, scores = _principal(x[~held])
+        projected, asked = scores.T @ y[~held], x[held] @ axes
+        for i, penalty in enumerate(penalties):
+            guess = asked @ (projected / (size + penalty)[:, None]) if np.isfinite(penalty) else 0.0
+            errors[i] += ((y[held] - guess) ** 2).sum(axis=0)
+    return errors
 
 
 def _choose(errors: Floats, together: bool) -> Ints:

@@ -6,7 +6,7 @@ Vehicle conditions belong to no fold.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from sqlalchemy import Connection, text
 
 from pbdb.common.errors import ConfigError, QueryError
 from pbdb.common.ids import stable_id
+from pbdb.common.rows import Row
 from pbdb.common.settings import Settings
 from pbdb.common.version import __version__
 from pbdb.database.choices import LEVELS
@@ -98,7 +99,7 @@ def make(settings: Settings, rule: Rule, name: str | None = None, *, replace: bo
     return {"split": chosen, "kind": rule.kind, "parameters": rule.as_dict(), "folds": _counted(table)}
 
 
-def listed(settings: Settings) -> list[dict[str, Any]]:
+def listed(settings: Settings) -> list[Row]:
     """All splits, with how many conditions each fold has."""
     with connect.engine(settings).connect() as connection:
         return [dict(row) for row in connection.execute(text(_LIST)).mappings()]
@@ -151,14 +152,14 @@ def check(settings: Settings, name: str) -> dict[str, Any]:
     }
 
 
-def _facts(connection: Connection, name: str) -> dict[str, Any]:
+def _facts(connection: Connection, name: str) -> Row:
     row = connection.execute(text(_FACTS), {"name": name}).mappings().first()
     if row is None:
         raise QueryError(f"There is no split '{name}': `pbdb split list` shows them, `pbdb split make` makes one.")
     return dict(row)
 
 
-def _rule_of(facts: dict[str, Any]) -> Rule:
+def _rule_of(facts: Row) -> Rule:
     stored = facts["parameters"]
     return Rule(
         facts["kind"],
@@ -175,7 +176,7 @@ def _require(connection: Connection, datasets: Sequence[str]) -> None:
             raise QueryError(f"There is no dataset '{name}' in the database: `pbdb etl status` lists what is loaded.")
 
 
-def _frame(connection: Connection, query: str, values: dict[str, Any]) -> pd.DataFrame:
+def _frame(connection: Connection, query: str, values: Mapping[str, object]) -> pd.DataFrame:
     answer = connection.execute(text(query), values)
     return pd.DataFrame(answer.fetchall(), columns=list(answer.keys()))
 

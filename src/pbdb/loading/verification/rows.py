@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from typing import Any
 
 import pandas as pd
 
+from pbdb.common.rows import Row
 from pbdb.loading.verification.differences import Differences
 from pbdb.loading.verification.tables import NATURAL_KEYS, Loaded
 
@@ -54,7 +54,7 @@ def check_samples(loaded: Loaded, differences: Differences) -> dict[str, int]:
     return {"samples": len(samples), "conditions": len(conditions)}
 
 
-def _entries(loaded: Loaded) -> dict[str, dict[str, Any]]:
+def _entries(loaded: Loaded) -> dict[str, Row]:
     """The last entry of each stage up to the last publish of what is loaded; a later load may have been stopped."""
     ledger, dataset = loaded.table("ledger"), loaded.table("dataset")
     ledger = ledger[ledger["fingerprint"] == dataset["fingerprint"].iloc[0]]

@@ -10,10 +10,10 @@ from typing import Any
 
 from psycopg import IsolationLevel
 
-from pbdb.common.errors import QueryError, meant
+from pbdb.common.errors import QueryError, suggestion
 from pbdb.common.progress import Progress, silent
 from pbdb.common.settings import Settings
-from pbdb.loading.verification import effects, refits, rows, tables
+from pbdb.loading.verification import effects, landmarks, refits, rows, tables
 from pbdb.loading.verification.differences import Difference, Differences
 from pbdb.query import database
 from pbdb.server import connect
@@ -53,7 +53,7 @@ def verify(settings: Settings, dataset: str | None = None, progress: Progress = 
         connection.read_only = True
         known = tables.datasets(connection)
         if dataset is not None and dataset not in known:
-            raise QueryError(f"There is no dataset '{dataset}': {meant(dataset, list(known))}", dataset=dataset)
+            raise QueryError(f"There is no dataset '{dataset}': {suggestion(dataset, list(known))}", dataset=dataset)
         chosen = known if dataset is None else {dataset: known[dataset]}
         return [_verify(tables.Loaded(connection, name, key), settings, progress) for name, key in chosen.items()]
 
@@ -72,6 +72,7 @@ def _verify(loaded: tables.Loaded, settings: Settings, progress: Progress) -> Ve
     for number, fit in enumerate(fits, start=1):
         progress(f"verify {loaded.dataset}", number, len(fits))
         chosen = effects.check_fit(loaded, fit, (EFFECTS, GENES), differences)
+        landmarks.check(loaded, fit, chosen, differences)
         n_effects += sum(chosen.statuses.values())
         if fit["is_default"]:
             statuses.update(chosen.statuses)

@@ -17,7 +17,7 @@ BYTES_PER_BLOCK = 32 << 20
 BY_EFFECT = ("log2_fc", "se", "neg_log10_p", "neg_log10_p_adj")
 # Beside p values of counts: those of limma; null in other fits.
 OF_LIMMA = ("neg_log10_p_limma", "neg_log10_p_adj_limma")
-BY_GENE = ("log2_fc", "se", "neg_log10_p_adj")
+BY_GENE = ("log2_fc", "se", "neg_log10_p", "neg_log10_p_adj")
 
 Floats32 = npt.NDArray[np.float32]
 
@@ -94,6 +94,11 @@ COPY (SELECT {", ".join(f"e.{name}" for name in BY_GENE)}
     JOIN core.gene_effect e ON e.dataset_id = %(dataset_id)s AND e.fit_id = %(fit_id)s AND e.gene_key = k.key
     ORDER BY k.place) TO STDOUT (FORMAT binary)"""
 
+_LANDMARKS = "SELECT gene_key, landmark_index FROM core.gene WHERE landmark_index IS NOT NULL"
+_LANDMARK_VECTORS = """
+SELECT effect_id, n_landmarks, landmark_t::real[] FROM core.effect
+WHERE dataset_id = %(dataset_id)s AND fit_id = %(fit_id)s AND effect_id = ANY(%(keys)s)"""
+
 
 def datasets(connection: Connection[Any]) -> dict[str, int]:
     """Names and keys of all datasets."""
@@ -144,6 +149,18 @@ class Loaded:
     ) -> Iterator[tuple[slice, dict[str, Floats32]]]:
         """Arrays of BY_GENE of some genes in their order, each genes x effects, block by block."""
         return self._arrays(_GENE_ARRAYS, BY_GENE, fit_id, keys, n_effects)
+
+    def landmarks(self) -> dict[int, int]:
+        """Place of each landmark gene in the vectors."""
+        return dict(self.connection.execute(_LANDMARKS).fetchall())
+
+    def landmark_vectors(
+        self, fit_id: int, keys: Sequence[int]
+    ) -> dict[int, tuple[int | None, npt.NDArray[np.float64] | None]]:
+        """Number of landmarks and vector of some effects."""
+        values = {"dataset_id": self.dataset_id, "fit_id": fit_id, "keys": list(keys)}
+        rows = self.connection.execute(_LANDMARK_VECTORS.encode(), values).fetchall()
+        return {key: (n, None if vector is None else np.array(vector, np.float64)) for key, n, vector in rows}
 
     def _arrays(
         self, query: str, names: Sequence[str], fit_id: int, keys: Sequence[int], length: int

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -100,7 +100,7 @@ def read_unfitted(connection: Connection, rule: Rule, window: float, fit_rule: s
     return [str(name) for (name,) in connection.execute(query.encode(), {**_given(rule), "window": window}).fetchall()]
 
 
-def _given(rule: Rule) -> dict[str, Any]:
+def _given(rule: Rule) -> Mapping[str, object]:
     return {"level": rule.level, "tolerance": rule.time_tolerance_h}
 
 
@@ -143,7 +143,7 @@ def read_arrays(connection: Connection, dataset_id: int, effects: Ids, n_genes: 
     effects: sorted ids. Yields the rows of each block and its three matrices.
 
     Raises:
-        DataError: an effect is there no more.
+        DataError: an effect is no longer there.
     """
     empty = {name: np.empty((0, n_genes), dtype=np.float32) for name in LAYERS}
     step = max(1, BYTES_PER_BLOCK // (8 * len(LAYERS) * max(1, n_genes)))
@@ -299,7 +299,7 @@ def _shrink(kept: OrderedDict[Any, Any], size: Any) -> None:
         kept.popitem(last=False)
 
 
-def _frame(connection: Connection, query: str, parameters: dict[str, Any]) -> pd.DataFrame:
+def _frame(connection: Connection, query: str, parameters: Mapping[str, object]) -> pd.DataFrame:
     with connection.cursor() as cursor:
         cursor.execute(query.encode(), parameters)
         columns = [column.name for column in cursor.description or ()]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from pbdb.common.rows import Row
 from pbdb.matches.agreement import inputs as agreement_inputs
 from pbdb.matches.agreement.inputs import Connection
 from pbdb.matches.agreement.retrieval import KINDS, QUERIES_AT_ONCE, quantities_of
@@ -33,7 +33,7 @@ def retrieve_replicates(connection: Connection, effects: pd.DataFrame) -> pd.Dat
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=list(ABOUT))
 
 
-def summarise_replicates(queries: pd.DataFrame, common: dict[str, Any]) -> list[dict[str, Any]]:
+def summarise_replicates(queries: pd.DataFrame, common: Row) -> list[Row]:
     """Mean over strata of means over conditions, with intervals, as rows of agreement_summary."""
     rows = []
     for metric, part in queries.groupby("metric", sort=True):

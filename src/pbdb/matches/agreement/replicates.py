@@ -11,6 +11,7 @@ import pandas as pd
 
 from pbdb.common.errors import DataError
 from pbdb.common.ids import stable_id
+from pbdb.common.rows import Row
 from pbdb.common.settings import Settings
 from pbdb.common.version import __version__
 from pbdb.matches.agreement import inputs as agreement_inputs
@@ -135,13 +136,13 @@ def _by_condition(block: pd.DataFrame, result: Result, capped: Any) -> pd.DataFr
     return means.astype(dict.fromkeys(counts, "int64")).reset_index()
 
 
-def _common(dataset: int, parameters: dict[str, Any], key: int) -> dict[str, Any]:
+def _common(dataset: int, parameters: Row, key: int) -> Row:
     """What all summaries of a dataset say."""
     common = {"dataset_id_a": dataset, "dataset_id_b": dataset, "inchikey_level": LEVEL, "time_tolerance_h": 0.0}
     return common | {"dose_window": 1.0, "parameters_id": key, "parameters": parameters, "code_version": __version__}
 
 
-def _summaries(table: pd.DataFrame, pairs: pd.DataFrame, common: dict[str, Any]) -> list[dict[str, Any]]:
+def _summaries(table: pd.DataFrame, pairs: pd.DataFrame, common: Row) -> list[Row]:
     about = pairs.drop_duplicates("condition_id").set_index("condition_id")[["fit_id", "time_h", "compound_key"]]
     joined = table.join(about, on="condition_id")
     for delta, baseline in DELTAS.items():

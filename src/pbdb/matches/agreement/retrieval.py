@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from pbdb.common.arrays import Mask
+from pbdb.common.rows import Row
 from pbdb.matches.agreement import inputs as agreement_inputs
 from pbdb.matches.agreement.inputs import Connection, fits_of
 from pbdb.matches.agreement.population_z import Population
@@ -86,12 +87,12 @@ def retrieve_matches(
     return pd.concat(parts or [pd.DataFrame()], ignore_index=True)
 
 
-def summarise_retrieval(queries: pd.DataFrame, common: dict[tuple[int, int], dict[str, Any]]) -> list[dict[str, Any]]:
+def summarise_retrieval(queries: pd.DataFrame, common: dict[tuple[int, int], Row]) -> list[Row]:
     """Mean over directions of means over contexts and times, with intervals, as rows of agreement_summary.
 
     common: what all rows of a pair of datasets say.
     """
-    rows: list[dict[str, Any]] = []
+    rows: list[Row] = []
     if queries.empty:
         return rows
     quantities = [name for name in queries.columns if name not in ABOUT]
@@ -182,7 +183,7 @@ def _direction(
     matched = np.zeros((len(asked), len(candidates.ids)), dtype=bool)
     matched[row, candidates.where(taking_part[f"effect_id_{target}"].to_numpy(np.int64))] = True
     first = rows.iloc[0]
-    words: dict[str, Any] = {
+    words: Row = {
         "pair": [(int(first["dataset_id_a"]), int(first["dataset_id_b"]))] * len(asked),
         "direction": query,
         "stratum": f"{query} {first['context_id']} {first['time_h_a']} {first['time_h_b']}",

@@ -14,6 +14,7 @@ import pandas as pd
 from pbdb.common.errors import ConfigError, DataError
 from pbdb.common.ids import stable_id
 from pbdb.common.progress import Progress, silent
+from pbdb.common.rows import Row
 from pbdb.common.settings import Settings
 from pbdb.common.version import __version__
 from pbdb.database import copy_binary
@@ -137,7 +138,7 @@ def _population(connection: Connection, chosen: Choices) -> Population | None:
 
 def _common(
     chosen: Choices, totals: dict[tuple[int, int], int], parameters: dict[str, Any], key: int
-) -> dict[tuple[int, int], dict[str, Any]]:
+) -> dict[tuple[int, int], Row]:
     """What all summaries of a pair of datasets say."""
     rule = {"inchikey_level": chosen.rule.level, "time_tolerance_h": chosen.rule.time_tolerance_h}
     how = {"dose_window": chosen.window, "parameters_id": key, "parameters": parameters, "code_version": __version__}

@@ -11,6 +11,7 @@ import psycopg
 
 from pbdb.common.ids import stable_id
 from pbdb.common.progress import Progress
+from pbdb.common.rows import Row
 from pbdb.matches.statistics.intervals import clustered, seed_of
 
 Connection = psycopg.Connection[Any]
@@ -34,9 +35,7 @@ QUANTITIES = (
 )
 
 
-def summarise_matches(
-    connection: Connection, common: dict[tuple[int, int], dict[str, Any]], progress: Progress
-) -> list[dict[str, Any]]:
+def summarise_matches(connection: Connection, common: dict[tuple[int, int], Row], progress: Progress) -> list[Row]:
     """Summarise the staged results (temporary view `found`) as rows of agreement_summary.
 
     First the mean over the matches of a compound in a context at a time, then over those units; compounds are
@@ -59,7 +58,7 @@ def _units(connection: Connection, a: int, b: int) -> pd.DataFrame:
     return units.astype(dict.fromkeys(QUANTITIES, "float64"))
 
 
-def _row(common: dict[str, Any], metric: str, units: pd.DataFrame, quantity: str) -> dict[str, Any]:
+def _row(common: Row, metric: str, units: pd.DataFrame, quantity: str) -> Row:
     values = units[quantity].to_numpy(dtype=np.float64)
     known = np.isfinite(values)
     compound = pd.factorize(units["compound_key"].to_numpy()[known])[0].astype(np.int64)
@@ -68,14 +67,14 @@ def _row(common: dict[str, Any], metric: str, units: pd.DataFrame, quantity: str
 
 
 def summary_row(
-    common: dict[str, Any],
+    common: Row,
     metric: str,
     quantity: str,
     values: npt.NDArray[np.float64],
     compound: Ids,
     inner: Ids | None = None,
     outer: Ids | None = None,
-) -> dict[str, Any]:
+) -> Row:
     """Make a row of agreement_summary from the values of units, NaN where undefined.
 
     common: what all rows of a pair of datasets say; compound, inner, outer: as for `intervals.clustered`.

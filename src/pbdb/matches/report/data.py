@@ -80,7 +80,7 @@ def read(settings: Settings, rule: Rule, n_matches: int = MOST_MATCHES) -> Conte
     )
 
 
-def _matches(db: database.Database, parameters: dict[str, Any], n: int) -> list[Match]:
+def _matches(db: database.Database, parameters: dict[str, object], n: int) -> list[Match]:
     """Pick matches of each pair, evenly from the most to the least agreeing; the most agreeing come first."""
     pairs = max(1, len(db.sql(_PAIRS, parameters)))
     picked = db.sql(_PICKED, parameters | {"rank": RANK, "direction": DIRECTION, "each": max(1, n // pairs), "n": n})

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 from xml.etree.ElementTree import Element
 
-from pbdb.matches.report import figures, single
+from pbdb.common.page import charts
+from pbdb.common.page.charts import Figure, Line, Mark, Whisker
+from pbdb.common.page.html import framed, grid, numbers, paragraph, section, tiles
+from pbdb.common.page.svg import el, tick_text
+from pbdb.matches.report import single
 from pbdb.matches.report.data import GENES_PER_MATCH, MOST_CONTEXTS, MOST_PAIRS, POINTS_PER_PAIR, RANK, Contents, Match
-from pbdb.matches.report.figures import Figure, Line, Mark, Whisker
-from pbdb.matches.report.html import framed, grid, numbers, paragraph, section, tiles
-from pbdb.matches.report.svg import el, tick_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -152,26 +153,26 @@ def _coverage(table: pd.DataFrame) -> Figure:
     order = {name: place for place, name in enumerate(shown)}
     rows = table[table["context_name"].isin(shown)]
     rows = rows.sort_values("context_name", key=lambda names: names.map(order), kind="stable")
-    picture = figures.heat(rows, "context_name", "dataset", "n_compounds", title)
+    picture = charts.heat(rows, "context_name", "dataset", "n_compounds", title)
     return Figure("coverage", title, caption, picture, table, "wide")
 
 
 def _counts(contents: Contents) -> Iterator[Figure]:
     counts, folds = contents.counts, contents.folds
     title = "Matched conditions by window of doses"
-    picture = figures.bars(counts, WINDOWS, _pairs(counts), title, "matched conditions")
+    picture = charts.bars(counts, WINDOWS, _pairs(counts), title, "matched conditions")
     caption = "Conditions that count at each window: nearest in dose, and at least ten compounds shared in the cells."
     yield Figure("counts", title, caption, picture, counts)
     title = "How far apart the doses are"
     caption = "Of all mutually nearest pairs of conditions, the share by fold difference in dose; their number on the"
-    picture = figures.stacked(folds, FOLDS, title, _pairs(folds))
+    picture = charts.stacked(folds, FOLDS, title, _pairs(folds))
     yield Figure("folds", title, f"{caption} right.", picture, folds)
 
 
 def _agreement(table: pd.DataFrame) -> Iterator[Figure]:
     for metric, (title, caption, guide) in METRICS.items():
         rows = table[(table["metric"] == metric) & table["quantity"].isin(BASELINES)]
-        picture = figures.whiskers(_lines(rows, BASELINES), BASELINES, title, "mean with 95 % interval", guide)
+        picture = charts.whiskers(_lines(rows, BASELINES), BASELINES, title, "mean with 95 % interval", guide)
         yield Figure(f"agreement-{metric}", title, caption, picture, _ordered(rows, BASELINES))
 
 
@@ -181,7 +182,7 @@ def _retrieval(table: pd.DataFrame) -> Iterator[Figure]:
         if not rows.empty:
             title = f"Retrieval by {kind} similarity"
             axis = "normalised rank (1: always first), 95 % interval"
-            picture = figures.whiskers(_lines(rows, OF_RETRIEVAL), OF_RETRIEVAL, title, axis)
+            picture = charts.whiskers(_lines(rows, OF_RETRIEVAL), OF_RETRIEVAL, title, axis)
             caption = (
                 "1: the partner always comes first. The expectation is exact, and above 0.5 where there are several"
                 " partners. Baselines: the rank that other compounds would take."
@@ -195,7 +196,7 @@ def _cloud_figures(points: pd.DataFrame) -> Iterator[Figure]:
         rows = points[(points["dataset_a"] == a) & (points["dataset_b"] == b)]
         title = _pair(a, b)
         axes = ("rank agreement, all genes", "direction agreement")
-        picture = figures.cloud(rows["rank_agreement"].tolist(), rows["direction_agreement"].tolist(), title, axes)
+        picture = single.cloud(rows["rank_agreement"].tolist(), rows["direction_agreement"].tolist(), title, axes)
         caption = f"{len(rows):,} of {int(rows['n_of_pair'].iloc[0]):,} matches; dashed: what chance would give."
         yield Figure(f"cloud-{place + 1}", title, caption, picture, rows.drop(columns=["place", "n_of_pair"]))
 
@@ -204,7 +205,7 @@ def _replicates(table: pd.DataFrame) -> Iterator[Figure]:
     for metric, (title, _, guide) in METRICS.items():
         rows = table[(table["metric"] == metric) & table["quantity"].isin(OF_REPLICATES)]
         if not rows.empty:
-            picture = figures.whiskers(
+            picture = charts.whiskers(
                 _lines(rows, OF_REPLICATES), OF_REPLICATES, title, "mean with 95 % interval", guide
             )
             caption = "Single wells of one condition against each other, within a data set."
@@ -218,7 +219,7 @@ def _replicate_retrieval(table: pd.DataFrame) -> Iterator[Figure]:
         title = "Retrieval of replicates by cosine similarity"
         axis = "normalised rank (1: always first), 95 % interval"
         caption = "Each well asks for the other wells of its condition among all wells of the cells at that time."
-        picture = figures.whiskers(_lines(rows, marks), marks, title, axis)
+        picture = charts.whiskers(_lines(rows, marks), marks, title, axis)
         yield Figure("replicates-retrieval", title, caption, picture, _ordered(rows, marks))
 
 

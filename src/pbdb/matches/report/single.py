@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from xml.etree.ElementTree import Element
 
+from pbdb.common.page import labels
+from pbdb.common.page.charts import dots
+from pbdb.common.page.svg import Scale, drawing, el, scale_over, text, x_axis, y_axis
 from pbdb.matches.report.data import Match
-from pbdb.matches.report.figures import dots
-from pbdb.matches.report.svg import Scale, drawing, el, scale_over, shortened, text, x_axis, y_axis
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,7 +53,7 @@ def scatter(match: Match, numbers: dict[str, int]) -> Element:
         if path is not None:
             path.set("data-genes", " ".join(str(numbers[symbol]) for symbol in rows["gene_symbol"]))
         parts.append(path)
-    parts += _labels(named(genes), scale, up)
+    parts += labels.beside(_places(named(genes), scale, up), LEFT, TOP, LEFT + SIZE, TOP + SIZE)
     return drawing(LEFT + SIZE + 14, TOP + SIZE + 40, f"{title(match)}: genes of both signatures", *parts)
 
 
@@ -75,30 +75,19 @@ def _legend(group_of: pd.Series[str]) -> list[Element]:
     return parts
 
 
-@dataclass(frozen=True)
-class _Box:
-    x1: float
-    y1: float
-    x2: float
-    y2: float
+def cloud(x: list[float], y: list[float], label: str, axes: tuple[str, str]) -> Element:
+    """Draw direction against rank agreement, with guides where chance lies."""
+    size, left = 250.0, 52.0
+    across = Scale(-1, 1, left, left + size)
+    up = Scale(0, 1, 10 + size, 10)
+    guides = [
+        el("line", x1=left, x2=left + size, y1=up(0.5), y2=up(0.5), class_="guide"),
+        el("line", x1=across(0), x2=across(0), y1=10, y2=10 + size, class_="guide"),
+    ]
+    frame = [*x_axis(across, 10, 10 + size, axes[0]), *y_axis(up, left, left + size, axes[1])]
+    return drawing(left + size + 12, size + 52, label, *frame, *guides, dots(x, y, (across, up), ""))
 
-    def meets(self, other: _Box) -> bool:
-        return self.x1 < other.x2 and other.x1 < self.x2 and self.y1 < other.y2 and other.y1 < self.y2
 
-
-def _labels(genes: pd.DataFrame, across: Scale, up: Scale) -> list[Element]:
-    """Write names beside their dots, where there is room."""
-    taken: list[_Box] = []
-    parts = []
-    for symbol, a, b in genes[["gene_symbol", "log2_fc_a", "log2_fc_b"]].itertuples(index=False, name=None):
-        words = shortened(str(symbol), 16)
-        wide = 6.4 * len(words)
-        for dx, dy in ((6, 4), (-6 - wide, 4), (-wide / 2, -7), (-wide / 2, 15)):
-            x, y = across(a) + dx, up(b) + dy
-            box = _Box(x, y - 10, x + wide, y + 2)
-            inside = box.x1 > LEFT and box.x2 < LEFT + SIZE and box.y1 > TOP and box.y2 < TOP + SIZE
-            if inside and not any(box.meets(other) for other in taken):
-                taken.append(box)
-                parts.append(text(x, y, words, "gene"))
-                break
-    return parts
+def _places(genes: pd.DataFrame, across: Scale, up: Scale) -> list[tuple[float, float, str]]:
+    rows = genes[["gene_symbol", "log2_fc_a", "log2_fc_b"]].itertuples(index=False, name=None)
+    return [(across(a), up(b), str(symbol)) for symbol, a, b in rows]

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from pbdb.common import output_files
 from pbdb.common.errors import ConfigError
+from pbdb.common.page.html import page
+from pbdb.common.page.svg import standalone
 from pbdb.common.settings import Settings
 from pbdb.matches.match_table import Rule
 from pbdb.matches.report import data, sections
-from pbdb.matches.report.html import page
-from pbdb.matches.report.svg import standalone
 
 
 def write(

@@ -116,6 +116,7 @@ def _left_out(sums: Floats, counts: Floats, group_of: npt.NDArray[np.int64]) -> 
 
 
 def _interval(estimate: float, drawn: Floats, left_out: Floats, n: int) -> Interval:
+    """BCa where its levels can be had, else percentiles; none from few resamples, a point where they do not differ."""
     if len(drawn) < FEWEST_RESAMPLES:
         return Interval(estimate, np.nan, np.nan, "not_estimable", n)
     if np.ptp(drawn) <= 1e-12 * max(1.0, abs(estimate)):

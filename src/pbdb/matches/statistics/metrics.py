@@ -93,6 +93,8 @@ def _whole(side: Signatures, vector: Vector) -> npt.NDArray[np.bool_]:
 
 
 def _units(side: Signatures, vector: Vector, kind: Kind) -> Scores:
+    """Rows of length 1, whose product is a cosine (a correlation of centred rows or ranks); once for each side."""
+
     def compute() -> Scores:
         complete, values = _whole(side, vector), side.values(vector)
         if complete.all():

@@ -27,11 +27,15 @@ Row = list[str]
 
 @dataclass
 class Grid:
-    """Cells of a file as they stand, rows by their numbers from 1; `notes` are sentences without a full stop."""
+    """Cells of a file as they stand, rows by their numbers from 1; `notes` are sentences without a full stop.
+
+    is_hidden: whether it is a worksheet that nobody sees.
+    """
 
     rows: list[tuple[int, Row]]
     notes: list[str] = field(default_factory=list)
     name: str | None = None
+    is_hidden: bool = False
 
 
 def is_workbook(path: Path) -> bool:
@@ -45,7 +49,7 @@ def grids(path: Path) -> list[Grid]:
     if start in (_ZIP, _OLE):
         return _of_workbook(path)
     if start == _HDF5:
-        raise DataError(f"'{path.name}' is HDF5, not a table: give {FORMATS}.")
+        raise DataError(f"'{path.name}' is HDF5, not a table: give {FORMATS}.", file=path.name)
     encoding = encoding_of(path)
     grid = Grid(list(text_rows(path, encoding, separator(path, encoding))))
     if encoding not in ("utf-8-sig", "utf-16"):
@@ -75,7 +79,9 @@ def text_rows(path: Path, encoding: str, sep: str, n: int | None = None) -> Iter
         except csv.Error as problem:
             raise DataError(
                 f"Line {reader.line_num} of '{path.name}' cannot be read as cells ({problem}): a quotation mark in it "
-                "is not closed, or stands alone; write it twice, or take it out."
+                "is not closed, or stands alone; write it twice, or take it out.",
+                line=reader.line_num,
+                file=path.name,
             ) from None
 
 
@@ -87,7 +93,7 @@ def names_separator(row: Row) -> bool:
 def _without_zeros(path: Path, lines: Iterator[str] | Any) -> Iterator[str]:
     for line in lines:
         if "\0" in line:
-            raise DataError(f"'{path.name}' holds bytes that are no text: give {FORMATS}.")
+            raise DataError(f"'{path.name}' holds bytes that are no text: give {FORMATS}.", file=path.name)
         yield line
 
 
@@ -101,37 +107,54 @@ def separator(path: Path, encoding: str) -> str:
         return first[4:5]
     scores = {sep: _score(lines, sep) for sep in sorted(SEPARATORS, key=lambda sep: sep != usual)}
     best = max(scores, key=lambda sep: scores[sep])
-    return best if scores[best] > (0, 0) else usual
+    return best if scores[best] > (0, 0, 0) else usual
 
 
-def _score(lines: Sequence[str], sep: str) -> tuple[float, int]:
-    """The share of lines with the usual number of cells, and that number; nothing where that is 1."""
+def _score(lines: Sequence[str], sep: str) -> tuple[float, int, int]:
+    """The share of lines with the usual number of cells, how many these are, and that number; nothing where that is 1.
+
+    Of two signs that cut nearly all lines, the one that cuts more of them is it: a decimal comma stands in no heading.
+    """
     try:
         widths = [len(row) for row in csv.reader(io.StringIO("".join(lines)), delimiter=sep) if any(row)]
     except csv.Error:
-        return 0, 0
+        return 0, 0, 0
     wide = Counter(width for width in widths if width > 1)
     if not wide:
-        return 0, 0
+        return 0, 0, 0
     width, n = max(wide.items(), key=lambda item: (item[1], item[0]))
-    return (round(n / len(widths), 1), width) if n >= min(2, len(widths)) and 2 * n >= len(widths) else (0, 0)
+    is_usual = n >= min(2, len(widths)) and 2 * n >= len(widths)
+    return (round(n / len(widths), 1), n, width) if is_usual else (0, 0, 0)
 
 
 def _of_workbook(path: Path) -> list[Grid]:
-    from python_calamine import CalamineError, CalamineWorkbook, SheetTypeEnum
+    from python_calamine import CalamineError, CalamineWorkbook, SheetTypeEnum, SheetVisibleEnum
 
     try:
         book = CalamineWorkbook.from_path(path)
-        named = [sheet.name for sheet in book.sheets_metadata if sheet.typ == SheetTypeEnum.WorkSheet]
-        filled = [_of_worksheet(path, book.get_sheet_by_name(name)) for name in named]
+        named = [sheet for sheet in book.sheets_metadata if sheet.typ == SheetTypeEnum.WorkSheet]
+        filled = [of_worksheet(path, book.get_sheet_by_name(sheet.name)) for sheet in named]
+        for grid, sheet in zip(filled, named, strict=True):
+            grid.is_hidden = sheet.visible != SheetVisibleEnum.Visible
     except (CalamineError, zipfile.BadZipFile) as problem:
         raise DataError(
-            f"'{path.name}' cannot be read as a workbook ({problem}): save it as .xlsx without a password, or as .csv."
+            f"'{path.name}' cannot be read as a workbook ({problem}): save it as .xlsx without a password, or as .csv.",
+            file=path.name,
         ) from None
-    return [grid for grid in filled if any(any(row) for _, row in grid.rows)]
+    used = [grid for grid in filled if any(any(row) for _, row in grid.rows)]
+    visible = [grid for grid in used if not grid.is_hidden]
+    if visible and len(visible) < len(used):
+        hidden = ", ".join(f"'{grid.name}'" for grid in used if grid.is_hidden)
+        visible[0].notes.append(f"hidden worksheets of '{path.name}' were not read: {hidden}")
+    return visible or used
 
 
-def _of_worksheet(path: Path, sheet: Any) -> Grid:
+def of_worksheet(path: Path, sheet: Any) -> Grid:
+    """The cells of a worksheet; a merged cell counts for every row it covers.
+
+    Raises:
+        DataError: cells are merged over several columns.
+    """
     rows = [[shown(cell) for cell in row] for row in sheet.to_python(skip_empty_area=False)]
     grid = Grid([(at, row) for at, row in enumerate(rows, start=1)], name=sheet.name)
     merged = []
@@ -140,7 +163,9 @@ def _of_worksheet(path: Path, sheet: Any) -> Grid:
             continue
         place = f"{_letters(left)}{top + 1}:{_letters(right)}{bottom + 1}"
         if right > left:
-            raise DataError(f"The cells {place} of '{path.name}' are merged over several columns: unmerge them.")
+            raise DataError(
+                f"The cells {place} of '{path.name}' are merged over several columns: unmerge them.", file=path.name
+            )
         for at in range(top + 1, bottom + 1):
             rows[at][left] = rows[top][left]
         merged.append(f"{place} as '{rows[top][left]}'")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 
@@ -11,16 +12,19 @@ from pbdb.common import units
 from pbdb.readers.people.cells import plain
 from pbdb.readers.people.headings import is_quantity
 
-NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
-_COMMA = re.compile(r"[-+]?(?:\d{1,3}(?:\.\d{3})+|\d*),\d+(?:[eE][-+]?\d+)?")
-_THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2}(?:,\d{3})+")
-_WITH_UNIT = re.compile(r"(?P<number>[-+]?[\d.,]+(?:[eE][-+]?\d+)?)\s*(?P<unit>[^\d\s.,+-][^\d]*)?")
+NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?", re.ASCII)
+_COMMA = re.compile(r"[-+]?(?:\d{1,3}(?:\.\d{3})+|\d*),\d+(?:[eE][-+]?\d+)?", re.ASCII)
+_THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2}(?:,\d{3})+", re.ASCII)
+_WITH_UNIT = re.compile(r"(?P<number>[-+]?[\d.,]+(?:[eE][-+]?\d+)?)\s*(?P<unit>[^\d\s.,+-][^\d]*)?", re.ASCII)
 _WORDS_OF_TIME = {
     "hour": "h", "hours": "h", "std": "h", "std.": "h", "stunde": "h", "stunden": "h", "heure": "h", "heures": "h",
     "hora": "h", "horas": "h", "minute": "min", "minuten": "min", "minutos": "min", "mins": "min", "tag": "d",
     "tage": "d", "jour": "d", "jours": "d", "dia": "d", "dias": "d", "d\u00eda": "d", "d\u00edas": "d",
 }  # fmt: skip
-_OTHER_UNITS = ("ug/ml", "ng/ml", "mg/ml", "pg/ml", "mg/l", "ug/l", "%", "u/ml", "iu/ml", "% dmso", "%dmso")
+NOT_MOLAR = (
+    "ug/ml", "ng/ml", "mg/ml", "pg/ml", "mg/l", "ug/l", "%", "u/ml", "iu/ml", "% dmso", "%dmso", "vol%", "%v/v",
+    "mg/kg", "ng", "ug", "mg",
+)  # fmt: skip
 
 
 def unit_of(text: str) -> str | None:
@@ -31,11 +35,16 @@ def unit_of(text: str) -> str | None:
     written = text.strip().rstrip(".").translate({0xB5: "u", 0x3BC: "u"})
     if written in units.FM_PER_UNIT:
         return written
-    low = re.sub(r"(mol/l|mol l-1|molar)$", "m", written.lower()).replace(" ", "")
+    low = written.lower().replace(" ", "")
     if low == "m":
-        return "M" if len(written) > 1 else None
+        return None
+    if low in ("mol/l", "moll-1", "molar"):
+        return "M"
+    molar = units.molar_unit(written)
+    if molar in units.FM_PER_UNIT:
+        return molar
     low = _WORDS_OF_TIME.get(low, low)
-    return units.SPELLINGS.get(low) or (low if low in _OTHER_UNITS else None)
+    return units.SPELLINGS.get(low) or (low if low in NOT_MOLAR else None)
 
 
 def tidied(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
@@ -106,16 +115,22 @@ def _parted(cells: Sequence[str | None]) -> tuple[list[str | None], list[str | N
 
 def in_unit(value: str, unit: str, wanted: str) -> float | None:
     """A dose or time in another unit (`uM` or `h`); None where it is not molar, or no time."""
+    known = unit_of(unit)
     if wanted == "h":
-        return units.hours(value, unit) if unit in units.HOURS_PER_UNIT else None
-    return units.dose_fm(value, unit) / units.dose_fm(1, wanted) if unit in units.FM_PER_UNIT else None
+        return units.hours(value, known) if known in units.HOURS_PER_UNIT else None
+    return units.dose_fm(value, known) / units.dose_fm(1, wanted) if known in units.FM_PER_UNIT else None
 
 
 def first_not_a_number(column: pd.Series[str]) -> str | None:
     """The first cell of a column that is no number."""
-    return next((cell for cell in column.dropna() if not NUMBER.fullmatch(cell)), None)
+    return next((cell for cell in column.dropna() if not is_number(cell)), None)
+
+
+def is_number(cell: str) -> bool:
+    """Whether a cell is a number with a decimal point, of a size that numbers have."""
+    return NUMBER.fullmatch(cell) is not None and math.isfinite(float(cell))
 
 
 def logarithmic(name: object) -> bool:
     """Whether a heading says that its numbers are logarithms."""
-    return re.match(r"log|ln|p(ic|ec|c)50", plain(name)) is not None
+    return re.match(r"log|ln|p(ic|ec|c)50|p?(dosis|dose|conc|konz|molar)\w*log", plain(name)) is not None

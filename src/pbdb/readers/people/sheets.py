@@ -23,7 +23,7 @@ import pandas as pd
 from pbdb.common.errors import DataError
 from pbdb.readers.bombs import bounded, require_plausible
 from pbdb.readers.opening import DAMAGED, encoding_of, open_text, starts_with
-from pbdb.readers.people.cells import cell_or_none, cleaned
+from pbdb.readers.people.cells import cell_or_none, cleaned, is_ditto
 from pbdb.readers.people.grids import (
     LOOKED_AT,
     PARQUET,
@@ -35,6 +35,7 @@ from pbdb.readers.people.grids import (
     separator,
     shown,
 )
+from pbdb.readers.people.headings import names_a_part
 from pbdb.readers.people.quantities import tidied
 from pbdb.readers.tables import damaged, missing
 
@@ -100,7 +101,11 @@ def worksheet(name: str) -> Callable[[Path], pd.DataFrame]:
         except DAMAGED as problem:
             raise damaged(path, problem) from None
         if name not in named:
-            raise DataError(f"'{path.name}' has no worksheet '{name}'; it has {', '.join(map(str, named))}.")
+            raise DataError(
+                f"'{path.name}' has no worksheet '{name}'; it has {', '.join(map(str, named))}.",
+                file=path.name,
+                value=name,
+            )
         return _sheet(path, named[name]).table
 
     return read_it
@@ -115,10 +120,17 @@ def as_it_stands(path: Path) -> pd.DataFrame:
     rows = _published_rows(path)
     top = heading(rows)
     if top is None:
-        raise DataError(f"'{path.name}' is empty: give the whole table.")
+        raise DataError(f"'{path.name}' is empty: give the whole table.", file=path.name)
     width = len(top.names)
-    body = ([*map(cleaned, row), *[""] * width][:width] for _, row in rows[top.at + 1 :])
-    return pd.DataFrame([row for row in body if any(row)], columns=pd.Index(top.names), dtype=object)
+    body = [(line, [*map(cleaned, row)]) for line, row in rows[top.at + 1 :] if any(map(cleaned, row))]
+    for line, row in body:
+        if any(row[width:]) or len(row) < width:
+            raise DataError(
+                f"Line {line} of '{path.name}' has {len(row)} cells, but there are {width} headings (in line "
+                f"{top.line}): export the table again.",
+                file=path.name,
+            )
+    return pd.DataFrame([row[:width] for _, row in body], columns=pd.Index(top.names), dtype=object)
 
 
 def headings(path: Path) -> Row:
@@ -132,7 +144,9 @@ def _published_rows(path: Path, n: int | None = None) -> list[tuple[int, Row]]:
     if is_workbook(path):
         filled = grids(path)
         if len(filled) > 1:
-            raise DataError(f"'{path.name}' has {len(filled)} worksheets: save the table as a file of its own.")
+            raise DataError(
+                f"'{path.name}' has {len(filled)} worksheets: save the table as a file of its own.", file=path.name
+            )
         return filled[0].rows if filled else []
     require_plausible(path)
     encoding = encoding_of(path)
@@ -144,14 +158,16 @@ def _published_rows(path: Path, n: int | None = None) -> list[tuple[int, Row]]:
 
 def _chosen(path: Path, sheets: Sequence[Sheet], fits: Callable[[pd.DataFrame], bool] | None) -> Sheet:
     if not sheets:
-        raise DataError(f"'{path.name}' is empty: give headings, and a row for each sample or compound below them.")
+        raise DataError(
+            f"'{path.name}' is empty: give headings, and a row for each sample or compound below them.", file=path.name
+        )
     if len(sheets) == 1:
         return Sheet(sheets[0].table, sheets[0].lines, sheets[0].notes)
     fitting = [sheet for sheet in sheets if fits is not None and fits(sheet.table)]
     if len(fitting) != 1:
         names = ", ".join(f"'{sheet.worksheet}'" for sheet in fitting or sheets)
         says = f"Several worksheets of '{path.name}' would do" if fitting else f"'{path.name}' has several worksheets"
-        raise DataError(f"{says} ({names}): save the one that is meant as a file of its own.")
+        raise DataError(f"{says} ({names}): save the one that is meant as a file of its own.", file=path.name)
     (only,) = fitting
     others = ", ".join(f"'{sheet.worksheet}'" for sheet in sheets if sheet is not only)
     note = f"read worksheet '{only.worksheet}' of '{path.name}', not {others}"
@@ -198,6 +214,7 @@ def _sheet(path: Path, grid: Grid) -> Sheet:
         notes.append(f"{len(above)} rows above the headings of '{path.name}' (line {top.line}) are no headings")
     body = _body(path, grid, top)
     names = _names(path, top, body, notes)
+    _refuse_dittos(path, names, body)
     width = len(top.names)
     rows = [[cell_or_none(cell) for cell in cells] + [None] * (width - len(cells)) for _, cells in body]
     made = pd.DataFrame(rows, columns=range(width), dtype=object) if rows else pd.DataFrame(columns=range(width))
@@ -216,7 +233,9 @@ def _body(path: Path, grid: Grid, top: Heading) -> list[tuple[int, Row]]:
     if top.is_short and [cells[0] for _, cells in body] != [str(n) for n in range(1, len(body) + 1)]:
         raise DataError(
             f"The headings of '{path.name}' (line {top.line}) have one name less than the rows have cells: "
-            "write a name over the first column too."
+            "write a name over the first column too.",
+            file=path.name,
+            line=top.line,
         )
     width, of_text = len(top.names), grid.name is None
     for line, row in grid.rows[top.at + 1 :]:
@@ -225,7 +244,9 @@ def _body(path: Path, grid: Grid, top: Heading) -> list[tuple[int, Row]]:
             cure = "a cell that holds the separator needs quotation marks" if n > width else "the line ends early"
             raise DataError(
                 f"Line {line} of '{path.name}' has {n if n > width else len(row)} cells, but there are {width} "
-                f"headings (in line {top.line}): {cure if of_text else 'give each column a heading'}."
+                f"headings (in line {top.line}): {cure if of_text else 'give each column a heading'}.",
+                line=line,
+                file=path.name,
             )
     return body
 
@@ -247,9 +268,28 @@ def _names(path: Path, top: Heading, body: Sequence[tuple[int, Row]], notes: lis
     if twice:
         raise DataError(
             f"The file '{path.name}' has the column '{twice[0]}' more than once (line {top.line}): give each "
-            "column a heading of its own."
+            "column a heading of its own.",
+            file=path.name,
+            column=twice[0],
+            line=top.line,
         )
     return names
+
+
+def _refuse_dittos(path: Path, names: dict[int, str], body: Sequence[tuple[int, Row]]) -> None:
+    """Refuse signs for `as above` in columns that are read.
+
+    Raises:
+        DataError: a cell holds one.
+    """
+    read = [at for at, name in names.items() if names_a_part(name)]
+    for line, cells in body:
+        for at in read:
+            if at < len(cells) and is_ditto(cells[at]):
+                raise DataError(
+                    f"The cell of '{names[at]}' in line {line} of '{path.name}' is '{cells[at]}': write what is meant.",
+                    file=path.name,
+                )
 
 
 def _of_parquet(path: Path) -> Sheet:

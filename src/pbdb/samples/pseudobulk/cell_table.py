@@ -14,7 +14,7 @@ import pandas as pd
 
 from pbdb.common.arrays import Codes
 from pbdb.common.errors import DataError
-from pbdb.readers.csr import CellMatrix, told
+from pbdb.readers.csr import CellMatrix, translate_errors
 from pbdb.samples.pseudobulk.cell_filter import Floats
 from pbdb.sources.pseudobulk_declaration import Pseudobulk
 
@@ -67,11 +67,11 @@ def _joined(
 ) -> tuple[pd.DataFrame, int]:
     wanted = dict.fromkeys((*declared.keys, *declared.constants, *declared.filter.columns, *declared.columns))
     needs_names = curated is not None or declared.derive is not None
-    with told(matrix.name):
+    with translate_errors(matrix.name):
         names = matrix.obs.names(start, stop) if needs_names else np.arange(start, stop)
     joined = _curated(curated, list(wanted), names) if curated is not None else pd.DataFrame(index=range(len(names)))
     n_unnamed = int(joined.pop("unnamed").sum()) if curated is not None else 0
-    with told(matrix.name):
+    with translate_errors(matrix.name):
         of_file = {
             name: matrix.obs.column(name, start, stop)
             for name in wanted
@@ -99,7 +99,7 @@ def _parquet(address: str, wanted: Sequence[str]) -> tuple[Any, Any]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    with told(address), fsspec.open(address, "rb") as content:
+    with translate_errors(address), fsspec.open(address, "rb") as content:
         schema = pq.read_schema(content)
         index = _index_name(schema)
         columns = [name for name in wanted if name in schema.names and name != index]

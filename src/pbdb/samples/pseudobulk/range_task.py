@@ -93,7 +93,9 @@ class _Pooling:
         block = (rows.indptr, rows.indices, rows.data)
         measures, cell, problem = measure(*block, self.task.genes.marks, self.threads, self.task.threads)
         if problem:
-            raise DataError(f"Cell {rows.start + cell:,} of '{self.task.address}' {PROBLEMS[problem]}.")
+            raise DataError(
+                f"Cell {rows.start + cell:,} of '{self.task.address}' {PROBLEMS[problem]}.", file=self.task.address
+            )
         stated = {name: values[where] for name, values in self.table.stated.items()}
         declared, codes = self.task.declared, self.table.codes[where]
         why = reasons(declared.filter, codes, declared.keys, stated, measures, self.has_malat1)

@@ -29,7 +29,7 @@ from pbdb.common.errors import DataError
 from pbdb.common.hashing import SHORT, code_fingerprint
 from pbdb.common.progress import Progress, silent
 from pbdb.common.tasks import Workers
-from pbdb.readers.csr import CellMatrix, cell_matrix, told
+from pbdb.readers.csr import CellMatrix, cell_matrix, translate_errors
 from pbdb.readers.profile_block import ProfileBlock
 from pbdb.samples.pseudobulk import parts as cell_parts
 from pbdb.samples.pseudobulk.cell_table import sample_names
@@ -95,7 +95,7 @@ def _constant(value: Any) -> Any:
 
 def _version(address: str) -> tuple[Any, ...]:
     """Size and date of a file, or what its server says instead."""
-    with told(address):
+    with translate_errors(address):
         filesystem, path = fsspec.url_to_fs(address)
         info = filesystem.info(path)
         return tuple(info.get(name) for name in ("size", "mtime", "ETag", "LastModified"))
@@ -114,7 +114,8 @@ def cell_file(
         named = declared.genes(files, table) if declared.genes is not None else _as_named(table)
         if len(named) != len(table):
             raise DataError(
-                f"`genes` gives {len(named):,} genes for the {len(table):,} of '{address}', in their order."
+                f"`genes` gives {len(named):,} genes for the {len(table):,} of '{address}', in their order.",
+                file=str(address),
             )
         features, genes = _genes(named)
         if declared.filter.malat1 is not None and not (genes.marks & IS_MALAT1).any():
@@ -123,7 +124,7 @@ def cell_file(
 
 
 def _gene_table(matrix: CellMatrix) -> pd.DataFrame:
-    with told(matrix.name):
+    with translate_errors(matrix.name):
         columns = {name: matrix.var.column(name) for name in matrix.var.columns}
         return pd.DataFrame(columns).set_axis(pd.Index(matrix.var.names()), axis=0)
 
@@ -221,7 +222,8 @@ def blocks(file: CellFile, path: Path) -> Iterator[ProfileBlock]:
         if cells and part.facts.unnamed == cells:
             raise DataError(
                 f"No cell of '{file.address}' is in its cell table: the names of cells differ; see whether both are of "
-                "one release."
+                "one release.",
+                file=file.address,
             )
         unpooled = int((file.genes.columns < 0).sum())
         for samples, sums, expressing in part.blocks():
@@ -260,7 +262,11 @@ def pseudobulk(
         files = [cell_file(address, declared) for address in addresses]
         for file in files[1:]:
             if not np.array_equal(file.features, files[0].features):
-                raise DataError(f"'{file.address}' has other genes than '{files[0].address}': pool them one by one.")
+                raise DataError(
+                    f"'{file.address}' has other genes than '{files[0].address}': pool them one by one.",
+                    file=file.address,
+                    value=files[0].address,
+                )
         parts = pool_files(files, place, workers or Workers(), progress)
         merged = parts[0]
         if len(parts) > 1:

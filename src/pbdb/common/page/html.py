@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.etree.ElementTree import Element, tostring
 
-from pbdb.matches.report.figures import Figure
-from pbdb.matches.report.svg import THEME, Child, el
+from pbdb.common.page.charts import Figure
+from pbdb.common.page.svg import THEME, Child, el
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,9 +46,9 @@ def paragraph(*words: Child, class_: str | None = None) -> Element:
     return el("p", *words, class_=class_)
 
 
-def grid(figures: list[Figure]) -> Element:
-    """Lay figures out side by side."""
-    return el("div", *(framed(figure) for figure in figures), class_="grid")
+def grid(figures: list[Figure], class_: str = "grid") -> Element:
+    """Lay figures out side by side; `grid pairs`: two and two."""
+    return el("div", *(framed(figure) for figure in figures), class_=class_)
 
 
 def framed(figure: Figure) -> Element:
@@ -67,7 +67,7 @@ def framed(figure: Figure) -> Element:
 def numbers(table: pd.DataFrame, title: str = "Numbers") -> Element:
     """Make a table that opens on demand."""
     shown = el("div", _table(table), class_="scroll", tabindex=0)
-    return el("details", el("summary", f"{title} ({len(table):,} rows)"), shown)
+    return el("details", el("summary", f"{title} ({len(table):,} {'row' if len(table) == 1 else 'rows'})"), shown)
 
 
 def _table(table: pd.DataFrame) -> Element:

@@ -1,4 +1,4 @@
-"""The figures of the page: each a drawing with a caption and the table behind it."""
+"""Charts for pages: each a drawing, which a figure gives a caption and the table behind it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from xml.etree.ElementTree import Element
 
-from pbdb.matches.report.svg import Scale, drawing, el, scale_over, shortened, text, x_axis, y_axis
+from pbdb.common.page.svg import Scale, drawing, el, scale_over, shortened, text, x_axis
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -194,16 +194,3 @@ def dots(x: list[float], y: list[float], scales: tuple[Scale, Scale], class_: st
         return None
     path = "".join(f"M{scales[0](a):.1f} {scales[1](b):.1f}h0" for a, b in zip(x, y, strict=True))
     return el("path", d=path, class_=f"dots {class_}")
-
-
-def cloud(x: list[float], y: list[float], label: str, axes: tuple[str, str]) -> Element:
-    """Draw direction against rank agreement, with guides where chance lies."""
-    size, left = 250.0, 52.0
-    across = Scale(-1, 1, left, left + size)
-    up = Scale(0, 1, 10 + size, 10)
-    guides = [
-        el("line", x1=left, x2=left + size, y1=up(0.5), y2=up(0.5), class_="guide"),
-        el("line", x1=across(0), x2=across(0), y1=10, y2=10 + size, class_="guide"),
-    ]
-    frame = [*x_axis(across, 10, 10 + size, axes[0]), *y_axis(up, left, left + size, axes[1])]
-    return drawing(left + size + 12, size + 52, label, *frame, *guides, dots(x, y, (across, up), ""))

@@ -107,7 +107,7 @@ def x_axis(scale: Scale, top: float, bottom: float, title: str, about: int = 5) 
     for value in scale.ticks(about):
         x = scale(value)
         parts.append(el("line", x1=x, x2=x, y1=top, y2=bottom, class_="zero" if abs(value) < 1e-12 else "grid"))
-        parts.append(text(x, bottom + 14, tick_text(value), "tick", text_anchor="middle"))
+        parts.append(text(x, bottom + 15, tick_text(value), "tick", text_anchor="middle"))
     return [*parts, text((scale.start + scale.end) / 2, bottom + 30, title, "axis", text_anchor="middle")]
 
 
@@ -117,7 +117,7 @@ def y_axis(scale: Scale, left: float, right: float, title: str, about: int = 5) 
     for value in scale.ticks(about):
         y = scale(value)
         parts.append(el("line", x1=left, x2=right, y1=y, y2=y, class_="zero" if abs(value) < 1e-12 else "grid"))
-        parts.append(text(left - 5, y + 4, tick_text(value), "tick", text_anchor="end"))
+        parts.append(text(left - 7, y + 3, tick_text(value), "tick", text_anchor="end"))
     middle = (scale.start + scale.end) / 2
     turned = f"rotate(-90 12 {number(middle)})"
     return [*parts, text(12, middle, title, "axis", text_anchor="middle", transform=turned)]

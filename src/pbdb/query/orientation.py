@@ -1,0 +1,71 @@
+"""Long views have a sibling with the same rows, quick for the other question: a slow one is refused by that name."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import psycopg
+
+from pbdb.common.errors import QueryError
+
+SIBLINGS = {
+    "condition_effect": "gene_response",
+    "gene_response": "condition_effect",
+    "matched_effect": "matched_gene",
+    "matched_gene": "matched_effect",
+}
+LONG = re.compile(rf"\b({'|'.join(SIBLINGS)})\b", re.IGNORECASE)
+# In the planner's units, of which a server does about a million in a second; below, nobody waits.
+SLOW = 1_000_000
+TIMES = 10
+
+
+def require_quick(
+    connection: psycopg.Connection[tuple[Any, ...]], query: str, parameters: Mapping[str, Any] | None
+) -> None:
+    """Refuse a query that takes long by one view and would be answered at once by its sibling.
+
+    Raises:
+        QueryError: it names the sibling.
+    """
+    named = sorted({name.lower() for name in LONG.findall(query)})
+    if not named:
+        return
+    cost = _cost(connection, query, parameters)
+    if cost is None or cost < SLOW:
+        return
+    for name in named:
+        sibling = SIBLINGS[name]
+        other = _cost(connection, re.sub(rf"\b{name}\b", sibling, query, flags=re.IGNORECASE), parameters)
+        if other is not None and other * TIMES < cost:
+            raise QueryError(
+                f"By {name} this question takes about {cost / other:,.0f} times as long as by {sibling}: ask {sibling},"
+                f" which has the same rows and is quick for {_QUICK_FOR[sibling]}.",
+                value=sibling,
+            )
+
+
+def _cost(
+    connection: psycopg.Connection[tuple[Any, ...]], query: str, parameters: Mapping[str, Any] | None
+) -> float | None:
+    """What the planner expects; None where it does not take the query, which the query itself will say."""
+    try:
+        # Prepared, for that takes one statement only.
+        done = connection.execute(f"EXPLAIN (FORMAT JSON) {query}", parameters, prepare=True).fetchone()
+    except psycopg.Error:
+        connection.rollback()
+        return None
+    found = done[0] if done else []
+    plans = json.loads(found) if isinstance(found, str) else found
+    return float(plans[0]["Plan"]["Total Cost"]) if plans else None
+
+
+_QUICK_FOR = {
+    "condition_effect": "a compound, a condition, a context",
+    "gene_response": "a gene",
+    "matched_effect": "a compound, a match, a context",
+    "matched_gene": "a gene",
+}

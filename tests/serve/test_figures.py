@@ -1,0 +1,63 @@
+"""Figures: dots that can be told apart, names that do not cover each other, heat maps in order."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import random
+from typing import Any
+
+from pbdb.serve import figures
+from pbdb.serve.rendering import TEMPLATES
+
+
+def effect(n: int) -> list[dict[str, Any]]:
+    draw = random.Random(n)
+    rows = []
+    for place in range(n):
+        fold = draw.gauss(0, 1)
+        p = 10 ** -abs(fold * 4 + draw.gauss(0, 0.2))
+        names = {"gene_id": f"ENSG{place}", "gene_symbol": f"GENE{place}" if place % 5 else None}
+        rows.append({**names, "log2_fc": fold, "p_adj": p if place % 7 else None})
+    return rows
+
+
+def test_all_that_is_significant_is_sent_and_of_the_rest_what_the_eye_tells_apart() -> None:
+    rows = effect(15_000)
+    found = figures.volcano(rows)["dots"]
+    significant = {row["gene_id"] for row in rows if row["p_adj"] is not None and row["p_adj"] <= 0.05}
+    assert {dot["id"] for dot in found if dot["way"] != "none"} == significant
+    others = sum(row["p_adj"] is not None and row["p_adj"] > 0.05 for row in rows)
+    assert 0 < sum(dot["way"] == "none" for dot in found) < others
+
+
+def test_names_do_not_cover_each_other() -> None:
+    named = figures.volcano(effect(3000))["named"]
+    assert 5 < len(named) <= figures.NAMED_GENES
+    for one, other in itertools.combinations(named, 2):
+        letters = (len(one["gene"]) + len(other["gene"])) / 2
+        assert abs(one["left"] - other["left"]) > 7 * letters or abs(one["low"] - other["low"]) > 12
+
+
+def test_nothing_tested_is_an_empty_figure() -> None:
+    assert figures.volcano([])["dots"] == figures.scatter([])["dots"] == []
+    spec = TEMPLATES.get_template("figures.html").make_module({"root": ""}).volcano(figures.volcano([]))  # type: ignore[attr-defined]
+    assert json.loads(spec)["layer"][0]["data"] == {"values": []}
+
+
+def test_rows_and_columns_that_are_alike_are_neighbours() -> None:
+    genes, columns = ["a", "x", "b", "y", "c", "z"], ["1", "5", "2", "6", "3", "7"]
+    cells = [
+        {"gene": gene, "column": column, "value": (1 if gene in "abc" else -1) * (1 if column < "4" else -1) + 0.01 * i}
+        for i, (gene, column) in enumerate(itertools.product(genes, columns))
+    ]
+    found = figures.clustered(cells, "gene", "column", "value")
+    for order, group in zip(found, ("abc", "123"), strict=True):
+        places = sorted(order.index(name) for name in group)
+        assert places in ([0, 1, 2], [3, 4, 5])
+    assert [set(order) for order in found] == [set(genes), set(columns)]
+
+
+def test_a_single_row_needs_no_order() -> None:
+    cells = [{"gene": "a", "column": column, "value": None} for column in "xyz"]
+    assert figures.clustered(cells, "gene", "column", "value")[0] == ["a"]

@@ -1,0 +1,81 @@
+"""A load that publishes while a request is answered: it is asked again, and refused in a sentence if that goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from databases import new_database
+from serving import client_of
+from snapshots import fill
+
+from pbdb.common.settings import Settings
+from pbdb.serve.place import open_place
+from pbdb.serve.site import TRIES
+from pbdb.server import connect
+
+V1 = "/api/v1"
+LOCKS = """
+SELECT count(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database
+WHERE l.locktype = 'advisory' AND l.classid = 77 AND d.datname = current_database()"""
+# Says what the server says to a statement that was planned before a data set was replaced and runs after it. It
+# counts in locks of the session: they outlive a transaction that only reads and is rolled back.
+REPLACED = f"""
+CREATE FUNCTION public.fails_first(times integer) RETURNS boolean LANGUAGE plpgsql SECURITY DEFINER AS $$
+DECLARE
+    failed integer := ({LOCKS});
+BEGIN
+    IF failed < times THEN
+        PERFORM pg_advisory_lock(77, failed);
+        RAISE EXCEPTION 'replaced' USING ERRCODE = 'serialization_failure';
+    END IF;
+    RETURN true;
+END $$"""
+
+
+@pytest.fixture
+def served(database_server: Settings, template: str, tmp_path: Path) -> Iterator[tuple[Settings, httpx.Client]]:
+    with new_database(database_server, tmp_path / "home", template) as settings:
+        with connect.engine(settings).begin() as connection:
+            fill(connection)
+        place = open_place(None, settings, public=False)
+        with client_of(place, tmp_path / "assets") as client:
+            yield settings, client
+        place.close()
+
+
+def fail_first(settings: Settings, times: int) -> None:
+    """Let the view of runs fail so many times, then answer."""
+    with connect.connect(settings, autocommit=True) as connection:
+        (view,) = connection.execute("SELECT rtrim(pg_get_viewdef('pbdb.etl_run'), ';')").fetchone() or ("",)
+        connection.execute(REPLACED.encode())
+        wrapped = f"CREATE OR REPLACE VIEW pbdb.etl_run AS SELECT v.* FROM ({view}) v WHERE public.fails_first({times})"
+        connection.execute(wrapped.encode())
+
+
+def failures(settings: Settings) -> int:
+    with connect.connect(settings, autocommit=True) as connection:
+        (found,) = connection.execute(LOCKS.encode()).fetchone() or (0,)
+        return int(found)
+
+
+def test_a_request_is_asked_again_when_a_dataset_was_replaced(served: tuple[Settings, httpx.Client]) -> None:
+    settings, client = served
+    shown = client.get(f"{V1}/etl_run.json?_size=1000").json()["rows"]
+    fail_first(settings, TRIES - 1)
+    again = client.get(f"{V1}/etl_run.json?_size=999")
+    assert again.status_code == 200, again.text
+    assert again.json()["rows"] == shown != []
+    assert failures(settings) == TRIES - 1
+
+
+def test_a_request_is_refused_when_datasets_are_replaced_each_time(served: tuple[Settings, httpx.Client]) -> None:
+    settings, client = served
+    fail_first(settings, TRIES)
+    refused = client.get(f"{V1}/etl_run.json")
+    assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")
+    assert "A data set was replaced while it was read: try again" in refused.json()["detail"]
+    assert failures(settings) == TRIES
+    assert client.get(f"{V1}/etl_run.json").status_code == 200
