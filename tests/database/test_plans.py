@@ -168,18 +168,6 @@ def test_the_planner_knows_about_how_long_arrays_are(filled: Connection, name: s
             assert 1 / 20 < node["Plan Rows"] / node["Actual Rows"] < 20, node
 
 
-def test_arrays_as_the_planner_guesses_them_would_be_looked_up_again_and_again(filled: Connection) -> None:
-    """Without part.thousands: what the tests above look for is there."""
-    guessed = """
-        SELECT a.gene_key FROM (
-            SELECT unnest(h.gene_keys) AS gene_key FROM core.fit f JOIN core.feature_set h USING (feature_set_id)
-            JOIN core.context x USING (context_id) WHERE x.context_name = '{}' OFFSET 0
-        ) a"""
-    joined = f"SELECT 1 FROM ({guessed.format('line 1')}) a JOIN ({guessed.format('line 3')}) b USING (gene_key)"
-    plan = _answered(filled, joined)
-    assert min(node["Plan Rows"] / node["Actual Rows"] for node in _genes_in(plan)) < 1 / 10
-
-
 @pytest.mark.parametrize(
     ("view", "condition", "sibling"),
     [

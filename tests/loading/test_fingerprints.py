@@ -24,10 +24,12 @@ DECIDES_NOTHING = {
     "common.hashing",
     "common.output_files",
     "common.progress",
+    "common.rows",
     "common.settings",
     "common.tasks",
     "database.copy_text",
     "identity.vocabulary.genes",
+    "sources.old_names",
 }
 
 

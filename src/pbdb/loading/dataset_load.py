@@ -41,6 +41,7 @@ ROOMS_OF_SAMPLES = (
     "identity/compounds",
     "identity/contexts",
     "identity/genes",
+    "identity/published_form.py",
     "loading/table_rows.py",
     "readers",
     "samples",
