@@ -34,6 +34,11 @@ def test_what_is_visible_is_harmless_and_says_the_rest(text: str) -> None:
     assert visible(shown) == shown and (shown == text or not is_harmless(text))
 
 
+def test_every_mark_that_is_not_seen_is_told() -> None:
+    unseen = [chr(at) for at in range(0x10FFFF) if not is_harmless(chr(at))]
+    assert len(unseen) > 2000 and is_harmless(visible("".join(unseen)))
+
+
 def test_tables_and_talk_are_harmless(capsys: pytest.CaptureFixture[str]) -> None:
     with safe_output():
         show_table([[HOSTILE, 1]], [HOSTILE, "n"])
