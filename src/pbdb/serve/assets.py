@@ -15,7 +15,7 @@ from pbdb.common.errors import ServerError
 
 HERE = Path(__file__).parent
 VEGA_LITE = "6.4"
-THEME = HERE.parent / "matches" / "report" / "theme.css"
+THEME = HERE.parent / "common" / "page" / "theme.css"
 # V8 needs much memory and can end its process: it has one of its own.
 _MAKE = f"import sys, vl_convert as v; sys.stdout.buffer.write(v.javascript_bundle(vl_version='{VEGA_LITE}').encode())"
 
