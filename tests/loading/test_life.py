@@ -291,7 +291,7 @@ def test_a_load_before_a_vocabulary_in_use_is_stale_until_it_is_done_again(
     (row,) = ledger.stale(engine)
     assert (
         row["kinds"] == ["repurposing_hub"]
-        and row["run"] == f"pbdb etl load {row['source']} --dataset {row['dataset']}"
+        and row["run"] == f"pbdb etl load ./{row['source']}.py --dataset {row['dataset']}"
     )
     made.load(full, folder)
     assert ledger.stale(engine) == []
