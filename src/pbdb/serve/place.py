@@ -177,20 +177,17 @@ class SnapshotPlace:
 
     @contextmanager
     def reading(self, seconds: float = PAGE_SECONDS) -> Iterator[SnapshotReading]:
-        """Open a cursor of the file, interrupted after so many seconds."""
+        """Open a cursor of the file, interrupted after so many seconds of one query."""
         import duckdb
 
         cursor = self._snapshot.connection.cursor()
-        timer = threading.Timer(seconds, cursor.interrupt)
-        timer.start()
         try:
-            yield SnapshotReading(cursor)
+            yield SnapshotReading(cursor, seconds)
         except duckdb.InterruptException:
             raise BusyError(_TOO_LONG.format(seconds)) from None
         except (duckdb.ConversionException, duckdb.OutOfRangeException, duckdb.InvalidInputException) as problem:
             raise QueryError(f"DuckDB refused a value: {first_line(problem)}.") from None
         finally:
-            timer.cancel()
             cursor.close()
 
     def state(self) -> str:
@@ -205,23 +202,35 @@ class SnapshotPlace:
 class SnapshotReading:
     """A cursor of a snapshot: the same rows as the database's, to the last digit."""
 
-    def __init__(self, cursor: duckdb.DuckDBPyConnection):
-        self._cursor = cursor
+    def __init__(self, cursor: duckdb.DuckDBPyConnection, seconds: float):
+        self._cursor, self._seconds = cursor, seconds
+
+    @contextmanager
+    def _limited(self) -> Iterator[None]:
+        timer = threading.Timer(self._seconds, self._cursor.interrupt)
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
 
     def ask(self, query: str, given: Mapping[str, Any] | None = None) -> list[Row]:
         """Rows of a query by column name; given: values of %(name)s."""
-        done = self._cursor.execute(*_in_duckdb(query, given or {}))
+        with self._limited():
+            done = self._cursor.execute(*_in_duckdb(query, given or {}))
+            rows = done.fetchall()
         names = [column[0] for column in done.description or ()]
         kinds = [str(column[1]) for column in done.description or ()]
-        columns = [_plain(list(column), kind) for column, kind in zip(zip(*done.fetchall()), kinds)]  # noqa: B905
+        columns = [_plain(list(column), kind) for column, kind in zip(zip(*rows), kinds)]  # noqa: B905
         return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
 
     def batches(self, query: str, given: Mapping[str, Any], schema: pa.Schema) -> Batches:
         """Rows of a query as Arrow, as they come."""
         written, used = _in_duckdb(query, given)
-        for batch in self._cursor.sql(written, params=used).to_arrow_reader(ROWS_AT_ONCE):
-            columns = zip(batch.columns, schema, strict=True)
-            yield pa.record_batch([column.cast(field.type) for column, field in columns], schema=schema)
+        with self._limited():
+            for batch in self._cursor.sql(written, params=used).to_arrow_reader(ROWS_AT_ONCE):
+                columns = zip(batch.columns, schema, strict=True)
+                yield pa.record_batch([column.cast(field.type) for column, field in columns], schema=schema)
 
 
 def _plain(values: list[Any], kind: str) -> list[Any]:

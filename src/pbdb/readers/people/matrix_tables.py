@@ -223,6 +223,8 @@ def _odd_cell(path: Path, layout: _Layout, text: str, at: int) -> DataError:
     return DataError(
         f"The matrix '{path.name}' holds '{text}' in the column of sample '{layout.names[at]}': give numbers {cure}.",
         file=path.name,
+        column=layout.names[at],
+        value=text,
     )
 
 
