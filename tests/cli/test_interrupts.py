@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -34,10 +35,21 @@ with ThreadPoolExecutor(2) as pool:
 LONGEST = 20
 
 
+@pytest.fixture(autouse=True)
+def heard() -> Iterator[None]:
+    """Ctrl-C is heard, though who runs the tests in the background may ignore it: commands inherit that."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def _interrupted(process: subprocess.Popen[str], after: float) -> tuple[int, str]:
     time.sleep(after)
     process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=LONGEST)
+    try:
+        _, said = process.communicate(timeout=LONGEST)
+    finally:
+        process.kill()
     return process.returncode, said
 
 
