@@ -16,18 +16,17 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import common_full
 import l1000_full
+import lines
 import made_up_names
 import screens_full
 import sources_full
@@ -78,9 +77,7 @@ class Run:
 
     def add(self, **measured: Any) -> None:
         """Note what a step measured."""
-        machine = f"{platform.machine()}, {os.cpu_count()} cores"
-        about = {"date": datetime.now(UTC).date().isoformat(), "load_average": round(os.getloadavg()[0], 1)}
-        line = json.dumps({"name": "compendium", "share": self.share} | measured | about | {"machine": machine})
+        line = json.dumps({"name": "compendium", "share": self.share} | measured | lines.here())
         with self.path.open("a") as file:
             file.write(line + "\n")
         print(line, flush=True)
@@ -248,13 +245,13 @@ def row(run: Run) -> None:
     """The row of `compendium` beside the published figures, and the sum of seconds from extract to match."""
     (ours,) = run.rows(f"{IN_FITS} WHERE is_primary")
     (compendium,) = run.rows("SELECT * FROM pbdb.compendium")
-    lines = run.lines
+    done = run.lines
     counted = [
         line["seconds"]
-        for line in lines
+        for line in done
         if line["stage"] in ("extract", "transform", "validate", "effects", "publish", "match") and "seconds" in line
     ]
-    left_out = {line["dataset"] or line["stage"]: line["left_out"] for line in lines if line.get("left_out")}
+    left_out = {line["dataset"] or line["stage"]: line["left_out"] for line in done if line.get("left_out")}
     run.add(
         dataset=None,
         stage="row",

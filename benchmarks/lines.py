@@ -12,11 +12,12 @@ from __future__ import annotations
 import json
 import os
 import platform
-import resource
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from pbdb.common import memory
 
 KEPT_IN = "PBDB_BENCH_LINES"
 RESULTS = Path(__file__).parent / "results"
@@ -27,7 +28,7 @@ Line = dict[str, Any]
 
 def report(line: Mapping[str, Any]) -> None:
     """Print a line as JSON, with where and when it was measured; append it to the file that PBDB_BENCH_LINES names."""
-    text = json.dumps(_rounded({**line, "peak_rss_mb": line.get("peak_rss_mb", peak_mb())} | here()))
+    text = json.dumps(_rounded({**line, "peak_rss_mb": line.get("peak_rss_mb", round(memory.peak_mb()))} | here()))
     print(text, flush=True)
     if name := os.environ.get(KEPT_IN):
         Path(name).parent.mkdir(parents=True, exist_ok=True)
@@ -41,16 +42,6 @@ def here() -> Line:
     machine = f"{platform.machine()}, {os.cpu_count()} CPUs, {memory:.0f} GiB, Python {platform.python_version()}"
     now = datetime.now(UTC).isoformat(timespec="seconds")
     return {"machine": machine, "date": now, "load_average": round(os.getloadavg()[0], 1)}
-
-
-def peak_mb() -> int:
-    """Peak memory of this process; the usage asked for elsewhere counts that of the process it came from."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        high = next((row for row in status.read_text().splitlines() if row.startswith("VmHWM")), None)
-        if high:
-            return round(int(high.split()[1]) / 1024)
-    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
 
 def read(files: Iterable[Path]) -> list[Line]:

@@ -1,7 +1,7 @@
 """Write docs/performance.md and its pictures, and the figures of docs/beyond_one_machine.md, from lines of benchmarks.
 
     make bench-report                                    # or: python benchmarks/report.py
-    python benchmarks/report.py --lines run.jsonl --docs /tmp/docs
+    python benchmarks/report.py --lines run.jsonl --docs trial
 
 Lines are those of `lines.report` and of benchmarks/compendium.py, all files benchmarks/results/*.jsonl unless named.
 Of a benchmark that was run more than once on one machine the last line counts. What a line does not tell, or a kind

@@ -58,8 +58,12 @@ def test_what_a_reader_may_not(embedded: Settings, statement: str) -> None:
 
 def test_the_owner_keeps_what_loads_need(embedded: Settings) -> None:
     with connect.connect(embedded, role="pbdb_owner") as connection:
-        connection.execute("SELECT pg_advisory_xact_lock(1), pg_try_advisory_lock(2)")
+        (got_it,) = connection.execute("SELECT pg_try_advisory_lock(2) FROM pg_advisory_xact_lock(1)").fetchone() or (
+            None,
+        )
+        assert got_it is True
         connection.execute("CREATE TEMPORARY TABLE mine (x int)")
+        assert connection.execute("SELECT count(*) FROM mine").fetchone() == (0,)
 
 
 @pytest.mark.parametrize(
@@ -114,7 +118,8 @@ def test_a_lock_on_the_password_stops_nobody_whose_password_is_there(embedded: S
     connect.reader_password(embedded)
     with connect.connect(embedded) as holder:
         holder.execute("SELECT pg_advisory_lock(%s)", [locks.key_of("reader.password")])
-        connect.connect_as_reader(embedded).close()
+        with connect.connect_as_reader(embedded) as reader:
+            assert reader.execute("SELECT 1").fetchone() == (1,)
 
 
 def test_who_holds_a_lock_is_named(embedded: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
