@@ -6,13 +6,13 @@ import hashlib
 import logging
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 import psycopg
 import psycopg.errors
 from sqlalchemy import Connection, Engine, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from pbdb.common.errors import ServerError
 
@@ -57,7 +57,13 @@ def exclusive(engine: Engine, name: str, busy: str) -> Iterator[None]:
         if not connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": key_of(name)}).scalar_one():
             raise ServerError(f"{busy} ({_holder(connection, key_of(name), SQL_OF_KEY)}): wait until it ends.")
         connection.commit()
-        yield
+        try:
+            yield
+        finally:
+            # The server notices a closed session a moment later; who asks in between must not find its lock.
+            with suppress(DBAPIError):
+                connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": key_of(name)})
+                connection.commit()
 
 
 def take(connection: Connection, key: int, what: str = "The work") -> None:
