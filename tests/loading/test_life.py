@@ -16,13 +16,14 @@ from loads import contents, copied, query, value
 from vocabulary_tables import hub
 
 from pbdb.common.errors import ServerError
+from pbdb.common.progress import Silent
 from pbdb.common.settings import Settings
 from pbdb.database.stage_names import STAGES
 from pbdb.effects import dataset_fits
 from pbdb.effects.engine import Options
 from pbdb.effects.groups import FitOptions
 from pbdb.identity.vocabulary import releases
-from pbdb.loading import dataset_load, ledger, publish, stage_cache, table_rows
+from pbdb.loading import dataset_load, ledger, pipeline, publish, stage_cache, table_rows
 from pbdb.query.signatures import Where, not_searched
 from pbdb.samples import canonicalise, matrix_file
 from pbdb.server import connect, locks
@@ -52,12 +53,29 @@ def full(database_server: Settings, with_made: Settings, tmp_path: Path) -> Iter
         yield settings
 
 
+class Heard(Silent):
+    """Keeps what a load is at."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def progress(self, what: str, done: int, total: int | None) -> None:
+        self.told.append(what)
+
+
 def same(settings: Settings) -> dict[str, str]:
     return {name: found for name, found in contents(settings).items() if name not in MEASURED}
 
 
 def count(settings: Settings, table: str) -> int:
     return int(value(settings, f"SELECT count(*) FROM core.{table}"))
+
+
+def test_a_stage_is_told_as_it_begins(database: Settings, folder: Path) -> None:
+    heard = Heard()
+    pipeline.load_source(made.SOURCE, database, pipeline.Choices(folder=folder), reporter=heard)
+    assert [what for what in heard.told if what in STAGES] == list(STAGES)
+    assert heard.told[heard.told.index("effects") + 1].startswith("fit ")
 
 
 def never(*args: Any, **kwargs: Any) -> Any:

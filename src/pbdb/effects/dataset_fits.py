@@ -116,7 +116,7 @@ class FitJob:
         plan = make_plan(self.group, self.choices)
         return None if plan.design is None else _values(self.matrix, plan.rows)
 
-    def report_progress(self, done: int, total: int) -> None:
+    def report_progress(self, done: int, total: int | None) -> None:
         """Report progress under the name of the fit."""
         self.progress(self.group.label, done, total)
 
@@ -133,6 +133,7 @@ def fit_group(job: FitJob, folder: Path, values: Any = None, blocks: Blocks = in
     plan = make_plan(job.group, job.choices)
     if plan.design is None:
         return _write_unestimated(job, stored, plan)
+    job.report_progress(0, None)
     values = _values(job.matrix, plan.rows) if values is None else values
     try:
         if job.choices.deseq2:

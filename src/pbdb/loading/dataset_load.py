@@ -168,6 +168,7 @@ class DatasetLoad:
         """
         entry = Entry(stage)
         self.entries.append(entry)
+        self.reporter.progress(stage, 0, None)
         tokens = [dataset.token for dataset in self.source.datasets.values() if dataset.token]
         with entry.timed(), translate_errors(f"Stage {stage} of dataset '{self.dataset}'"), redaction.unsaid(tokens):
             yield entry
