@@ -8,7 +8,7 @@ INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --no-deps
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 FOLDERS := src etl migrations tests benchmarks
 # What benchmarks share, and those of whole releases, which need a folder.
-NOT_BENCHED := beyond cell_files compendium compendium_lines lines made_up_effects made_up_names many_effects report report_charts
+NOT_BENCHED := beyond cell_files compendium compendium_lines lines made_up_effects made_up_names many_effects queries report report_charts
 BENCHED := $(filter-out %_full.py $(NOT_BENCHED:%=benchmarks/%.py),$(wildcard benchmarks/*.py))
 BENCH_LINES := benchmarks/results/lines.jsonl
 

@@ -64,6 +64,7 @@ def page(found: Sequence[Line], known: dict[str, str]) -> str:
         _origin(found),
         "## The whole compendium\n",
         *_compendium(runs, found),
+        *_questions(latest(found)),
         "## Each part against a peer\n",
         *_parts(latest(found), known),
     ]
@@ -140,6 +141,17 @@ def _growth(runs: Sequence[Run]) -> Iterable[str]:
         for run in runs
     ]
     yield table(["share", "seconds to matches", "seconds, all stages", "largest peak, MB"], rows)
+
+
+def _questions(found: Sequence[Line]) -> Iterable[str]:
+    """What each question took in milliseconds, beside its budget."""
+    for line in (line for line in found if line.get("questions")):
+        shown = [name for name in line["questions"][0] if name not in ("question", "budget_ms", "rows")]
+        names = ["rows", "budget_ms", *shown]
+        rows = [[one["question"], *(whole(one[name], "") for name in names)] for one in line["questions"]]
+        yield "## Questions on it\n"
+        yield f"Milliseconds, {when(line)}; `benchmarks/{line['name']}.py` says how they were asked.\n"
+        yield table(["question", *(name.replace("_", " ") for name in names)], rows)
 
 
 def latest(found: Sequence[Line]) -> list[Line]:
@@ -290,9 +302,9 @@ def value(found: Any) -> str:
     return f"{found:,}" if isinstance(found, int) else str(found)
 
 
-def whole(found: Any) -> str:
+def whole(found: Any, unknown: str = "unknown") -> str:
     """A number without fractions."""
-    return "unknown" if found is None else f"{float(found):,.0f}" if isinstance(found, int | float) else str(found)
+    return unknown if found is None else f"{float(found):,.0f}" if isinstance(found, int | float) else str(found)
 
 
 def seconds(found: float | None) -> str:
