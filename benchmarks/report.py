@@ -147,11 +147,13 @@ def _questions(found: Sequence[Line]) -> Iterable[str]:
     """What each question took in milliseconds, beside its budget."""
     for line in (line for line in found if line.get("questions")):
         shown = [name for name in line["questions"][0] if name not in ("question", "budget_ms", "rows")]
-        names = ["rows", "budget_ms", *shown]
-        rows = [[one["question"], *(whole(one[name], "") for name in names)] for one in line["questions"]]
+        names = ["budget_ms", *shown]
+        rows = [
+            [one["question"], whole(one["rows"]), *(seconds(one[name]) for name in names)] for one in line["questions"]
+        ]
         yield "## Questions on it\n"
         yield f"Milliseconds, {when(line)}; `benchmarks/{line['name']}.py` says how they were asked.\n"
-        yield table(["question", *(name.replace("_", " ") for name in names)], rows)
+        yield table(["question", "rows", *(name.replace("_", " ") for name in names)], rows)
 
 
 def latest(found: Sequence[Line]) -> list[Line]:
@@ -302,13 +304,13 @@ def value(found: Any) -> str:
     return f"{found:,}" if isinstance(found, int) else str(found)
 
 
-def whole(found: Any, unknown: str = "unknown") -> str:
+def whole(found: Any) -> str:
     """A number without fractions."""
-    return unknown if found is None else f"{float(found):,.0f}" if isinstance(found, int | float) else str(found)
+    return "unknown" if found is None else f"{float(found):,.0f}" if isinstance(found, int | float) else str(found)
 
 
 def seconds(found: float | None) -> str:
-    """Seconds of a stage."""
+    """Seconds of a stage, or milliseconds of a question."""
     return "" if found is None else f"{found:,.0f}" if found >= 10 else f"{found:.1f}"
 
 
