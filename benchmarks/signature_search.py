@@ -3,6 +3,7 @@
     python benchmarks/signature_search.py               # 411,514 signatures in three datasets
     python benchmarks/signature_search.py --signatures 100000
     python benchmarks/signature_search.py --plate ZSPCQNORM.gct.gz   # and the wells of a real plate (level 4, GCT)
+    python benchmarks/signature_search.py --home /var/lib/pbdb       # the signatures of a home, by the index it has
 
 Signatures are made up like those of L1000: a few hundred programmes of genes, few of them strong, with noise; doses of
 a compound are alike. Strengths fall with a power of the rank, chosen so that the principal components of one plate's
@@ -121,13 +122,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--signatures", type=int, default=411_514)
     parser.add_argument("--plate", type=Path, help="profiles of a real plate at the 978 landmarks, level 4, as GCT")
+    parser.add_argument("--home", type=Path, help="ask the database of this home, and fill none")
     chosen = parser.parse_args()
+    if chosen.home is not None:
+        settings = Settings(home=chosen.home)
+        lines.report(ask(settings, "%", filters_of(settings)) | {"name": "signature_search_of_home"})
+        return
     folder = Path(tempfile.mkdtemp(prefix="pbdb-search-"))
     folder.chmod(0o755)
     settings = Settings(home=folder / "home")
     try:
         fill(settings, chosen.signatures, chosen.plate)
-        line = index(settings) | ask(settings)
+        line = index(settings) | ask(settings, "dataset_%", FILTERS)
         if chosen.plate is not None:
             line |= {"recall_20_of_plate": recall(settings, queries(settings, PLATE), Where())[0]}
     finally:
@@ -220,9 +226,18 @@ def recall(settings: Settings, asked: Sequence[Query], where: Where) -> tuple[fl
     return round(both[0], 4), round(both[1], 4), [took for took, _ in by_index], [took for took, _ in exact]
 
 
-def ask(settings: Settings) -> dict[str, object]:
+def filters_of(settings: Settings) -> dict[str, Where]:
+    """Filters like FILTERS, by the contexts and the data set that have most effects."""
+    with connect.connect_as_reader(settings) as connection:
+        contexts = [row[0] for row in connection.execute(_LARGEST.format(of="context")).fetchall()]
+        datasets = [row[0] for row in connection.execute(_LARGEST.format(of="dataset")).fetchall()]
+    wheres = (Where(contexts=contexts[:1]), Where(contexts=contexts), Where(datasets=datasets[:1]))
+    return dict(zip(FILTERS, wheres, strict=True))
+
+
+def ask(settings: Settings, of_datasets: str, filters: dict[str, Where]) -> dict[str, object]:
     """Ask the same queries by index and exactly, alone and with other clients, everywhere and within filters."""
-    asked = queries(settings, "dataset_%")
+    asked = queries(settings, of_datasets)
     n_strong = sum(says for *_, says in asked)
     everywhere = recall(settings, asked, Where())
     with ThreadPoolExecutor(CLIENTS) as clients:
@@ -237,7 +252,7 @@ def ask(settings: Settings) -> dict[str, object]:
             f"{p50:8.1f} ms p50, {p95:8.1f} ms p95: clients {name}; load average {os.getloadavg()[0]:.1f}", flush=True
         )
         line |= {f"p50_{name}": round(p50, 2), f"p95_{name}": round(p95, 2)}
-    for name, where in FILTERS.items():
+    for name, where in filters.items():
         all_, strong, times, _ = recall(settings, asked[:50], where)
         print(f"{statistics.median(times):8.1f} ms p50, recall@20 {all_:.3f}, strong {strong:.3f}: {name}", flush=True)
         line |= {f"recall_20 {name}": all_, f"p50 {name}": round(statistics.median(times), 2)}
@@ -245,6 +260,7 @@ def ask(settings: Settings) -> dict[str, object]:
     return line | {"ours": round(ours, 2), "peer": round(peer, 1), "ratio": round(peer / ours, 1)}
 
 
+_LARGEST = "SELECT {of} FROM pbdb.fit WHERE is_default GROUP BY 1 ORDER BY sum(n_effects) DESC, 1 LIMIT 6"
 _EFFECTS = """
 SELECT s.effect_id FROM core.signature s JOIN core.dataset d USING (dataset_id) WHERE d.dataset LIKE %s ORDER BY 1"""
 _SIGNATURE = """
