@@ -82,11 +82,16 @@ def fit(compendium: Compendium, rank: int, iterations: int) -> dict[str, float |
 def growth(conditions: int, genes: int, compounds: int) -> None:
     """Seconds per iteration as values, compounds and rank double, one at a time."""
     base = {"conditions": conditions, "compounds": compounds, "rank": 16}
+    rows = []
     for name, usual in base.items():
         for times in (1, 2, 4):
             size = base | {name: usual * times}
-            world = made_up(size["conditions"], genes, size["compounds"])
-            print(name, json.dumps(fit(world, size["rank"], 4)), flush=True)
+            found = fit(made_up(size["conditions"], genes, size["compounds"]), size["rank"], 4)
+            print(name, json.dumps(found), flush=True)
+            rows.append({"what": name, "times": times, "seconds": found["seconds_per_iteration"]})
+    four = {row["what"]: row["seconds"] / rows[0]["seconds"] for row in rows if row["times"] == 4}
+    sizes = base | {"genes": genes, "iterations": 4, "seconds_per_iteration": rows[0]["seconds"]}
+    lines.report({"name": "embed_lowrank_growth", "ours": four, "sizes": sizes, "growth": rows})
 
 
 def network(conditions: int, genes: int, compounds: int) -> None:

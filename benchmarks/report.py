@@ -65,6 +65,7 @@ def page(found: Sequence[Line], known: dict[str, str]) -> str:
         "## The whole compendium\n",
         *_compendium(runs, found),
         *_questions(latest(found)),
+        *_learning(found),
         "## Each part against a peer\n",
         *_parts(latest(found), known),
     ]
@@ -156,6 +157,14 @@ def _questions(found: Sequence[Line]) -> Iterable[str]:
         yield table(["question", "rows", *(name.replace("_", " ") for name in names)], rows)
 
 
+def _learning(found: Sequence[Line]) -> Iterable[str]:
+    """How a step of the low-rank model grows."""
+    if line := growing(found):
+        yield "## Learning on it\n"
+        yield f"Seconds of an iteration of `pbdb embed train`, {when(line)}: {value(line['sizes'])}.\n"
+        yield picture("learning", "Seconds of an iteration by values, compounds and rank")
+
+
 def latest(found: Sequence[Line]) -> list[Line]:
     """The last line of each benchmark, size and machine, the compendium's own excepted, in order of names."""
     kept = {
@@ -170,6 +179,11 @@ def script_of(name: str, known: Iterable[str]) -> str | None:
     """The benchmark that left a line: of its name, or the beginning of it."""
     fitting = [script for script in known if name == script or name.startswith(f"{script}_")]
     return max(fitting, key=len, default=None)
+
+
+def growing(found: Sequence[Line]) -> Line | None:
+    """The line that tells how a step of the low-rank model grows."""
+    return next((line for line in latest(found) if line.get("growth")), None)
 
 
 def has_ratio(line: Line) -> bool:
@@ -271,6 +285,8 @@ def draw(found: Sequence[Line], folder: Path) -> None:
         report_charts.draw(folder, "seconds", report_charts.seconds_by_stage(runs[-1]))
     if len(runs) > 1:
         report_charts.draw(folder, "growth", report_charts.growth(runs))
+    if line := growing(found):
+        report_charts.draw(folder, "learning", report_charts.doublings(line["growth"]))
     known = known_benchmarks()
     compared = [line for line in latest(found) if script_of(line["name"], known) and has_ratio(line)]
     if compared:

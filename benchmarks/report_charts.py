@@ -112,6 +112,40 @@ def growth(runs: Sequence[Run]) -> Spec:
     return {"hconcat": [lines, memory], "spacing": 40}
 
 
+def doublings(rows: Sequence[dict[str, Any]]) -> Spec:
+    """Seconds as one size after the other doubles, in a panel each; dashed, in proportion to the size."""
+    least = rows[0]["seconds"]
+    shown = [row | {"kind": "measured"} for row in rows]
+    shown += [row | {"kind": "in proportion", "seconds": least * row["times"]} for row in rows]
+    kinds = ["measured", "in proportion"]
+    by_kind = {"field": "kind", "type": "nominal", "legend": {"title": None, "orient": "bottom"}}
+    return {
+        "data": {"values": shown},
+        "facet": {"column": {"field": "what", "type": "nominal", "sort": None, "title": None}},
+        "spec": {
+            "width": WIDTH // 3 - 30,
+            "height": 200,
+            "mark": {"type": "line", "point": {"size": 60, "filled": True}, "strokeWidth": 2},
+            "encoding": {
+                "x": {
+                    "field": "times",
+                    "type": "quantitative",
+                    "title": "times the size",
+                    "axis": {"values": [1, 2, 4]},
+                },
+                "y": {"field": "seconds", "type": "quantitative", "title": "seconds"},
+                "color": by_kind | {"scale": {"domain": kinds, "range": ["@dot", "@faint"]}},
+                "strokeDash": {
+                    "field": "kind",
+                    "type": "nominal",
+                    "scale": {"domain": kinds, "range": [[1, 0], [5, 4]]},
+                    "legend": None,
+                },
+            },
+        },
+    }
+
+
 def ratios(rows: Sequence[dict[str, Any]]) -> Spec:
     """Dots of ratios on a scale of tens; on the line ours is as good as the peer."""
     values = sorted(
