@@ -225,5 +225,6 @@ def _config(colours: dict[str, str]) -> Spec:
         "axis": {**words, "titleFontWeight": "normal", "gridColor": grid, "domainColor": grid, "tickColor": grid},
         "axisY": {"grid": False, "ticks": False, "labelLimit": 240, "labelPadding": 6},
         "legend": words,
+        "header": {"labelColor": text, "labelFontSize": 12},
         "text": {"fontSize": 11},
     }

@@ -24,6 +24,10 @@ def line(name: str, **more: Any) -> dict[str, Any]:
     )
 
 
+GROWING = [{"what": what, "times": n, "seconds": 1.5 * n} for what in ("rank", "compounds") for n in (1, 2, 4)]
+ASKED = {"question": "coverage", "budget_ms": 100, "cold_ms": 61.0, "rows": 136, "p50_ms": 3.25, "p95_ms_8": 40.0}
+
+
 def stage(dataset: str | None, name: str, seconds: float | str, share: float = 1.0, **more: Any) -> dict[str, Any]:
     return {"name": "compendium", "share": share, "dataset": dataset, "stage": name, "seconds": seconds} | ABOUT | more
 
@@ -95,6 +99,14 @@ def test_a_step_done_again_counts_once_and_what_is_left_out_is_told() -> None:
     assert "Left out: l1000, done: effects: no disk." in report.page(again, KNOWN)
 
 
+def test_questions_stand_beside_their_budgets_and_learning_beside_its_sizes() -> None:
+    told = [line("queries", questions=[ASKED]), line("embed_lowrank_growth", growth=GROWING, sizes={"rank": 16})]
+    page = report.page(told, KNOWN)
+    assert "| question | rows | budget ms | cold ms | p50 ms | p95 ms 8 |" in page
+    assert "| coverage | 136 | 100 | 61 | 3.2 | 40 |" in page
+    assert "rank 16." in page
+
+
 def test_hours_at_multiples_follow_the_formula() -> None:
     runs = compendium_lines.runs([*run(1.0), *run(0.5, 0.25)])
     found = beyond.beyond(runs, cores=2, factor=10, workers=20)
@@ -118,10 +130,11 @@ def test_the_further_page_gets_its_figures_between_its_marks() -> None:
 
 
 def test_pictures_are_drawn_for_light_and_dark_pages(tmp_path: Path) -> None:
-    report.draw([*run(1.0), *run(0.5), line("matching"), line("gctx_read", ratio=0.5)], tmp_path)
+    told = [line("matching"), line("gctx_read", ratio=0.5), line("embed_lowrank_growth", growth=GROWING)]
+    report.draw([*run(1.0), *run(0.5), *told], tmp_path)
     assert sorted(file.name for file in tmp_path.iterdir()) == sorted(
         f"{name}_{theme}.{kind}"
-        for name in ("seconds", "growth", "ratios")
+        for name in ("seconds", "growth", "learning", "ratios")
         for theme in report_charts.THEMES
         for kind in ("svg", "png")
     )
