@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from pbdb.common.settings import Settings
     from pbdb.effects.engine import Options
     from pbdb.effects.groups import FitOptions
+    from pbdb.effects.plate_run import RunReport
     from pbdb.exports.snapshots.reader import Snapshot
     from pbdb.query.database import Database
 
@@ -111,7 +112,7 @@ def run_de(
     choices: FitOptions | None = None,
     *,
     report_to: str | Path | None = None,
-) -> dict[str, Any]:
+) -> RunReport:
     """Estimate effects of your own plates, as `pbdb de run` does, into one file; return the report.
 
     matrix, samples: the files that docs/de_run.md describes; report_to: keep the report as JSON too. Beside Ensembl ids

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from pbdb.cli.common import TerminalReporter, examples, json_option, say, settings, show_json, show_table, worries_words
+
+if TYPE_CHECKING:
+    from pbdb.effects.plate_run import GroupReport
 
 A_PATH = click.Path(path_type=Path)
 
@@ -160,6 +163,6 @@ def _choices(*, method: str | None, threads: int | None, no_filter: bool, no_nor
     return FitOptions(options, deseq2=method == "deseq2", **chosen)
 
 
-def _row(fit: dict[str, Any]) -> list[Any]:
+def _row(fit: GroupReport) -> list[object]:
     effects = ", ".join(f"{n:,} {status}" for status, n in fit["effects"].items())
     return [fit["context"], fit["stratum"], fit["batch"], fit["n_samples"], fit.get("genes_tested"), effects]

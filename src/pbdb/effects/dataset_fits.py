@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from pbdb.common.arrays import Floats32, Ints, Values
 from pbdb.common.errors import DesignError
 from pbdb.common.ids import stable_id, stable_ids
 from pbdb.common.progress import Progress, silent
@@ -24,6 +25,7 @@ from pbdb.sources.declaration import FEW_CELLS
 
 MEANING = 1  # of the names in `fit.parameters`: part of the ids of fits, which stay when code changes
 FLAGGED = "flagged"
+Tiles = dict[str, Floats32]
 
 
 def fit_dataset(
@@ -83,7 +85,7 @@ def wells_of(samples: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def fit_parameters(choices: FitOptions) -> dict[str, Any]:
+def fit_parameters(choices: FitOptions) -> dict[str, object]:
     """Everything that decides the numbers, as `fit.parameters` has it."""
     return choices.as_dict() | {"version": MEANING}
 
@@ -178,16 +180,14 @@ def _write_deseq2(job: FitJob, stored: StoredFit, plan: Plan, design: Design, va
     )
 
 
-def _tiles(
-    stored: StoredFit, n_ok: int, n_genes: int, names: tuple[str, ...] = BY_EFFECT
-) -> tuple[dict[str, Any], dict[str, Any]]:
+def _tiles(stored: StoredFit, n_ok: int, n_genes: int, names: tuple[str, ...] = BY_EFFECT) -> tuple[Tiles, Tiles]:
     """Empty tiles by effect and by gene, on disk."""
     by_effect = {name: tile(stored.folder / f"{name}.by_effect", (n_ok, n_genes), "w+") for name in names}
     by_gene = {name: tile(stored.folder / f"{name}.by_gene", (n_genes, n_ok), "w+") for name in BY_GENE}
     return by_effect, by_gene
 
 
-def _write_genes(job: FitJob, stored: StoredFit, genes: npt.NDArray[np.int64], facts: dict[str, Any]) -> None:
+def _write_genes(job: FitJob, stored: StoredFit, genes: Ints, facts: Mapping[str, Values]) -> None:
     np.save(stored.folder / "gene_keys.npy", job.gene_keys[genes])
     for name, values in facts.items():
         np.save(stored.folder / f"{name}.npy", np.asarray(values, dtype=np.float32))

@@ -72,9 +72,10 @@ class FitOptions:
         """Which test the p values are of: counts, limma or deseq2."""
         return "deseq2" if self.deseq2 else self.options.chosen_p_values
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         """Everything that decides the numbers, by name."""
-        engine = {name: value for name, value in asdict(self.options).items() if name not in ("threads", "p_values")}
+        engine: dict[str, object] = asdict(self.options)
+        engine = {name: value for name, value in engine.items() if name not in ("threads", "p_values")}
         if (
             self.p_values == "counts"
         ):  # all others have the numbers, hence the ids, of fits made before there was a choice

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -108,7 +107,7 @@ class EffectTable:
             columns = {name: _of_effect(effects, name, 1) for name in kept}
             self._write(columns)
 
-    def _write(self, columns: Mapping[str, Any]) -> None:
+    def _write(self, columns: Mapping[str, pa.Array]) -> None:
         n_rows = len(next(iter(columns.values())))
         arrays = [
             columns[field.name] if field.name in columns else pa.nulls(n_rows, field.type) for field in self._schema
@@ -117,7 +116,7 @@ class EffectTable:
         self.n_rows += n_rows
 
 
-def _numbers(effects: pd.DataFrame, values: Values, genes: slice, wanted: pa.Schema) -> dict[str, Any]:
+def _numbers(effects: pd.DataFrame, values: Values, genes: slice, wanted: pa.Schema) -> dict[str, pa.Array]:
     names = values.genes[genes]
     columns = {name: _of_effect(effects, name, len(names)) for name in OF_EFFECT if name in wanted.names}
     columns["gene"] = _of_gene(names, len(effects))
@@ -130,7 +129,7 @@ def _numbers(effects: pd.DataFrame, values: Values, genes: slice, wanted: pa.Sch
     return columns
 
 
-def _of_gene(names: Sequence[str | None] | npt.NDArray[np.object_], n_effects: int) -> Any:
+def _of_gene(names: Sequence[str | None] | npt.NDArray[np.object_], n_effects: int) -> pa.Array:
     """Return a column of facts of genes, each once for every effect."""
     places = np.repeat(np.arange(len(names), dtype=np.int32), n_effects)
     absent = np.repeat(np.array([name is None for name in names], dtype=bool), n_effects)
@@ -139,7 +138,7 @@ def _of_gene(names: Sequence[str | None] | npt.NDArray[np.object_], n_effects: i
     )
 
 
-def _of_effect(effects: pd.DataFrame, name: str, n_genes: int) -> Any:
+def _of_effect(effects: pd.DataFrame, name: str, n_genes: int) -> pa.Array:
     """Return a column of facts of effects, the whole list of them once for each gene."""
     column = effects[name]
     if name in TEXT or name == SAMPLE:
@@ -151,6 +150,6 @@ def _of_effect(effects: pd.DataFrame, name: str, n_genes: int) -> Any:
     return _floats(np.tile(column.to_numpy(np.float64), n_genes))
 
 
-def _floats(values: Floats) -> Any:
+def _floats(values: Floats) -> pa.Array:
     """Return a column in which what could not be estimated is null."""
     return pa.array(values, from_pandas=True)

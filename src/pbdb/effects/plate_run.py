@@ -13,7 +13,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +24,7 @@ from pbdb.common.errors import ConfigError, DataError, DesignError
 from pbdb.common.progress import Progress, silent
 from pbdb.common.version import __version__
 from pbdb.effects import plate_sheets, table_forms
-from pbdb.effects.engine import NO_GENE, OK, Design, NullCheck, complete, deseq2, prepare, tested_genes
+from pbdb.effects.engine import NO_GENE, OK, Design, FitReport, NullCheck, complete, deseq2, prepare, tested_genes
 from pbdb.effects.engine.adjust import adjust
 from pbdb.effects.groups import NUMBERS, FitOptions, Group, Plan, fit_groups, make_plan, run_deseq2
 from pbdb.effects.long_table import BY_GENE, BY_VALUE, OF_EFFECT, EffectTable, Values
@@ -33,8 +33,41 @@ from pbdb.effects.report.of_run import Notes
 from pbdb.effects.stored_fit import reserve
 from pbdb.identity.genes.release import without_version
 
+if TYPE_CHECKING:
+    from pbdb.effects.report.writing import Page
+
 FILE_ABOVE_VALUES = 2**24
 NO_COUNTS = "no_counts"
+
+
+class GroupReport(FitReport, total=False):
+    """What is reported of a group: what it is, its wells, and the facts of its fit, or why there is none."""
+
+    problem: str | None
+    context: str | None
+    stratum: str | None
+    batch: int | None
+    n_left_out: dict[str, int]
+    genes_filtered: list[str]
+    null_check: dict[str, float] | None
+
+
+class RunReport(TypedDict):
+    """What a run was given, and what came of it; `page` where one was asked for."""
+
+    matrix: str
+    samples: str
+    out: str
+    pbdb: str
+    choices: dict[str, object]
+    n_samples: int
+    n_genes: int
+    ignored_columns: list[str]
+    notes: list[str]
+    rows: int
+    seconds: dict[str, float]
+    fits: list[GroupReport]
+    page: NotRequired[Page]
 
 
 @dataclass(frozen=True)
@@ -76,7 +109,7 @@ def run(
     page_to: Path | None = None,
     symbols: Mapping[str, str] | None = None,
     progress: Progress = silent,
-) -> dict[str, Any]:
+) -> RunReport:
     """Read, fit and write; return the report, which `report_to` keeps as JSON too, and `page_to` as a page to look at.
 
     symbols: of Ensembl ids; where genes have some, they stand beside the genes as `gene_symbol`.
@@ -105,8 +138,9 @@ def run(
             _refuse_untested(fits)
         page = _write_page(experiment, choices, notes, parquet, out, page_to, progress)
     seconds = {"read": round(read - start, 3), "fit_and_write": round(time.perf_counter() - read, 3)}
-    files = {"matrix": str(matrix), "samples": str(sheet), "out": str(out)}
-    report = files | _report(experiment, choices) | {"rows": table.n_rows, "seconds": seconds, "fits": fits} | page
+    report = _report((matrix, sheet, out), experiment, choices, table.n_rows, seconds, fits)
+    if page is not None:
+        report["page"] = page
     if report_to:
         report_to.write_text(json.dumps(report, indent=2, allow_nan=False) + "\n", encoding="utf-8")
     return report
@@ -120,16 +154,16 @@ def _write_page(
     out: Path,
     page_to: Path | None,
     hears: Progress,
-) -> dict[str, Any]:
+) -> Page | None:
     """Write the page on the quality of the plates where one is asked for; return what it found."""
     if page_to is None:
-        return {}
+        return None
     from pbdb.effects.report import of_run, writing
 
     hears(f"drawing {page_to.name}", 0, None)
     contents = of_run.screen(experiment, choices.options.readout, notes, parquet, out.stem)
     with output_files.replacing(page_to) as part:
-        return {"page": {"file": str(page_to)} | writing.write(contents, part)}
+        return writing.write(contents, part, page_to)
 
 
 def _symbols(genes: npt.NDArray[np.object_], known: Mapping[str, str]) -> dict[str, str]:
@@ -151,14 +185,28 @@ def wells_of(experiment: Plates, choices: FitOptions) -> pd.DataFrame:
     )
 
 
-def _report(experiment: Plates, choices: FitOptions) -> dict[str, Any]:
+def _report(
+    files: tuple[Path, Path, Path],
+    experiment: Plates,
+    choices: FitOptions,
+    n_rows: int,
+    seconds: dict[str, float],
+    fits: list[GroupReport],
+) -> RunReport:
+    matrix, samples, out = files
     return {
+        "matrix": str(matrix),
+        "samples": str(samples),
+        "out": str(out),
         "pbdb": __version__,
         "choices": choices.as_dict(),
         "n_samples": len(experiment.sheet),
         "n_genes": len(experiment.genes),
         "ignored_columns": list(experiment.ignored),
         "notes": list(experiment.notes),
+        "rows": n_rows,
+        "seconds": seconds,
+        "fits": fits,
     }
 
 
@@ -172,19 +220,19 @@ def _check_paths(matrix: Path, sheet: Path, out: Path, *besides: Path | None) ->
         others.add(path.resolve())
 
 
-def _fit_group(job: _Job) -> dict[str, Any]:
+def _fit_group(job: _Job) -> GroupReport:
     """Fit one group, write its effects, and return what is to be reported of it."""
     job.report_progress(0, None)
-    plan, report = job.plan, {"problem": job.plan.problem}
+    plan, report = job.plan, GroupReport(problem=job.plan.problem)
     job.notes.of_plan(plan)
     if plan.design is not None:
         try:
             plan, report = _write(job, plan.design)
         except DesignError as problem:
-            plan, report = plan.without_gene(problem), {"problem": str(problem)}
+            plan, report = plan.without_gene(problem), GroupReport(problem=str(problem))
     others = np.setdiff1d(np.arange(len(plan.effects)), plan.estimated)
     job.table.add_without_numbers(_columns(plan, others[_in_order(job, plan, others)]))
-    return report | _facts(plan)
+    return {**report, **_facts(plan)}
 
 
 def _columns(plan: Plan, effects: npt.NDArray[np.int64]) -> pd.DataFrame:
@@ -202,7 +250,7 @@ def _in_order(job: _Job, plan: Plan, effects: npt.NDArray[np.int64]) -> npt.NDAr
     return np.argsort(plan.effects["condition"].to_numpy(dtype=str)[effects], kind="stable")
 
 
-def _write(job: _Job, design: Design) -> tuple[Plan, dict[str, Any]]:
+def _write(job: _Job, design: Design) -> tuple[Plan, GroupReport]:
     """Fit and write what can be estimated; return the plan after that, and the facts of the fit."""
     if not len(job.plan.estimated):
         return job.plan, {}
@@ -218,12 +266,15 @@ def _write(job: _Job, design: Design) -> tuple[Plan, dict[str, Any]]:
         by_value = {name: getattr(block, name)[:, order] for name in BY_VALUE if getattr(block, name) is not None}
         job.table.add(columns, Values(job.genes[fit.genes[block.genes]], by_gene, by_value))
         job.report_progress(block.genes.stop, len(fit.genes))
-    report = fit.report()
-    report["seconds"]["effects"] = round(time.perf_counter() - start, 3)
-    result = check.result()
-    report["null_check"] = None if result is None else asdict(result)
+    seconds, result = round(time.perf_counter() - start, 3), check.result()
     job.notes.of_fit(job.group.label, fit, result)
-    return job.plan, report | _genes(job, fit.genes)
+    report = fit.report()
+    return job.plan, {
+        **report,
+        "seconds": {**report["seconds"], "effects": seconds},
+        "null_check": None if result is None else asdict(result),
+        **_genes(job, fit.genes),
+    }
 
 
 def _room(shape: tuple[int, int], scratch: Path) -> Any:
@@ -235,7 +286,7 @@ def _room(shape: tuple[int, int], scratch: Path) -> Any:
         return np.memmap(file, dtype=np.float64, mode="r+", shape=shape)
 
 
-def _write_deseq2(job: _Job, design: Design) -> tuple[Plan, dict[str, Any]]:
+def _write_deseq2(job: _Job, design: Design) -> tuple[Plan, GroupReport]:
     """Fit every effect by itself and write them together; effects DESeq2 cannot fit get their status."""
     start, options, values = time.perf_counter(), job.choices.options, job.values()
     genes = tested_genes(values, design, options)
@@ -245,7 +296,7 @@ def _write_deseq2(job: _Job, design: Design) -> tuple[Plan, dict[str, Any]]:
         columns = _columns(plan, plan.estimated[order])
         job.table.add(columns, _deseq2_values([fitted[at] for at in order], job.genes[genes]))
     seconds = {"effects": round(time.perf_counter() - start, 3)}
-    return plan, {"method": "deseq2", "filter": options.filter, "seconds": seconds} | _genes(job, genes)
+    return plan, {"method": "deseq2", "filter": options.filter, "seconds": seconds, **_genes(job, genes)}
 
 
 def _deseq2_values(fitted: list[deseq2.Wald], genes: npt.NDArray[np.object_]) -> Values:
@@ -262,19 +313,19 @@ def _deseq2_values(fitted: list[deseq2.Wald], genes: npt.NDArray[np.object_]) ->
     return Values(genes, {"df_total": np.full(len(genes), np.inf)}, column)
 
 
-def _refuse_untested(fits: list[dict[str, Any]]) -> None:
+def _refuse_untested(fits: list[GroupReport]) -> None:
     """Refuse an experiment in which no fit has a gene to test."""
     statuses = {status for fit in fits for status in fit["effects"]}
     if NO_GENE in statuses and OK not in statuses:
-        raise DesignError(next(fit["problem"] for fit in fits if NO_GENE in fit["effects"]))
+        raise DesignError(next(str(fit["problem"]) for fit in fits if NO_GENE in fit["effects"]))
 
 
-def _genes(job: _Job, tested: npt.NDArray[np.int64]) -> dict[str, Any]:
+def _genes(job: _Job, tested: npt.NDArray[np.int64]) -> GroupReport:
     filtered = np.delete(job.genes, tested)
     return {"genes_in": len(job.genes), "genes_tested": len(tested), "genes_filtered": filtered.tolist()}
 
 
-def _facts(plan: Plan) -> dict[str, Any]:
+def _facts(plan: Plan) -> GroupReport:
     """Return what is reported of a group whatever becomes of it."""
     group, design = plan.group, plan.design
     left_out = pd.Series(plan.left_out[plan.left_out != ""]).value_counts()

@@ -32,7 +32,14 @@ MOST_VOLCANOES, MOST_TRENDS = 6, 4
 BINS = 40
 
 
-def write(settings: Settings, dataset: str, out: Path, progress: Progress = silent) -> dict[str, Any]:
+class DatasetPage(writing.Page):
+    """What is told of the page on a data set; `missing`: why its matrix is not shown, if it is not."""
+
+    dataset: str
+    missing: str
+
+
+def write(settings: Settings, dataset: str, out: Path, progress: Progress = silent) -> DatasetPage:
     """Write the page on a data set; return how many figures, worries and bytes it has, and what it lacks.
 
     Raises:
@@ -48,8 +55,8 @@ def write(settings: Settings, dataset: str, out: Path, progress: Progress = sile
         contents = _Reader(connection, settings, dataset, readout).screen()
     progress(f"drawing {out.name}", 0, None)
     with output_files.replacing(out) as part:
-        done = writing.write(contents, part)
-    return {"dataset": dataset, "file": str(out), **done, "missing": contents.missing}
+        done = writing.write(contents, part, out)
+    return {"dataset": dataset, **done, "missing": contents.missing}
 
 
 def _readout(connection: Connection, dataset: str) -> str:

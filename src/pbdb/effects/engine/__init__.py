@@ -42,7 +42,7 @@ from pbdb.effects.engine.design import (
     enough_cells,
 )
 from pbdb.effects.engine.design import build as build_design
-from pbdb.effects.engine.fit import Fit, Options, prepare, tested_genes
+from pbdb.effects.engine.fit import Fit, FitReport, Options, prepare, tested_genes
 from pbdb.effects.engine.gene_fits import Block, Blocks, in_turn
 from pbdb.effects.engine.matrix import gather
 from pbdb.effects.engine.null_check import NullCheck, NullResult
@@ -64,6 +64,7 @@ __all__ = [
     "Design",
     "Effects",
     "Fit",
+    "FitReport",
     "FitWide",
     "NullCheck",
     "NullResult",

@@ -6,7 +6,7 @@ import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 import numba
 import numpy as np
@@ -14,7 +14,7 @@ import numpy as np
 from pbdb.common.arrays import Floats, Ints
 from pbdb.common.errors import ConfigError, DataError, DesignError
 from pbdb.effects.engine import unweighted, voom
-from pbdb.effects.engine.design import Design
+from pbdb.effects.engine.design import Design, Mode
 from pbdb.effects.engine.gene_fits import Block, Blocks, EffectsOfBlock, Reader, first_pass, in_turn, variances
 from pbdb.effects.engine.left_out import checked_wells
 from pbdb.effects.engine.matrix import Matrix, Readout, gene_blocks, genes_per_block, wrap
@@ -23,6 +23,34 @@ from pbdb.effects.engine.normalise import Filter, Kept, detected_genes, keep_gen
 from pbdb.effects.engine.tails import worth_tables
 
 PValues = Literal["counts", "limma"]
+
+
+class FitReport(TypedDict, total=False):
+    """The facts of a fit as plain numbers and texts, ready for JSON; not every method knows all of them."""
+
+    method: str
+    mode: Mode
+    p_values: PValues
+    n_given: int
+    n_samples: int
+    n_vehicle: int
+    n_conditions: int
+    n_plates: int
+    n_components: int
+    effects: dict[str, int]
+    genes_in: int
+    genes_tested: int
+    filter: str
+    cpm_cut: float
+    samples_needed: float
+    floor_samples: float
+    normalise: str
+    span: float | None
+    robust: bool
+    df_residual: int
+    df_prior_median: float | str | None
+    s2_prior_median: float | None
+    seconds: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -170,7 +198,7 @@ class Fit:
             raise ConfigError("Only a voom fit has weights.")
         return self._reader.weights(self._reader.values(self.genes[genes]), self.curve)
 
-    def report(self) -> dict[str, Any]:
+    def report(self) -> FitReport:
         """Return the facts of the fit as plain numbers and texts, ready for JSON."""
         design, options = self.design, self.options
         status, n = np.unique(design.effects.status, return_counts=True)

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
+from pbdb.common.rows import Row
 from pbdb.effects.engine import OK, Fit, NullResult
 from pbdb.effects.groups import Plan
 from pbdb.effects.plate_sheets import Plates
@@ -131,7 +132,7 @@ def _effects(db: Any, parquet: Path) -> tuple[pd.DataFrame, Any, list[Volcano]]:
     return effects, p_values, volcanoes
 
 
-def _volcano(db: Any, parquet: Path, row: dict[str, Any], keys: list[str]) -> Volcano:
+def _volcano(db: Any, parquet: Path, row: Row, keys: list[str]) -> Volcano:
     named = [key for key in ("context", "condition", "sample_id") if key in keys]
     where = " AND ".join(f"{key} IS NOT DISTINCT FROM ?" for key in named)
     wanted = [None if pd.isna(row[key]) else row[key] for key in named]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypedDict
 from xml.etree.ElementTree import Element
 
 import pandas as pd
@@ -17,14 +18,23 @@ from pbdb.effects.report.screen import Screen
 from pbdb.effects.report.verdicts import N_TESTS, Verdict
 
 
-def write(screen: Screen, out: Path) -> dict[str, int]:
-    """Write the page to a file; return how many figures, worries and bytes it has."""
+class Page(TypedDict):
+    """What is told of a page that was written."""
+
+    file: str
+    figures: int
+    worries: int
+    bytes: int
+
+
+def write(screen: Screen, out: Path, name: Path) -> Page:
+    """Write the page to `out`, which will be called `name`; return how many figures, worries and bytes it has."""
     verdicts = worries.judge(screen)
     drawn = list(figures(screen, verdicts))
     text = page(screen.title, body(screen, verdicts, drawn), [])
     out.write_text(text, encoding="utf-8", newline="\n")
     n_worries = sum(v.state == "worry" for v in verdicts)
-    return {"figures": len(drawn), "worries": n_worries, "bytes": len(text.encode())}
+    return {"file": str(name), "figures": len(drawn), "worries": n_worries, "bytes": len(text.encode())}
 
 
 def figures(screen: Screen, verdicts: list[Verdict]) -> Iterator[Figure]:
