@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from pbdb.cli.common import TerminalReporter, examples, json_option, say, settings, show_json, show_table
+
+if TYPE_CHECKING:
+    from pbdb.identity.vocabulary.releases import Outcome
 
 KINDS = (
     "genes", "hgnc", "landmarks", "cellosaurus", "cell_ontology", "cell_names", "pubchem", "repurposing_hub", "moabox",
@@ -117,22 +120,21 @@ def _ready() -> Any:
     return user_settings
 
 
-def _tell(outcome: dict[str, Any], as_json: bool) -> None:
+def _tell(outcome: Outcome, as_json: bool) -> None:
     if as_json:
-        show_json(outcome)
+        show_json(outcome.as_json())
         return
-    numbers = {name: value for name, value in outcome.items() if isinstance(value, int) and not isinstance(value, bool)}
-    counts = ", ".join(
-        f"{value:,} {name.replace('n_rows', 'rows').replace('_', ' ')}" for name, value in numbers.items()
-    )
-    if "kind" in outcome:
-        say(f"{outcome['kind']} {outcome['release']}: {counts}")
+    release = outcome.release
+    numbers = ({"rows": release.n_rows} if release else {}) | outcome.labelled
+    counts = ", ".join(f"{n:,} {name.replace('_', ' ')}" for name, n in numbers.items())
+    if release:
+        say(f"{release.kind} {release.name}: {counts}")
     else:
         say(f"Labelled: {counts}" if any(numbers.values()) else "Nothing to label: all that is loaded has its labels.")
-    if outcome.get("is_current") is False:
-        say(f"It is not in use yet: pbdb vocab use {outcome['kind']} '{outcome['release']}'")
+    if release and not release.is_current:
+        say(f"It is not in use yet: pbdb vocab use {release.kind} '{release.name}'")
     _tell_older_loads()
-    for row in outcome.get("stale", []):
+    for row in outcome.stale or []:
         say(f"{row['n_fits']} fits of '{row['dataset']}' are stale ({row['n_genes']} genes are gone): refit with")
         say(f"  pbdb etl load {row['source']} --dataset {row['dataset']} --force")
 

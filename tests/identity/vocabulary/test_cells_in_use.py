@@ -42,7 +42,7 @@ def source(monkeypatch: pytest.MonkeyPatch) -> Source:
 def test_attributes_of_loaded_contexts_are_filled_in(database: Settings, tmp_path: Path, cellosaurus: Path) -> None:
     made.load(database, made.write(tmp_path / "release"), effects=False)
     assert query(database, ATTRIBUTES) == [(None, None, None, False, None)]
-    assert releases.import_files(database, "cellosaurus", cellosaurus)["contexts_labelled"] == 1
+    assert releases.import_files(database, "cellosaurus", cellosaurus).labelled["contexts_labelled"] == 1
     assert query(database, ATTRIBUTES) == [TOLD]
 
 
@@ -67,7 +67,8 @@ def ontology(folder: Path, term: str) -> Path:
 
 def test_releases_may_be_called_as_one_likes(database: Settings, tmp_path: Path, cellosaurus: Path) -> None:
     releases.import_files(database, "cellosaurus", cellosaurus, "copy 1")
-    assert releases.import_files(database, "cell_ontology", ontology(tmp_path, "CL:0000001"), "copy 2")["n_rows"] == 1
+    outcome = releases.import_files(database, "cell_ontology", ontology(tmp_path, "CL:0000001"), "copy 2")
+    assert outcome.release.n_rows == 1
 
 
 def test_a_table_without_cells_is_refused(database: Settings, tmp_path: Path) -> None:
@@ -79,4 +80,4 @@ def test_a_table_without_cells_is_refused(database: Settings, tmp_path: Path) ->
 def test_a_table_of_names_is_a_kind_of_its_own(database: Settings, tmp_path: Path) -> None:
     path = tmp_path / "names.tsv"
     path.write_text("model_name\tRRID\nA549\tCVCL_0023\n", encoding="utf-8")
-    assert releases.import_files(database, "cell_names", path)["release"] == "names"
+    assert releases.import_files(database, "cell_names", path).release.name == "names"

@@ -35,7 +35,8 @@ def web(monkeypatch: pytest.MonkeyPatch) -> Iterator[Provider]:
 def test_the_tables_of_a_release_are_fetched_and_imported(database: Settings, web: Provider) -> None:
     web.contents = {name: content.encode() for name, content in DUMPS.items()}
     outcome = vocabulary_fetch.fetch(database, "genes", "99", web.url)
-    assert (outcome["release"], outcome["is_current"], outcome["genes"]) == ("Ensembl 99", True, 1)
+    assert (outcome.release.name, outcome.release.is_current) == ("Ensembl 99", True)
+    assert outcome.labelled["genes"] == 1
     assert query(database, "SELECT gene_id, symbol, chromosome FROM core.gene") == [("ENSG00000000004", "FOUR", "22")]
     assert query(database, "SELECT retired_id, reason FROM core.gene_replacement ORDER BY 1") == [
         ("ENSG00000000007", "dropped_none"),
@@ -52,7 +53,7 @@ def test_a_fetch_that_breaks_off_says_so_and_can_be_run_again(database: Settings
         vocabulary_fetch.fetch(database, "cellosaurus", mirror=web.url)
     web.breaks_at = None
     outcome = vocabulary_fetch.fetch(database, "cellosaurus", mirror=web.url)
-    assert outcome["release"] == "Cellosaurus 99.0"
+    assert outcome.release.name == "Cellosaurus 99.0"
 
 
 def test_what_was_fetched_is_not_fetched_again_and_a_change_is_noticed(database: Settings, web: Provider) -> None:
@@ -87,7 +88,7 @@ def test_an_addition_is_fetched_for_the_genes_in_use(database: Settings, web: Pr
     row = "HGNC:5\tSYM3\tthird gene\tENSG00000900003\t4\tOLD3\tTHREE"
     web.contents = {"hgnc_complete_set_2020-01-01.txt": f"{head}\n{row}\n".encode()}
     outcome = vocabulary_fetch.fetch(database, "hgnc", "2020-01-01", web.url)
-    assert outcome["release"] == "HGNC 2020-01-01"
+    assert outcome.release.name == "HGNC 2020-01-01"
     assert query(database, "SELECT synonym, kind FROM core.gene_synonym ORDER BY 1") == [
         ("OLD3", "official"),
         ("THREE", "alias"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import made
 import pytest
@@ -18,7 +17,7 @@ from pbdb.loading import ledger
 from pbdb.server import connect
 
 
-def genes(settings: Settings, path: Path, release: str | None = None) -> dict[str, Any]:
+def genes(settings: Settings, path: Path, release: str | None = None) -> vocabulary.Outcome:
     return vocabulary.import_files(settings, "genes", path, release)
 
 
@@ -32,9 +31,9 @@ def stale(settings: Settings) -> list[bool]:
 
 
 def test_the_first_release_is_in_use_and_the_second_waits(database: Settings, tmp_path: Path) -> None:
-    assert genes(database, gene_table(tmp_path, "one.tsv"), "one")["is_current"]
+    assert genes(database, gene_table(tmp_path, "one.tsv"), "one").release.is_current
     waiting = genes(database, gene_table(tmp_path, "two.tsv", prefix="NEW"), "two")
-    assert not waiting["is_current"]
+    assert not waiting.release.is_current
     assert releases(database) == {"one": True, "two": False}
     vocabulary.use(database, "genes", "two")
     assert releases(database) == {"one": False, "two": True}
@@ -46,7 +45,7 @@ def test_an_import_labels_unchecked_genes_and_leaves_effects_alone(loaded: Setti
     before = value(loaded, arrays)
     assert query(loaded, "SELECT DISTINCT status FROM core.gene") == [("unchecked",)]
     outcome = genes(loaded, gene_table(tmp_path, "one.tsv"), "one")
-    assert outcome["stale"] == []
+    assert outcome.stale == []
     assert query(loaded, "SELECT DISTINCT status, symbol LIKE 'SYM%' FROM core.gene") == [("current", True)]
     assert (value(loaded, arrays), stale(loaded)) == (before, [False])
 
@@ -55,16 +54,16 @@ def test_fits_that_hold_a_dropped_gene_are_stale_until_a_release_has_it_again(lo
     genes(loaded, gene_table(tmp_path, "whole.tsv"), "whole")
     genes(loaded, gene_table(tmp_path, "short.tsv", without=[7]), "short")
     outcome = vocabulary.use(loaded, "genes", "short")
-    assert outcome["stale"] == [{"dataset": "made", "source": "made", "n_fits": 1, "n_genes": 1}]
+    assert outcome.stale == [{"dataset": "made", "source": "made", "n_fits": 1, "n_genes": 1}]
     assert stale(loaded) == [True]
-    assert vocabulary.use(loaded, "genes", "whole")["stale"] == []
+    assert vocabulary.use(loaded, "genes", "whole").stale == []
     assert stale(loaded) == [False]
 
 
 def test_a_merged_gene_makes_fits_stale_and_the_next_load_sums_it(loaded: Settings, tmp_path: Path) -> None:
     genes(loaded, gene_table(tmp_path, "short.tsv", without=[7]), "short")
     outcome = genes(loaded, retired_table(tmp_path, {7: 8}))
-    assert [row["n_genes"] for row in outcome["stale"]] == [1]
+    assert [row["n_genes"] for row in outcome.stale] == [1]
     assert made.load(loaded, tmp_path / "release")["changed"]
     assert stale(loaded) == [False]
     tested = "SELECT n_genes_in FROM core.fit"
@@ -80,7 +79,7 @@ def test_a_load_follows_the_release_in_use(loaded: Settings, tmp_path: Path) -> 
 
 def test_landmarks_hold_for_every_release_in_use(database: Settings, tmp_path: Path) -> None:
     outcome = vocabulary.import_files(database, "landmarks", panel(tmp_path, [3, 5]))
-    assert (outcome["kind"], outcome["release"]) == ("landmarks", "gene_info")
+    assert (outcome.release.kind, outcome.release.name) == ("landmarks", "gene_info")
     found = "SELECT gene_id, landmark_index FROM core.gene WHERE is_landmark ORDER BY landmark_index"
     expected = [(ensg(3), 0), (ensg(5), 1)]
     genes(database, gene_table(tmp_path, "one.tsv"), "one")

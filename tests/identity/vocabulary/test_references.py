@@ -49,7 +49,7 @@ def compounds(database: Settings) -> Settings:
 
 def test_names_and_statements_reach_all_forms_of_a_parent(compounds: Settings, tmp_path: Path) -> None:
     outcome = releases.import_files(compounds, "repurposing_hub", hub(tmp_path))
-    assert (outcome["release"], outcome["compounds_renamed"]) == ("2020-03-24", 3)
+    assert (outcome.release.name, outcome.labelled["compounds_renamed"]) == ("2020-03-24", 3)
     names = "SELECT compound_name FROM pbdb.compound ORDER BY 1"
     assert [row[0] for row in query(compounds, names)] == ["aspirin", "metformin", "panobinostat", "vorinostat"]
     assert query(compounds, f"{INHIBITORS} ORDER BY 1") == [("panobinostat",), ("vorinostat",)]
@@ -66,7 +66,7 @@ def test_apply_tells_how_many_compounds_it_renamed(compounds: Settings, tmp_path
     releases.import_files(compounds, "repurposing_hub", hub(tmp_path))
     with connect.engine(compounds).begin() as connection:
         connection.exec_driver_sql("UPDATE core.compound SET name = 'lost'")
-    assert releases.apply(compounds)["compounds_renamed"] == len(COMPOUNDS)
+    assert releases.apply(compounds).labelled["compounds_renamed"] == len(COMPOUNDS)
 
 
 def test_every_name_finds_the_compound(compounds: Settings, tmp_path: Path) -> None:

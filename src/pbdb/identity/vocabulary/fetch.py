@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pbdb.common.errors import VocabularyError
 from pbdb.common.progress import Progress, silent
@@ -74,7 +73,7 @@ def fetch(
     release: str | None = None,
     mirror: str | None = None,
     progress: Progress = silent,
-) -> dict[str, Any]:
+) -> releases.Outcome:
     """Fetch a release (the pinned one, unless another is named) and import it; what is there is not fetched again.
 
     mirror: address of a folder that holds the same files, in place of the provider's.

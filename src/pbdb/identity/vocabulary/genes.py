@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from sqlalchemy import Connection, Engine, text
@@ -122,12 +121,8 @@ def symbols_in_home(settings: Settings) -> dict[str, str]:
     return symbols
 
 
-def apply(connection: Connection, settings: Settings) -> dict[str, Any]:
-    """Write the vocabulary in use to the database, and mark the fits whose genes it no longer has.
-
-    Returns:
-        genes, retired, synonyms, and stale: fits to run again, by dataset.
-    """
+def apply(connection: Connection, settings: Settings) -> dict[str, int]:
+    """Write the vocabulary in use to the database; return how many genes, retired ids and synonyms it has."""
     release = current(connection, GENES)
     if release is None:
         return {}
@@ -141,9 +136,7 @@ def apply(connection: Connection, settings: Settings) -> dict[str, Any]:
         text("UPDATE core.vocabulary SET sha256 = :sha256, n_rows = :n_rows WHERE kind = 'genes' AND is_current"),
         {"sha256": store.combined([part.sha256 for part in parts]), "n_rows": len(known.genes)},
     )
-    stale = mark_stale(connection)
-    counts = {"genes": len(known.genes), "retired": len(known.replacements), "synonyms": len(known.synonyms)}
-    return {**counts, "stale": stale}
+    return {"genes": len(known.genes), "retired": len(known.replacements), "synonyms": len(known.synonyms)}
 
 
 def mark_stale(connection: Connection) -> list[Row]:

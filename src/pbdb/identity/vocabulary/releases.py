@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import pandas as pd
 from sqlalchemy import Connection, Engine, text
@@ -13,7 +14,7 @@ from sqlalchemy import Connection, Engine, text
 from pbdb.common.errors import VocabularyError
 from pbdb.common.ids import stable_id
 from pbdb.common.progress import Progress, silent
-from pbdb.common.rows import Row
+from pbdb.common.rows import Json, Row
 from pbdb.common.settings import Settings
 from pbdb.database.copy_text import upsert
 from pbdb.identity.compounds import names_in_database, pubchem_bulk
@@ -25,8 +26,8 @@ from pbdb.identity.vocabulary.reference_tables import TABLES
 from pbdb.server import connect, locks
 
 __all__ = [
-    "DECIDING", "GENES", "KINDS", "apply", "cell_vocabulary", "current", "gene_vocabulary", "import_files", "status",
-    "use",
+    "DECIDING", "GENES", "KINDS", "Outcome", "apply", "cell_vocabulary", "current", "gene_vocabulary", "import_files",
+    "status", "use",
 ]  # fmt: skip
 
 PUBCHEM = "pubchem"
@@ -35,19 +36,44 @@ DECIDING = (GENES, PUBCHEM, *TABLES)
 KINDS = (*genes.KINDS, *cells.KINDS, PUBCHEM, *TABLES)
 
 
+class Release(NamedTuple):
+    """An imported release of a kind."""
+
+    kind: str
+    name: str
+    is_current: bool
+    n_rows: int
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What changed in the database, and by which release, if by one alone.
+
+    labelled: numbers of rows, by what they are. stale: fits to run again, by dataset; None where genes were left alone.
+    """
+
+    labelled: dict[str, int]
+    stale: list[Row] | None = None
+    release: Release | None = None
+
+    def as_json(self) -> Json:
+        """All of it as one object."""
+        of = self.release
+        release = {"kind": of.kind, "release": of.name, "is_current": of.is_current, "n_rows": of.n_rows} if of else {}
+        stale = {} if self.stale is None else {"stale": self.stale}
+        return release | self.labelled | stale
+
+
 def import_files(
     settings: Settings,
     kind: str,
     paths: Path | Sequence[Path],
     release: str | None = None,
     progress: Progress = silent,
-) -> dict[str, Any]:
+) -> Outcome:
     """Read published files and make them part of a release; the first release of a kind is in use at once.
 
     release: what to call it, where the files do not say; needed for gene tables that do not.
-
-    Returns:
-        kind, release, is_current, n_rows, and what changed in the database where the release is in use.
 
     Raises:
         VocabularyError: there is no such kind or file, or a file is not of this kind.
@@ -66,11 +92,12 @@ def import_files(
     with engine.begin() as connection:
         _alone(connection)
         _record(connection, settings, part.kind, part.release)
-        changed = _apply(connection, settings, part.kind) if _is_current(connection, part.kind, part.release) else {}
-    return _outcome(engine, part.kind, part.release) | changed
+        is_current = _is_current(connection, part.kind, part.release)
+        changed = _apply(connection, settings, part.kind) if is_current else Outcome({})
+    return replace(changed, release=_release(engine, part.kind, part.release))
 
 
-def use(settings: Settings, kind: str, release: str) -> dict[str, Any]:
+def use(settings: Settings, kind: str, release: str) -> Outcome:
     """Put an imported release of a kind to use, and label what is loaded by it.
 
     Raises:
@@ -85,10 +112,10 @@ def use(settings: Settings, kind: str, release: str) -> dict[str, Any]:
             raise VocabularyError(f"No release '{release}' of {kind} is imported; there are: {there}.", value=release)
         _make_current(connection, kind, release)
         changed = _apply(connection, settings, kind)
-    return _outcome(engine, kind, release) | changed
+    return replace(changed, release=_release(engine, kind, release))
 
 
-def apply(settings: Settings) -> dict[str, Any]:
+def apply(settings: Settings) -> Outcome:
     """Label what is loaded by the releases in use, and mark the fits that need another run."""
     with connect.engine(settings).begin() as connection:
         _alone(connection)
@@ -119,20 +146,22 @@ def _alone(connection: Connection) -> None:
     locks.take(connection, locks.key_of("vocabulary"), "The change of vocabularies")
 
 
-def _apply(connection: Connection, settings: Settings, *kinds: str) -> dict[str, Any]:
+def _apply(connection: Connection, settings: Settings, *kinds: str) -> Outcome:
     """Bring the database to the releases in use, as far as the kinds touch it."""
-    changed: dict[str, Any] = {}
+    labelled: dict[str, int] = {}
+    stale = None
     for kind in kinds:
         if kind in genes.KINDS:
-            changed |= genes.apply(connection, settings)
+            labelled |= genes.apply(connection, settings)
+            stale = genes.mark_stale(connection) if current(connection, GENES) else None
         elif kind in cells.KINDS:
-            changed["contexts_labelled"] = cells.apply(connection, settings)
+            labelled["contexts_labelled"] = cells.apply(connection, settings)
         else:
             release = current(connection, kind)
-            changed[f"{kind}_statements"] = references.apply(connection, settings, kind, release[0]) if release else 0
+            labelled[f"{kind}_statements"] = references.apply(connection, settings, kind, release[0]) if release else 0
     if not set(TABLES).isdisjoint(kinds):
-        changed["compounds_renamed"] = names_in_database.choose(connection)
-    return changed
+        labelled["compounds_renamed"] = names_in_database.choose(connection)
+    return Outcome(labelled, stale)
 
 
 def _record(connection: Connection, settings: Settings, kind: str, release: str) -> None:
@@ -168,13 +197,13 @@ def _is_current(connection: Connection, kind: str, release: str) -> bool:
     return in_use is not None and in_use[0] == release
 
 
-def _outcome(engine: Engine, kind: str, release: str) -> dict[str, Any]:
+def _release(engine: Engine, kind: str, release: str) -> Release:
     with engine.connect() as connection:
         row = next(row for row in status(connection) if (row["kind"], row["release"]) == (kind, release))
-    return {name: row[name] for name in ("kind", "release", "is_current", "n_rows")}
+    return Release(kind, release, row["is_current"], row["n_rows"])
 
 
-def _import_pubchem(settings: Settings, engine: Engine, paths: Sequence[Path], release: str | None) -> dict[str, Any]:
+def _import_pubchem(settings: Settings, engine: Engine, paths: Sequence[Path], release: str | None) -> Outcome:
     """Turn bulk files into Parquet; there is one set of them, the newest."""
     folder = settings.home / "vocab" / PUBCHEM
     n_rows = sum(pubchem_bulk.import_dump(path, folder) for path in paths)
@@ -191,7 +220,7 @@ def _import_pubchem(settings: Settings, engine: Engine, paths: Sequence[Path], r
         _alone(connection)
         upsert(connection, "vocabulary", pd.DataFrame([row]))
         _make_current(connection, PUBCHEM, named)
-    return _outcome(engine, PUBCHEM, named)
+    return Outcome({}, release=_release(engine, PUBCHEM, named))
 
 
 def _release_in_name(path: Path) -> str | None:
