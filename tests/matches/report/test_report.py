@@ -119,19 +119,19 @@ def test_single_matches_range_from_agreeing_to_not_and_say_what_is_left_out(
     contents: data.Contents, page: tuple[Page, str, Path]
 ) -> None:
     found, source, _ = page
-    pairs = {(match.about["dataset_a"], match.about["dataset_b"]) for match in contents.matches}
-    scores = [match.about["rank_agreement"] for match in contents.matches]
+    pairs = {(match.about.dataset_a, match.about.dataset_b) for match in contents.matches}
+    scores = [match.about.rank_agreement for match in contents.matches]
     assert len(contents.matches) == 9 and len(pairs) == 3 and scores == sorted(scores, reverse=True)
     assert {(len(match.genes) <= data.GENES_PER_MATCH, match.n_genes) for match in contents.matches} == {(True, GENES)}
     assert "9 of 42 matches" in source and f"of {GENES} genes drawn" in source
     buttons = [attributes["data-match"] for tag, attributes in found.elements if "data-match" in attributes]
-    assert buttons == [f"box-match-{match.about['match_id']}" for match in contents.matches]
+    assert buttons == [f"box-match-{match.about.match_id}" for match in contents.matches]
 
 
 def test_the_genes_of_a_match_are_those_of_the_view(world: Settings, contents: data.Contents) -> None:
     match = contents.matches[0]
     query = "SELECT * FROM matched_effect WHERE match_id = %(key)s"
-    whole = database.connect(world).sql(query, {"key": match.about["match_id"]})
+    whole = database.connect(world).sql(query, {"key": match.about.match_id})
     largest = whole.loc[whole[["log2_fc_a", "log2_fc_b"]].abs().max(axis=1).idxmax()]
     shown = match.genes.loc[match.genes["log2_fc_a"] == largest["log2_fc_a"]]
     assert shown["p_adj_b"].tolist() == [largest["p_adj_b"]]

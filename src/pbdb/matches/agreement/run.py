@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -68,13 +68,22 @@ class Choices:
             )
 
     @property
-    def parameters(self) -> dict[str, Any]:
+    def parameters(self) -> dict[str, object]:
         """Everything that decides the numbers, by name."""
         rest = {name: value for name, value in asdict(self).items() if name != "rule"}
         return asdict(self.rule) | rest | {"alpha": ALPHA, "min_shared_compounds": match_table.MIN_SHARED_COMPOUNDS}
 
 
-def run(settings: Settings, choices: Choices | None = None, progress: Progress = silent) -> dict[str, Any]:
+class Done(TypedDict):
+    """How many matches and summaries a run made, and by which parameters."""
+
+    matches: int
+    summaries: int
+    parameters_id: int
+    parameters: dict[str, object]
+
+
+def run(settings: Settings, choices: Choices | None = None, progress: Progress = silent) -> Done:
     """Compute the agreement of all matches of a rule in a window, with summaries; replace those of the rule.
 
     Raises:
@@ -137,7 +146,7 @@ def _population(connection: Connection, chosen: Choices) -> Population | None:
 
 
 def _common(
-    chosen: Choices, totals: dict[tuple[int, int], int], parameters: dict[str, Any], key: int
+    chosen: Choices, totals: dict[tuple[int, int], int], parameters: dict[str, object], key: int
 ) -> dict[tuple[int, int], Row]:
     """What all summaries of a pair of datasets say."""
     rule = {"inchikey_level": chosen.rule.level, "time_tolerance_h": chosen.rule.time_tolerance_h}
@@ -154,7 +163,7 @@ class _Part:
     capped: npt.NDArray[np.bool_]
 
 
-def _fits(connection: Connection, matches: pd.DataFrame, chosen: Choices) -> dict[str, Any]:
+def _fits(connection: Connection, matches: pd.DataFrame, chosen: Choices) -> dict[str, object]:
     """Which fits the effects come from, and a print of the genes that decide the universe."""
     fits = fits_of(matches)
     contexts = matches["context_id"].unique().tolist() if chosen.universe == "context" else []

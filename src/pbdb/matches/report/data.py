@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import TYPE_CHECKING, NamedTuple
 
 from pbdb.common.errors import QueryError
+from pbdb.common.rows import Json
 from pbdb.common.settings import Settings
 from pbdb.matches.match_table import Rule
 from pbdb.query import database
@@ -21,14 +23,40 @@ MOST_MATCHES = 60
 GENES_PER_MATCH = 800
 
 
+class Pair(NamedTuple):
+    """A row of matched_condition, with rank and direction agreement."""
+
+    match_id: int
+    dataset_a: str
+    dataset_b: str
+    compound_name: str
+    context_name: str
+    time_h: float
+    dose_um_a: float
+    dose_um_b: float
+    dose_fold: float
+    rank_agreement: float
+    direction_agreement: float
+
+
+class Run(NamedTuple):
+    """The run that computed what is shown."""
+
+    parameters_id: int
+    parameters: Json
+    dose_window: float
+    code_version: str
+    created_at: datetime
+
+
 @dataclass(frozen=True)
 class Match:
-    """One match: its row of matched_condition with rank and direction agreement, and its genes.
+    """One match: what is matched, how far it agrees, and its genes.
 
     genes: gene_symbol, log2_fc_a, p_adj_a, log2_fc_b, p_adj_b; those that move most and a sample of the rest.
     """
 
-    about: dict[str, Any]
+    about: Pair
     genes: pd.DataFrame
     n_genes: int
 
@@ -37,11 +65,11 @@ class Match:
 class Contents:
     """Everything on the page, as tables of the views' columns.
 
-    about: parameters, parameters_id, dose_window, code_version, created_at of the run. points: per pair at most
-    POINTS_PER_PAIR matches with their rank and direction agreement. replicates: summaries of data sets with themselves.
+    points: per pair at most POINTS_PER_PAIR matches with their rank and direction agreement. replicates: summaries of
+    data sets with themselves.
     """
 
-    about: dict[str, Any]
+    run: Run
     coverage: pd.DataFrame
     counts: pd.DataFrame
     folds: pd.DataFrame
@@ -58,18 +86,18 @@ def read(settings: Settings, rule: Rule, n_matches: int = MOST_MATCHES) -> Conte
         QueryError: no agreement by this rule is stored.
     """
     db = database.connect(settings)
-    parameters: dict[str, Any] = {"level": rule.level, "tolerance": rule.time_tolerance_h}
+    parameters: dict[str, object] = {"level": rule.level, "tolerance": rule.time_tolerance_h}
     runs = db.sql(_RUN, parameters)
     if runs.empty:
         raise QueryError(
             f"No agreement by {rule.level} at a time tolerance of {rule.time_tolerance_h:g} h is stored:"
             " run `pbdb agreement run`."
         )
-    about: dict[str, Any] = {str(name): value for name, value in runs.iloc[0].to_dict().items()}
-    parameters["run"] = int(about["parameters_id"])
+    run = Run(*next(runs[list(Run._fields)].itertuples(index=False, name=None)))
+    parameters["run"] = run.parameters_id
     points = db.sql(_POINTS, parameters | {"rank": RANK, "direction": DIRECTION, "most": POINTS_PER_PAIR})
     return Contents(
-        about,
+        run,
         db.sql(_COVERAGE),
         db.sql(_COUNTS, parameters),
         db.sql(_FOLDS, parameters),
@@ -84,11 +112,11 @@ def _matches(db: database.Database, parameters: dict[str, object], n: int) -> li
     """Pick matches of each pair, evenly from the most to the least agreeing; the most agreeing come first."""
     pairs = max(1, len(db.sql(_PAIRS, parameters)))
     picked = db.sql(_PICKED, parameters | {"rank": RANK, "direction": DIRECTION, "each": max(1, n // pairs), "n": n})
-    return [_match(db, {str(name): value for name, value in row.items()}) for row in picked.to_dict("records")]
+    return [_match(db, Pair(*row)) for row in picked[list(Pair._fields)].itertuples(index=False, name=None)]
 
 
-def _match(db: database.Database, about: dict[str, Any]) -> Match:
-    genes = db.sql(_GENES, {"match_id": int(about["match_id"])})
+def _match(db: database.Database, about: Pair) -> Match:
+    genes = db.sql(_GENES, {"match_id": about.match_id})
     largest = genes[["log2_fc_a", "log2_fc_b"]].abs().max(axis=1)
     most = largest.nlargest(GENES_PER_MATCH // 2).index
     rest = genes.index.difference(most)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from xml.etree.ElementTree import Element
 
 from pbdb.common.page import charts
@@ -120,7 +120,7 @@ def match_figures(contents: Contents) -> list[Figure]:
     places = {symbol: place for place, symbol in enumerate(symbols(contents))}
     return [
         Figure(
-            f"match-{match.about['match_id']}",
+            f"match-{match.about.match_id}",
             single.title(match),
             _about_match(match),
             single.scatter(match, places),
@@ -247,7 +247,7 @@ def _grid_or(by_part: dict[str, list[Figure]], part: str, otherwise: str) -> Ele
 
 
 def _head(contents: Contents) -> Element:
-    when = f"{contents.about['created_at']:%d %B %Y}"
+    when = f"{contents.run.created_at:%d %B %Y}"
     words = el(
         "div", el("h1", "Do data sets agree?"), paragraph(f"Matched conditions, computed {when}.", class_="soft")
     )
@@ -261,7 +261,7 @@ def _opening(contents: Contents) -> Iterator[Element]:
             "data sets": contents.coverage["dataset"].nunique(),
             "cell lines and cell types": contents.coverage["context_name"].nunique(),
             "pairs of data sets compared": contents.summaries[["dataset_a", "dataset_b"]].drop_duplicates().shape[0],
-            f"matched conditions within {contents.about['dose_window']:g}-fold dose": len_of(contents),
+            f"matched conditions within {contents.run.dose_window:g}-fold dose": len_of(contents),
         }
     )
 
@@ -292,11 +292,11 @@ def len_of(contents: Contents) -> int:
 
 def _about_match(match: Match) -> str:
     about = match.about
-    direction = about["direction_agreement"]
+    direction = about.direction_agreement
     words = "not defined" if direction != direction else f"{direction:.2f}"  # noqa: PLR0124 - NaN
     return (
-        f"{about['dataset_a']} against {about['dataset_b']}: rank agreement {about['rank_agreement']:.2f}, direction"
-        f" agreement {words}, doses {about['dose_fold']:.3g}-fold apart; {len(match.genes):,} of {match.n_genes:,}"
+        f"{about.dataset_a} against {about.dataset_b}: rank agreement {about.rank_agreement:.2f}, direction"
+        f" agreement {words}, doses {about.dose_fold:.3g}-fold apart; {len(match.genes):,} of {match.n_genes:,}"
         " genes drawn."
     )
 
@@ -313,9 +313,9 @@ def _browser(contents: Contents, drawn: list[Figure]) -> Iterator[Element]:
 def _button(match: Match, figure: Figure) -> Element:
     about = match.about
     words = el(
-        "div", figure.title, el("br"), el("span", f"{about['dataset_a']} \N{MULTIPLICATION SIGN} {about['dataset_b']}")
+        "div", figure.title, el("br"), el("span", f"{about.dataset_a} \N{MULTIPLICATION SIGN} {about.dataset_b}")
     )
-    score = el("b", tick_text(round(about["rank_agreement"], 2)))
+    score = el("b", tick_text(round(about.rank_agreement, 2)))
     return el("button", words, score, type="button", data_match=f"box-{figure.key}", aria_pressed="false")
 
 
@@ -326,18 +326,18 @@ def _one(figure: Figure) -> Element:
 
 
 def _method(contents: Contents) -> Iterator[Element]:
-    parameters: dict[str, Any] = contents.about["parameters"]
+    parameters = contents.run.parameters
     yield el("ul", *(el("li", f"{name}: {value}") for name, value in sorted(parameters.items()) if name != "fits"))
-    fits = parameters.get("fits", {})
+    fits: dict[str, dict[str, str | None]] = parameters.get("fits", {})
     yield el("ul", *(el("li", f"{name}: {_fit(facts)}") for name, facts in sorted(fits.items())))
-    yield paragraph(f"Run {contents.about['parameters_id']}, code {contents.about['code_version']}. {_INTERVALS}")
+    yield paragraph(f"Run {contents.run.parameters_id}, code {contents.run.code_version}. {_INTERVALS}")
 
 
-def _fit(facts: dict[str, Any]) -> str:
+def _fit(facts: dict[str, str | None]) -> str:
     return f"{facts['method']}, expression filter {facts['filter']}, batching {facts['batching'] or 'none'}{_p(facts)}"
 
 
-def _p(facts: dict[str, Any]) -> str:
+def _p(facts: dict[str, str | None]) -> str:
     """Which test p values are of; runs of earlier versions do not say."""
     return f", p values of {facts['p_values']}" if facts.get("p_values") else ""
 

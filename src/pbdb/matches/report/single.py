@@ -41,7 +41,8 @@ def scatter(match: Match, numbers: dict[str, int]) -> Element:
     values = genes[["log2_fc_a", "log2_fc_b"]].to_numpy().ravel().tolist()
     scale = scale_over(values, LEFT, LEFT + SIZE, among=[-1, 1])
     up = Scale(scale.low, scale.high, TOP + SIZE, TOP)
-    titles = [f"log2 fold change, {about[f'dataset_{side}']}, {about[f'dose_um_{side}']:g} {MU}" for side in "ab"]
+    ends = ((about.dataset_a, about.dose_um_a), (about.dataset_b, about.dose_um_b))
+    titles = [f"log2 fold change, {dataset}, {dose_um:g} {MU}" for dataset, dose_um in ends]
     parts: list[Element | None] = [
         *_legend(groups(genes)),
         *x_axis(scale, TOP, TOP + SIZE, titles[0]),
@@ -60,8 +61,8 @@ def scatter(match: Match, numbers: dict[str, int]) -> Element:
 def title(match: Match) -> str:
     """Name a match: compound, cells, time and doses."""
     about = match.about
-    doses = f"{about['dose_um_a']:g} and {about['dose_um_b']:g} {MU}"
-    return f"{about['compound_name']}, {about['context_name']}, {about['time_h']:g} h, {doses}"
+    doses = f"{about.dose_um_a:g} and {about.dose_um_b:g} {MU}"
+    return f"{about.compound_name}, {about.context_name}, {about.time_h:g} h, {doses}"
 
 
 def _legend(group_of: pd.Series[str]) -> list[Element]:
