@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import h5py
 import numpy as np
@@ -24,12 +24,29 @@ from pbdb.common.settings import Settings
 from pbdb.effects.engine.adjust import FitWide
 from pbdb.exports import labels, selection
 from pbdb.exports.limma_table import ARRAYS, LAYERS, WIDE, FitFacts, layers
-from pbdb.exports.selection import Choice, Connection, FitChoice, context_id
+from pbdb.exports.selection import Choice, Connection, FitChoice, Written
 
 CHUNK = (256, 1024)
 
 
-def write(settings: Settings, choice: Choice, out: Path, progress: Progress = silent) -> dict[str, Any]:
+class FitFile(TypedDict):
+    """A file: the fit it is of, and how much it holds."""
+
+    dataset: str
+    context: str
+    stratum: str | None
+    conditions: int
+    genes: int
+    file: str
+
+
+class Files(Written):
+    """What is told of the files that were written."""
+
+    files: list[FitFile]
+
+
+def write(settings: Settings, choice: Choice, out: Path, progress: Progress = silent) -> Files:
     """Write the chosen effects: to the file `out` (.h5ad) where they are of one fit, else to files of a new folder.
 
     In a folder the files are <dataset>/<context>_de.h5ad. Returns what was written.
@@ -50,35 +67,40 @@ def write(settings: Settings, choice: Choice, out: Path, progress: Progress = si
 
 def _alone(
     connection: Connection, first: FitChoice, second: FitChoice | None, out: Path, progress: Progress
-) -> dict[str, Any]:
+) -> FitFile:
     if second is not None:
         raise ConfigError(
             f"The choice holds effects of several fits, which test different genes: give a folder instead of '{out}',"
             " or choose one with --dataset and --context."
         )
     with output_files.file(out) as part:
-        return _write_fit(connection, first, part, progress) | {"file": out.name}
+        return _write_fit(connection, first, part, out.name, progress)
 
 
-def _all(connection: Connection, chosen: Iterator[FitChoice], out: Path, progress: Progress) -> list[dict[str, Any]]:
+def _all(connection: Connection, chosen: Iterator[FitChoice], out: Path, progress: Progress) -> list[FitFile]:
     files = []
     with output_files.folder(out) as part:
         for fit in chosen:
             name = Path(fit.facts["dataset"]) / f"{fit.context_text.replace('/', '-')}_de.h5ad"
             (part / name).parent.mkdir(exist_ok=True)
-            files.append(_write_fit(connection, fit, part / name, progress) | {"file": name.as_posix()})
+            files.append(_write_fit(connection, fit, part / name, name.as_posix(), progress))
     return files
 
 
-def _write_fit(connection: Connection, chosen: FitChoice, path: Path, progress: Progress) -> dict[str, Any]:
-    facts, genes = chosen.facts, chosen.genes
+def _write_fit(connection: Connection, chosen: FitChoice, path: Path, name: str, progress: Progress) -> FitFile:
     with closing(output_files.PatientFile(path)) as target:
         try:
             _write_file(target, connection, chosen, progress)
         finally:
             target.require_written()
-    counts = {"conditions": len(chosen.effects), "genes": len(genes)}
-    return {"dataset": facts["dataset"], "context": facts["context"], "stratum": facts["stratum"]} | counts
+    return {
+        "dataset": chosen.facts["dataset"],
+        "context": chosen.facts["context"],
+        "stratum": chosen.facts["stratum"],
+        "conditions": len(chosen.effects),
+        "genes": len(chosen.genes),
+        "file": name,
+    }
 
 
 def _write_file(
@@ -90,7 +112,7 @@ def _write_file(
         file.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
         write_elem(file, "obs", labels.obs(connection, chosen))
         write_elem(file, "var", _var(chosen))
-        write_elem(file, "uns", _uns(chosen.facts))
+        write_elem(file, "uns", _uns(chosen))
         for name in ("obsm", "varm", "obsp", "varp", "layers"):
             write_elem(file, name, {})
         _write_layers(file["layers"], connection, chosen, _watched(target, progress))
@@ -112,10 +134,11 @@ def _var(chosen: FitChoice) -> Any:
     return var.assign(symbol=var["symbol"].astype("category")).rename_axis("ensembl_id")
 
 
-def _uns(facts: dict[str, Any]) -> dict[str, Any]:
+def _uns(chosen: FitChoice) -> dict[str, str | int | bool]:
+    facts = chosen.facts
     texts = ("dataset", "release", "license", "citation", "context", "context_name", "method", "code_version")
     known = {name: facts[name] for name in texts if facts[name] is not None}
-    known["context"] = context_id(facts)
+    known["context"] = chosen.context_id
     return known | {"min_cells": int(facts["min_cells"] or 0), "qc_filter": False, "fit_id": str(facts["fit_id"])}
 
 

@@ -20,7 +20,7 @@ from pbdb.common.errors import ConfigError
 from pbdb.common.settings import Settings
 from pbdb.database.models.base import FINGERPRINT_BITS
 from pbdb.exports import selection
-from pbdb.exports.selection import Choice, Connection
+from pbdb.exports.selection import Choice, Connection, Written
 
 N_BYTES = FINGERPRINT_BITS // 8
 ROWS_AT_ONCE = 10_000
@@ -39,7 +39,14 @@ SCHEMA = pa.schema(
 Row = tuple[Any, ...]
 
 
-def write(settings: Settings, choice: Choice, out: Path) -> dict[str, Any]:
+class Fingerprints(Written):
+    """What is told of a file of fingerprints: how many compounds, and whose."""
+
+    compounds: int
+    datasets: list[str]
+
+
+def write(settings: Settings, choice: Choice, out: Path) -> Fingerprints:
     """Write the fingerprints of the compounds of the chosen datasets: to .parquet or .fps, in order of InChIKey.
 
     Raises:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import h5py
 import numpy as np
@@ -16,10 +16,19 @@ from pbdb.common.progress import Progress, silent
 from pbdb.common.settings import Settings
 from pbdb.exports import selection
 from pbdb.exports.labels import dose_text
-from pbdb.exports.selection import Choice, Connection, FitChoice
+from pbdb.exports.selection import Choice, Connection, FitChoice, Written
 from pbdb.readers import gctx
 
 Value = Literal["t", "log2_fc"]
+
+
+class Signatures(Written):
+    """What is told of a file: what it holds, of which datasets, and how much."""
+
+    value: Value
+    datasets: list[str]
+    signatures: int
+    genes: int
 
 
 def write(
@@ -28,7 +37,7 @@ def write(
     out: Path,
     value: Value = "t",
     progress: Progress = silent,
-) -> dict[str, Any]:
+) -> Signatures:
     """Write the chosen effects: moderated t (the nearest to level 5's z-scores) or log2 fold change, float32.
 
     Rows are all genes any chosen fit tests, by Ensembl id; a gene that a fit does not test is NaN in its signatures.
@@ -54,10 +63,14 @@ def write(
                 raise
             with h5py.File(part, "r+") as written:
                 written.attrs["src"] = out.name  # where the writer put the name of the file that it knew
-    signatures = sum(len(fit.effects) for fit in chosen)
-    names = sorted({fit.facts["dataset"] for fit in chosen})
-    counts = {"datasets": names, "signatures": signatures, "genes": len(rows)}
-    return {"out": str(out), "value": value, **counts, "bytes": output_files.size(out)}
+    return {
+        "out": str(out),
+        "value": value,
+        "datasets": sorted({fit.facts["dataset"] for fit in chosen}),
+        "signatures": sum(len(fit.effects) for fit in chosen),
+        "genes": len(rows),
+        "bytes": output_files.size(out),
+    }
 
 
 def _rows(chosen: list[FitChoice]) -> pd.DataFrame:
@@ -118,7 +131,7 @@ def _signatures(fit: FitChoice) -> pd.DataFrame:
             "inchi_key": effects["inchikey"],
             "pubchem_cid": effects["pubchem_cid"].map(lambda cid: None if pd.isna(cid) else str(int(cid))),
             "dataset": facts["dataset"],
-            "context": selection.context_id(facts),
+            "context": fit.context_id,
             "stratum": facts["stratum"],
             "condition_id": effects["condition_id"].astype("int64"),
             "effect_id": effects["effect_id"].astype("int64"),

@@ -10,11 +10,10 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from decimal import ROUND_HALF_UP, Decimal
-from typing import Any
 
 import pandas as pd
 
-from pbdb.exports.selection import Connection, FitChoice, context_id, frame
+from pbdb.exports.selection import Connection, FitChoice, frame
 
 BY_CID = ("l1000",)
 UNKNOWN_NUMBER = -666
@@ -27,8 +26,8 @@ def obs(connection: Connection, chosen: FitChoice) -> pd.DataFrame:
     Plate, well, library and counts are those of the first well of the condition.
     """
     effects, facts = chosen.effects, chosen.facts
-    names = _perturbagens(effects, facts)
-    table = pd.DataFrame({"plate": effects["plate"], "well": effects["well"], "cell_type": context_id(facts)})
+    names = _perturbagens(effects, facts["source"])
+    table = pd.DataFrame({"plate": effects["plate"], "well": effects["well"], "cell_type": chosen.context_id})
     table["perturbagen"] = names
     table["pert_type"], table["is_control"] = "compound", False
     table["pert_dose_uM"] = effects["dose_um"].astype("float64")
@@ -46,15 +45,15 @@ def obs(connection: Connection, chosen: FitChoice) -> pd.DataFrame:
         table[name] = pd.to_numeric(effects[column]).fillna(UNKNOWN_NUMBER).astype("int64")
     if facts["source"] in BY_CID:
         table["perturbagen_name"] = effects["compound_name"]
-    table = _with_own(table, effects, facts)
+    table = _with_own(table, chosen)
     table.index = _unique(_labels(connection, chosen, names))
     return _as_categories(table)
 
 
-def _with_own(table: pd.DataFrame, effects: pd.DataFrame, facts: dict[str, Any]) -> pd.DataFrame:
+def _with_own(table: pd.DataFrame, chosen: FitChoice) -> pd.DataFrame:
     ours = ["compound_name", "inchikey", "parent_inchikey", "n_treated", "n_vehicle", "n_plates"]
     ids = ["condition_id", "effect_id"]
-    return table.assign(stratum=facts["stratum"], **{name: effects[name] for name in ours + ids})
+    return table.assign(stratum=chosen.facts["stratum"], **{name: chosen.effects[name] for name in ours + ids})
 
 
 def _as_categories(table: pd.DataFrame) -> pd.DataFrame:
@@ -72,8 +71,8 @@ def _unique(labels: list[str]) -> pd.Index:
     return index if index.is_unique else make_index_unique(index)
 
 
-def _perturbagens(effects: pd.DataFrame, facts: dict[str, Any]) -> list[str]:
-    if facts["source"] not in BY_CID:
+def _perturbagens(effects: pd.DataFrame, source: str) -> list[str]:
+    if source not in BY_CID:
         return list(effects["source_name"])
     return [
         name if pd.isna(cid) else str(int(cid))
@@ -85,7 +84,9 @@ def _labels(connection: Connection, chosen: FitChoice, names: list[str]) -> list
     facts, effects = chosen.facts, chosen.effects
     key = {"dataset_id": facts["dataset_id"], "context_id": facts["context_id"], "stratum": facts["stratum"]}
     vehicles = frame(connection, _VEHICLES, key)
-    named = defaultdict(lambda: "vehicle", zip(vehicles["time_h"], _perturbagens(vehicles, facts), strict=True))
+    named = defaultdict(
+        lambda: "vehicle", zip(vehicles["time_h"], _perturbagens(vehicles, facts["source"]), strict=True)
+    )
     rounded = bool(frame(connection, _HAS_FINE_DOSE, {"dataset_id": facts["dataset_id"]}).iloc[0, 0])
     rows = zip(names, effects["dose_fm"], effects["time_h"], strict=True)
     return [

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from pbdb.common.errors import QueryError
+from pbdb.common.rows import Row
 from pbdb.common.settings import Settings
 from pbdb.database import copy_binary
 from pbdb.query import database, names
@@ -26,6 +27,13 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 Floats = npt.NDArray[np.float32]
 BYTES_PER_BLOCK = 64 << 20
 HAVE_LIMMA = ("neg_log10_p", "neg_log10_p_adj")
+
+
+class Written(TypedDict):
+    """What every export tells: where it is and how large; its own counts besides."""
+
+    out: str
+    bytes: int
 
 
 @dataclass(frozen=True)
@@ -44,22 +52,24 @@ class Choice:
 
 @dataclass(frozen=True)
 class FitChoice:
-    """A default fit with its genes (a row of `genes` for each array element) and the effects chosen of it."""
+    """A default fit with its genes (a row of `genes` for each array element) and the effects chosen of it.
 
-    facts: dict[str, Any]
+    facts: of the fit, its dataset and its context.
+    """
+
+    facts: Row
     genes: pd.DataFrame
     effects: pd.DataFrame
 
     @property
+    def context_id(self) -> str:
+        """Its context as every file for other tools writes it: CVCL_0023, where the database says CVCL:0023."""
+        return str(self.facts["context"]).replace(":", "_", 1)
+
+    @property
     def context_text(self) -> str:
         """Context, and stratum where there is one, as the published files write it: CVCL_0023, CL_0000515_0.0625."""
-        parts = (context_id(self.facts), self.facts["stratum"])
-        return "_".join(part for part in parts if part)
-
-
-def context_id(facts: dict[str, Any]) -> str:
-    """A context as every file for other tools writes it: CVCL_0023, where the database says CVCL:0023."""
-    return str(facts["context"]).replace(":", "_", 1)
+        return "_".join(part for part in (self.context_id, self.facts["stratum"]) if part)
 
 
 @contextmanager

@@ -28,7 +28,7 @@ from pbdb.common.errors import QueryError
 from pbdb.common.progress import Progress, silent
 from pbdb.common.settings import Settings
 from pbdb.exports import selection, shard_tables
-from pbdb.exports.selection import Choice, Connection, FitChoice
+from pbdb.exports.selection import Choice, Connection, FitChoice, Written
 
 ROWS = 200_000
 FORMAT_VERSION = 1
@@ -58,6 +58,16 @@ METADATA = pa.schema(
 )
 
 
+class Shards(Written):
+    """What is told of shards: how many, by which split, and how many conditions were left out for which reason."""
+
+    folders: int
+    shards: int
+    rows: int
+    left_out: dict[str, int]
+    split: str | None
+
+
 def write(
     settings: Settings,
     choice: Choice,
@@ -67,7 +77,7 @@ def write(
     progress: Progress = silent,
     *,
     published: bool = False,
-) -> dict[str, Any]:
+) -> Shards:
     """Write the log2 fold changes of the chosen effects to a new folder; return counts of what was written.
 
     key: what names a perturbation; conditions without it, or without a dose above 0, are left out and counted, and
@@ -84,7 +94,7 @@ def write(
     with selection.snapshot(settings) as connection, output_files.folder(out) as part:
         folds = None if split is None else _folds(connection, split)
         chosen = selection.fits(connection, choice)
-        for name, fits in groupby(chosen, lambda fit: (fit.facts["dataset"], selection.context_id(fit.facts))):
+        for name, fits in groupby(chosen, lambda fit: (fit.facts["dataset"], fit.context_id)):
             folder = _Folder(part, "_".join(name), published=published)
             for fit in fits:
                 usable = _usable(fit, key, folds, left_out)
@@ -93,7 +103,15 @@ def write(
         _require_rows(done["rows"], left_out, key, split)
         if not published:
             shard_tables.write(connection, part, key)
-    return {"out": str(out), **done, "left_out": left_out, "split": split, "bytes": output_files.size(out)}
+    return {
+        "out": str(out),
+        "folders": done["folders"],
+        "shards": done["shards"],
+        "rows": done["rows"],
+        "left_out": left_out,
+        "split": split,
+        "bytes": output_files.size(out),
+    }
 
 
 def reasons(left_out: dict[str, int], key: Key) -> str:
@@ -171,7 +189,7 @@ def _long(
     names = [str(int(name)) if key == "pubchem_cid" else str(name) for name in effects[key]]
     texts = {
         "dataset": _repeated(facts["dataset"], len(effect)),
-        "context": _repeated(selection.context_id(facts), len(effect)),
+        "context": _repeated(part.context_id, len(effect)),
         "perturbation": pa.array(names, pa.string()).take(pa.array(effect)),
         "readout": pa.array(readouts, pa.string()).take(pa.array(gene)),
         "fold": _repeated(fold, len(effect)),

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from pbdb.cli.common import TerminalReporter, examples, json_option, say, settings, show_json
 from pbdb.common.settings import Settings
+
+if TYPE_CHECKING:
+    from pbdb.exports.selection import Written
 
 Command = Callable[..., Any]
 out_option = click.option("--out", type=click.Path(path_type=Path), required=True, help="Where to write; must be new.")
@@ -32,7 +35,7 @@ def choice_options(command: Command) -> Command:
     return command
 
 
-def _known(chosen: dict[str, Any], split: str | None = None) -> Settings:
+def _known(chosen: Mapping[str, Sequence[str]], split: str | None = None) -> Settings:
     """Settings, once every name given is known: what follows takes seconds to import."""
     from pbdb.query import names
 
@@ -49,7 +52,7 @@ def _choice(**chosen: Any) -> Any:
     return Choice(**chosen)
 
 
-def _tell(done: dict[str, Any], sentence: str, as_json: bool) -> None:
+def _tell(done: Written, sentence: str, as_json: bool) -> None:
     if as_json:
         show_json(done)
     else:
