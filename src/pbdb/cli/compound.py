@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
 from pbdb.cli.common import examples, json_option, say, settings, show_json, show_table
 from pbdb.common.rows import Row
+
+if TYPE_CHECKING:
+    from pbdb.query.compound_page import Page
 
 
 @click.group()
@@ -38,13 +41,15 @@ def show(text: str, picture: Path | None, as_json: bool) -> None:
         _print_page(page)
 
 
-def _print_page(page: dict[str, Any]) -> None:
+def _print_page(page: Page) -> None:
+    from pbdb.query.compound_page import PARTS
+
     click.echo(page["name"])
     for row in page["compounds"]:
         facts = ((name.replace("_", " "), str(value)) for name, value in row.items() if value is not None)
         click.echo()
         show_table(facts, ["compound", ""])
-    for part in ("related", "sources", "aliases", "namesakes", "annotations", "conditions"):
+    for part in PARTS:
         if page[part]:
             click.echo(f"\n{part}")
             _show_rows(page[part])

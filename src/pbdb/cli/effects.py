@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from pbdb.cli.common import TerminalReporter, examples, json_option, say, settings, show_json
 from pbdb.cli.de import Span
+
+if TYPE_CHECKING:
+    from pbdb.common.settings import Settings
+    from pbdb.effects.engine.design import Mode
+    from pbdb.effects.groups import Batching, FitOptions
 
 
 @click.group()
@@ -69,7 +74,7 @@ def run(dataset: str, compound: str | None, as_json: bool, **chosen: Any) -> Non
     The views show default fits; these are in `effect`, `fit` and `replicate_effect`, told apart by method and mode.
     """
     user_settings = settings()
-    choices = _choices(user_settings, dataset, chosen)
+    choices = _choices(user_settings, dataset, **chosen)
     from pbdb.loading import further_fits
 
     with TerminalReporter(quiet=as_json) as reporter:
@@ -81,28 +86,35 @@ def run(dataset: str, compound: str | None, as_json: bool, **chosen: Any) -> Non
         say(f"{len(outcome.fits)} fits of '{dataset}' are stored: {counts}.")
 
 
-def _choices(user_settings: Any, dataset: str, chosen: dict[str, Any]) -> Any:
+def _choices(
+    user_settings: Settings,
+    dataset: str,
+    *,
+    method: Any,
+    mode: Mode,
+    rule: Any,
+    batching: Batching,
+    min_cells: int | None,
+    **of_engine: Any,
+) -> FitOptions:
     from pbdb.query import database
 
     readout = database.readout(user_settings, dataset)  # first: a wrong name needs no import of an engine
     from pbdb.effects.engine import Options
     from pbdb.effects.groups import FitOptions
 
-    least = chosen["min_cells"]
     options = Options(
         readout=readout,
-        method=None if chosen["method"] in (None, "deseq2") else chosen["method"],
-        span=chosen["span"],
-        filter=chosen["rule"],
-        robust=chosen["robust"],
-        p_values=chosen["p_values"],
+        method=None if method == "deseq2" else method,
+        filter=rule,
         threads=user_settings.workers,
+        **of_engine,
     )
     return FitOptions(
         options,
-        mode=chosen["mode"],
-        min_cells=database.min_cells(user_settings, dataset) if least is None else least,
+        mode=mode,
+        min_cells=database.min_cells(user_settings, dataset) if min_cells is None else min_cells,
         is_default=False,
-        batching=chosen["batching"],
-        deseq2=chosen["method"] == "deseq2",
+        batching=batching,
+        deseq2=method == "deseq2",
     )

@@ -88,10 +88,10 @@ def _effect_id(like: str, dose_um: float | None, where: Any) -> int:
         return int(like)
     effect = signatures.effect_of(settings(), like, dose_um, where)
     say(
-        "Like {compound_name} {dose_um:g} uM in {context_name} ({dataset}, {time_h:g} h; {n_up} genes up, "
-        "{n_down} down), effect {effect_id}:".format(**effect)
+        f"Like {effect.compound_name} {effect.dose_um:g} uM in {effect.context_name} ({effect.dataset},"
+        f" {effect.time_h:g} h; {effect.n_up} genes up, {effect.n_down} down), effect {effect.effect_id}:"
     )
-    return int(effect["effect_id"])
+    return effect.effect_id
 
 
 def _names(text: str) -> list[str]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from pbdb.cli.common import examples, json_option, say, settings, show_json, show_table
 from pbdb.database.choices import LEVELS, SPLIT_KINDS
+
+if TYPE_CHECKING:
+    from pbdb.learn.splits.store import Checked, Rule
 
 PARENT = "parent"
 
@@ -56,23 +60,23 @@ def make(name: str | None, replace: bool, as_json: bool, **chosen: Any) -> None:
 
     user_settings = settings()
     database.ready(user_settings)
-    done = splits.make(user_settings, _rule(chosen), name, replace=replace)
+    done = splits.make(user_settings, _rule(**chosen), name, replace=replace)
     if as_json:
-        show_json(done)
+        show_json(asdict(done))
     else:
-        counts = ", ".join(f"{n:,} {fold}" for fold, n in done["folds"].items())
-        say(f"Split '{done['split']}' is stored: {counts}.")
+        counts = ", ".join(f"{n:,} {fold}" for fold, n in done.folds.items())
+        say(f"Split '{done.split}' is stored: {counts}.")
 
 
-def _rule(chosen: dict[str, Any]) -> Any:
+def _rule(*, kind: str, level: str, validation: float | None, test: float | None, **others: Any) -> Rule:
     from pbdb.learn.splits.rules import Shares
     from pbdb.learn.splits.store import Rule, usual_shares
 
-    usual = usual_shares(chosen["kind"])
-    asked = {fold: chosen.pop(fold) for fold in ("validation", "test")}
-    shares = Shares(**{fold: getattr(usual, fold) if share is None else share for fold, share in asked.items()})
-    level = "parent_inchikey" if chosen["level"] == PARENT else chosen["level"]
-    return Rule(**chosen | {"level": level, "shares": shares})
+    usual = usual_shares(kind)
+    shares = Shares(
+        validation=usual.validation if validation is None else validation, test=usual.test if test is None else test
+    )
+    return Rule(kind, level="parent_inchikey" if level == PARENT else level, shares=shares, **others)
 
 
 @examples("pbdb split list", "pbdb split list --json")
@@ -109,14 +113,14 @@ def show(name: str, as_json: bool) -> None:
 
     user_settings = settings()
     database.ready(user_settings)
-    page = splits.show(user_settings, name)
+    stored = splits.show(user_settings, name)
     if as_json:
-        show_json(page)
+        show_json(asdict(stored))
         return
-    choices = ", ".join(f"{key} {value}" for key, value in page["parameters"].items() if value not in ([], None))
-    say(f"{page['split']}: {page['kind']}; {choices}")
+    choices = ", ".join(f"{key} {value}" for key, value in stored.parameters.items() if value not in ([], None))
+    say(f"{stored.split}: {stored.kind}; {choices}")
     header = ("dataset", "fold", "conditions", "compounds", "contexts")
-    show_table(([row[key] for key in header] for row in page["folds"]), header)
+    show_table(([row[key] for key in header] for row in stored.folds), header)
 
 
 @examples("pbdb split check compound-parent_inchikey-1", "pbdb split check hard --json")
@@ -136,25 +140,24 @@ def check(name: str, as_json: bool) -> None:
     database.ready(user_settings)
     done = splits.check(user_settings, name)
     if as_json:
-        show_json(done)
+        show_json(asdict(done))
     else:
         _print_check(done)
-    if not done["ok"]:
+    if not done.ok:
         raise DataError(
             f"Split '{name}' leaks, for its conditions changed since it was made, or it was altered: make it anew with"
             " `pbdb split make --replace`."
         )
 
 
-def _print_check(done: dict[str, Any]) -> None:
+def _print_check(done: Checked) -> None:
     header = ("must be in one fold", "promised", "n", "in several", "for example")
-    keys = ("what", "promised", "n", "n_leaking")
-    findings = done["findings"]
-    show_table(([*(finding[key] for key in keys), ", ".join(finding["examples"])] for finding in findings), header)
-    if done["n_undivided"]:
-        say(f"{done['n_undivided']:,} conditions, loaded since, are in no fold.")
-    if done["ok"]:
-        say(f"No leak among {done['n_conditions']:,} conditions.")
+    rows = ([one.what, one.promised, one.n, one.n_leaking, ", ".join(one.examples)] for one in done.findings)
+    show_table(rows, header)
+    if done.n_undivided:
+        say(f"{done.n_undivided:,} conditions, loaded since, are in no fold.")
+    if done.ok:
+        say(f"No leak among {done.n_conditions:,} conditions.")
 
 
 @examples("pbdb split drop hard")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Literal, TypedDict, get_args
 
 from pbdb.common.errors import ConfigError, QueryError
 from pbdb.common.rows import Row
@@ -15,16 +15,31 @@ from pbdb.query.compounds import fetch
 from pbdb.query.database import Database
 from pbdb.sources import registry
 
-Fetch = Callable[[str, dict[str, Any]], list[Row]]
+Fetch = Callable[[str, Mapping[str, object]], list[Row]]
+Part = Literal["related", "sources", "aliases", "namesakes", "annotations", "conditions"]
+PARTS: tuple[Part, ...] = get_args(Part)
 
 
-def describe(database: Database, text: str) -> dict[str, Any]:
+class Page(TypedDict):
+    """What is known of the compounds that a name means.
+
+    compounds: with exactly this alias; related: same parent or skeleton; sources: what each dataset wrote, how it was
+    resolved; namesakes: source compounds of one of these names without a structure, and the command that looks for one;
+    conditions: per dataset and context.
+    """
+
+    name: str
+    compounds: list[Row]
+    related: list[Row]
+    sources: list[Row]
+    aliases: list[Row]
+    namesakes: list[Row]
+    annotations: list[Row]
+    conditions: list[Row]
+
+
+def describe(database: Database, text: str) -> Page:
     """Describe the compounds that a name, InChIKey or CID means, at every level of identity.
-
-    Returns:
-        name; compounds (with exactly this alias), related (same parent or skeleton), sources (what each dataset
-        wrote, how it was resolved), aliases, namesakes (source compounds of one of these names without a structure,
-        and the command that looks for one), annotations, conditions (per dataset and context).
 
     Raises:
         QueryError: there is no such compound.
@@ -32,7 +47,7 @@ def describe(database: Database, text: str) -> dict[str, Any]:
     return of(partial(fetch, database), compound_search.one_compound(database, text))
 
 
-def of(fetch: Fetch, meant: list[Row]) -> dict[str, Any]:
+def of(fetch: Fetch, meant: list[Row]) -> Page:
     """Describe compounds that were found, as `describe` does; fetch: asks a query, whatever answers it."""
     keys = {"keys": [row["inchikey"] for row in meant if row["inchikey"]]}
     compounds = fetch(_COMPOUNDS, keys)
@@ -62,7 +77,7 @@ def _namesakes(fetch: Fetch, names: list[str]) -> list[Row]:
     ]
 
 
-def draw(page: dict[str, Any], path: Path) -> None:
+def draw(page: Page, path: Path) -> None:
     """Write a picture of the compound's structure; the ending of the file says SVG or PNG.
 
     Raises:

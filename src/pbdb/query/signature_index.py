@@ -55,6 +55,14 @@ class Fit(NamedTuple):
     is_open: bool
 
 
+class LearntFrom(NamedTuple):
+    """What the axes were learnt from, and the share of the signatures' variance that they explain."""
+
+    datasets: list[str]
+    n_signatures: int
+    share_explained: float
+
+
 def build(engine: Engine, *, rebuild: bool = False, progress: Progress = silent) -> Built:
     """Bring the index up to date; with rebuild make it anew though nothing is missing.
 
@@ -80,10 +88,10 @@ def build(engine: Engine, *, rebuild: bool = False, progress: Progress = silent)
 
 def _make(engine: Engine, fits: Sequence[Fit], progress: Progress) -> None:
     """Make axes and index beside the ones in use, which go in the same moment as the new ones come."""
-    axes, facts = _learn(engine, fits)
+    axes, learnt_from = _learn(engine, fits)
     with engine.begin() as connection:
         parameters = {"axes": [_vector(axis) for axis in axes.T], "code_version": __version__}
-        number = int(connection.execute(_ADD, facts | parameters).scalar_one())
+        number = int(connection.execute(_ADD, learnt_from._asdict() | parameters).scalar_one())
         connection.exec_driver_sql(f"SET LOCAL maintenance_work_mem = '{BUILD_MEMORY}'")
         _project(engine, connection, fits, number, axes, progress)
         progress("index signatures", 0, None)
@@ -123,7 +131,7 @@ def _vacuum(engine: Engine) -> None:
             connection.exec_driver_sql(f"VACUUM (ANALYZE, INDEX_CLEANUP AUTO) core.{table}")
 
 
-def _learn(engine: Engine, fits: Sequence[Fit]) -> tuple[Matrix, dict[str, Any]]:
+def _learn(engine: Engine, fits: Sequence[Fit]) -> tuple[Matrix, LearntFrom]:
     """The principal axes of signatures drawn at random, as columns; and what they were learnt from."""
     open_fits = [fit for fit in fits if fit.is_open]
     chosen = open_fits if sum(fit.n_signatures for fit in open_fits) >= ENOUGH else fits
@@ -137,13 +145,9 @@ def _learn(engine: Engine, fits: Sequence[Fit]) -> tuple[Matrix, dict[str, Any]]
     strengths, axes = np.linalg.eigh(products)
     chosen_axes = axes[:, ::-1][:, :N_AXES]
     explained = strengths[::-1][:N_AXES].sum() / max(strengths.sum(), 1e-30)
-    facts = {
-        "datasets": sorted({fit.dataset for fit in chosen}),
-        "n_signatures": n,
-        "share_explained": float(np.clip(explained, 0, 1)),
-    }
+    learnt_from = LearntFrom(sorted({fit.dataset for fit in chosen}), n, float(np.clip(explained, 0, 1)))
     # As they are stored, or the query's coordinates would differ from those in the index.
-    return chosen_axes.astype(np.float16).astype(np.float32), facts
+    return chosen_axes.astype(np.float16).astype(np.float32), learnt_from
 
 
 def _project(

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import Any, LiteralString
 
 import psycopg
-from psycopg.rows import dict_row
+from psycopg.rows import class_row
 
 from pbdb.common.errors import ConfigError, QueryError, suggestion
+from pbdb.common.rows import Row
 from pbdb.common.settings import Settings
 from pbdb.database.models import N_LANDMARKS
 from pbdb.server import connect
@@ -35,8 +36,22 @@ class Where:
             raise ConfigError(f"{self.n} results make no sense: give a number from 1.", value=self.n)
 
 
-def like_effect(settings: Settings, effect_id: int, where: Where | None = None, *, opposite: bool = False) -> list[Any]:
-    """Find the effects most like (or most opposite to) an effect, itself left out, as dictionaries.
+@dataclass(frozen=True)
+class Effect:
+    """An effect, in the words of a sentence about it."""
+
+    effect_id: int
+    dataset: str
+    compound_name: str
+    context_name: str
+    dose_um: float
+    time_h: float
+    n_up: int
+    n_down: int
+
+
+def like_effect(settings: Settings, effect_id: int, where: Where | None = None, *, opposite: bool = False) -> list[Row]:
+    """Find the effects most like (or most opposite to) an effect, itself left out, as rows by column.
 
     Raises:
         QueryError: there is no such effect, data set or context, or the effect has no landmarks.
@@ -54,13 +69,13 @@ def like_effect(settings: Settings, effect_id: int, where: Where | None = None, 
         return _search(connection, row[0], where or Where(), opposite, effect_id)
 
 
-def effect_of(settings: Settings, compound: str, dose_um: float | None, where: Where) -> dict[str, Any]:
+def effect_of(settings: Settings, compound: str, dose_um: float | None, where: Where) -> Effect:
     """Choose the effect of a compound (name or InChIKey) that moves most genes, at a dose and where asked for.
 
     Raises:
         QueryError: the compound has no effect with a signature there.
     """
-    with connect.connect_as_reader(settings) as connection, connection.cursor(row_factory=dict_row) as cursor:
+    with connect.connect_as_reader(settings) as connection, connection.cursor(row_factory=class_row(Effect)) as cursor:
         chosen = {"compound": compound, "dose_um": dose_um, **_selection(where)}
         effect = cursor.execute(_STRONGEST, chosen).fetchone()
     if effect is None:
@@ -84,7 +99,7 @@ def like_genes(
     where: Where | None = None,
     *,
     opposite: bool = False,
-) -> tuple[list[Any], list[str]]:
+) -> tuple[list[Row], list[str]]:
     """Find the effects that move genes (symbols or Ensembl ids) up and down; also return the genes left out.
 
     Genes that are not among the landmarks are left out; an effect of similarity 0 moves none of them, and is no hit.
@@ -121,7 +136,7 @@ class Untested:
     by_gene: dict[str, int]
 
 
-def untested(settings: Settings, hits: Sequence[dict[str, Any]], genes: Sequence[str]) -> Untested:
+def untested(settings: Settings, hits: Sequence[Row], genes: Sequence[str]) -> Untested:
     """Count the hits whose fits do not test landmarks that were searched for: these count as not moved there."""
     asked = {"names": list(genes), "effects": [row["effect_id"] for row in hits]}
     with connect.connect_as_reader(settings) as connection:
@@ -139,7 +154,7 @@ def _refuse_both(up: Sequence[str], down: Sequence[str], places: dict[str, int])
 
 def _search(
     connection: Connection, signature: str, where: Where, opposite: bool, except_effect: int | None
-) -> list[dict[str, Any]]:
+) -> list[Row]:
     _require(connection, "dataset", _DATASETS, where.datasets)
     _require(connection, "context", _CONTEXTS, where.contexts)
     parameters = {

@@ -58,7 +58,7 @@ def test_a_compound_is_in_one_fold_in_every_dataset_context_and_salt_form(held: 
     aspirin = found[found["compound_name"].str.contains("aspirin")]
     assert len(aspirin) == 2 and aspirin["fold"].nunique() == 1
     assert set(found["fold"]) == {"train", "validation", "test"}
-    assert splits.check(held, "held")["ok"]
+    assert splits.check(held, "held").ok
 
 
 def test_a_parent_known_by_its_key_alone_is_one_with_its_salts(exported: Settings) -> None:
@@ -66,7 +66,7 @@ def test_a_parent_known_by_its_key_alone_is_one_with_its_salts(exported: Setting
     for seed in range(4):
         splits.make(exported, Rule("compound", seed=seed, shares=QUARTERS), "held", replace=True)
         aspirins = "SELECT DISTINCT fold FROM pbdb.split_member WHERE compound_name LIKE '%aspirin%'"
-        assert len(query(exported, aspirins)) == 1 and splits.check(exported, "held")["ok"]
+        assert len(query(exported, aspirins)) == 1 and splits.check(exported, "held").ok
 
 
 def test_vehicles_are_in_no_fold_and_every_other_condition_in_one(held: Settings) -> None:
@@ -84,9 +84,9 @@ def test_the_seed_decides(held: Settings) -> None:
 @pytest.mark.parametrize("kind", ["scaffold", "published"])
 def test_other_kinds_are_made_and_do_not_leak(held: Settings, kind: str) -> None:
     done = splits.make(held, Rule(kind, seed=1, shares=Shares(0, 0.4)))
-    assert done["split"] == f"{kind}-parent_inchikey-1"
-    assert done["folds"]["train"] < 28
-    assert splits.check(held, done["split"])["ok"]
+    assert done.split == f"{kind}-parent_inchikey-1"
+    assert done.folds["train"] < 28
+    assert splits.check(held, done.split).ok
 
 
 @pytest.mark.parametrize("kind", ["context", "dataset"])
@@ -100,14 +100,14 @@ def test_too_few_groups_are_refused_and_nothing_is_stored(held: Settings, kind: 
 def test_contexts_are_held_out_whole(held: Settings) -> None:
     splits.make(held, Rule("context", shares=Shares(0, 0.5)), "cells")
     members = "SELECT context, count(DISTINCT fold) FROM pbdb.split_member WHERE split = 'cells' GROUP BY 1 ORDER BY 1"
-    assert query(held, members) == [("CVCL:0001", 1), ("CVCL:0002", 1)] and splits.check(held, "cells")["ok"]
+    assert query(held, members) == [("CVCL:0001", 1), ("CVCL:0002", 1)] and splits.check(held, "cells").ok
 
 
 def test_datasets_that_share_wells_are_never_split_apart(exported: Settings) -> None:
     splits.make(exported, Rule("dataset", shares=Shares(0, 0.5)), "apart")
-    assert splits.check(exported, "apart")["ok"]
+    assert splits.check(exported, "apart").ok
     run(exported, "UPDATE core.dataset SET overlap_group = 'both'")
-    assert not splits.check(exported, "apart")["ok"]
+    assert not splits.check(exported, "apart").ok
     with pytest.raises(ConfigError, match="too few"):
         splits.make(exported, Rule("dataset", shares=Shares(0, 0.5)))
 
@@ -121,20 +121,20 @@ def test_a_planted_leak_is_found(made: Settings, level: str) -> None:
     other = "train" if fold != "train" else "test"
     run(made, "UPDATE core.split_member SET fold = :fold WHERE condition_id = :key", fold=other, key=condition)
     done = splits.check(made, "held")
-    found = {finding["what"]: finding for finding in done["findings"]}
-    assert not done["ok"] and found[level]["n_leaking"] == 1 and found[level]["examples"]
+    found = {finding.what: finding for finding in done.findings}
+    assert not done.ok and found[level].n_leaking == 1 and found[level].examples
 
 
 def test_a_leak_that_a_new_identity_brings_is_found(made: Settings) -> None:
     one, other = query(made, "SELECT DISTINCT ON (fold) compound_name, fold FROM pbdb.split_member ORDER BY fold")[:2]
     run(made, "UPDATE core.compound SET pubchem_cid = 1 WHERE name IN (:one, :other)", one=one[0], other=other[0])
-    found = {finding["what"]: finding["n_leaking"] for finding in splits.check(made, "held")["findings"]}
+    found = {finding.what: finding.n_leaking for finding in splits.check(made, "held").findings}
     assert found["pubchem_cid"] == 1 and found["inchikey"] == 0
 
 
 def test_conditions_loaded_since_are_counted(made: Settings) -> None:
     run(made, "DELETE FROM core.split_member WHERE condition_id = (SELECT min(condition_id) FROM core.split_member)")
-    assert splits.check(made, "held")["n_undivided"] == 1
+    assert splits.check(made, "held").n_undivided == 1
 
 
 def test_the_split_of_a_source_is_taken_as_it_is(exported: Settings) -> None:
@@ -145,10 +145,10 @@ def test_the_split_of_a_source_is_taken_as_it_is(exported: Settings) -> None:
         " AND d.dataset_id = c.dataset_id AND d.dataset = 'second'",
     )
     done = splits.make(exported, Rule("attribute", datasets=["second"]))
-    assert (done["split"], done["folds"]) == ("second-split", {"private_test": 6, "train": 6})
-    assert splits.check(exported, "second-split")["ok"]
+    assert (done.split, done.folds) == ("second-split", {"private_test": 6, "train": 6})
+    assert splits.check(exported, "second-split").ok
     run(exported, "UPDATE core.split_member SET fold = 'train'")
-    assert not splits.check(exported, "second-split")["ok"]
+    assert not splits.check(exported, "second-split").ok
 
 
 def test_a_name_is_taken_once(held: Settings) -> None:

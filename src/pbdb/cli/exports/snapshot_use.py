@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from pbdb.cli.common import TerminalReporter, examples, json_option, say, show_json
 from pbdb.cli.exports.snapshot_folder import local_folder
 
-WORDS = {
-    "datasets": "dataset",
-    "fits": "fit",
-    "matches": "matches",
-    "splits": "split",
-    "agreements": "agreement with",
-    "vocabularies": "vocabulary",
-}
+if TYPE_CHECKING:
+    from pbdb.exports.snapshots.differences import (
+        ByDataset,
+        Changes,
+        CompoundChanges,
+        Difference,
+        SchemaChanges,
+    )
 
 
 @examples("pbdb snapshot diff snapshot-2026.1 snapshot-2026.2", "pbdb snapshot diff old new --json")
@@ -49,53 +49,67 @@ def diff(before: Path, after: Path, as_json: bool) -> None:
         click.echo("No difference.")
 
 
-def _lines(difference: dict[str, Any]) -> Iterator[str]:
+def _lines(difference: Difference) -> Iterator[str]:
     """One line for each thing that changed."""
     old, new = difference["releases"]
     if old != new:
         yield f"release: {old} -> {new}"
-    for what, word in WORDS.items():
-        yield from _listed(word, difference[what])
+    yield from _listed("dataset", difference["datasets"])
+    yield from _listed("fit", difference["fits"])
+    yield from _listed("matches", difference["matches"])
+    yield from _listed("split", difference["splits"])
+    yield from _listed("agreement with", difference["agreements"])
+    yield from _listed("vocabulary", difference["vocabularies"])
     yield from _compounds(difference["compounds"])
-    for what in ("conditions", "effects"):
-        for dataset, kinds in difference[what].items():
-            for kind, counted in kinds.items():
-                yield f"{what} of {dataset}: {counted['n']:,} {kind.replace('_', ' ')}"
-    for name, (old, new) in difference["genes"].items():
-        yield f"genes: {name} {old} -> {new}"
+    yield from _by_dataset("conditions", difference["conditions"])
+    yield from _by_dataset("effects", difference["effects"])
+    for name, (was, now) in difference["genes"].items():
+        yield f"genes: {name} {was} -> {now}"
     yield from _schema(difference["schema"])
     yield from _files(difference)
 
 
-def _listed(word: str, rows: dict[str, Any]) -> Iterator[str]:
+def _by_dataset(what: str, changes: ByDataset) -> Iterator[str]:
+    for dataset, kinds in changes.items():
+        for kind, counted in kinds.items():
+            yield f"{what} of {dataset}: {counted['n']:,} {kind.replace('_', ' ')}"
+
+
+def _listed(word: str, rows: Changes) -> Iterator[str]:
     yield from (f"{word} {name}: added" for name in rows["added"])
     yield from (f"{word} {name}: removed" for name in rows["removed"])
     for name, facts in rows["changed"].items():
         yield f"{word} {name}: " + ", ".join(f"{key} {old} -> {new}" for key, (old, new) in facts.items())
 
 
-def _files(difference: dict[str, Any]) -> Iterator[str]:
+def _files(difference: Difference) -> Iterator[str]:
     """Tables with other rows, sample matrices, and how many files of each folder are others."""
     for path, facts in difference["tables"]["changed"].items():
         name = path.removeprefix("core/").removesuffix(".parquet")
         yield f"rows of {name}: " + (" -> ".join(f"{n:,}" for n in facts["rows"]) if "rows" in facts else "changed")
-    for kind in ("added", "removed", "changed"):
-        yield from (f"{path}: {kind}" for path in difference["samples"][kind])
+    samples = difference["samples"]
+    matrices = {"added": samples["added"], "removed": samples["removed"], "changed": list(samples["changed"])}
+    for kind, paths in matrices.items():
+        yield from (f"{path}: {kind}" for path in paths)
     for folder, kinds in difference["files"].items():
         is_folder = folder.endswith("/")
         yield f"{folder}: " + ", ".join(f"{n:,} files {kind}" if is_folder else kind for kind, n in kinds.items())
 
 
-def _compounds(compounds: dict[str, Any]) -> Iterator[str]:
+def _compounds(compounds: CompoundChanges) -> Iterator[str]:
     yield from (f"compounds merged into {key}: {', '.join(keys)}" for key, keys in compounds["merged"].items())
     yield from (f"compound {key} split into: {', '.join(keys)}" for key, keys in compounds["split"].items())
     yield from (f"compound {old} became {new}" for old, new in compounds["changed"].items())
-    counts = {name: len(compounds[name]) for name in ("added", "removed")}
-    counts |= {name.replace("_", " "): compounds[name] for name in ("newly_resolved", "no_longer_resolved")}
+    counts = {
+        "added": len(compounds["added"]),
+        "removed": len(compounds["removed"]),
+        "newly resolved": compounds["newly_resolved"],
+        "no longer resolved": compounds["no_longer_resolved"],
+    }
     yield from (f"compounds: {n:,} {name}" for name, n in counts.items() if n)
 
 
-def _schema(schema: dict[str, Any]) -> Iterator[str]:
+def _schema(schema: SchemaChanges) -> Iterator[str]:
     old, new = schema["revision"]
     if old != new:
         yield f"schema: revision {old} -> {new}"

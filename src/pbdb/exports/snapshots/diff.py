@@ -14,7 +14,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pbdb.common.errors import SnapshotError, first_line
+from pbdb.common.rows import Json, Row
 from pbdb.exports.snapshots import manifest, parquet, verify
+from pbdb.exports.snapshots.differences import ByDataset, Changes, CompoundChanges, Difference, Pairs, SchemaChanges
+from pbdb.exports.snapshots.manifest_shape import Manifest
 
 N_EXAMPLES = 5
 FACTS_OF_DATASET = (
@@ -30,10 +33,9 @@ NUMBERS = {
     ),
 }  # fmt: skip
 BEFORE_LIMMA = ("neg_log10_p_limma", "neg_log10_p_adj_limma")
-Facts = dict[str, Any]
 
 
-def compare(before: Path, after: Path) -> Facts:
+def compare(before: Path, after: Path) -> Difference:
     """Return what changed from one snapshot folder to another, as plain values.
 
     releases, datasets (added, removed, changed with the facts that changed), compounds (added, removed, merged,
@@ -45,7 +47,7 @@ def compare(before: Path, after: Path) -> Facts:
     Raises:
         SnapshotError: one of them is no snapshot, or a file that is read is damaged.
     """
-    old, new = dict(manifest.read(before)), dict(manifest.read(after))
+    old, new = manifest.read(before), manifest.read(after)
     _require_sizes(before, old)
     _require_sizes(after, new)
     try:
@@ -57,7 +59,7 @@ def compare(before: Path, after: Path) -> Facts:
         ) from problem
 
 
-def _differences(before: Path, after: Path, old: Facts, new: Facts) -> Facts:
+def _differences(before: Path, after: Path, old: Manifest, new: Manifest) -> Difference:
     return {
         "releases": [old["release"], new["release"]],
         "is_same": old["fingerprint"] == new["fingerprint"],
@@ -83,15 +85,18 @@ def _differences(before: Path, after: Path, old: Facts, new: Facts) -> Facts:
 # --- manifests -------------------------------------------------------------------------------------------------------
 
 
-def _changed(old: Mapping[str, Any], new: Mapping[str, Any], names: Iterable[str] | None = None) -> Facts:
+def _changed(old: Mapping[str, object], new: Mapping[str, object], names: Iterable[str] | None = None) -> Pairs:
     """Facts that differ, each with the value before and after."""
     keys = list(names) if names is not None else sorted({*old, *new})
     return {name: [old.get(name), new.get(name)] for name in keys if old.get(name) != new.get(name)}
 
 
 def _listed(
-    old: Sequence[Facts], new: Sequence[Facts], key: Sequence[str], facts: Sequence[str] | None = None
-) -> Facts:
+    old: Sequence[Mapping[str, object]],
+    new: Sequence[Mapping[str, object]],
+    key: Sequence[str],
+    facts: Sequence[str] | None = None,
+) -> Changes:
     """Rows by key: those added, removed, and changed with what changed."""
     was, now = ({" ".join(str(row[name]) for name in key): row for row in rows} for rows in (old, new))
     changed = {name: _changed(was[name], now[name], facts) for name in sorted(set(was) & set(now))}
@@ -102,17 +107,17 @@ def _listed(
     }
 
 
-def _datasets(old: Facts, new: Facts) -> Facts:
+def _datasets(old: Manifest, new: Manifest) -> Changes:
     return _listed(old["datasets"], new["datasets"], ("dataset",), FACTS_OF_DATASET)
 
 
-def _fits(old: Facts, new: Facts) -> Facts:
+def _fits(old: Manifest, new: Manifest) -> Changes:
     was, now = ([fit | {"stratum": fit["stratum"] or ""} for fit in facts["fits"]] for facts in (old, new))
     facts = ("is_default", "n_effects", "n_genes", "code_version", "parameters")
     return _listed(was, now, ("dataset", "context", "stratum", "method", "mode", "fit_id"), facts)
 
 
-def _matches(old: Facts, new: Facts) -> Facts:
+def _matches(old: Manifest, new: Manifest) -> Changes:
     was, now = (
         [
             row | {"rule": f"by {row['inchikey_level']}, within {row['time_tolerance_h']:g} h"}
@@ -123,7 +128,7 @@ def _matches(old: Facts, new: Facts) -> Facts:
     return _listed(was, now, ("rule",), ("n",))
 
 
-def _agreements(old: Facts, new: Facts) -> Facts:
+def _agreements(old: Manifest, new: Manifest) -> Changes:
     """Sets of parameters added and removed, each told by what is not so in the nearest set of the other snapshot."""
     was, now = ([row["parameters"] for row in facts["agreements"]] for facts in (old, new))
     return {
@@ -133,7 +138,7 @@ def _agreements(old: Facts, new: Facts) -> Facts:
     }
 
 
-def _unlike(parameters: Facts, others: Sequence[Facts]) -> str:
+def _unlike(parameters: Json, others: Sequence[Json]) -> str:
     nearest = min((_changed(other, parameters) for other in others), key=len, default=parameters)
     return json.dumps({name: parameters.get(name) for name in sorted(nearest)})
 
@@ -141,7 +146,7 @@ def _unlike(parameters: Facts, others: Sequence[Facts]) -> str:
 # --- files -----------------------------------------------------------------------------------------------------------
 
 
-def _files(old: Facts, new: Facts, folder: str, facts: Sequence[str]) -> Facts:
+def _files(old: Manifest, new: Manifest, folder: str, facts: Sequence[str]) -> Changes:
     """Files of a folder by name."""
     was, now = (
         [file for file in facts_of_one["files"] if file["path"].startswith(folder)] for facts_of_one in (old, new)
@@ -149,7 +154,7 @@ def _files(old: Facts, new: Facts, folder: str, facts: Sequence[str]) -> Facts:
     return _listed(was, now, ("path",), facts)
 
 
-def _other_files(old: Facts, new: Facts) -> dict[str, dict[str, int]]:
+def _other_files(old: Manifest, new: Manifest) -> dict[str, dict[str, int]]:
     """Counts of the files added, removed and changed, by folder; a file of none stands for itself."""
     was, now = ({file["path"]: file["sha256"] for file in facts["files"]} for facts in (old, new))
     kinds = {
@@ -165,7 +170,7 @@ def _other_files(old: Facts, new: Facts) -> dict[str, dict[str, int]]:
     return dict(sorted(counts.items()))
 
 
-def _require_sizes(folder: Path, facts: Facts) -> None:
+def _require_sizes(folder: Path, facts: Manifest) -> None:
     """Refuse files that are not there or of another size, which costs no reading."""
     for file in facts["files"]:
         path = folder / file["path"]
@@ -198,7 +203,7 @@ def _table(folder: Path, name: str, columns: Sequence[str] | None = None) -> pd.
         return pd.DataFrame(pq.read_table(folder / path, columns=columns).to_pydict())
 
 
-def _compounds(before: Path, after: Path) -> Facts:
+def _compounds(before: Path, after: Path) -> CompoundChanges:
     """Compounds by InChIKey; merged and split are seen in what each dataset's own compounds resolve to."""
     was, now = (set(_table(folder, "compound", ["inchikey"])["inchikey"]) for folder in (before, after))
     both = _resolved(before).merge(_resolved(after), on=["dataset", "source_key"], suffixes=("_before", "_after"))
@@ -228,7 +233,7 @@ def _resolved(folder: Path) -> pd.DataFrame:
     return resolved[["dataset", "source_key", "inchikey"]]
 
 
-def _splits(folder: Path) -> list[Facts]:
+def _splits(folder: Path) -> list[Row]:
     """Splits by name, with the number of members of each fold."""
     members = _table(folder, "split_member", ["split_id", "fold"])
     splits = _table(folder, "split", ["split_id", "split", "kind", "parameters"])
@@ -248,7 +253,7 @@ def _several(pairs: pd.DataFrame, of: str, side: str) -> dict[str, list[str]]:
 # --- conditions and effects --------------------------------------------------------------------------------------
 
 
-def _conditions(before: Path, after: Path) -> dict[str, Facts]:
+def _conditions(before: Path, after: Path) -> ByDataset:
     """By dataset: conditions added, removed, and changed in anything but their effects."""
     names = pd.concat([_table(folder, "dataset", ["dataset_id", "dataset"]) for folder in (before, after)])
     name_of = dict(names.drop_duplicates().itertuples(index=False, name=None))
@@ -266,16 +271,16 @@ def _conditions(before: Path, after: Path) -> dict[str, Facts]:
     return _by_dataset({what: column.map(name_of) for what, column in ids.items()})
 
 
-def _by_dataset(columns: Mapping[str, pd.Series[Any]]) -> dict[str, Facts]:
+def _by_dataset(columns: Mapping[str, pd.Series[Any]]) -> ByDataset:
     """Counts and examples of each kind of change, by dataset."""
-    changes: dict[str, Facts] = defaultdict(dict)
+    changes: ByDataset = defaultdict(dict)
     for what, datasets in columns.items():
         for dataset, keys in datasets.groupby(datasets, sort=True):
             changes[str(dataset)][what] = {"n": len(keys), "examples": [int(key) for key in keys.index[:N_EXAMPLES]]}
     return dict(sorted(changes.items()))
 
 
-def _effects(before: Path, after: Path, old: Facts, new: Facts) -> dict[str, Facts]:
+def _effects(before: Path, after: Path, old: Manifest, new: Manifest) -> ByDataset:
     """By dataset: conditions whose effect in the default fit changed its status, its genes, or its NUMBERS, by kind.
 
     Files of equal hash are equal; only the others are read.
@@ -323,7 +328,7 @@ def _with_limma(folder: Path, paths: Sequence[str]) -> str:
 # --- schema ----------------------------------------------------------------------------------------------------------
 
 
-def _schema(before: Path, after: Path, old: Facts, new: Facts) -> Facts:
+def _schema(before: Path, after: Path, old: Manifest, new: Manifest) -> SchemaChanges:
     """Revision and views; tables added and removed; columns added, removed, or of another type."""
     was, now = (_columns(folder, facts) for folder, facts in ((before, old), (after, new)))
     changed = {}
@@ -340,7 +345,7 @@ def _schema(before: Path, after: Path, old: Facts, new: Facts) -> Facts:
     }
 
 
-def _columns(folder: Path, facts: Facts) -> dict[str, dict[str, str]]:
+def _columns(folder: Path, facts: Manifest) -> dict[str, dict[str, str]]:
     """Column types of each table: core/<table>, view/<view>, and one file of each partitioned dataset."""
     first: dict[str, str] = {}
     for file in facts["files"]:

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 from urllib.parse import unquote
 
 import pyarrow as pa
@@ -44,12 +44,21 @@ class Part:
     hive: tuple[str, ...] = ()
 
 
+class Registered(TypedDict):
+    """Which release is in which catalog, and what was done to each table."""
+
+    release: str
+    uri: str
+    warehouse: str
+    tables: dict[str, str]
+
+
 def register(
     folder: Path,
     uri: str,
     warehouse: Path | None = None,
     progress: Progress = silent,
-) -> dict[str, Any]:
+) -> Registered:
     """Register a snapshot in an SQL catalog (sqlite:///file.db, postgresql://...); return what was done to each table.
 
     warehouse: folder for the tables' metadata, by default `iceberg` beside the snapshot. A release that is registered

@@ -7,7 +7,7 @@ import re
 import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
-from typing import Any, NotRequired, TypedDict
+from typing import NotRequired, TypeAlias, TypedDict
 
 from pbdb.common.rows import Row
 
@@ -68,9 +68,10 @@ KINDS: Mapping[str, tuple[type, ...]] = {
     COUNT: (int,),
     YES_NO: (bool,),
 }
-ANY_FACTS: Row = {}
+Shape: TypeAlias = "str | list[Shape] | Mapping[str, Shape]"
+ANY_FACTS: Shape = {}
 # A list stands for any number of its one element, a mapping for an object with at least these keys.
-SHAPE: dict[str, Any] = {
+SHAPE: Mapping[str, Shape] = {
     "format": COUNT,
     "release": TEXT,
     "created_at": TEXT,
@@ -107,7 +108,7 @@ def faults(content: object) -> Iterator[str]:
         yield from _odd_counts(content["duckdb"].get("tables"))
 
 
-def _unlike(value: object, shape: Any, where: str) -> Iterator[str]:
+def _unlike(value: object, shape: Shape, where: str) -> Iterator[str]:
     if isinstance(shape, str):
         if not isinstance(value, KINDS[shape]) or (isinstance(value, bool) and shape != YES_NO):
             yield f"{where} is no {shape}"

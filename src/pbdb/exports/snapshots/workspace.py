@@ -9,12 +9,13 @@ import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from pbdb.common.errors import SnapshotError, first_line
 from pbdb.common.hashing import sha256_of_file
 from pbdb.common.settings import Settings
 from pbdb.exports.snapshots import manifest
+from pbdb.exports.snapshots.manifest_shape import FileFacts
 from pbdb.exports.snapshots.parquet import Written
 
 SUFFIX = ".unfinished"
@@ -75,6 +76,13 @@ def place_of(out: str, settings: Settings) -> Place:
     return Place(out, settings.home / "exports" / digest, None)
 
 
+class _Line(TypedDict):
+    """A file that is done, and the key of what it was made from."""
+
+    key: str
+    file: FileFacts
+
+
 class Finished:
     """Files of the work folder that are done, each with the key of what it was made from."""
 
@@ -84,7 +92,7 @@ class Finished:
         work.mkdir(parents=True, exist_ok=True)
         self._known = {line["file"]["path"]: line for line in self._lines()}
 
-    def _lines(self) -> list[dict[str, Any]]:
+    def _lines(self) -> list[_Line]:
         if not self._state.exists():
             return []
         text = self._state.read_text(encoding="utf-8")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -32,10 +32,6 @@ class Finding:
     n: int
     n_leaking: int
     examples: tuple[str, ...] = ()
-
-    def as_dict(self) -> dict[str, Any]:
-        """As plain values."""
-        return asdict(self) | {"examples": list(self.examples)}
 
 
 def examine(members: pd.DataFrame, kind: str, level: str) -> list[Finding]:

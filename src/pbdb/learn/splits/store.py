@@ -8,20 +8,21 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime
 
 import pandas as pd
 from sqlalchemy import Connection, text
 
 from pbdb.common.errors import ConfigError, QueryError
 from pbdb.common.ids import stable_id
-from pbdb.common.rows import Row
+from pbdb.common.rows import Json, Row
 from pbdb.common.settings import Settings
 from pbdb.common.version import __version__
 from pbdb.database.choices import LEVELS
 from pbdb.database.copy_text import copy_frame
 from pbdb.learn.splits import leak_check, transfer
 from pbdb.learn.splits import rules as split_rules
+from pbdb.learn.splits.leak_check import Finding
 from pbdb.learn.splits.rules import Shares
 from pbdb.server import connect
 
@@ -66,7 +67,7 @@ class Rule:
         by_compound = self.kind in ("compound", "scaffold", "published", "transfer")
         return "-".join((self.kind, *([self.level] if by_compound else []), *self.datasets, str(self.seed)))
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         """Every choice, to be stored."""
         if self.kind == "attribute":
             return {"attribute": self.attribute, "level": self.level, "datasets": list(self.datasets)}
@@ -74,8 +75,41 @@ class Rule:
         return {"level": self.level, "seed": self.seed, "datasets": list(self.datasets), **shares}
 
 
-def make(settings: Settings, rule: Rule, name: str | None = None, *, replace: bool = False) -> dict[str, Any]:
-    """Divide the conditions by a rule and store the split; return its name and the counts of its folds.
+@dataclass(frozen=True)
+class Made:
+    """A split as it was made, with how many conditions each fold has."""
+
+    split: str
+    kind: str
+    parameters: dict[str, object]
+    folds: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A split as it is stored; folds: conditions, compounds and contexts of each by dataset."""
+
+    split: str
+    kind: str
+    parameters: Json
+    code_version: str
+    created_at: datetime
+    folds: list[Row]
+
+
+@dataclass(frozen=True)
+class Checked:
+    """Whether a split keeps its promise, what was found, and how many conditions it does not divide (loaded since)."""
+
+    split: str
+    ok: bool
+    n_conditions: int
+    n_undivided: int
+    findings: list[Finding]
+
+
+def make(settings: Settings, rule: Rule, name: str | None = None, *, replace: bool = False) -> Made:
+    """Divide the conditions by a rule and store the split.
 
     Raises:
         ConfigError: the name is taken (unless `replace`), or there are too few groups.
@@ -96,7 +130,7 @@ def make(settings: Settings, rule: Rule, name: str | None = None, *, replace: bo
             )
         table["fold"] = _FOLDS_BY[rule.kind](table, rule)
         _store(connection, chosen, rule, table)
-    return {"split": chosen, "kind": rule.kind, "parameters": rule.as_dict(), "folds": _counted(table)}
+    return Made(chosen, rule.kind, rule.as_dict(), _counted(table))
 
 
 def listed(settings: Settings) -> list[Row]:
@@ -105,16 +139,15 @@ def listed(settings: Settings) -> list[Row]:
         return [dict(row) for row in connection.execute(text(_LIST)).mappings()]
 
 
-def show(settings: Settings, name: str) -> dict[str, Any]:
-    """A split: its rule, and conditions, compounds and contexts of each fold by dataset.
+def show(settings: Settings, name: str) -> Stored:
+    """A split, with what each fold holds.
 
     Raises:
         QueryError: there is no such split.
     """
     with connect.engine(settings).connect() as connection:
-        facts = _facts(connection, name)
         rows = connection.execute(text(_SHOW), {"name": name}).mappings()
-        return facts | {"folds": [dict(row) for row in rows]}
+        return _stored(connection, name, [dict(row) for row in rows])
 
 
 def drop(settings: Settings, name: str) -> None:
@@ -124,48 +157,40 @@ def drop(settings: Settings, name: str) -> None:
         QueryError: there is no such split.
     """
     with connect.engine(settings).begin() as connection:
-        _facts(connection, name)
+        _stored(connection, name)
         connection.execute(text("DELETE FROM core.split WHERE split = :name"), {"name": name})
 
 
-def check(settings: Settings, name: str) -> dict[str, Any]:
+def check(settings: Settings, name: str) -> Checked:
     """Look for leaks in a stored split, as the conditions are now.
-
-    Returns `ok`, the `findings`, and how many conditions of its datasets the split does not divide (loaded since).
 
     Raises:
         QueryError: there is no such split.
     """
     with connect.engine(settings).connect() as connection:
-        facts = _facts(connection, name)
-        rule = _rule_of(facts)
+        stored = _stored(connection, name)
+        rule = _rule_of(stored)
         table = _conditions(connection, rule)
         folds = _frame(connection, _MEMBERS, {"name": name}).set_index("condition_id")["fold"]
     members = table.assign(fold=table["condition_id"].map(folds)).dropna(subset=["fold"])
-    findings = leak_check.examine(members, facts["kind"], rule.level)
-    return {
-        "split": name,
-        "ok": not leak_check.leaks(findings),
-        "n_conditions": len(members),
-        "n_undivided": len(table) - len(members),
-        "findings": [finding.as_dict() for finding in findings],
-    }
+    findings = leak_check.examine(members, stored.kind, rule.level)
+    return Checked(name, not leak_check.leaks(findings), len(members), len(table) - len(members), findings)
 
 
-def _facts(connection: Connection, name: str) -> Row:
-    row = connection.execute(text(_FACTS), {"name": name}).mappings().first()
+def _stored(connection: Connection, name: str, folds: Sequence[Row] = ()) -> Stored:
+    row = connection.execute(text(_STORED), {"name": name}).first()
     if row is None:
         raise QueryError(f"There is no split '{name}': `pbdb split list` shows them, `pbdb split make` makes one.")
-    return dict(row)
+    return Stored(*row, folds=list(folds))
 
 
-def _rule_of(facts: Row) -> Rule:
-    stored = facts["parameters"]
+def _rule_of(stored: Stored) -> Rule:
+    parameters = stored.parameters
     return Rule(
-        facts["kind"],
-        level=stored.get("level", "parent_inchikey"),
-        datasets=tuple(stored.get("datasets", ())),
-        attribute=stored.get("attribute", "split"),
+        stored.kind,
+        level=parameters.get("level", "parent_inchikey"),
+        datasets=tuple(parameters.get("datasets", ())),
+        attribute=parameters.get("attribute", "split"),
     )
 
 
@@ -263,7 +288,7 @@ WHERE NOT c.is_vehicle AND (CAST(:datasets AS text[]) IS NULL OR d.dataset = ANY
 AND (:all OR nullif(c.attributes->>CAST(:attribute AS text), '') IS NOT NULL)
 ORDER BY c.condition_id"""
 
-_FACTS = "SELECT split, kind, parameters, code_version, created_at FROM core.split WHERE split = :name"
+_STORED = "SELECT split, kind, parameters, code_version, created_at FROM core.split WHERE split = :name"
 
 _LIST = """
 SELECT s.split, s.kind, s.parameters, s.created_at, jsonb_object_agg(f.fold, f.n) FILTER (WHERE f.n > 0) AS folds
