@@ -253,7 +253,7 @@ def _looked_up(doses: pd.Series[float], known: Mapping[float, float]) -> list[fl
     return [known.get(dose, nearest.get(dose, dose)) for dose in doses]
 
 
-def _facts(dataset: str, wells: pd.DataFrame, doses: Mapping[float, float]) -> dict[str, Any]:
+def _facts(dataset: str, wells: pd.DataFrame, doses: Mapping[float, float]) -> dict[str, object]:
     """What was decided by looking at all wells: it differs between the two data sets."""
     passed = ("passes_ldh", "passes_counts", "passes_mito", "passes_correlation")
     failed = {name.removeprefix("passes_"): int((~wells[name]).sum()) for name in passed}

@@ -16,6 +16,7 @@ from pbdb.database.stage_names import STAGES
 
 if TYPE_CHECKING:
     from pbdb.loading.load_report import Outcome
+    from pbdb.sources.declaration import Source
 
 A_PATH = click.Path(path_type=Path)
 
@@ -44,7 +45,7 @@ def list_sources(as_json: bool) -> None:
         show_table([list(row.values()) for row in rows], list(rows[0]))
 
 
-def _terms(source: Any, dataset: str) -> dict[str, Any]:
+def _terms(source: Source, dataset: str) -> dict[str, object]:
     declared = source.datasets[dataset]
     return {
         "technology": source.of(dataset).assay.technology,

@@ -6,8 +6,8 @@ import importlib
 import inspect
 import pkgutil
 import shlex
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -19,7 +19,7 @@ from pbdb.common.errors import ConfigError, suggestion
 GENES = "genes.tsv"
 
 
-def writers() -> dict[str, Any]:
+def writers() -> dict[str, Callable[..., None]]:
     """Functions that write a release, by source: those named `write` in modules of pbdb.simulate."""
     names = [module.name for module in pkgutil.iter_modules(simulators.__path__)]
     modules = {name: importlib.import_module(f"pbdb.simulate.{name}") for name in names}

@@ -74,12 +74,12 @@ def restore(settings: Settings, file: Path, *, replace: bool = False) -> None:
         ServerError: the database is not empty, the server is older than the backup's, or a statement failed.
     """
     with _opened(file) as archive:
-        manifest = _manifest(archive)
+        made_on = _made_on(archive)
         target = connect.ensure_running(settings)
         with connect.connect(settings) as connection:
             major = connection.info.server_version // 10000
             row = connection.execute(EMPTY).fetchone()
-        _refuse_older(manifest["postgres"], major)
+        _refuse_older(made_on, major)
         if row != (True,) and not replace:
             raise ServerError(
                 f"The database '{target.parameters.get('dbname', '')}' is not empty: restore into a new PBDB_HOME or "
@@ -250,7 +250,8 @@ def _opened(file: Path) -> zipfile.ZipFile:
         raise DataError(f"'{file}' is no backup made by pbdb, or it is damaged: {error}.", file=str(file)) from None
 
 
-def _manifest(archive: zipfile.ZipFile) -> dict[str, Any]:
+def _made_on(archive: zipfile.ZipFile) -> int:
+    """The major version of PostgreSQL that a backup was made on."""
     try:
         manifest = json.loads(_text(archive, "manifest.json"))
         newer, made_on = int(manifest["format"]) > FORMAT, int(manifest["postgres"])
@@ -260,7 +261,7 @@ def _manifest(archive: zipfile.ZipFile) -> dict[str, Any]:
         raise DataError(
             f"The backup '{archive.filename}' was made by a newer pbdb ({manifest.get('pbdb')}): update pbdb."
         )
-    return {"postgres": made_on}
+    return made_on
 
 
 def _refuse_older(made_by: int, major: int) -> None:

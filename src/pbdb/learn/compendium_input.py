@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from pbdb.common.errors import QueryError
-from pbdb.learn.effects_of import EffectsOf
+from pbdb.learn.effects_of import EffectsOf, Origin
 from pbdb.learn.models.compendium import Block, Compendium
 
 MOST_MISSING = 0.01
@@ -47,7 +47,7 @@ class Loaded:
     compendium: Compendium
     conditions: pd.DataFrame
     compounds: pd.DataFrame
-    origin: dict[str, Any]
+    origin: Origin
     left_out: dict[str, int] = field(default_factory=dict)
 
     def by_block(self, values: Any) -> list[Any]:

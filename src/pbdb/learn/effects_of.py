@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NotRequired, Protocol, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,15 @@ from pbdb.exports.snapshots.reader import Snapshot
 ROWS_AT_ONCE = 2048
 
 Values = npt.NDArray[np.float32]
+
+
+class Origin(TypedDict):
+    """What was read: database, snapshot (its release and fingerprint) or files (their names)."""
+
+    kind: str
+    release: NotRequired[str]
+    fingerprint: NotRequired[str]
+    files: NotRequired[list[str]]
 
 
 class EffectsOf(Protocol):
@@ -38,8 +47,8 @@ class EffectsOf(Protocol):
         limma: p values are limma's, whatever others the fit has; without, those it shows first.
         """
 
-    def origin(self) -> dict[str, Any]:
-        """What was read: kind (database or snapshot), and the release and fingerprint of a snapshot."""
+    def origin(self) -> Origin:
+        """What was read."""
 
     def close(self) -> None:
         """Close it."""
@@ -81,7 +90,7 @@ class OfDatabase:
             parts.append(rows[name]["value"].astype(np.float32))
         return np.vstack(parts)
 
-    def origin(self) -> dict[str, Any]:
+    def origin(self) -> Origin:
         """What was read."""
         return {"kind": "database"}
 
@@ -119,7 +128,7 @@ class OfSnapshot:
         columns = self._snapshot.connection.execute("DESCRIBE core.default_effect").fetchall()
         return "neg_log10_p_limma" in {row[0] for row in columns}
 
-    def origin(self) -> dict[str, Any]:
+    def origin(self) -> Origin:
         """What was read."""
         content = self._snapshot.manifest
         return {"kind": "snapshot", "release": content["release"], "fingerprint": content["fingerprint"]}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 import pandas as pd
@@ -18,7 +18,7 @@ from pbdb.common.settings import Settings
 from pbdb.learn import beside, compendium_input, effects_of, folds, foreign, leaks, model_files, results
 from pbdb.learn.beside import Beside
 from pbdb.learn.compendium_input import Loaded, Wanted
-from pbdb.learn.effects_of import EffectsOf
+from pbdb.learn.effects_of import EffectsOf, Origin
 from pbdb.learn.foreign import Embedding
 from pbdb.learn.models import calibration, methods, problem, scores
 from pbdb.learn.models.methods import Named
@@ -52,13 +52,35 @@ class Choices:
             raise ConfigError("Predictions belong to one split: name it with --split, as it was when they were made.")
 
 
+class Facts(TypedDict):
+    """How methods were evaluated, on what, and which of them stand for the others.
+
+    parts: of a benchmark that has some. undeclared: embeddings that do not say what they learned from. coverage:
+    compounds that an embedding knows.
+    """
+
+    task: str
+    choices: dict[str, object]
+    datasets: list[str]
+    parts: NotRequired[list[str]]
+    simulated: list[str]
+    origin: Origin
+    left_out: dict[str, int]
+    undeclared: list[str]
+    coverage: dict[str, int]
+    n_compounds: int
+    reference: str
+    best_simple: str
+    control: str
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """What was found: summary (see `results.summarise`), rows (a method, a repeat and a held-out condition), facts."""
 
     summary: pd.DataFrame
     rows: pd.DataFrame
-    facts: dict[str, Any] = field(default_factory=dict)
+    facts: Facts
 
 
 def run(
@@ -211,7 +233,7 @@ def _table(name: str, found: scores.RowScores, reliability: Any, ids: list[Any],
 
 def _facts(
     loaded: Loaded, choices: Choices, handed_in: list[Embedding], rows: pd.DataFrame, best: str, task: str
-) -> dict[str, Any]:
+) -> Facts:
     return {
         "task": task,
         "choices": asdict(choices),

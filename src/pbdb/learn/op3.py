@@ -22,7 +22,7 @@ from pbdb.common.settings import Settings
 from pbdb.learn import compendium_input, effects_of, foreign, model_files, op3_files, results
 from pbdb.learn.compendium_input import Loaded, Wanted
 from pbdb.learn.foreign import Embedding
-from pbdb.learn.holdout import Evaluation
+from pbdb.learn.holdout import Evaluation, Facts
 from pbdb.learn.models import baselines, context_means, lowrank, methods, metrics, problem, scores
 from pbdb.learn.models.methods import Named
 from pbdb.learn.models.problem import TEST, TRAIN, Folds, Problem, plain
@@ -241,7 +241,7 @@ def _facts(
     vectors: list[Embedding],
     rows: pd.DataFrame,
     summary: pd.DataFrame,
-) -> dict[str, Any]:
+) -> Facts:
     everything = [loaded.conditions, *([] if others is None else [others.conditions])]
     simulated = {name for part in everything for name in part.loc[part["is_simulated"], "dataset"]}
     handed_in = [one for one in vectors if one.name not in (LOWRANK, CONSENSUS, L1000)]

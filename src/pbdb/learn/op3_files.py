@@ -12,7 +12,7 @@ import pandas as pd
 from pbdb.common.errors import DataError, first_line
 from pbdb.identity.compounds import structure
 from pbdb.learn.compendium_input import NAMED, Loaded
-from pbdb.learn.models.compendium import Block, Compendium
+from pbdb.learn.models.compendium import Bits, Block, Compendium
 
 LAYER = "clipped_sign_log10_pval"
 NEEDED = ("sm_name", "cell_type", "SMILES")
@@ -61,7 +61,7 @@ def _table(path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     return file.obs[list(NEEDED)].astype(str), pd.DataFrame(values, columns=file.var_names)
 
 
-def _identified(obs: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, Any]]:
+def _identified(obs: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, Bits]]:
     """Compounds by their structures; those that have none by name."""
     known = {smiles: structure.standardise(smiles) for smiles in obs["SMILES"].unique()}
     structures = {smiles: s for smiles, s in known.items() if isinstance(s, structure.Structure)}

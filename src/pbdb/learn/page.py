@@ -50,7 +50,7 @@ def _body(done: Evaluation, drawn: list[Figure]) -> list[Element]:
     facts = done.facts
     head = el(
         "header",
-        el("div", el("h1", "How well are unseen compounds predicted?"), paragraph(_task(facts), class_="soft")),
+        el("div", el("h1", "How well are unseen compounds predicted?"), paragraph(_task(facts["task"]), class_="soft")),
         el("button", "Dark", id="theme", type="button", class_="controls"),
     )
     counts = {
@@ -76,14 +76,14 @@ def _of_reliability(figure: Figure) -> Element:
     return section("Does reliability mean anything?", paragraph(_RELIABILITY), grid([figure]))
 
 
-def _task(facts: dict[str, Any]) -> str:
+def _task(task: str) -> str:
     words = {
         "transfer": "Compounds are held out of one data set and known from others.",
         "compound": "Compounds are held out of every data set.",
         "scaffold": "Whole scaffolds are held out of every data set.",
         "op3": "Compounds of the OP3 benchmark are held out; parts are its cell types.",
     }
-    return words.get(facts["task"], f"Held out as split '{facts['task']}' says.")
+    return words.get(task, f"Held out as split '{task}' says.")
 
 
 # --- words -----------------------------------------------------------------------------------------------------------

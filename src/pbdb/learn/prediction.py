@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 import pandas as pd
@@ -18,16 +18,34 @@ from pbdb.query import compounds
 from pbdb.query.database import Database
 
 
+class OfCompound(TypedDict):
+    """Which compound a text means, whether a model guesses it from the structure, and how reliable its vector is."""
+
+    compound: str
+    parent_inchikey: str
+    from_structure: bool
+    reliability: float
+
+
+class Prediction(OfCompound):
+    """What is predicted: as measured by which data set, in which context, at which dose and time; slope of the fit."""
+
+    dataset: str
+    context: str
+    dose_um: float
+    time_h: float
+    slope: float
+
+
 def predict(
     database: Database, what: str, context: str, dose_um: float, time_h: float, model: str, dataset: str | None = None
-) -> tuple[dict[str, Any], pd.DataFrame]:
+) -> tuple[Prediction, pd.DataFrame]:
     """Predict the effect of a compound (name, InChIKey or SMILES) in a context.
 
     model: name of a loaded model, or a folder. dataset: as measured by which data set; the one with most conditions in
     the context unless given.
 
-    Returns: facts (compound, dataset, context, dose_um, time_h, reliability, from_structure), and a table of gene_id,
-    log2_fc, sd, context_mean.
+    Returns: what is predicted, and a table of gene_id, log2_fc, sd, context_mean.
 
     Raises:
         QueryError: the model never saw the context, or does not know the compound and it has no structure.
@@ -37,7 +55,7 @@ def predict(
     block = _block(made, context, dataset)
     if not dose_um > 0 or not time_h > 0:
         raise ConfigError(f"A dose of {dose_um:g} uM for {time_h:g} h makes no effect: both must be above 0.")
-    facts, vector, covariance = _vector(database, made, what)
+    of_compound, vector, covariance = _vector(database, made, what)
     rows = _row(made, block, dose_um, time_h)
     gain = float(made.model.gains(rows)[0])
     loading = made.model.loadings[block].astype(np.float64)
@@ -52,8 +70,15 @@ def predict(
             "context_mean": mean,
         }
     )
-    place = {"dataset": rows.dataset, "context": rows.context, "dose_um": dose_um, "time_h": time_h, "slope": slope}
-    return facts | place, table.sort_values("log2_fc", key=np.abs, ascending=False, ignore_index=True)
+    predicted: Prediction = {
+        **of_compound,
+        "dataset": rows.dataset,
+        "context": rows.context,
+        "dose_um": dose_um,
+        "time_h": time_h,
+        "slope": slope,
+    }
+    return predicted, table.sort_values("log2_fc", key=np.abs, ascending=False, ignore_index=True)
 
 
 def _folder(settings: Settings, model: str) -> Path:
@@ -85,26 +110,31 @@ def _row(made: Predictor, block: int, dose_um: float, time_h: float) -> Rows:
     )
 
 
-def _vector(database: Database, made: Predictor, what: str) -> tuple[dict[str, Any], Floats, Floats]:
+def _vector(database: Database, made: Predictor, what: str) -> tuple[OfCompound, Floats, Floats]:
     """The compound's vector and covariance: known, or guessed from a structure."""
     key, name = _known(database, what)
     if key in made.compounds:
         i = made.compounds.index(key)
-        seen = not bool(made.model.from_structure[i])
-        facts = {"compound": name, "parent_inchikey": key, "from_structure": not seen}
-        return (
-            facts | {"reliability": float(made.model.reliability[i])},
-            made.model.embedding[i],
-            made.model.covariance(i),
-        )
+        known: OfCompound = {
+            "compound": name,
+            "parent_inchikey": key,
+            "from_structure": bool(made.model.from_structure[i]),
+            "reliability": float(made.model.reliability[i]),
+        }
+        return known, made.model.embedding[i], made.model.covariance(i)
     standard = structure.standardise(what)
     if isinstance(standard, structure.Refusal):
         raise QueryError(f"The model does not know '{what}', and it is no structure to guess from: give a SMILES.")
     if standard.parent_inchikey in made.compounds:
         return _vector(database, made, standard.parent_inchikey)
     vector, covariance = made.model.guess(np.frombuffer(standard.fingerprint, np.uint8))
-    facts = {"compound": what, "parent_inchikey": standard.parent_inchikey, "from_structure": True}
-    return facts | {"reliability": float(made.model.structure_share.mean())}, vector, covariance
+    guessed: OfCompound = {
+        "compound": what,
+        "parent_inchikey": standard.parent_inchikey,
+        "from_structure": True,
+        "reliability": float(made.model.structure_share.mean()),
+    }
+    return guessed, vector, covariance
 
 
 def _known(database: Database, what: str) -> tuple[str, str]:

@@ -39,7 +39,7 @@ def summarise(
 
 def _quantities(
     learner: str, statistic: str, own: pd.DataFrame, difference: Any, reference: str, resamples: int
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[dict[str, object]]:
     values = {"score": own[statistic].to_numpy(dtype=np.float64)}
     if learner != reference:
         values[f"delta_{reference}"] = difference
@@ -61,7 +61,7 @@ def _quantities(
                 yield name | _number(own[here], numbers[here], name, resamples)
 
 
-def _number(own: pd.DataFrame, values: Any, name: dict[str, Any], resamples: int) -> dict[str, Any]:
+def _number(own: pd.DataFrame, values: Any, name: dict[str, str], resamples: int) -> dict[str, object]:
     codes = {column: np.unique(own[column], return_inverse=True)[1] for column in ("dataset", "repeat", "compound")}
     strata = codes["dataset"] * (codes["repeat"].max(initial=0) + 1) + codes["repeat"]
     seed = intervals.seed_of("evaluation", *name.values())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any
 
 import pandas as pd
 from sqlalchemy import text
@@ -13,7 +12,7 @@ from pbdb.common.ids import stable_id
 from pbdb.common.settings import Settings
 from pbdb.common.version import __version__
 from pbdb.database.copy_text import copy_frame
-from pbdb.learn.holdout import Evaluation
+from pbdb.learn.holdout import Evaluation, Facts
 from pbdb.server import connect
 
 COLUMNS = (
@@ -36,6 +35,6 @@ def store(settings: Settings, done: Evaluation, name: str | None = None) -> str:
     return chosen
 
 
-def _name(facts: dict[str, Any]) -> str:
+def _name(facts: Facts) -> str:
     digest = hashlib.sha256(json.dumps(facts["choices"], sort_keys=True, default=list).encode()).hexdigest()
     return f"{facts['task']}-{digest[:8]}"

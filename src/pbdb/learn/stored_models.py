@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import pandas as pd
 from sqlalchemy import Connection, text
@@ -22,9 +22,17 @@ from pbdb.server import connect
 LEAST_RELIABILITY = 0.3
 
 
+class LoadedModel(TypedDict):
+    """What became of a model: its name, its compounds, and whether it is asked where none is named."""
+
+    model: str
+    compounds: int
+    is_default: bool
+
+
 def load(
     settings: Settings, folder: Path, name: str | None = None, *, default: bool = False, replace: bool = False
-) -> dict[str, Any]:
+) -> LoadedModel:
     """Put a model's vectors into the database, and its folder under PBDB_HOME for `embed predict`.
 
     The first model becomes the default; another only where `default` says so.

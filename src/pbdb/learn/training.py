@@ -278,7 +278,11 @@ def _manifest(
         "n_compounds": len(table),
         "datasets": loaded.compendium.datasets,
         "overlap_groups": dict(zip(owners["dataset"], owners["owner"], strict=True)),
-        "origin": loaded.origin | {"n_conditions": loaded.compendium.n_rows, "n_genes": len(loaded.compendium.genes)},
+        "origin": {
+            **loaded.origin,
+            "n_conditions": loaded.compendium.n_rows,
+            "n_genes": len(loaded.compendium.genes),
+        },
         "left_out": loaded.left_out,
         "split": choices.split,
         "n_held_out": 0 if names is None else int((names != "train").sum()),

@@ -200,7 +200,7 @@ def _conditions(dataset: str, table: pd.DataFrame, described_by: tuple[str, ...]
 
 def _shared(attributes: pd.Series[Any], names: tuple[str, ...]) -> str:
     """What the samples of a condition have in common, as JSON; values that differ are a list."""
-    shared: dict[str, Any] = {}
+    shared: dict[str, object] = {}
     for name in names:
         values = list(dict.fromkeys(sample[name] for sample in attributes if name in sample))
         if values:

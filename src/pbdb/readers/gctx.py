@@ -160,7 +160,7 @@ class Gctx:
         return ids
 
     def _metadata(self, group: str, ids: npt.NDArray[Any]) -> pd.DataFrame:
-        fields: dict[str, Any] = {}
+        fields: dict[str, pd.Series[Any]] = {}
         with self._open() as file:
             for name, node in self._node(file, group).items():
                 if name == "id":

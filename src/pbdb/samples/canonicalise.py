@@ -309,7 +309,7 @@ def _integers(source: Source, raw: pd.DataFrame, mapped: Mapped | None) -> pd.Se
         ) from None
 
 
-def _attributes(source: Source, raw: pd.DataFrame) -> list[dict[str, Any]]:
+def _attributes(source: Source, raw: pd.DataFrame) -> list[dict[str, object]]:
     names = list(source.samples.attributes)
     columns = [_column(source, raw, name).astype(object) for name in names]
     rows = zip(*columns, strict=True) if names else [()] * len(raw)

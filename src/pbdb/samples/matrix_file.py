@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
@@ -109,7 +109,7 @@ class Writer:
         """Genes of the columns written so far."""
         return np.fromiter(self._columns, dtype=np.int32, count=len(self._columns))
 
-    def finish(self, obs: pd.DataFrame, var: pd.DataFrame, uns: dict[str, Any]) -> None:
+    def finish(self, obs: pd.DataFrame, var: pd.DataFrame, uns: Mapping[str, str]) -> None:
         """Write the annotations, close the file and give it its name."""
         from anndata.io import write_elem
 

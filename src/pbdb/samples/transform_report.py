@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any
 
 import pandas as pd
 
@@ -36,7 +35,7 @@ class Report:
     genes: Counter[str] = field(default_factory=Counter)
     dropped: Counter[str] = field(default_factory=Counter)
     no_dose: Counter[str] = field(default_factory=Counter)
-    facts: dict[str, Any] = field(default_factory=dict)
+    facts: dict[str, object] = field(default_factory=dict)
     respelled: dict[str, str] = field(default_factory=dict)
     unknown_genes: list[str] = field(default_factory=list)
 
@@ -45,7 +44,7 @@ class Report:
         """Share of the features that are no gene of the vocabulary."""
         return self.genes["unknown"] / max(1, sum(self.genes.values()))
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         """The report as plain values."""
         return {
             "n_samples": self.n_samples,

@@ -14,8 +14,9 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
+from pbdb.common.rows import Row
 from pbdb.serve.filters import Selection
-from pbdb.serve.place import FILE_SECONDS, ROWS_AT_ONCE, Batches, BusyError, Place, Reading, Row
+from pbdb.serve.place import FILE_SECONDS, ROWS_AT_ONCE, Batches, BusyError, Place, Reading
 
 MEDIA = {
     "json": "application/json",

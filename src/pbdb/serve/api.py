@@ -11,12 +11,13 @@ from fastapi import APIRouter, Body, Query, Response
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import StreamingResponse
 
+from pbdb.common.rows import Row
 from pbdb.common.version import __version__
 from pbdb.query import compound_page
 from pbdb.serve import answers, signatures, structures
 from pbdb.serve.catalog import Column, View
 from pbdb.serve.filters import MOST_ROWS_OF_FILES, OPERATORS, OPTIONS, WORDS, select
-from pbdb.serve.place import Reading, Row
+from pbdb.serve.place import Reading
 from pbdb.serve.site import At, NotFoundError, Site, as_json
 
 router = APIRouter()

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from pbdb.serve.place import Row
+from pbdb.common.rows import Row
 
 WIDTH, HEIGHT = 520, 340
 SIGNIFICANT = 0.05

@@ -14,9 +14,9 @@ from typing import Any
 import pyarrow as pa
 
 from pbdb.common.errors import QueryError, suggestion
+from pbdb.common.rows import Row
 from pbdb.exports.snapshots.duckdb_file import literal
 from pbdb.serve.catalog import SORTED_BY, Column, View
-from pbdb.serve.place import Row
 
 OPERATORS = {"eq": "=", "ne": "<>", "lt": "<", "lte": "<=", "gt": ">", "gte": ">="}
 WORDS = ("in", "contains", "isnull")
@@ -44,7 +44,7 @@ class Selection:
     size: int
     source: str
     where: list[str] = field(default_factory=list)
-    given: dict[str, Any] = field(default_factory=dict)
+    given: dict[str, object] = field(default_factory=dict)
     types: dict[str, str] = field(default_factory=dict)
     after: str | None = None
 

@@ -8,9 +8,10 @@ from urllib.parse import quote
 from fastapi import APIRouter, Path, Response
 from fastapi.responses import RedirectResponse
 
+from pbdb.common.rows import Row
 from pbdb.query import compound_page
 from pbdb.serve import api, figures, signatures
-from pbdb.serve.place import Reading, Row
+from pbdb.serve.place import Reading
 from pbdb.serve.rendering import MOST_GENES_SHOWN, MOST_SHOWN, Table, one, page, table
 from pbdb.serve.site import At, Site
 

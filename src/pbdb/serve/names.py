@@ -10,7 +10,8 @@ from itertools import accumulate, islice
 from typing import NamedTuple
 from urllib.parse import quote
 
-from pbdb.serve.place import Reading, Row
+from pbdb.common.rows import Row
+from pbdb.serve.place import Reading
 
 MOST_LETTERS_OF_BEGINNINGS = 2
 MOST_HITS = 20_000

@@ -9,8 +9,9 @@ from fastapi import APIRouter, Query, Response
 from fastapi.responses import RedirectResponse
 
 from pbdb.common.errors import QueryError
+from pbdb.common.rows import Row
 from pbdb.serve import api, figures, signatures
-from pbdb.serve.place import Reading, Row
+from pbdb.serve.place import Reading
 from pbdb.serve.rendering import condition, number_text, page, table
 from pbdb.serve.site import At, NotFoundError, Site
 

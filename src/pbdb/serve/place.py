@@ -23,6 +23,7 @@ from psycopg.types.string import TextLoader
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from pbdb.common.errors import ConfigError, QueryError, ServerError, first_line
+from pbdb.common.rows import Row
 from pbdb.common.settings import Settings
 from pbdb.database.models.policies import PUBLIC, WEB
 from pbdb.exports.snapshots import reader
@@ -32,7 +33,6 @@ from pbdb.server import connect, connection_parameters
 if TYPE_CHECKING:
     import duckdb
 
-Row = dict[str, Any]
 Batches = Generator[pa.RecordBatch]
 PAGE_SECONDS, FILE_SECONDS, WAIT_SECONDS = 5.0, 60.0, 10.0
 STATE_SECONDS = 2.0
@@ -243,7 +243,7 @@ def _plain(values: list[Any], kind: str) -> list[Any]:
     return values
 
 
-def _in_duckdb(query: str, given: Mapping[str, Any]) -> tuple[str, dict[str, Any] | None]:
+def _in_duckdb(query: str, given: Mapping[str, object]) -> tuple[str, dict[str, object] | None]:
     """The query with DuckDB's names of parameters, and those it has."""
     used = {name: given[name] for name in reader.NAMED.findall(query)}
     return reader.NAMED.sub(r"$\1", query), used or None

@@ -13,10 +13,11 @@ import jinja2
 from fastapi import Request, Response
 from markupsafe import Markup
 
+from pbdb.common.rows import Row
 from pbdb.common.version import __version__
 from pbdb.serve import answers, figures
 from pbdb.serve.filters import select
-from pbdb.serve.place import Reading, Row
+from pbdb.serve.place import Reading
 from pbdb.serve.site import At, NotFoundError, Site
 
 MOST_SHOWN, MOST_GENES_SHOWN = 40, 50_000

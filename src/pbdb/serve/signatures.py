@@ -7,8 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 from pbdb.common.errors import QueryError
+from pbdb.common.rows import Row
 from pbdb.database.models import N_LANDMARKS
-from pbdb.serve.place import Reading, Row
+from pbdb.serve.place import Reading
 from pbdb.serve.site import Site
 
 MOST_GENES, CANDIDATES = 2000, 200

@@ -18,11 +18,12 @@ from typing import Annotated, Any, NamedTuple
 from fastapi import Depends, Request, Response
 
 from pbdb.common.errors import QueryError
+from pbdb.common.rows import Row
 from pbdb.common.version import __version__
 from pbdb.serve import catalog
 from pbdb.serve import names as naming
 from pbdb.serve.assets import Asset
-from pbdb.serve.place import PAGE_SECONDS, WAIT_SECONDS, BusyError, Place, Reading, ReplacedError, Row
+from pbdb.serve.place import PAGE_SECONDS, WAIT_SECONDS, BusyError, Place, Reading, ReplacedError
 
 AT_ONCE, FILES_AT_ONCE = 6, 2
 TRIES = 3

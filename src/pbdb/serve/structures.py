@@ -8,8 +8,9 @@ from functools import cache, lru_cache
 from typing import Any
 
 from pbdb.common.errors import PbdbError, QueryError
+from pbdb.common.rows import Row
 from pbdb.identity.compounds import structure
-from pbdb.serve.place import BusyError, Reading, Row
+from pbdb.serve.place import BusyError, Reading
 
 LONGEST = 2000
 SECONDS = 5.0

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import metadata, util
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict
 
 from pbdb.common.errors import ServerError
 
@@ -30,6 +30,14 @@ PREFERRED = ("postgres", "nobody")
 ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
 
 
+class ChangeOfUser(TypedDict, total=False):
+    """Arguments of subprocess that change to another user."""
+
+    user: int
+    group: int
+    extra_groups: list[int]
+
+
 @dataclass(frozen=True)
 class Account:
     """The operating-system user a server runs as; `switch` says that we are root and have to change to it."""
@@ -39,7 +47,7 @@ class Account:
     name: str
     switch: bool
 
-    def popen(self) -> dict[str, Any]:
+    def popen(self) -> ChangeOfUser:
         """Arguments of subprocess that change to this user."""
         return {"user": self.uid, "group": self.gid, "extra_groups": []} if self.switch else {}
 

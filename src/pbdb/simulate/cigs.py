@@ -196,7 +196,7 @@ def _count_rows(
 ) -> Iterator[list[Any]]:
     """A note, the heading with its mangled genes, the samples, and one that stands in no metadata."""
     is_mce = dataset == "cigs_mce"
-    mangled: dict[str, Any] = {"SEPT7": datetime(2024, 9, 7)} if is_mce else dict(ODD)
+    mangled: dict[str, str | datetime] = {"SEPT7": datetime(2024, 9, 7)} if is_mce else dict(ODD)
     yield [NOTE]
     yield ["Sample_id" if is_mce else "Sample_unique_id", *(mangled.get(symbol, symbol) for symbol in symbols)]
     for name, row in zip(ids, counts.tolist(), strict=True):

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,6 +20,8 @@ from pbdb.common.errors import ConfigError
 from pbdb.simulate import rwrite, wells
 from pbdb.simulate.known import DRUGS, GENES, INERT
 from pbdb.simulate.planted import Floats, Planted, inchikey, plant
+
+Plate = dict[str, rwrite.Matrix | pd.DataFrame]
 
 EXPRESSION = "Exp_gzip.RData"
 ROBUST = "robust_RC_ReferenceControl_DMSO_wells.txt"
@@ -132,12 +133,12 @@ class _Plan:
         """Names of the outer list."""
         return [f"batch_{batch + 1:02d}" for batch in range(self.n_batches)]
 
-    def batches(self) -> Iterator[dict[str, Any]]:
+    def batches(self) -> Iterator[dict[str, Plate]]:
         """Each batch: its plates by barcode."""
         for batch in range(self.n_batches):
             yield dict(self.plate(batch, replicate) for replicate in range(self.replicates))
 
-    def plate(self, batch: int, replicate: int) -> tuple[str, dict[str, Any]]:
+    def plate(self, batch: int, replicate: int) -> tuple[str, Plate]:
         """Barcode and content of a plate."""
         barcode, number = f"VH0200{batch + 1:02d}{replicate + 1:02d}", batch * self.replicates + replicate
         wells = self.layout(batch, number)

@@ -6,7 +6,6 @@ Completion starts no server: names of data sets and splits come from one that ru
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
@@ -14,13 +13,15 @@ from click.shell_completion import CompletionItem
 from pbdb.common.errors import PbdbError
 from pbdb.common.settings import Settings
 
+Known = Callable[[click.Context], list[str]]
+
 
 class Name(click.ParamType[str]):
     """A text that names something known."""
 
     name = "text"
 
-    def __init__(self, known: Callable[[click.Context], list[str]]):
+    def __init__(self, known: Known):
         self._known = known
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -84,14 +85,14 @@ def _asked(query: str) -> list[str]:
         return []
 
 
-_KNOWN: dict[str, Any] = {
+_KNOWN: dict[str, Known] = {
     "source": _sources,
     "dataset": _datasets,
     "datasets": _datasets,
     "include": _datasets,
     "split": _splits,
 }
-_IN_GROUP: dict[tuple[str, str], Any] = {
+_IN_GROUP: dict[tuple[str, str], Known] = {
     ("split", "name"): _splits,
     ("etl", "name"): _sources_and_datasets,
     ("db", "dataset"): _datasets,

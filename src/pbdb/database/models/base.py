@@ -10,6 +10,8 @@ from sqlalchemy import BigInteger, Double, Integer, MetaData, Text, text
 from sqlalchemy.dialects.postgresql import ARRAY, BIT, JSONB, REAL, TIMESTAMP
 from sqlalchemy.orm import DeclarativeBase, mapped_column
 
+from pbdb.common.rows import Json
+
 SCHEMA = "core"
 PARTITIONS = "part"
 N_LANDMARKS = 978
@@ -33,7 +35,7 @@ class Base(DeclarativeBase):
         str: Text,
         float: Double,
         datetime.datetime: TIMESTAMP(timezone=True),
-        dict[str, Any]: JSONB,
+        Json: JSONB,
         list[str]: ARRAY(Text),
     }
 
@@ -54,7 +56,7 @@ DOSE_UM = "(dose_fm)::double precision / '1000000000'::double precision"
 CONTENT_KEY = "first 52 bits of SHA-256 over table name and natural key: the same on every machine"
 
 Attributes = Annotated[
-    dict[str, Any],
+    Json,
     mapped_column(server_default=EMPTY_JSON, comment="Further facts the source states, as published, by name"),
 ]
 ContextName = Annotated[str, mapped_column(comment="Readable name of the cells")]
@@ -73,7 +75,7 @@ Mode = Annotated[
     mapped_column(comment="pooled: all wells of a condition in one effect; replicate: each treated well its own"),
 ]
 CodeVersion = Annotated[str, mapped_column(comment="Version of pbdb that wrote the row")]
-Parameters = Annotated[dict[str, Any], mapped_column(comment="Every parameter of the computation, by name")]
+Parameters = Annotated[Json, mapped_column(comment="Every parameter of the computation, by name")]
 Log2Fc = Annotated[
     list[float] | None,
     mapped_column(ARRAY(REAL), comment="log2 fold change, condition over vehicle of the same time; up is positive"),

@@ -10,6 +10,7 @@ from sqlalchemy import ARRAY, CheckConstraint, ForeignKey, Index, Integer, Prima
 from sqlalchemy.dialects.postgresql import DOUBLE_PRECISION, REAL
 from sqlalchemy.orm import Mapped, mapped_column
 
+from pbdb.common.rows import Json
 from pbdb.database.models.base import CONTENT_KEY, FALSE, NOW, Base, CodeVersion, Parameters
 from pbdb.database.models.identity import one_of
 from pbdb.database.models.matches import INTERVAL_STATUSES
@@ -40,7 +41,7 @@ class EmbeddingModel(Base):
     training_split: Mapped[str | None] = mapped_column(
         comment="Split whose training fold alone the model saw; null where it saw all conditions"
     )
-    learnt_from: Mapped[dict[str, Any]] = mapped_column(
+    learnt_from: Mapped[Json] = mapped_column(
         comment="What was read: the database, or a snapshot with release and fingerprint; conditions, genes, compounds"
     )
     cosine_levels: Mapped[list[float]] = mapped_column(

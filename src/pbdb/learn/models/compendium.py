@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -45,15 +44,12 @@ class Block(Rows):
 
     def take(self, rows: Ints | Mask) -> Block:
         """Return some of the rows."""
-        return Block(**self._parts(rows), values=self.values[rows])
+        return Block(**vars(self.described(rows)), values=self.values[rows])
 
     def described(self, rows: Ints | Mask) -> Rows:
         """Return some of the rows without their effects."""
-        return Rows(**self._parts(rows))
-
-    def _parts(self, rows: Ints | Mask) -> dict[str, Any]:
-        parts = {name: getattr(self, name)[rows] for name in ("compound", "dose_um", "time_h")}
-        return {"dataset": self.dataset, "context": self.context, "genes": self.genes, **parts}
+        parts = (part[rows] for part in (self.compound, self.dose_um, self.time_h))
+        return Rows(self.dataset, self.context, self.genes, *parts)
 
 
 @dataclass(frozen=True)

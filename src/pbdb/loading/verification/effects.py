@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from pbdb.common.rows import Row
 from pbdb.loading.verification import arrays
 from pbdb.loading.verification.differences import Differences
 from pbdb.loading.verification.rows import key_of
@@ -21,7 +22,7 @@ from pbdb.loading.verification.tables import BY_EFFECT, BY_GENE, OF_LIMMA, Float
 class FitRow:
     """A row of table `fit` with its context and genes, by name of column."""
 
-    columns: dict[str, Any]
+    columns: Row
 
     def __getitem__(self, name: str) -> Any:
         return self.columns[name]

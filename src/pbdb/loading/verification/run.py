@@ -6,7 +6,6 @@ import hashlib
 from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from psycopg import IsolationLevel
 
@@ -35,7 +34,7 @@ class Verified:
     refitted: int
     differences: list[Difference]
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         """The same as plain values."""
         return asdict(self) | {"differences": [difference._asdict() for difference in self.differences]}
 

@@ -39,9 +39,10 @@ def _annotate(file: h5py.File, samples: pd.DataFrame, features: npt.NDArray[Any]
         obs[name] = obs[name].astype("category")
     file.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
     var = pd.DataFrame(index=pd.Index(features.astype(str)))
-    tables: dict[str, Any] = {"obs": obs.set_axis(pd.Index(names, dtype=object), axis=0), "var": var}
-    for name, content in {**tables, "uns": {}, "obsm": {}, "varm": {}}.items():
-        write_elem(file, name, content)
+    write_elem(file, "obs", obs.set_axis(pd.Index(names, dtype=object), axis=0))
+    write_elem(file, "var", var)
+    for name in ("uns", "obsm", "varm"):
+        write_elem(file, name, {})
 
 
 def _write_matrix(file: h5py.File, part: Part) -> None:
