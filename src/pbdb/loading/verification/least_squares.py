@@ -68,11 +68,16 @@ class Model:
 
 @dataclass(frozen=True)
 class Refit:
-    """One gene: log2 fold change and unscaled standard error of some contrasts, and the residual SD."""
+    """One gene: log2 fold change and unscaled standard error of some contrasts, and the residual SD.
+
+    plate_effect: of each sample that has a value; n_free: plates with an effect of their own.
+    """
 
     log2_fc: Floats
     stdev_unscaled: Floats
     sigma: float
+    plate_effect: Floats
+    n_free: int
 
 
 def refit(
@@ -82,14 +87,16 @@ def refit(
     known = np.isfinite(y)
     if not known.any():
         nothing = np.full(len(contrasts), np.nan)
-        return Refit(nothing, nothing, float("nan"))
+        return Refit(nothing, nothing, float("nan"), np.empty(0), 0)
     model = Model(group[known], plate[known], weight[known])
     coefficients = model.coefficients(y[known])
     residual = y[known] - model.design @ coefficients
     sigma = float(np.sqrt((weight[known] * residual**2).sum() / model.df)) if model.df > 0 else float("nan")
     pairs = [model.contrast(coefficients, treated, vehicle) for treated, vehicle in contrasts]
     log2_fc, unscaled = np.array(pairs, dtype=np.float64).reshape(-1, 2).T
-    return Refit(log2_fc, unscaled, sigma)
+    n_groups = len(model.groups)
+    plate_effect = model.design[:, n_groups:] @ coefficients[n_groups:]
+    return Refit(log2_fc, unscaled, sigma, np.asarray(plate_effect), model.design.shape[1] - n_groups)
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import scipy.sparse as sp
-from scipy.stats import t as student
 
-from pbdb.loading.verification import least_squares
+from pbdb.loading.verification import count_p, least_squares
 from pbdb.loading.verification.differences import Differences
 from pbdb.loading.verification.effects import FitRow, Sampled
 from pbdb.loading.verification.least_squares import Floats, Model
@@ -23,7 +22,8 @@ VALUES_AT_ONCE = 40_000_000
 # How far a fold change may lie off, in its standard errors: by rounding to single precision and the order of sums;
 # and where the trend, hence each weight, comes from a part of the genes.
 CLOSE, NEAR = 0.001, 0.2
-LOG_10 = float(np.log(10))
+# How far -log10 p of counts may lie off, relative to 1 more than itself: it follows every weight of the fit.
+P_OF_COUNTS = 0.01
 
 
 @dataclass(frozen=True)
@@ -58,22 +58,27 @@ class Matrix:
 
 @dataclass(frozen=True)
 class Genes:
-    """The sampled genes of a fit, ready for least squares: values and weights, samples x genes, and how exact."""
+    """The sampled genes of a fit, ready for least squares: values and weights, samples x genes, and how exact.
+
+    counts, library: what weighted values come from.
+    """
 
     values: Floats
     weights: Floats
     tolerance: float
+    counts: Floats | None = None
+    library: Floats | None = None
 
 
 def check_refit(matrix: Matrix, fit: FitRow, samples: pd.DataFrame, chosen: Sampled, differences: Differences) -> int:
-    """Fit the sampled genes again and compare log2_fc and se of the sampled effects; return how many values."""
+    """Fit the sampled genes again and compare log2_fc, se and p of the sampled effects; return how many values."""
     if fit["method"] == "deseq2" or not len(chosen.effects) or not len(chosen.genes):
         return 0
     unknown = [name for name in samples["source_sample"] if name not in matrix.rows]
     if unknown or any(int(key) not in matrix.columns for key in fit["gene_keys"]):
         differences.add("matrix", f"{fit.label}: the matrix lacks a sample or gene of it")
         return 0
-    group, plate = _groups(fit, samples), samples["plate_id"].to_numpy()
+    group, plate = _groups(fit, samples), _plates(matrix, samples)
     genes = _prepared(matrix, fit, samples, (group, plate), chosen.genes)
     key = "condition_id" if fit["mode"] == "pooled" else "sample_id"
     time_of = dict(zip(samples[key], samples["time_h"], strict=True))
@@ -81,6 +86,10 @@ def check_refit(matrix: Matrix, fit: FitRow, samples: pd.DataFrame, chosen: Samp
     for column, gene in enumerate(chosen.genes):
         expected = least_squares.refit(group, plate, genes.values[:, column], genes.weights[:, column], contrasts)
         _compare(fit, chosen, column, int(gene), expected, genes.tolerance, differences)
+        if fit["p_values"] == "counts" and genes.counts is not None and genes.library is not None:
+            exposure = genes.library * 2**expected.plate_effect
+            counts = count_p.Counts(genes.counts[:, column], exposure, genes.library, group)
+            _compare_counts(fit, chosen, column, counts, genes, expected, contrasts, differences)
     return 2 * len(chosen.effects) * len(chosen.genes)
 
 
@@ -89,6 +98,13 @@ def _groups(fit: FitRow, samples: pd.DataFrame) -> npt.NDArray[np.int64]:
     treated = samples["condition_id" if fit["mode"] == "pooled" else "sample_id"].to_numpy(dtype=np.int64)
     vehicle = np.array([_vehicle(samples, time) for time in samples["time_h"]], dtype=np.int64)
     return np.where(samples["role"] == "vehicle", vehicle, treated)
+
+
+def _plates(matrix: Matrix, samples: pd.DataFrame) -> npt.NDArray[np.int64]:
+    """Plates, numbered as they appear in the matrix: the first of those that cannot be told apart has no effect."""
+    rows = samples["source_sample"].map(matrix.rows).to_numpy()
+    number = {plate: at for at, plate in enumerate(samples["plate_id"].iloc[np.argsort(rows)].unique())}
+    return samples["plate_id"].map(number).to_numpy(dtype=np.int64)
 
 
 def _vehicle(samples: pd.DataFrame, time: float) -> int:
@@ -124,7 +140,7 @@ def _weighted(some: Floats, counts: sp.csr_matrix, library: Floats, design: tupl
     trend = least_squares.voom(counts[:, drawn].toarray().astype(np.float64), library, model, span)
     y = least_squares.log_cpm(some, library)
     fitted = model.design @ model.coefficients(y) + np.log2(library + 1)[:, None] - least_squares.MILLION
-    return Genes(y, trend.weights(fitted), CLOSE if len(drawn) == counts.shape[1] else NEAR)
+    return Genes(y, trend.weights(fitted), CLOSE if len(drawn) == counts.shape[1] else NEAR, some, library)
 
 
 def _span(fit: FitRow) -> float:
@@ -161,11 +177,34 @@ def _compare_p(fit: FitRow, chosen: Sampled, gene: int, stored: dict[str, Floats
     """Two-sided p of limma's moderated t, as far as its logarithm can be computed."""
     name = OF_LIMMA[0] if OF_LIMMA[0] in stored else "neg_log10_p"
     with np.errstate(invalid="ignore", divide="ignore"):
-        expected = (
-            -(np.log(2) + student.logsf(np.abs(stored["log2_fc"] / stored["se"]), float(fit["df_total"][gene])))
-            / LOG_10
-        )
+        expected = count_p.neg_log10_p(stored["log2_fc"] / stored["se"], float(fit["df_total"][gene]))
     wrong = np.flatnonzero(np.isfinite(expected) & (np.abs(stored[name] - expected) > 0.001 * (1 + expected)))
     for row in wrong:
         where = f"-log10 p of effect {chosen.effects['effect_id'][row]}, gene {fit['gene_keys'][gene]}"
         differences.differ("p", where, float(stored[name][row]), float(expected[row]), "its t")
+
+
+def _compare_counts(
+    fit: FitRow,
+    chosen: Sampled,
+    column: int,
+    counts: count_p.Counts,
+    genes: Genes,
+    refitted: least_squares.Refit,
+    contrasts: list[tuple[int, int]],
+    differences: Differences,
+) -> None:
+    """P of counts, with sigma and the posterior variance as the fit has them."""
+    gene = int(chosen.genes[column])
+    s2_post, sigma = float(fit["s2_post"][gene]), float(fit["sigma"][gene])
+    weight_of = pd.Series(genes.weights[:, column]).groupby(counts.group).sum()
+    of_groups = np.array([sum(1 / weight_of.get(label, np.nan) for label in pair) for pair in contrasts])
+    phi = count_p.dispersion(counts, refitted.n_free, s2_post / sigma**2)
+    z = count_p.deviates(counts, phi, contrasts, s2_post * (refitted.stdev_unscaled**2 - of_groups))
+    expected = count_p.neg_log10_p(np.where(np.isnan(refitted.log2_fc), np.nan, z), float(fit["df_total"][gene]))
+    stored = chosen.values["neg_log10_p"][:, column].astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        apart = np.abs(stored - expected) > max(genes.tolerance, P_OF_COUNTS) * (1 + expected)
+    for row in np.flatnonzero((np.isnan(stored) != np.isnan(expected)) | (apart & np.isfinite(expected))):
+        where = f"-log10 p of effect {chosen.effects['effect_id'][row]}, gene {fit['gene_keys'][gene]}"
+        differences.differ("p_of_counts", where, float(stored[row]), float(expected[row]), "its counts")
