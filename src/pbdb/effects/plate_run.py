@@ -123,19 +123,13 @@ def run(
     _check_paths(matrix, sheet, out, report_to, page_to)
     start = time.perf_counter()
     progress(f"reading {matrix.name}", 0, None)
-    experiment = plate_sheets.read(matrix, sheet, choices.options.readout)
-    if choices.min_cells and experiment.sheet["n_cells"].isna().all():
-        raise DataError(f"min_cells needs the number of cells: add the column n_cells to the sheet '{sheet.name}'.")
+    experiment = _read(matrix, sheet, choices)
     read = time.perf_counter()
     notes = Notes(wanted=page_to is not None)
     named = _symbols(experiment.genes, symbols or {})
     with table_forms.parquet_of(out) as parquet:
         with EffectTable(parquet, with_samples=choices.mode == "replicate", symbols=named) as table:
-            fits = [
-                _fit_group(_Job(make_plan(group, choices), experiment, choices, table, progress, out.parent, notes))
-                for group in fit_groups(wells_of(experiment, choices), choices)
-            ]
-            _refuse_untested(fits)
+            fits = _fit_all(experiment, choices, table, progress, out.parent, notes)
         page = _write_page(experiment, choices, notes, parquet, out, page_to, progress)
     seconds = {"read": round(read - start, 3), "fit_and_write": round(time.perf_counter() - read, 3)}
     report = _report((matrix, sheet, out), experiment, choices, table.n_rows, seconds, fits)
@@ -144,6 +138,13 @@ def run(
     if report_to:
         report_to.write_text(json.dumps(report, indent=2, allow_nan=False) + "\n", encoding="utf-8")
     return report
+
+
+def _read(matrix: Path, sheet: Path, choices: FitOptions) -> Plates:
+    experiment = plate_sheets.read(matrix, sheet, choices.options.readout)
+    if choices.min_cells and experiment.sheet["n_cells"].isna().all():
+        raise DataError(f"min_cells needs the number of cells: add the column n_cells to the sheet '{sheet.name}'.")
+    return experiment
 
 
 def _write_page(
@@ -218,6 +219,20 @@ def _check_paths(matrix: Path, sheet: Path, out: Path, *besides: Path | None) ->
         if path.resolve() in others:
             raise ConfigError(f"'{path}' would be written over another file of this run: give it a name of its own.")
         others.add(path.resolve())
+
+
+def _fit_all(
+    experiment: Plates, choices: FitOptions, table: EffectTable, progress: Progress, scratch: Path, notes: Notes
+) -> list[GroupReport]:
+    """Fit one group after the other; refuse an experiment in which no fit has a gene to test."""
+    fits = [
+        _fit_group(_Job(make_plan(group, choices), experiment, choices, table, progress, scratch, notes))
+        for group in fit_groups(wells_of(experiment, choices), choices)
+    ]
+    statuses = {status for fit in fits for status in fit["effects"]}
+    if NO_GENE in statuses and OK not in statuses:
+        raise DesignError(next(str(fit["problem"]) for fit in fits if NO_GENE in fit["effects"]))
+    return fits
 
 
 def _fit_group(job: _Job) -> GroupReport:
@@ -311,13 +326,6 @@ def _deseq2_values(fitted: list[deseq2.Wald], genes: npt.NDArray[np.object_]) ->
         mean = np.log2(column.pop("base_mean"))
     column["ave_expr"] = np.where(np.isfinite(mean), mean, np.nan)
     return Values(genes, {"df_total": np.full(len(genes), np.inf)}, column)
-
-
-def _refuse_untested(fits: list[GroupReport]) -> None:
-    """Refuse an experiment in which no fit has a gene to test."""
-    statuses = {status for fit in fits for status in fit["effects"]}
-    if NO_GENE in statuses and OK not in statuses:
-        raise DesignError(next(str(fit["problem"]) for fit in fits if NO_GENE in fit["effects"]))
 
 
 def _genes(job: _Job, tested: npt.NDArray[np.int64]) -> GroupReport:

@@ -89,8 +89,8 @@ def write(
         QueryError: nothing fits the choice, no row is left, a dataset may not be passed on, or there is no such split.
         ConfigError: `out` exists or cannot be written.
     """
-    done = {"folders": 0, "shards": 0, "rows": 0}
     left_out = {"no_perturbation": 0, "no_dose": 0, "not_in_split": 0}
+    done = Shards(out=str(out), folders=0, shards=0, rows=0, left_out=left_out, split=split, bytes=0)
     with selection.snapshot(settings) as connection, output_files.folder(out) as part:
         folds = None if split is None else _folds(connection, split)
         chosen = selection.fits(connection, choice)
@@ -103,15 +103,8 @@ def write(
         _require_rows(done["rows"], left_out, key, split)
         if not published:
             shard_tables.write(connection, part, key)
-    return {
-        "out": str(out),
-        "folders": done["folders"],
-        "shards": done["shards"],
-        "rows": done["rows"],
-        "left_out": left_out,
-        "split": split,
-        "bytes": output_files.size(out),
-    }
+    done["bytes"] = output_files.size(out)
+    return done
 
 
 def reasons(left_out: dict[str, int], key: Key) -> str:
@@ -228,7 +221,7 @@ class _Folder:
                 self._write(fold, joined.slice(start, ROWS))
             self._waiting[fold] = [joined.slice(full)]
 
-    def close(self, done: dict[str, int]) -> None:
+    def close(self, done: Shards) -> None:
         """Write the shards that did not fill, and the files that describe them; add to the counts of `done`."""
         for fold, waiting in sorted(self._waiting.items()):
             rest = pa.concat_tables(waiting)

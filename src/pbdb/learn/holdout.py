@@ -14,6 +14,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from pbdb.common.errors import ConfigError
 from pbdb.common.progress import Reporter, Silent
+from pbdb.common.rows import Json
 from pbdb.common.settings import Settings
 from pbdb.learn import beside, compendium_input, effects_of, folds, foreign, leaks, model_files, results
 from pbdb.learn.beside import Beside
@@ -60,7 +61,7 @@ class Facts(TypedDict):
     """
 
     task: str
-    choices: dict[str, object]
+    choices: Json
     datasets: list[str]
     parts: NotRequired[list[str]]
     simulated: list[str]

@@ -57,12 +57,26 @@ def predict(
         raise ConfigError(f"A dose of {dose_um:g} uM for {time_h:g} h makes no effect: both must be above 0.")
     of_compound, vector, covariance = _vector(database, made, what)
     rows = _row(made, block, dose_um, time_h)
+    predicted: Prediction = {
+        **of_compound,
+        "dataset": rows.dataset,
+        "context": rows.context,
+        "dose_um": dose_um,
+        "time_h": time_h,
+        "slope": made.slope.get(rows.dataset, 0.0),
+    }
+    table = _effects(made, block, rows, vector, covariance)
+    return predicted, table.sort_values("log2_fc", key=np.abs, ascending=False, ignore_index=True)
+
+
+def _effects(made: Predictor, block: int, rows: Rows, vector: Floats, covariance: Floats) -> pd.DataFrame:
+    """The effect of a compound of this vector at the dose and time of `rows`, gene by gene."""
     gain = float(made.model.gains(rows)[0])
     loading = made.model.loadings[block].astype(np.float64)
     mean = made.means.of(block, rows)[0].astype(np.float64)
-    slope, scale = (part.get(rows.dataset, default) for part, default in ((made.slope, 0.0), (made.scale, 1.0)))
+    slope, scale = made.slope.get(rows.dataset, 0.0), made.scale.get(rows.dataset, 1.0)
     variance = gain**2 * np.einsum("kg,kg->g", loading, covariance @ loading) + made.model.noise[block]
-    table = pd.DataFrame(
+    return pd.DataFrame(
         {
             "gene_id": [made.genes[gene] for gene in made.model.genes[block]],
             "log2_fc": mean + slope * gain * (vector @ loading),
@@ -70,15 +84,6 @@ def predict(
             "context_mean": mean,
         }
     )
-    predicted: Prediction = {
-        **of_compound,
-        "dataset": rows.dataset,
-        "context": rows.context,
-        "dose_um": dose_um,
-        "time_h": time_h,
-        "slope": slope,
-    }
-    return predicted, table.sort_values("log2_fc", key=np.abs, ascending=False, ignore_index=True)
 
 
 def _folder(settings: Settings, model: str) -> Path:

@@ -25,8 +25,9 @@ def store(settings: Settings, done: Evaluation, name: str | None = None) -> str:
     """Store the numbers of an evaluation under a name, made of its choices unless given; what had it is replaced."""
     chosen = name or _name(done.facts)
     key = stable_id("evaluation", chosen)
-    about = {"evaluation_id": key, "evaluation": chosen, "task": done.facts["task"], "code_version": __version__}
-    table: pd.DataFrame = done.summary[list(COLUMNS)].assign(**about)
+    table: pd.DataFrame = done.summary[list(COLUMNS)].assign(
+        evaluation_id=key, evaluation=chosen, task=done.facts["task"], code_version=__version__
+    )
     table["datasets"] = [done.facts["datasets"]] * len(table)
     table["parameters"] = [done.facts["choices"]] * len(table)
     with connect.engine(settings).begin() as connection:

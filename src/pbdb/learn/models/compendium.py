@@ -48,8 +48,8 @@ class Block(Rows):
 
     def described(self, rows: Ints | Mask) -> Rows:
         """Return some of the rows without their effects."""
-        parts = (part[rows] for part in (self.compound, self.dose_um, self.time_h))
-        return Rows(self.dataset, self.context, self.genes, *parts)
+        own = self.compound[rows], self.dose_um[rows], self.time_h[rows]
+        return Rows(self.dataset, self.context, self.genes, *own)
 
 
 @dataclass(frozen=True)

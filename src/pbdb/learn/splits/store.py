@@ -181,7 +181,8 @@ def _stored(connection: Connection, name: str, folds: Sequence[Row] = ()) -> Sto
     row = connection.execute(text(_STORED), {"name": name}).first()
     if row is None:
         raise QueryError(f"There is no split '{name}': `pbdb split list` shows them, `pbdb split make` makes one.")
-    return Stored(*row, folds=list(folds))
+    split, kind, parameters, code_version, created_at = row
+    return Stored(split, kind, parameters, code_version, created_at, list(folds))
 
 
 def _rule_of(stored: Stored) -> Rule:
