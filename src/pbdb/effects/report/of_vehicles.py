@@ -12,8 +12,9 @@ from pbdb.effects.report.verdicts import (
     HALF_ALIKE,
     PLATE_SHARE,
     VEHICLE_FOLD,
-    Asked,
-    Verdict,
+    Answer,
+    NotTestedError,
+    asked,
     condition_label,
     few,
     n_blocks,
@@ -24,51 +25,47 @@ from pbdb.effects.report.verdicts import (
 )
 
 
-def plate_effects(screen: Screen) -> Verdict:
+@asked(
+    "plate_effects",
+    "Do vehicle wells differ between plates?",
+    f"permutation test of pseudo-F over {checks.PERMUTATIONS} shuffles of plates (Anderson 2001); worry where"
+    f" p < {ALPHA:.2g} and plates explain {PLATE_SHARE:.0%} of the variance or more",
+    "The fit has a term for each plate, so effects are differences within plates; do not compare raw profiles"
+    " of different plates.",
+)
+def plate_effects(screen: Screen) -> Answer:
     """Whether vehicle wells of one plate are more alike than vehicle wells of one fit."""
-    verdict = Asked(
-        "plate_effects",
-        "Do vehicle wells differ between plates?",
-        f"permutation test of pseudo-F over {checks.PERMUTATIONS} shuffles of plates (Anderson 2001); worry where"
-        f" p < {ALPHA:.2g} and plates explain {PLATE_SHARE:.0%} of the variance or more",
-        "The fit has a term for each plate, so effects are differences within plates; do not compare raw profiles"
-        " of different plates.",
-    )
-    wells, why = vehicles_of(screen, least=3)
-    if wells is None:
-        return verdict(not_tested=why)
+    wells = vehicles_of(screen, least=3)
     several = np.isin(wells.stratum, [s for s in np.unique(wells.stratum) if n_blocks(wells, s) > 1])
     if not several.any():
-        return verdict(not_tested="no two plates of one fit and time have three vehicle wells each")
+        raise NotTestedError("no two plates of one fit and time have three vehicle wells each")
     kept = only(wells, several)
     assert kept.values is not None
     scores = checks.components(checks.centred(kept.values, kept.stratum), 20).scores
     tested = checks.plate_effect(scores, kept.block, kept.stratum)
     said = f"pseudo-F {tested.pseudo_f:.2f}, share {tested.share:.0%}"
     if tested.p >= ALPHA or tested.share < PLATE_SHARE:
-        return verdict(statistic=said, p=tested.p)
+        return Answer(said, p=tested.p)
     words = (
         f"Plates differ: they explain {tested.share:.0%} of the variance between vehicle wells (p {p_words(tested.p)})."
     )
-    return verdict(statistic=said, p=tested.p, says=(words,))
+    return Answer(said, p=tested.p, says=(words,))
 
 
-def one_plate_apart(screen: Screen) -> Verdict:
+@asked(
+    "plate_apart",
+    "Is one plate apart from the others?",
+    "log distance of the mean of a plate's vehicle wells from the median of plates, against those of the others (t"
+    f" of a new observation); worry where p < {ALPHA:.2g} over the number of plates and the distance is"
+    f" {APART_FOLD:g} times the usual or more",
+    "Look at how that plate was made; fit without it and see whether effects change.",
+)
+def one_plate_apart(screen: Screen) -> Answer:
     """Whether the vehicle wells of one plate lie farther from those of the others than these do among themselves."""
-    verdict = Asked(
-        "plate_apart",
-        "Is one plate apart from the others?",
-        "log distance of the mean of a plate's vehicle wells from the median of plates, against those of the others (t"
-        f" of a new observation); worry where p < {ALPHA:.2g} over the number of plates and the distance is"
-        f" {APART_FOLD:g} times the usual or more",
-        "Look at how that plate was made; fit without it and see whether effects change.",
-    )
-    wells, why = vehicles_of(screen, least=3)
-    if wells is None:
-        return verdict(not_tested=why)
+    wells = vehicles_of(screen, least=3)
     strata = [s for s in np.unique(wells.stratum) if n_blocks(wells, s) > 3]
     if not strata:
-        return verdict(not_tested="it takes four plates of one fit and time with three vehicle wells each")
+        raise NotTestedError("it takes four plates of one fit and time with three vehicle wells each")
     says, least, folds, n = [], 1.0, [1.0], sum(n_blocks(wells, s) for s in strata)
     for stratum in strata:
         kept = only(wells, wells.stratum == stratum)
@@ -80,25 +77,23 @@ def one_plate_apart(screen: Screen) -> Verdict:
             f" other plates as is usual (p {p_words(p[at] * n)} for {n} plates)."
             for at in np.flatnonzero((p < ALPHA / n) & (fold >= APART_FOLD))
         ]
-    return verdict(statistic=f"largest distance {max(folds):.2f} of the usual", p=min(1.0, least * n), says=few(says))
+    return Answer(f"largest distance {max(folds):.2f} of the usual", p=min(1.0, least * n), says=few(says))
 
 
-def swapped_vehicles(screen: Screen) -> Verdict:
+@asked(
+    "swapped_vehicle",
+    "Is a vehicle well none?",
+    "log distance of each vehicle well from the others of its plate, for its counts: generalised extreme"
+    f" studentised deviate (Rosner 1983); worry where p < {ALPHA:.2g} for all vehicle wells of a fit together and"
+    f" the distance is {VEHICLE_FOLD:g} times the usual or more",
+    "Check the layout; a well that is no vehicle hides effects and makes others.",
+)
+def swapped_vehicles(screen: Screen) -> Answer:
     """Whether a vehicle well is unlike the other vehicle wells of its plate."""
-    verdict = Asked(
-        "swapped_vehicle",
-        "Is a vehicle well none?",
-        "log distance of each vehicle well from the others of its plate, for its counts: generalised extreme"
-        f" studentised deviate (Rosner 1983); worry where p < {ALPHA:.2g} for all vehicle wells of a fit together and"
-        f" the distance is {VEHICLE_FOLD:g} times the usual or more",
-        "Check the layout; a well that is no vehicle hides effects and makes others.",
-    )
-    wells, why = vehicles_of(screen, least=3)
-    if wells is None:
-        return verdict(not_tested=why)
+    wells = vehicles_of(screen, least=3)
     strata = [s for s in np.unique(wells.stratum) if (wells.stratum == s).sum() >= 8]
     if not strata:
-        return verdict(not_tested="it takes eight vehicle wells of one fit and time, three to a plate")
+        raise NotTestedError("it takes eight vehicle wells of one fit and time, three to a plate")
     says, marked, ratio = [], [], 0.0
     for stratum in strata:
         kept = only(wells, wells.stratum == stratum)
@@ -110,7 +105,7 @@ def swapped_vehicles(screen: Screen) -> Verdict:
         ratio = max(ratio, float(over[0]))
         marked += kept.rows[odd].tolist()
         says += [_odd_vehicle(screen, kept, int(at), float(np.exp(x[at] - np.median(x)))) for at in odd]
-    return verdict(statistic=f"largest deviate {ratio:.2f} of its limit", says=few(says), marked=tuple(marked))
+    return Answer(f"largest deviate {ratio:.2f} of its limit", says=few(says), marked=tuple(marked))
 
 
 def _odd_vehicle(screen: Screen, vehicles: Compared, at: int, fold: float) -> str:
@@ -132,18 +127,18 @@ def _odd_vehicle(screen: Screen, vehicles: Compared, at: int, fold: float) -> st
     return f"{words}."
 
 
-def null_check(screen: Screen) -> Verdict:
+@asked(
+    "null_check",
+    "Do p values hold on vehicle wells?",
+    "vehicle wells with any gene at an adjusted p below 0.05, when each is tested against the others of its"
+    f" vehicle: binomial against 5 %; worry where p < {ALPHA:.2g} over the number of fits",
+    "Vehicle wells vary more than the model says; trust only strong genes, and look for odd vehicle wells above.",
+)
+def null_check(screen: Screen) -> Answer:
     """Whether vehicle wells tested against each other give too many significant genes."""
-    verdict = Asked(
-        "null_check",
-        "Do p values hold on vehicle wells?",
-        "vehicle wells with any gene at an adjusted p below 0.05, when each is tested against the others of its"
-        f" vehicle: binomial against 5 %; worry where p < {ALPHA:.2g} over the number of fits",
-        "Vehicle wells vary more than the model says; trust only strong genes, and look for odd vehicle wells above.",
-    )
     checked = [(fit.label, fit.null) for fit in screen.fits if fit.null is not None]
     if not checked:
-        return verdict(not_tested="no fit has p values of counts with vehicle wells to check them on")
+        raise NotTestedError("no fit has p values of counts with vehicle wells to check them on")
     p = [checks.too_many(round(null.any_share * null.n_wells), null.n_wells) for _, null in checked]
     says = [
         f"P values do not hold in {label}: {null.any_share:.0%} of {null.n_wells} vehicle wells have a significant gene"
@@ -152,4 +147,4 @@ def null_check(screen: Screen) -> Verdict:
         if chance < ALPHA / len(p)
     ]
     worst = max(null.any_share for _, null in checked)
-    return verdict(statistic=f"largest share {worst:.0%}", p=min(1.0, min(p) * len(p)), says=few(says))
+    return Answer(f"largest share {worst:.0%}", p=min(1.0, min(p) * len(p)), says=few(says))

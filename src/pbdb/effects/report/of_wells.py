@@ -23,8 +23,9 @@ from pbdb.effects.report.verdicts import (
     PATTERN,
     UNLIKE,
     VEHICLE_FOLD,
-    Asked,
-    Verdict,
+    Answer,
+    NotTestedError,
+    asked,
     condition_label,
     few,
     listed,
@@ -39,79 +40,76 @@ from pbdb.effects.report.verdicts import (
 )
 
 
-def few_counts(screen: Screen) -> Verdict:
+@asked(
+    "few_counts",
+    "Do single wells have far too few counts?",
+    f"robust z (MAD) of log counts within plates; worry where p < {ALPHA:.2g} over the number of wells and counts"
+    f" are below {FEW_FOLD:.0%} of the plate's median",
+    "Their profiles are mostly noise. Where all wells of a condition are low its cells may be dying; single failed"
+    " wells are best left out of the sheet.",
+)
+def few_counts(screen: Screen) -> Answer:
     """Whether wells have far fewer counts than their plate."""
-    verdict = Asked(
-        "few_counts",
-        "Do single wells have far too few counts?",
-        f"robust z (MAD) of log counts within plates; worry where p < {ALPHA:.2g} over the number of wells and counts"
-        f" are below {FEW_FOLD:.0%} of the plate's median",
-        "Their profiles are mostly noise. Where all wells of a condition are low its cells may be dying; single failed"
-        " wells are best left out of the sheet.",
-    )
     wells = screen.compared
     if not wells.has_counts or len(wells.rows) < 12:
-        return verdict(not_tested=NO_COUNTS if not wells.has_counts else "fewer than 12 wells")
+        raise NotTestedError(NO_COUNTS if not wells.has_counts else "fewer than 12 wells")
     fold, z = checks.low_counts(wells.log10_total, wells.block)
     cut = normal_cut(ALPHA / len(z))
     low = np.flatnonzero((z < -cut) & (fold < FEW_FOLD))
     said = f"lowest z {z.min():.1f} (limit \N{MINUS SIGN}{cut:.1f}), lowest fold {fold.min():.2g}"
     if not len(low):
-        return verdict(statistic=said)
+        return Answer(said)
     n_vehicle = int(wells.is_vehicle[low].sum())
     words = (
         f"{wells_words(len(low))} below a quarter of the counts of their plate{of_vehicle(n_vehicle)}:"
         f" {names_of(wells, low[np.argsort(z[low])], lambda at: f'{fold[at]:.0%}')}."
     )
-    return verdict(statistic=said, says=(words,), marked=tuple(wells.rows[low].tolist()))
+    return Answer(said, says=(words,), marked=tuple(wells.rows[low].tolist()))
 
 
-def dying_wells(screen: Screen) -> Verdict:
+@asked(
+    "dying",
+    "Do conditions lose counts, as dying cells do?",
+    f"t of log counts against the vehicle wells of the same plates; worry where p < {ALPHA:.2g} over the number of"
+    f" conditions and counts are below {DYING_FOLD:.0%} of vehicle",
+    "Read their effects as those of dying cells; a lower dose may show the mechanism.",
+)
+def dying_wells(screen: Screen) -> Answer:
     """Whether the wells of a condition have fewer counts than the vehicle wells of their plates: cells that die."""
-    verdict = Asked(
-        "dying",
-        "Do conditions lose counts, as dying cells do?",
-        f"t of log counts against the vehicle wells of the same plates; worry where p < {ALPHA:.2g} over the number of"
-        f" conditions and counts are below {DYING_FOLD:.0%} of vehicle",
-        "Read their effects as those of dying cells; a lower dose may show the mechanism.",
-    )
     wells = screen.compared
     if not wells.has_counts:
-        return verdict(not_tested=NO_COUNTS)
+        raise NotTestedError(NO_COUNTS)
     tested = checks.dying(wells.log10_total, wells.block, wells.condition, wells.is_vehicle)
     if not len(tested.p):
-        return verdict(not_tested="no condition of two wells shares plates with two vehicle wells")
+        raise NotTestedError("no condition of two wells shares plates with two vehicle wells")
     n = len(tested.p)
     low = np.flatnonzero((tested.p < ALPHA / n) & (tested.fold < DYING_FOLD))
     said = f"lowest fold {tested.fold.min():.2g} of vehicle"
     least = min(1.0, float(tested.p.min()) * n)
     if not len(low):
-        return verdict(statistic=said, p=least)
+        return Answer(said, p=least)
     low = low[np.argsort(tested.fold[low])]
     names = [f"{condition_label(wells, tested.condition[at])} ({tested.fold[at]:.0%} of vehicle)" for at in low[:NAMED]]
     words = f"{len(low)} of {n} conditions have less than half the counts of vehicle: {listed(names, len(low))}."
-    return verdict(statistic=said, p=least, says=(words,))
+    return Answer(said, p=least, says=(words,))
 
 
-def odd_replicates(screen: Screen) -> Verdict:
+@asked(
+    "odd_replicate",
+    "Is a treated well unlike its replicates?",
+    f"Fisher z of a well's correlation with its replicates less that among them, against the other wells (robust z,"
+    f" MAD); only where these correlate {ALIKE:g} or more; worry where p < {ALPHA:.2g} over the number of wells and"
+    f" the well has less than {HALF_ALIKE:.0%} of their correlation",
+    "It may be swapped or failed: check its compound and dose.",
+)
+def odd_replicates(screen: Screen) -> Answer:
     """Whether a well is unlike the other wells of its condition, which are alike."""
-    verdict = Asked(
-        "odd_replicate",
-        "Is a treated well unlike its replicates?",
-        f"Fisher z of a well's correlation with its replicates less that among them, against the other wells (robust z,"
-        f" MAD); only where these correlate {ALIKE:g} or more; worry where p < {ALPHA:.2g} over the number of wells and"
-        f" the well has less than {HALF_ALIKE:.0%} of their correlation",
-        "It may be swapped or failed: check its compound and dose.",
-    )
-    treated, why = treated_of(screen)
-    if treated is None:
-        return verdict(not_tested=why)
-    wells, free = treated
+    wells, free = treated_of(screen)
     tested = checks.fellows(free, wells.condition)
-    asked = tested.others >= ALIKE
-    if asked.sum() < 9:
-        return verdict(not_tested="fewer than three conditions of three wells have wells that are alike")
-    well, with_others, others = tested.well[asked], tested.with_others[asked], tested.others[asked]
+    alike = tested.others >= ALIKE
+    if alike.sum() < 9:
+        raise NotTestedError("fewer than three conditions of three wells have wells that are alike")
+    well, with_others, others = tested.well[alike], tested.with_others[alike], tested.others[alike]
     delta = np.arctanh(np.clip(with_others, -0.999, 0.999)) - np.arctanh(np.clip(others, -0.999, 0.999))
     z = (delta - np.median(delta)) / max(checks.MAD * float(np.median(np.abs(delta - np.median(delta)))), 0.05)
     cut = normal_cut(ALPHA / len(z))
@@ -123,48 +121,43 @@ def odd_replicates(screen: Screen) -> Verdict:
         f" they {others[at]:.2f} with each other."
         for at in odd[np.argsort(z[odd])]
     ]
-    return verdict(statistic=said, says=few(says), marked=tuple(wells.rows[well[odd]].tolist()))
+    return Answer(said, says=few(says), marked=tuple(wells.rows[well[odd]].tolist()))
 
 
-def replicates_apart(screen: Screen) -> Verdict:
+@asked(
+    "replicates",
+    "Do wells far from vehicle resemble their replicates?",
+    "mean correlation of replicates over conditions with a well far from vehicle (robust z of log distance over"
+    f" {FAR_Z:g}, {VEHICLE_FOLD:g} times the usual or more);"
+    f" worry where its upper limit (t, one-sided, {ALPHA:.2g}) is below {UNLIKE:g}",
+    "Distances from vehicle then are noise, or labels are mixed up: effects cannot be trusted.",
+)
+def replicates_apart(screen: Screen) -> Answer:
     """Whether wells far from vehicle do not resemble their replicates: noise or mixed-up labels, not effects."""
-    verdict = Asked(
-        "replicates",
-        "Do wells far from vehicle resemble their replicates?",
-        "mean correlation of replicates over conditions with a well far from vehicle (robust z of log distance over"
-        f" {FAR_Z:g}, {VEHICLE_FOLD:g} times the usual or more);"
-        f" worry where its upper limit (t, one-sided, {ALPHA:.2g}) is below {UNLIKE:g}",
-        "Distances from vehicle then are noise, or labels are mixed up: effects cannot be trusted.",
-    )
-    treated, why = treated_of(screen)
-    if treated is None:
-        return verdict(not_tested=why)
-    wells, free = treated
+    wells, free = treated_of(screen)
     far = _far(screen, free)
-    if far is None:
-        return verdict(not_tested="fewer than eight vehicle wells to measure distance by")
     codes, r = checks.replicate_means(free, wells.condition)
     r = r[np.isin(codes, np.unique(wells.condition[far]))]
     if far.sum() < FAR_WELLS or len(r) < FAR_CONDITIONS:
-        return verdict(not_tested=f"too few wells are far from vehicle ({int(far.sum())}, in {len(r)} conditions)")
+        raise NotTestedError(f"too few wells are far from vehicle ({int(far.sum())}, in {len(r)} conditions)")
     upper = float(r.mean()) + t_cut(ALPHA, len(r) - 1) * float(r.std(ddof=1)) / len(r) ** 0.5
     said = f"mean correlation {r.mean():.2f}, upper limit {upper:.2f}, {len(r)} conditions"
     if upper >= UNLIKE:
-        return verdict(statistic=said)
+        return Answer(said)
     words = (
         f"{int(far.sum()):,} treated wells are far from vehicle, but the replicates of their {len(r)} conditions"
         f" correlate only {r.mean():.2f} (at most {upper:.2f})."
     )
-    return verdict(statistic=said, says=(words,))
+    return Answer(said, says=(words,))
 
 
-def _far(screen: Screen, free: Floats32) -> Mask | None:
+def _far(screen: Screen, free: Floats32) -> Mask:
     """Mark treated wells far from the vehicle wells, by the spread of these and for their counts."""
     every = screen.compared
     assert every.values is not None
     vehicles = checks.centred(every.values, every.block)[every.is_vehicle].astype(np.float64)
     if len(vehicles) < 8:
-        return None
+        raise NotTestedError("fewer than eight vehicle wells to measure distance by")
     spread, mean = checks.gene_spread(vehicles), every.values[every.is_vehicle].mean(axis=0, dtype=np.float64)
     deviations = np.concatenate([vehicles, free.astype(np.float64)])
     order = np.concatenate([every.log10_total[every.is_vehicle], every.log10_total[~every.is_vehicle]])
@@ -175,23 +168,23 @@ def _far(screen: Screen, free: Floats32) -> Mask | None:
     return np.asarray(((of_treated - middle) / width > FAR_Z) & (of_treated - middle >= np.log(VEHICLE_FOLD)))
 
 
-def edge_effects(screen: Screen) -> Verdict:
+@asked(
+    "edge",
+    "Do wells at the edge differ from inner ones?",
+    "regression of log counts, and of the first three components, on edge, with a mean for each plate and condition"
+    f" (t, the larger of the usual variance and HC1); worry where p < {ALPHA:.2g} over the number of outcomes, and"
+    f" counts differ by {EDGE_COUNTS:.0%} or a component by {EDGE_SHIFT:g} of its spread",
+    "Conditions that lie at the edge carry this difference in their effects: spread replicates over the plate.",
+)
+def edge_effects(screen: Screen) -> Answer:
     """Whether wells at the edge differ from inner wells of the same conditions and plates."""
-    verdict = Asked(
-        "edge",
-        "Do wells at the edge differ from inner ones?",
-        "regression of log counts, and of the first three components, on edge, with a mean for each plate and condition"
-        f" (t, the larger of the usual variance and HC1); worry where p < {ALPHA:.2g} over the number of outcomes, and"
-        f" counts differ by {EDGE_COUNTS:.0%} or a component by {EDGE_SHIFT:g} of its spread",
-        "Conditions that lie at the edge carry this difference in their effects: spread replicates over the plate.",
-    )
     wells = screen.compared
     known = np.isfinite(wells.is_edge)
     if not known.any():
-        return verdict(not_tested="wells have no place on a plate (column well)")
+        raise NotTestedError("wells have no place on a plate (column well)")
     is_edge = wells.is_edge[known] == 1
     if min(is_edge.sum(), (~is_edge).sum()) < 8:
-        return verdict(not_tested="fewer than eight wells at the edge, or within")
+        raise NotTestedError("fewer than eight wells at the edge, or within")
     block, condition = wells.block[known], wells.condition[known]
     outcomes = [
         (name, float(y.std()), result)
@@ -199,36 +192,36 @@ def edge_effects(screen: Screen) -> Verdict:
         if (result := checks.edge(y, is_edge, block, condition)) is not None
     ]
     if not outcomes:
-        return verdict(not_tested="edge and inner wells share too few conditions and plates")
+        raise NotTestedError("edge and inner wells share too few conditions and plates")
     n = len(outcomes)
     best = min(outcomes, key=lambda outcome: outcome[2].p)
     says = [_edge_says(*outcome, n) for outcome in outcomes if outcome[2].p < ALPHA / n and _matters(*outcome)]
-    return verdict(statistic=f"largest t {best[2].t:.1f} ({best[0]})", p=min(1.0, best[2].p * n), says=tuple(says))
+    return Answer(f"largest t {best[2].t:.1f} ({best[0]})", p=min(1.0, best[2].p * n), says=tuple(says))
 
 
-def patterns(screen: Screen) -> Verdict:
+@asked(
+    "pattern",
+    "Do neighbouring wells resemble each other?",
+    "Moran's I over touching wells, of log counts and of the first three components, means of plates and conditions"
+    f" taken off, values permuted {checks.PERMUTATIONS} times within plates; worry where p < {ALPHA:.2g} over the"
+    f" number of outcomes and I is {PATTERN:g} or more",
+    "Look at the maps: stripes come from dispensing or pooling, gradients from incubation. Where parts of a plate"
+    " were prepared apart or hold other cells, give each part a plate or context of its own in the sheet.",
+)
+def patterns(screen: Screen) -> Answer:
     """Whether wells that touch are alike beyond their conditions: stripes, gradients, parts of a plate."""
-    verdict = Asked(
-        "pattern",
-        "Do neighbouring wells resemble each other?",
-        "Moran's I over touching wells, of log counts and of the first three components, means of plates and conditions"
-        f" taken off, values permuted {checks.PERMUTATIONS} times within plates; worry where p < {ALPHA:.2g} over the"
-        f" number of outcomes and I is {PATTERN:g} or more",
-        "Look at the maps: stripes come from dispensing or pooling, gradients from incubation. Where parts of a plate"
-        " were prepared apart or hold other cells, give each part a plate or context of its own in the sheet.",
-    )
     wells = screen.compared
     places = [position(well) for well in wells.frame["well"]]
     several = np.bincount(wells.condition)[wells.condition] > 1
     known = several & np.array([place is not None for place in places], bool)
     if known.sum() < 20:
-        return verdict(not_tested="fewer than 20 wells have a place (column well) and a replicate")
+        raise NotTestedError("fewer than 20 wells have a place (column well) and a replicate")
     row, column = np.array([place for place in places if place is not None], np.int64).reshape(-1, 2).T
     kept = known[[place is not None for place in places]]
     block, condition = wells.block[known], wells.condition[known]
     pairs = checks.neighbours(block, row[kept], column[kept])
     if len(pairs[0]) < 20:
-        return verdict(not_tested="fewer than 20 pairs of wells with replicates touch")
+        raise NotTestedError("fewer than 20 pairs of wells with replicates touch")
     tested = [
         (name, checks.pattern(checks.without_means(y, block, condition), pairs, block))
         for name, y in _outcomes(wells, known)
@@ -241,7 +234,7 @@ def patterns(screen: Screen) -> Verdict:
         for name, result in tested
         if result.p < ALPHA / n and result.i >= PATTERN
     ]
-    return verdict(statistic=f"Moran's I {best[1].i:.2f} ({best[0]})", p=min(1.0, best[1].p * n), says=tuple(says))
+    return Answer(f"Moran's I {best[1].i:.2f} ({best[0]})", p=min(1.0, best[1].p * n), says=tuple(says))
 
 
 def _matters(name: str, spread: float, tested: checks.Edge) -> bool:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import wraps
+from typing import NamedTuple
 
 import numpy as np
 from scipy import stats
@@ -52,43 +54,72 @@ class Verdict:
         return "worry" if self.says else "not tested" if self.not_tested else "quiet"
 
 
-@dataclass
-class Asked:
-    """A verdict in the making."""
+Test = Callable[[Screen], Verdict]
 
-    key: str
-    asks: str
-    method: str
-    advice: str = ""
-    parts: dict[str, object] = field(default_factory=dict)
 
-    def __call__(self, **parts: object) -> Verdict:
-        """Say what came of it."""
-        return Verdict(self.key, self.asks, self.method, advice=self.advice, **parts)  # type: ignore[arg-type]
+class Answer(NamedTuple):
+    """What came of a test; see `Verdict`."""
+
+    statistic: str
+    p: float | None = None
+    says: tuple[str, ...] = ()
+    marked: tuple[int, ...] = ()
+
+
+class NotTestedError(Exception):
+    """The wells do not allow a test; the message says why."""
+
+
+def asked(key: str, asks: str, method: str, advice: str) -> Callable[[Callable[[Screen], Answer]], Test]:
+    """Make a test of a page from what answers it."""
+
+    def make(examine: Callable[[Screen], Answer]) -> Test:
+        @wraps(examine)
+        def ask(screen: Screen) -> Verdict:
+            try:
+                answer = examine(screen)
+            except NotTestedError as problem:
+                return Verdict(key, asks, method, not_tested=str(problem), advice=advice)
+            statistic, p, says, marked = answer
+            return Verdict(key, asks, method, statistic, p, says, advice=advice, marked=marked)
+
+        return ask
+
+    return make
 
 
 NO_COUNTS = "intensities have no total counts"
 
 
-def vehicles_of(screen: Screen, least: int) -> tuple[Compared | None, str]:
-    """The usable vehicle wells of plates that have so many, and why there are none."""
+def vehicles_of(screen: Screen, least: int) -> Compared:
+    """The usable vehicle wells of plates that have so many.
+
+    Raises:
+        NotTestedError: there are none.
+    """
     wells = screen.compared
     if wells.values is None:
-        return None, screen.missing or "there is no matrix"
+        raise NotTestedError(screen.missing or "there is no matrix")
     n = np.bincount(wells.block, wells.is_vehicle) if len(wells.block) else np.zeros(0)
     kept = wells.is_vehicle & (n[wells.block] >= least)
-    return (only(wells, kept), "") if kept.any() else (None, f"no plate has {least} vehicle wells")
+    if not kept.any():
+        raise NotTestedError(f"no plate has {least} vehicle wells")
+    return only(wells, kept)
 
 
-def treated_of(screen: Screen) -> tuple[tuple[Compared, Floats32] | None, str]:
-    """The treated wells and their values, free of the mean of their plate."""
+def treated_of(screen: Screen) -> tuple[Compared, Floats32]:
+    """The treated wells and their values, free of the mean of their plate.
+
+    Raises:
+        NotTestedError: there are none.
+    """
     wells = screen.compared
     if wells.values is None:
-        return None, screen.missing or "there is no matrix"
+        raise NotTestedError(screen.missing or "there is no matrix")
     treated = ~wells.is_vehicle
     if not treated.any():
-        return None, "no treated well takes part"
-    return (only(wells, treated), checks.centred(wells.values, wells.block)[treated]), ""
+        raise NotTestedError("no treated well takes part")
+    return only(wells, treated), checks.centred(wells.values, wells.block)[treated]
 
 
 def only(wells: Compared, kept: Mask) -> Compared:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from pbdb.effects.report import of_vehicles, of_wells
 from pbdb.effects.report.screen import Screen
-from pbdb.effects.report.verdicts import N_TESTS, Verdict
+from pbdb.effects.report.verdicts import N_TESTS, Test, Verdict
 
 
 def judge(screen: Screen) -> list[Verdict]:
@@ -14,7 +12,7 @@ def judge(screen: Screen) -> list[Verdict]:
     return [ask(screen) for ask in TESTS]
 
 
-TESTS: tuple[Callable[[Screen], Verdict], ...] = (
+TESTS: tuple[Test, ...] = (
     of_vehicles.plate_effects,
     of_vehicles.one_plate_apart,
     of_wells.few_counts,
