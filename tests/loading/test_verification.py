@@ -71,6 +71,9 @@ DAMAGES = {
     "n_down_fit": "UPDATE part.effect SET n_down_fit = n_down_fit + 1",
     "p_adj": "UPDATE part.effect SET neg_log10_p_adj[3] = neg_log10_p_adj[3] + 0.1",
     "p": "UPDATE part.effect SET neg_log10_p_limma = neg_log10_p",
+    "p_of_counts": "UPDATE part.effect SET neg_log10_p = neg_log10_p_limma",
+    "dispersion": "UPDATE core.fit SET dispersion = (SELECT array_agg(v * 1.1 ORDER BY n)"
+    " FROM unnest(dispersion) WITH ORDINALITY u (v, n))",
     "n_landmarks": "UPDATE part.effect SET n_landmarks = n_landmarks + 1",
     "landmark_t": "UPDATE part.effect SET landmark_t = array_fill(1::real, ARRAY[978])::halfvec",
     "arrays": "UPDATE part.effect SET se = trim_array(se, 1)",

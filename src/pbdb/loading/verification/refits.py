@@ -194,17 +194,21 @@ def _compare_counts(
     contrasts: list[tuple[int, int]],
     differences: Differences,
 ) -> None:
-    """P of counts, with sigma and the posterior variance as the fit has them."""
+    """Dispersion and p of counts, with sigma and the posterior variance as the fit has them."""
     gene = int(chosen.genes[column])
     s2_post, sigma = float(fit["s2_post"][gene]), float(fit["sigma"][gene])
     weight_of = pd.Series(genes.weights[:, column]).groupby(counts.group).sum()
     of_groups = np.array([sum(1 / weight_of.get(label, np.nan) for label in pair) for pair in contrasts])
     phi = count_p.dispersion(counts, refitted.n_free, s2_post / sigma**2)
+    tolerance = max(genes.tolerance, P_OF_COUNTS)
+    if abs(float(fit["dispersion"][gene]) - phi) > tolerance * (0.1 + phi):
+        where = f"dispersion of gene {fit['gene_keys'][gene]} in {fit.label}"
+        differences.differ("dispersion", where, float(fit["dispersion"][gene]), phi, "its counts")
     z = count_p.deviates(counts, phi, contrasts, s2_post * (refitted.stdev_unscaled**2 - of_groups))
     expected = count_p.neg_log10_p(np.where(np.isnan(refitted.log2_fc), np.nan, z), float(fit["df_total"][gene]))
     stored = chosen.values["neg_log10_p"][:, column].astype(np.float64)
     with np.errstate(invalid="ignore"):
-        apart = np.abs(stored - expected) > max(genes.tolerance, P_OF_COUNTS) * (1 + expected)
+        apart = np.abs(stored - expected) > tolerance * (1 + expected)
     for row in np.flatnonzero((np.isnan(stored) != np.isnan(expected)) | (apart & np.isfinite(expected))):
         where = f"-log10 p of effect {chosen.effects['effect_id'][row]}, gene {fit['gene_keys'][gene]}"
         differences.differ("p_of_counts", where, float(stored[row]), float(expected[row]), "its counts")
