@@ -29,7 +29,7 @@ def store(settings: Settings, done: Evaluation, name: str | None = None) -> str:
         evaluation_id=key, evaluation=chosen, task=done.facts["task"], code_version=__version__
     )
     table["datasets"] = [done.facts["datasets"]] * len(table)
-    table["parameters"] = [done.facts["choices"]] * len(table)
+    table["parameters"] = pd.Series([done.facts["choices"]] * len(table), index=table.index, dtype=object)
     with connect.engine(settings).begin() as connection:
         connection.execute(text("DELETE FROM core.evaluation WHERE evaluation_id = :key"), {"key": key})
         copy_frame(connection, "core.evaluation", table)
