@@ -36,11 +36,11 @@ class EffectsOf(Protocol):
 
     effects: str
 
-    def frame(self, query: str, parameters: Mapping[str, Any] | None = None) -> pd.DataFrame:
+    def frame(self, query: str, parameters: Mapping[str, object] | None = None) -> pd.DataFrame:
         """Rows of a query over the tables of core; parameters as %(name)s."""
 
     def arrays(
-        self, fit: Mapping[str, Any], effect_ids: Sequence[int], name: str, n_genes: int, *, limma: bool = True
+        self, fit: Mapping[str, int], effect_ids: Sequence[int], name: str, n_genes: int, *, limma: bool = True
     ) -> Values:
         """One statistic of some effects of a fit, in order of effect_id: effects x genes.
 
@@ -72,12 +72,12 @@ class OfDatabase:
         self._stack = ExitStack()
         self._connection = self._stack.enter_context(selection.snapshot(settings))
 
-    def frame(self, query: str, parameters: Mapping[str, Any] | None = None) -> pd.DataFrame:
+    def frame(self, query: str, parameters: Mapping[str, object] | None = None) -> pd.DataFrame:
         """Rows of a query."""
         return selection.frame(self._connection, query, dict(parameters or {}))
 
     def arrays(
-        self, fit: Mapping[str, Any], effect_ids: Sequence[int], name: str, n_genes: int, *, limma: bool = True
+        self, fit: Mapping[str, int], effect_ids: Sequence[int], name: str, n_genes: int, *, limma: bool = True
     ) -> Values:
         """One statistic of some effects."""
         parts, layout = [], {name: np.empty((0, n_genes), dtype=np.float32)}
@@ -107,12 +107,12 @@ class OfSnapshot:
     def __init__(self, folder: Path):
         self._snapshot = Snapshot(folder)
 
-    def frame(self, query: str, parameters: Mapping[str, Any] | None = None) -> pd.DataFrame:
+    def frame(self, query: str, parameters: Mapping[str, object] | None = None) -> pd.DataFrame:
         """Rows of a query."""
         return self._snapshot.sql(query, parameters)
 
     def arrays(
-        self, fit: Mapping[str, Any], effect_ids: Sequence[int], name: str, n_genes: int, *, limma: bool = True
+        self, fit: Mapping[str, int], effect_ids: Sequence[int], name: str, n_genes: int, *, limma: bool = True
     ) -> Values:
         """One statistic of some effects."""
         has_other = limma and name in selection.HAVE_LIMMA and self._has_limma()

@@ -34,32 +34,31 @@ def read(
     with db.rows(_SUMMARY, parameters) as (columns, rows):
         table = list(columns), list(rows)
     if not table[1]:
-        raise QueryError(_refusal(db, parameters))
+        raise QueryError(_refusal(db, metric, quantity, level, datasets))
     return table
 
 
-def _refusal(db: database.Database, parameters: Mapping[str, Any]) -> str:
+def _refusal(
+    db: database.Database, metric: str, quantity: str | None, level: str | None, datasets: Sequence[str]
+) -> str:
     """Say which of what was asked for is not there."""
-    metrics = _names(db, "SELECT DISTINCT metric FROM agreement_summary ORDER BY 1", parameters)
+    metrics = _names(db, "SELECT DISTINCT metric FROM agreement_summary ORDER BY 1")
     if not metrics:
         return "No agreement is stored: run `pbdb agreement run`."
-    if parameters["metric"] not in metrics:
-        return f"No agreement by '{parameters['metric']}' is stored; there is: {', '.join(metrics)}."
+    if metric not in metrics:
+        return f"No agreement by '{metric}' is stored; there is: {', '.join(metrics)}."
     of_metric = "SELECT DISTINCT quantity FROM agreement_summary WHERE metric = %(metric)s ORDER BY 1"
-    quantities = _names(db, of_metric, parameters)
-    if parameters["quantity"] is not None and parameters["quantity"] not in quantities:
-        return f"'{parameters['metric']}' has no quantity '{parameters['quantity']}'; it has: {', '.join(quantities)}."
-    level = parameters["level"]
+    quantities = _names(db, of_metric, {"metric": metric})
+    if quantity is not None and quantity not in quantities:
+        return f"'{metric}' has no quantity '{quantity}'; it has: {', '.join(quantities)}."
     at_level = f" at level {level} (`pbdb agreement run --level {level}`)" if level else ""
-    of_datasets = f" of {' and '.join(parameters['datasets'])}" if parameters["datasets"] else ""
-    named = _names(
-        db, "SELECT dataset_a FROM agreement_summary UNION SELECT dataset_b FROM agreement_summary", parameters
-    )
-    sought = f"{of_datasets} by '{parameters['metric']}'{at_level}"
+    of_datasets = f" of {' and '.join(datasets)}" if datasets else ""
+    named = _names(db, "SELECT dataset_a FROM agreement_summary UNION SELECT dataset_b FROM agreement_summary")
+    sought = f"{of_datasets} by '{metric}'{at_level}"
     return f"No agreement{sought} is stored; there is of: {', '.join(sorted(named))}."
 
 
-def _names(db: database.Database, query: str, parameters: Mapping[str, Any]) -> list[str]:
+def _names(db: database.Database, query: str, parameters: Mapping[str, object] | None = None) -> list[str]:
     with db.rows(query, parameters) as (_, rows):
         return [str(name) for (name,) in rows]
 

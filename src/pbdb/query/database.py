@@ -99,7 +99,7 @@ class Database:
     def close(self) -> None:
         """Nothing stays open between two calls: here as there is something to close in a snapshot."""
 
-    def sql(self, query: str, parameters: Mapping[str, Any] | None = None) -> pd.DataFrame:
+    def sql(self, query: str, parameters: Mapping[str, object] | None = None) -> pd.DataFrame:
         """Run one statement in a read-only transaction and return its rows.
 
         parameters: values for %(name)s in the query; any other % stands for itself, as in LIKE '%kinase%'.
@@ -114,7 +114,7 @@ class Database:
 
     @contextmanager
     def rows(
-        self, query: str, parameters: Mapping[str, Any] | None = None
+        self, query: str, parameters: Mapping[str, object] | None = None
     ) -> Iterator[tuple[list[str], Iterator[tuple[Any, ...]]]]:
         """Run one statement as `sql` does; give its column names and its rows as they come."""
         given = dict(parameters) if parameters else None

@@ -24,7 +24,7 @@ TIMES = 10
 
 
 def require_quick(
-    connection: psycopg.Connection[tuple[Any, ...]], query: str, parameters: Mapping[str, Any] | None
+    connection: psycopg.Connection[tuple[Any, ...]], query: str, parameters: Mapping[str, object] | None
 ) -> None:
     """Refuse a query that takes long by one view and would be answered at once by its sibling.
 
@@ -49,7 +49,7 @@ def require_quick(
 
 
 def _cost(
-    connection: psycopg.Connection[tuple[Any, ...]], query: str, parameters: Mapping[str, Any] | None
+    connection: psycopg.Connection[tuple[Any, ...]], query: str, parameters: Mapping[str, object] | None
 ) -> float | None:
     """What the planner expects; None where it does not take the query, which the query itself will say."""
     try:

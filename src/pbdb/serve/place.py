@@ -144,13 +144,13 @@ class DatabaseReading:
     def __init__(self, connection: psycopg.Connection[Any]):
         self.connection = connection
 
-    def ask(self, query: str, given: Mapping[str, Any] | None = None) -> list[Row]:
+    def ask(self, query: str, given: Mapping[str, object] | None = None) -> list[Row]:
         """Rows of a query by column name; given: values of %(name)s."""
         with self.connection.cursor(row_factory=dict_row) as cursor:
             # Prepared: planned once, and the protocol of prepared statements takes one statement only.
             return cursor.execute(query, given, prepare=True).fetchall()
 
-    def batches(self, query: str, given: Mapping[str, Any], schema: pa.Schema) -> Batches:
+    def batches(self, query: str, given: Mapping[str, object], schema: pa.Schema) -> Batches:
         """Rows of a query as Arrow, as they come."""
         with self.connection.cursor(name="answer") as cursor:
             for kind in ("json", "jsonb"):
@@ -214,7 +214,7 @@ class SnapshotReading:
         finally:
             timer.cancel()
 
-    def ask(self, query: str, given: Mapping[str, Any] | None = None) -> list[Row]:
+    def ask(self, query: str, given: Mapping[str, object] | None = None) -> list[Row]:
         """Rows of a query by column name; given: values of %(name)s."""
         with self._limited():
             done = self._cursor.execute(*_in_duckdb(query, given or {}))
@@ -224,7 +224,7 @@ class SnapshotReading:
         columns = [_plain(list(column), kind) for column, kind in zip(zip(*rows), kinds)]  # noqa: B905
         return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
 
-    def batches(self, query: str, given: Mapping[str, Any], schema: pa.Schema) -> Batches:
+    def batches(self, query: str, given: Mapping[str, object], schema: pa.Schema) -> Batches:
         """Rows of a query as Arrow, as they come."""
         written, used = _in_duckdb(query, given)
         with self._limited():

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 import pyarrow as pa
 
-from pbdb.common.rows import Json
+from pbdb.common.rows import Json, Row
 from pbdb.exports.snapshots.arrow_schemas import table_of
 from pbdb.exports.snapshots.manifest_shape import Manifest
 
@@ -64,7 +63,7 @@ def readme(manifest: Manifest) -> str:
     return README.format(release=manifest["release"], rows=rows, warning=warning, made=manifest["created_at"][:10])
 
 
-def _terms(dataset: Mapping[str, Any]) -> str:
+def _terms(dataset: Row) -> str:
     title, license, citation = (str(dataset[name]).replace("|", "/") for name in ("title", "license", "citation"))
     return f"| `{dataset['dataset']}` | {title} | {dataset['release']} | {license} | {citation} |"
 
@@ -85,7 +84,7 @@ def citation(manifest: Manifest) -> str:
     return "\n".join([*lines, *(line for dataset in manifest["datasets"] for line in _reference(dataset))]) + "\n"
 
 
-def _reference(dataset: Mapping[str, Any]) -> Iterator[str]:
+def _reference(dataset: Row) -> Iterator[str]:
     yield "  - type: data"
     yield f"    title: {json.dumps(dataset['title'], ensure_ascii=False)}"
     yield f"    version: {json.dumps(dataset['release'], ensure_ascii=False)}"

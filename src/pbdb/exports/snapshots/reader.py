@@ -60,7 +60,7 @@ class Snapshot:
         """Close the file."""
         self.connection.close()
 
-    def sql(self, query: str, parameters: Mapping[str, Any] | None = None) -> pd.DataFrame:
+    def sql(self, query: str, parameters: Mapping[str, object] | None = None) -> pd.DataFrame:
         """Run one query and return its rows, as `Database.sql` does.
 
         parameters: values for %(name)s (or DuckDB's own $name) in the query; any other % stands for itself.
