@@ -85,8 +85,7 @@ def _choices(user_settings: Any, dataset: str, chosen: dict[str, Any]) -> Any:
     from pbdb.query import database
 
     readout = database.readout(user_settings, dataset)  # first: a wrong name needs no import of an engine
-    from pbdb.effects.engine import Options
-    from pbdb.effects.groups import FitOptions
+    from pbdb.effects.options import FitOptions, Options
 
     least = chosen["min_cells"]
     options = Options(
