@@ -144,9 +144,7 @@ def _fits(load: DatasetLoad) -> list[StoredFit]:
         load.fit_choices,
         lambda what, done, total: load.reporter.progress(f"fit {what}", done, total),
     )
-    if load.choices.cluster is not None:
-        return cluster_fits.fit_jobs(list(jobs), load.fits_folder, load.choices.cluster)
-    return [dataset_fits.fit_group(job, load.fits_folder) for job in jobs]
+    return cluster_fits.fit_jobs(jobs, load.fits_folder, load.choices.cluster)
 
 
 def change_database(load: DatasetLoad) -> None:
