@@ -11,11 +11,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-import scipy.sparse as sp
 
 from pbdb import readers
 from pbdb.common.errors import DataError
@@ -35,6 +34,9 @@ from pbdb.source import (
     col,
     const,
 )
+
+if TYPE_CHECKING:
+    import scipy.sparse as sp
 
 PARTS = {"dilimap_train": ("training",), "dilimap_train_val": ("training", "validation")}
 OBS_COLUMNS = (
@@ -92,6 +94,8 @@ class Together:
 
     def rows(self, positions: np.ndarray[Any, Any]) -> sp.csr_matrix:
         """Counts of wells at ascending positions, genes in common order."""
+        import scipy.sparse as sp
+
         parts, start = [], 0
         for matrix in self.matrices:
             inside = positions[(positions >= start) & (positions < start + matrix.shape[0])] - start

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-import scipy.sparse as sp
 
 from pbdb import readers
 from pbdb.common.errors import DataError
@@ -84,6 +83,8 @@ FILE = File(
 
 def blocks(files: Files, dataset: str) -> Iterator[ProfileBlock]:
     """One block of all profiles: a row is a well's cells of one type."""
+    import scipy.sparse as sp
+
     described, profiles = _describe(_rows(files)), files["pseudobulk"]
     yield ProfileBlock(described, sp.csr_matrix(profiles.X), np.asarray(profiles.var_names, dtype=object))
 

@@ -31,8 +31,7 @@ if TYPE_CHECKING:
         WorkerError,
     )
     from pbdb.common.settings import Settings
-    from pbdb.effects.engine import Options
-    from pbdb.effects.groups import FitOptions
+    from pbdb.effects.options import FitOptions, Options
     from pbdb.effects.plate_run import RunReport
     from pbdb.exports.snapshots.reader import Snapshot
     from pbdb.query.database import Database
@@ -65,8 +64,8 @@ __all__ = [
 # Where names live that are not errors; they are imported when they are first asked for, with pandas and Numba.
 _HOMES = {
     "Database": "pbdb.query.database",
-    "FitOptions": "pbdb.effects.groups",
-    "Options": "pbdb.effects.engine",
+    "FitOptions": "pbdb.effects.options",
+    "Options": "pbdb.effects.options",
     "Settings": "pbdb.common.settings",
     "Snapshot": "pbdb.exports.snapshots.reader",
 }

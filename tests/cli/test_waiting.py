@@ -23,15 +23,17 @@ with heartbeat.beating(["vocab", "import", "repurposing_hub"]), TerminalReporter
     reporter.progress("structures", 1200, 5000)
     time.sleep(2.5)
 """
-HEAVY = ("numba", "anndata", "rdkit", "h5py", "scipy")
+HEAVY = ("numba", "anndata", "duckdb", "rdkit", "h5py", "scipy")
 LOOKED_AT = """
 import json, sys
 sys.argv = ["pbdb", *json.loads(sys.argv[1])]
 from pbdb.cli import main
+code = 0
 try:
     main()
 except SystemExit as end:
-    print(json.dumps([end.code, sorted(sys.modules)]))
+    code = end.code
+print(json.dumps([code, sorted(sys.modules)]))
 """
 
 
@@ -70,6 +72,22 @@ def test_a_wrong_name_fails_before_what_takes_long_to_import(demo_home: Path, wo
     done = _python("-c", LOOKED_AT, json.dumps(words.split()), PBDB_HOME=str(demo_home))
     code, modules = json.loads(done.stdout.splitlines()[-1])
     assert code == 1 and named in done.stderr
+    assert [name for name in HEAVY if name in modules] == []
+
+
+def test_a_load_with_nothing_to_do_waits_for_nothing_that_takes_long_to_import(demo_home: Path) -> None:
+    words = ["etl", "load", "drugseq", "--from", str(demo_home / "release")]
+    done = _python("-c", LOOKED_AT, json.dumps(words), PBDB_HOME=str(demo_home))
+    code, modules = json.loads(done.stdout.splitlines()[-1])
+    assert code == 0 and "is up to date, nothing to do" in done.stderr
+    assert [name for name in HEAVY if name in modules] == []
+
+
+def test_no_declaration_imports_what_takes_long() -> None:
+    code = "import json, sys; from pbdb.sources import registry\n"
+    code += "for key in registry.known(): registry.get(key)\nprint(json.dumps(sorted(sys.modules)))"
+    modules = json.loads(_python("-c", code).stdout)
+    assert "pbdb.etl.tahoe" in modules
     assert [name for name in HEAVY if name in modules] == []
 
 

@@ -18,7 +18,7 @@ from pbdb.common import tasks
 from pbdb.common.errors import ConfigError
 from pbdb.effects import cluster_fits, dataset_fits
 from pbdb.effects.engine import Options, matrix
-from pbdb.effects.groups import FitOptions
+from pbdb.effects.options import FitOptions
 from pbdb.samples import matrix_file
 
 pytestmark = pytest.mark.filterwarnings("ignore")

@@ -18,7 +18,7 @@ from pbdb import readers
 from pbdb.common.settings import Settings
 from pbdb.effects import plate_run
 from pbdb.effects.engine import Options, batching
-from pbdb.effects.groups import FitOptions
+from pbdb.effects.options import FitOptions
 from pbdb.identity.genes.resolve import gene_id_of
 from pbdb.loading import further_fits
 from pbdb.readers.profile_block import ProfileBlock

@@ -13,7 +13,7 @@ from loads import copied, load, query, value
 from pbdb.common.errors import ConfigError, SourceError
 from pbdb.common.settings import Settings
 from pbdb.effects.engine import Options
-from pbdb.effects.groups import FitOptions
+from pbdb.effects.options import FitOptions
 from pbdb.loading import further_fits
 
 DEFAULT = "SELECT effect_id, status, n_up, log2_fc FROM core.effect JOIN core.fit f USING (fit_id) WHERE f.is_default"

@@ -21,7 +21,7 @@ from pbdb.common.settings import Settings
 from pbdb.database.stage_names import STAGES
 from pbdb.effects import dataset_fits
 from pbdb.effects.engine import Options
-from pbdb.effects.groups import FitOptions
+from pbdb.effects.options import FitOptions
 from pbdb.identity.vocabulary import releases
 from pbdb.loading import dataset_load, ledger, pipeline, publish, stage_cache, table_rows
 from pbdb.query.signatures import Where, not_searched

@@ -159,7 +159,7 @@ def test_further_fits_are_verified_too(full: Settings) -> None:
 
 
 def further_choices(**changes: Any) -> Any:
-    from pbdb.effects.groups import FitOptions
+    from pbdb.effects.options import FitOptions
 
     return FitOptions(**({"options": Options(threads=1)} | changes), is_default=False)
 

@@ -18,7 +18,7 @@ from loads import load, query, value
 from pbdb.common.errors import PbdbError
 from pbdb.common.settings import Settings
 from pbdb.effects.engine import Options
-from pbdb.effects.groups import FitOptions
+from pbdb.effects.options import FitOptions
 from pbdb.identity.compounds import source_compounds
 from pbdb.identity.genes import resolve as genes
 from pbdb.identity.vocabulary import releases

@@ -146,8 +146,7 @@ def run(matrix: Path, samples: Path, out: Path, report: Path | None, as_json: bo
 
 
 def _choices(*, method: str | None, threads: int | None, no_filter: bool, no_norm: bool, **chosen: Any) -> Any:
-    from pbdb.effects.engine import Options
-    from pbdb.effects.groups import FitOptions
+    from pbdb.effects.options import FitOptions, Options
 
     rule = chosen.pop("filter")
     options = Options(

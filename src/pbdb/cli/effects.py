@@ -12,8 +12,7 @@ from pbdb.cli.de import Span
 
 if TYPE_CHECKING:
     from pbdb.common.settings import Settings
-    from pbdb.effects.engine.design import Mode
-    from pbdb.effects.groups import Batching, FitOptions
+    from pbdb.effects.options import Batching, FitOptions, Mode
 
 
 @click.group()
@@ -67,8 +66,9 @@ def effects() -> None:
 )
 @click.option("--robust/--no-robust", default=True, show_default=True, help="Moderation that tolerates outlying genes.")
 @click.option("--compound", help="Store the effects of this compound only.")
+@click.option("--cluster", metavar="ADDRESS", help="Fit effects on a Dask scheduler (tcp://...).")
 @json_option
-def run(dataset: str, compound: str | None, as_json: bool, **chosen: Any) -> None:
+def run(dataset: str, compound: str | None, cluster: str | None, as_json: bool, **chosen: Any) -> None:
     """Fit the samples of DATASET anew; fits with the same choices are replaced, the default ones stay.
 
     The views show default fits; these are in `effect`, `fit` and `replicate_effect`, told apart by method and mode.
@@ -78,7 +78,9 @@ def run(dataset: str, compound: str | None, as_json: bool, **chosen: Any) -> Non
     from pbdb.loading import further_fits
 
     with TerminalReporter(quiet=as_json) as reporter:
-        outcome = further_fits.run_fits(user_settings, dataset, choices, compound=compound, reporter=reporter)
+        outcome = further_fits.run_fits(
+            user_settings, dataset, choices, compound=compound, cluster=cluster, reporter=reporter
+        )
     if as_json:
         show_json(asdict(outcome))
     else:
@@ -100,8 +102,7 @@ def _choices(
     from pbdb.query import database
 
     readout = database.readout(user_settings, dataset)  # first: a wrong name needs no import of an engine
-    from pbdb.effects.engine import Options
-    from pbdb.effects.groups import FitOptions
+    from pbdb.effects.options import FitOptions, Options
 
     options = Options(
         readout=readout,

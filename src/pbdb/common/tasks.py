@@ -13,6 +13,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from pbdb.common import output_files
 from pbdb.common.errors import ConfigError, WorkerError
 
 TRIES = 3
@@ -225,6 +226,5 @@ def _content(given: tuple[Work, Any]) -> bytes:
 
 
 def _write(path: Path, content: bytes) -> None:
-    unfinished = path.with_name(path.name + ".part")
-    unfinished.write_bytes(content)
-    os.replace(unfinished, path)
+    with output_files.replacing(path) as part:
+        part.write_bytes(content)

@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -40,13 +40,16 @@ ARRAYS = ("data", "indices", "indptr")
 Files = dict[str, npt.NDArray[np.uint8]]
 
 
-def fit_jobs(jobs: Sequence[FitJob], folder: Path, address: str) -> list[StoredFit]:
-    """Make fits on the cluster whose scheduler is at `address`; finished ones found in `folder` are kept.
+def fit_jobs(jobs: Iterable[FitJob], folder: Path, address: str | None) -> list[StoredFit]:
+    """Make fits on the cluster whose scheduler is at `address`, else here; finished ones found in `folder` are kept.
 
     Raises:
         ConfigError: the cluster does not answer, has no worker, or its workers cannot run pbdb.
         PbdbError: that of a fit; WorkerError: a task has lost its worker again and again.
     """
+    if address is None:
+        return [fit_group(job, folder) for job in jobs]
+    jobs = list(jobs)
     whole = [job for job in jobs if job.n_values <= LARGEST_WHOLE and not _place(job, folder).is_finished]
     if whole:
         parcels = (Parcel(job, _WholeFit.of(job), partial(_WholeFit.of, job, carry=True)) for job in whole)

@@ -18,7 +18,8 @@ from pbdb.common.ids import stable_id, stable_ids
 from pbdb.common.progress import Progress, silent
 from pbdb.database.effect_arrays import BY_EFFECT, OF_LIMMA
 from pbdb.effects.engine import Blocks, Design, Fit, Summary, deseq2, fill, gather, in_turn, prepare, tested_genes
-from pbdb.effects.groups import NUMBERS, FitOptions, Group, Plan, fit_groups, make_plan, run_deseq2
+from pbdb.effects.groups import NUMBERS, Group, Plan, fit_groups, make_plan, run_deseq2
+from pbdb.effects.options import FitOptions
 from pbdb.effects.stored_fit import BY_GENE, COUNTED, GENE_FACTS, FitFacts, StoredFit, tile
 from pbdb.samples import matrix_file
 from pbdb.sources.declaration import FEW_CELLS

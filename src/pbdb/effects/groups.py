@@ -14,15 +14,15 @@ give the same sums in the same order, hence the same bits, whatever the conditio
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from pbdb.common.arrays import Ints
-from pbdb.common.errors import ConfigError, DesignError
+from pbdb.common.errors import DesignError
 from pbdb.effects.engine import (
     NO_DOSE,
     NO_GENE,
@@ -30,74 +30,16 @@ from pbdb.effects.engine import (
     NO_VEHICLE,
     OK,
     Design,
-    Options,
     build_design,
     deseq2,
     enough_cells,
 )
 from pbdb.effects.engine.batching import published_batches
-from pbdb.effects.engine.design import Mode
-from pbdb.effects.engine.voom import choose_span
-
-Batching = Literal["none", "published"]
+from pbdb.effects.options import FitOptions, Mode
 
 PADDED = "padded"
 FEW_CELLS = "too_few_cells"
 NUMBERS = ("n_treated", "n_vehicle", "n_plates", "n_vehicle_same_plates")
-
-
-@dataclass(frozen=True)
-class FitOptions:
-    """How effects are made: the engine's options, and what lies around a fit.
-
-    mode: one effect per condition, or per treated well. min_cells: samples of fewer cells are left out. batching
-    `published`: cut large contexts as the published runs did; implies the filter `limma` and limma's p values.
-    deseq2: use DESeq2 instead of the method of the options. is_default: of a loaded dataset, the fits on display.
-    """
-
-    options: Options = field(default_factory=Options)
-    mode: Mode = "pooled"
-    min_cells: int = 0
-    is_default: bool = True
-    batching: Batching = "none"
-    deseq2: bool = False
-
-    @property
-    def method(self) -> str:
-        """voom, trend or deseq2."""
-        return "deseq2" if self.deseq2 else self.options.chosen_method
-
-    @property
-    def p_values(self) -> str:
-        """Which test the p values are of: counts, limma or deseq2."""
-        return "deseq2" if self.deseq2 else self.options.chosen_p_values
-
-    def as_dict(self) -> dict[str, object]:
-        """Everything that decides the numbers, by name."""
-        engine: dict[str, object] = asdict(self.options)
-        engine = {name: value for name, value in engine.items() if name not in ("threads", "p_values")}
-        if (
-            self.p_values == "counts"
-        ):  # all others have the numbers, hence the ids, of fits made before there was a choice
-            engine["p_values"] = "counts"
-        around = {"mode": self.mode, "min_cells": self.min_cells, "batching": self.batching}
-        return engine | {"method": self.method} | around
-
-    def checked(self) -> FitOptions:
-        """The same options, checked; published batches imply the plain filter and limma's p values.
-
-        Raises:
-            ConfigError: options that make no sense together.
-        """
-        options = self.options
-        if self.deseq2 and options.readout != "counts":
-            raise ConfigError("deseq2 needs counts; use the method trend for log2 intensities.")
-        if options.chosen_method == "voom":
-            choose_span(options.span, 1)
-        if self.batching == "published":
-            plain = "limma" if options.filter == "floor" else options.filter
-            return replace(self, options=replace(options, filter=plain, p_values="limma"))
-        return self
 
 
 @dataclass(frozen=True)

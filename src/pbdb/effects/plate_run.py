@@ -26,8 +26,9 @@ from pbdb.common.version import __version__
 from pbdb.effects import plate_sheets, table_forms
 from pbdb.effects.engine import NO_GENE, OK, Design, FitReport, NullCheck, complete, deseq2, prepare, tested_genes
 from pbdb.effects.engine.adjust import adjust
-from pbdb.effects.groups import NUMBERS, FitOptions, Group, Plan, fit_groups, make_plan, run_deseq2
+from pbdb.effects.groups import NUMBERS, Group, Plan, fit_groups, make_plan, run_deseq2
 from pbdb.effects.long_table import BY_GENE, BY_VALUE, OF_EFFECT, EffectTable, Values
+from pbdb.effects.options import FitOptions
 from pbdb.effects.plate_sheets import Plates
 from pbdb.effects.report.of_run import Notes
 from pbdb.effects.stored_fit import reserve

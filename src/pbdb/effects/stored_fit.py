@@ -16,7 +16,7 @@ import pandas as pd
 
 from pbdb.common import output_files
 from pbdb.effects.engine import OK
-from pbdb.effects.engine.design import Mode
+from pbdb.effects.options import Mode
 
 BY_GENE = ("log2_fc", "se", "neg_log10_p", "neg_log10_p_adj")
 GENE_FACTS = ("ave_expr", "sigma", "s2_post", "df_total")

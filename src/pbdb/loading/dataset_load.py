@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
+from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 from sqlalchemy import Engine
@@ -19,19 +21,18 @@ from pbdb.common.settings import Settings
 from pbdb.common.tasks import Workers
 from pbdb.database.error_messages import translate_errors
 from pbdb.database.stage_names import STAGES, Stage
-from pbdb.effects.engine import Options
-from pbdb.effects.groups import FitOptions
-from pbdb.effects.stored_fit import StoredFit
-from pbdb.identity.compounds import structure
+from pbdb.effects.options import FitOptions, Options
 from pbdb.identity.compounds.pubchem_bulk_lookup import Way
 from pbdb.identity.compounds.pubchem_rest import Lookup
 from pbdb.loading import ledger
 from pbdb.loading.ledger import Entry
-from pbdb.loading.table_rows import Tables
 from pbdb.matches.match_table import Matched
-from pbdb.samples.pseudobulk.run import Pooled
 from pbdb.sources import fetch, registry
 from pbdb.sources.declaration import Files, Source
+
+if TYPE_CHECKING:
+    from pbdb.effects.stored_fit import StoredFit
+    from pbdb.loading.table_rows import Tables
 
 # Packages and modules whose code decides what a stage makes: a changed line in them makes it anew.
 ROOMS_OF_SAMPLES = (
@@ -52,9 +53,12 @@ ROOMS_OF_EFFECTS = (
     "effects/dataset_fits.py",
     "effects/engine",
     "effects/groups.py",
+    "effects/options.py",
     "database/effect_arrays.py",
     "effects/stored_fit.py",
 )
+# Libraries whose version decides what becomes of a structure; RDKit brings InChI along.
+CHEMISTRY = ("rdkit", "chembl-structure-pipeline")
 
 
 @dataclass(frozen=True)
@@ -124,7 +128,8 @@ class DatasetLoad:
         declared = hashing.sha256_of_file(registry.declaration(self.source))
         inputs = sorted((key, file.sha256) for key, file in self.located.items())
         code = hashing.code_fingerprint(*ROOMS_OF_SAMPLES)
-        return hashing.fingerprint([self.dataset, inputs, declared, self.releases, code, structure.RULE_VERSION])
+        chemistry = [version(library) for library in CHEMISTRY]
+        return hashing.fingerprint([self.dataset, inputs, declared, self.releases, code, chemistry])
 
     @cached_property
     def effects_fingerprint(self) -> str:
@@ -155,6 +160,8 @@ class DatasetLoad:
 
     def files(self) -> Files:
         """The located files, with single cells pooled to samples when they are read."""
+        from pbdb.samples.pseudobulk.run import Pooled
+
         paths = {key: file.path for key, file in self.located.items()}
         declared = self.source.files_of(self.dataset)
         workers = Workers(self.choices.workers, self.choices.cluster, self.settings.workers)

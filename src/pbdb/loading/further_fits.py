@@ -12,8 +12,8 @@ from pbdb.common.errors import ConfigError, SourceError
 from pbdb.common.private_files import private_files
 from pbdb.common.progress import Reporter, Silent
 from pbdb.common.settings import Settings
-from pbdb.effects import dataset_fits
-from pbdb.effects.groups import FitOptions
+from pbdb.effects import cluster_fits, dataset_fits
+from pbdb.effects.options import FitOptions
 from pbdb.loading import load_report, stage_cache
 from pbdb.loading.publish import Load, append
 from pbdb.loading.table_rows import Tables
@@ -42,15 +42,18 @@ def run_fits(
     choices: FitOptions,
     *,
     compound: str | None = None,
+    cluster: str | None = None,
     reporter: Reporter | None = None,
 ) -> FurtherFits:
     """Fit the canonical samples of a dataset anew and store the fits; those with the same choices are replaced.
 
-    compound: store the effects of this source compound (its key or name) only; the fit is of all samples.
+    compound: store the effects of this source compound (its key or name) only; the fit is of all samples. cluster:
+    address of the Dask scheduler whose workers make the fits; None: this process.
 
     Raises:
         SourceError: the dataset is not loaded, or its canonical matrix is not in this home.
-        ConfigError: the choices are those of the default fits, or there is no such compound.
+        ConfigError: the choices are those of the default fits, there is no such compound, or the cluster does not
+            answer.
         ServerError: the dataset is being loaded.
     """
     hears, choices = reporter or Silent(), choices.checked()
@@ -67,7 +70,8 @@ def run_fits(
         wanted = _conditions(tables, compound) if compound is not None else None
         _refuse_defaults(engine, dataset, choices)
         try:
-            stored = dataset_fits.fit_dataset(dataset, matrix, samples, choices, folder, hears.progress, wanted)
+            jobs = dataset_fits.fits_of(dataset, matrix, samples, choices, hears.progress, wanted)
+            stored = cluster_fits.fit_jobs(jobs, folder, cluster)
             load = Load(dataset, tables, stored, "", None, matrix_file.read_annotations(matrix)[1])
             append(engine, load, hears.progress)
         finally:

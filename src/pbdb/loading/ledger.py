@@ -18,7 +18,7 @@ from pbdb.common.version import __version__
 from pbdb.database.copy_text import as_json
 from pbdb.database.models import Artifact, EtlRun
 from pbdb.database.stage_names import Stage
-from pbdb.identity.vocabulary import releases as vocabularies
+from pbdb.identity.vocabulary import deciding
 from pbdb.identity.vocabulary.genes import GENES
 from pbdb.identity.vocabulary.genes import KINDS as GENE_KINDS
 from pbdb.sources import registry
@@ -122,7 +122,7 @@ def stale(engine: Engine) -> list[Row]:
         loads = connection.execute(text(_LOADS)).mappings().all()
         listed = connection.execute(text(_IN_USE)).mappings().all()
         in_use = {row["kind"]: row for row in listed}
-        now = {kind: vocabularies.current(connection, kind) for kind in vocabularies.DECIDING}
+        now = deciding.in_use(connection)
     found = []
     for row in loads:
         later = [kind for kind in sorted(in_use) if in_use[kind]["imported_at"] > row["loaded_at"]]

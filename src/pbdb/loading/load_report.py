@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from pbdb.effects.stored_fit import StoredFit
-from pbdb.loading.table_rows import Tables
 from pbdb.samples.transform_report import MANY_UNKNOWN, Report, told_of_genes
+
+if TYPE_CHECKING:
+    from pbdb.effects.stored_fit import StoredFit
+    from pbdb.loading.table_rows import Tables
 
 SHOWN = 10
 DOUBTFUL = 0.1

@@ -5,19 +5,21 @@ from __future__ import annotations
 from sqlalchemy import text
 
 from pbdb.common.errors import ConfigError
+from pbdb.common.ids import stable_id
 from pbdb.common.private_files import private_files
 from pbdb.common.progress import Reporter, Silent
 from pbdb.common.settings import Settings
 from pbdb.database import tidy
 from pbdb.database.error_messages import require_loader, translate_errors
+from pbdb.database.stage_names import Stage
 from pbdb.identity.compounds.pubchem_bulk_lookup import lookup
 from pbdb.identity.compounds.pubchem_rest import Lookup
-from pbdb.loading import load_report, stage_cache, stages, table_rows
+from pbdb.loading import load_report, stage_cache
 from pbdb.loading.dataset_load import Choices, DatasetLoad
+from pbdb.loading.extract import find_files
 from pbdb.loading.load_report import Outcome
 from pbdb.matches import match_table
 from pbdb.query import database
-from pbdb.samples import plate_zscores
 from pbdb.server import connect, locks
 from pbdb.sources.declaration import Source
 
@@ -73,14 +75,21 @@ def _load_alone(load: DatasetLoad) -> Outcome:
 def _load(load: DatasetLoad) -> Outcome:
     """Run the stages asked for, in their order; after the first of them it is known whether there is anything to do."""
     load.reporter.stage("dataset", load.dataset)
-    first, *others = load.choices.stages
-    stages.RUN[first](load)
+    find_files(load)
     if _is_current(load):
         return _keep(load)
-    for stage in others:
-        stages.RUN[stage](load)
+    for stage in load.choices.stages[1:]:
+        _run(load, stage)
     load.record()
     return _outcome(load)
+
+
+def _run(load: DatasetLoad, stage: Stage) -> None:
+    """Run a stage after the first."""
+    # Here, for with the stages come the engine, SciPy and RDKit, and a load with nothing to do need not wait for them.
+    from pbdb.loading import stages
+
+    stages.RUN[stage](load)
 
 
 def _keep(load: DatasetLoad) -> Outcome:
@@ -89,7 +98,7 @@ def _keep(load: DatasetLoad) -> Outcome:
         stage_cache.tidy(load.folder)
     tidy.tidy(load.engine)
     if "match" in load.choices.stages and not match_table.is_current(load.engine, load.dataset):
-        stages.RUN["match"](load)
+        _run(load, "match")
     load.reporter.stage(load.choices.until, f"{load.dataset} is up to date, nothing to do")
     return _outcome(load)
 
@@ -113,9 +122,16 @@ def _is_current(load: DatasetLoad) -> bool:
         ).one_or_none()
     if row is None or row.fingerprint != load.fingerprint:
         return False
-    if choices.plate_z and not plate_zscores.has_layer(load.matrix):
+    if choices.plate_z and not _has_scores(load):
         return False
     return "effects" not in choices.stages or row.effects_fingerprint == load.effects_fingerprint
+
+
+def _has_scores(load: DatasetLoad) -> bool:
+    """Whether the canonical matrix holds the scores within plates."""
+    from pbdb.samples import plate_zscores
+
+    return plate_zscores.has_layer(load.matrix)
 
 
 def _changes(load: DatasetLoad) -> dict[str, dict[str, int]]:
@@ -125,7 +141,7 @@ def _changes(load: DatasetLoad) -> dict[str, dict[str, int]]:
         for table in ("source_compound", "condition", "sample"):
             key = f"{table}_id"
             query = text(f"SELECT {key} FROM core.{table} WHERE dataset_id = :dataset_id")
-            old = set(connection.execute(query, {"dataset_id": table_rows.dataset_id(load.dataset)}).scalars())
+            old = set(connection.execute(query, {"dataset_id": stable_id("dataset", load.dataset)}).scalars())
             new = set(load.tables[table][key].astype("int64"))
             changes[table] = {"add": len(new - old), "remove": len(old - new), "keep": len(new & old)}
     return changes

@@ -6,12 +6,15 @@ import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from pbdb.common import output_files
 from pbdb.database.copy_text import as_json
-from pbdb.loading.table_rows import Tables
+
+if TYPE_CHECKING:
+    from pbdb.loading.table_rows import Tables
 
 GONE = ".gone"  # ending of a folder that is being removed
 MARKS = ("transform.json", "validate.json")

@@ -1,4 +1,4 @@
-"""What each stage of a load does; `RUN` has them in the order in which they run."""
+"""What each stage of a load after `extract` does; `RUN` has them in the order in which they run."""
 
 from __future__ import annotations
 
@@ -23,25 +23,6 @@ from pbdb.samples import canonicalise, matrix_file, plate_zscores, validate
 from pbdb.samples.transform_report import MOST_UNKNOWN
 from pbdb.sources import fetch
 from pbdb.sources.declaration import Files
-
-
-def find_files(load: DatasetLoad) -> None:
-    """extract: find or fetch the files of the release, check their hashes, and see which vocabularies are in use."""
-    with load.stage("extract") as entry:
-        load.located = fetch.locate(
-            load.source,
-            load.dataset,
-            load.settings,
-            load.choices.folder,
-            verify=load.choices.verify,
-            progress=load.reporter.progress,
-        )
-        with load.engine.connect() as connection:
-            load.releases = [vocabulary.current(connection, kind) for kind in vocabulary.DECIDING]
-        entry.report = {"vocabularies": dict(zip(vocabulary.DECIDING, load.releases, strict=True))}
-        entry.rows_in = entry.rows_out = len(load.located)
-    n_bytes = sum(file.n_bytes for file in load.located.values())
-    load.reporter.stage("extract", f"{len(load.located)} files, {n_bytes / 1e6:,.1f} MB, hashes checked")
 
 
 def make_samples(load: DatasetLoad) -> None:
@@ -163,9 +144,7 @@ def _fits(load: DatasetLoad) -> list[StoredFit]:
         load.fit_choices,
         lambda what, done, total: load.reporter.progress(f"fit {what}", done, total),
     )
-    if load.choices.cluster is not None:
-        return cluster_fits.fit_jobs(list(jobs), load.fits_folder, load.choices.cluster)
-    return [dataset_fits.fit_group(job, load.fits_folder) for job in jobs]
+    return cluster_fits.fit_jobs(jobs, load.fits_folder, load.choices.cluster)
 
 
 def change_database(load: DatasetLoad) -> None:
@@ -205,5 +184,5 @@ def find_matches(load: DatasetLoad) -> None:
 
 
 RUN: dict[Stage, Callable[[DatasetLoad], None]] = dict(
-    zip(STAGES, (find_files, make_samples, make_rows, fit_effects, change_database, find_matches), strict=True)
+    zip(STAGES[1:], (make_samples, make_rows, fit_effects, change_database, find_matches), strict=True)
 )

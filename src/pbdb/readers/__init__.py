@@ -1,4 +1,8 @@
-"""Readers of published file formats: from a path to tables, matrices or a stream of plates."""
+"""Readers of published file formats: from a path to tables, matrices or a stream of plates.
+
+h5py and SciPy are imported where a reader opens a file: every declaration imports the readers, and a load that finds
+nothing to do opens none.
+"""
 
 from pbdb.readers.csr import cell_matrix
 from pbdb.readers.people.sheets import table as sheet

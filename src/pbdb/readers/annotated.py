@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import h5py
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import scipy.sparse as sp
 
 from pbdb.common.errors import DataError, SourceError
 from pbdb.readers.bombs import require_plausible
 from pbdb.readers.tables import damaged, missing
+
+if TYPE_CHECKING:
+    import scipy.sparse as sp
 
 ROWS = 1024
 Positions = npt.NDArray[np.intp]
@@ -29,6 +30,7 @@ class Annotated:
     """
 
     def __init__(self, path: Path):
+        import h5py
         from anndata.io import read_elem
 
         if not path.is_file():
@@ -61,6 +63,9 @@ class Annotated:
 
     def rows(self, positions: Positions) -> sp.csr_matrix:
         """Rows at ascending positions, in that order."""
+        import h5py
+        import scipy.sparse as sp
+
         try:
             with h5py.File(self._path) as file:
                 parts = [self._run(file["X"], run) for run in _runs(positions)]
@@ -75,6 +80,8 @@ class Annotated:
             yield some, self.rows(np.arange(some.start, some.stop))
 
     def _run(self, matrix: Any, run: slice) -> sp.csr_matrix:
+        import scipy.sparse as sp
+
         if self._indptr is None:
             return sp.csr_matrix(matrix[run])
         low, high = self._indptr[run.start], self._indptr[run.stop]
@@ -84,6 +91,8 @@ class Annotated:
 
 def _layout(path: Path, matrix: Any) -> tuple[tuple[int, int], npt.NDArray[np.int64] | None]:
     """Shape of X, and where its rows begin if it is sparse."""
+    import h5py
+
     if isinstance(matrix, h5py.Dataset):
         return (int(matrix.shape[0]), int(matrix.shape[1])), None
     if matrix.attrs.get("encoding-type") != "csr_matrix":

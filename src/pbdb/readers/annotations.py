@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import h5py
 import numpy as np
 import pandas as pd
 
@@ -69,6 +68,8 @@ class Annotations:
 
     def _categories(self, name: str, node: Any) -> Values | None:
         """Where older files keep the texts of a column of codes."""
+        import h5py
+
         if self._is_records:
             place = f"uns/{name}_categories"
             return _array(self._store[place]) if place in self._store else None

@@ -5,7 +5,6 @@ from __future__ import annotations
 from concurrent.futures import Executor
 from typing import Any
 
-import h5py
 import numpy as np
 
 from pbdb.common.arrays import Values
@@ -16,6 +15,8 @@ class Stretches:
     """Read ascending stretches of an array; the last chunk of one is kept, as the next begins in it."""
 
     def __init__(self, array: Any, pool: Executor):
+        import h5py
+
         self._array, self._pool = array, pool
         self._filters = inflate.filters_of(array) if isinstance(array, h5py.Dataset) else None
         self._is_raw = self._filters in inflate.KNOWN and array.chunks is not None

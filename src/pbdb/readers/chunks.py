@@ -11,15 +11,17 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import h5py
 import numpy as np
 import numpy.typing as npt
 from isal import isal_zlib
 
 from pbdb.common.arrays import Values
 from pbdb.readers import inflate
+
+if TYPE_CHECKING:
+    import h5py
 
 Floats = npt.NDArray[np.float32]
 Positions = npt.NDArray[np.intp]

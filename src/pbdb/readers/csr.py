@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import numpy.typing as npt
 from isal import isal_zlib
@@ -164,6 +163,8 @@ def _open(name: str, opened: ExitStack) -> Any:
         import zarr
 
         return zarr.open_group(name, mode="r")
+    import h5py
+
     if not is_remote:
         return opened.enter_context(h5py.File(name, "r"))
     import fsspec

@@ -11,9 +11,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-import h5py
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -23,6 +22,9 @@ from pbdb.common.output_files import Unfinished
 from pbdb.readers import chunks
 from pbdb.readers.gct import Profiles, known
 from pbdb.readers.tables import damaged, missing
+
+if TYPE_CHECKING:
+    import h5py
 
 MATRIX, ROW, COLUMN = "/0/DATA/0/matrix", "/0/META/ROW", "/0/META/COL"
 VERSION = b"GCTX1.0"
@@ -49,6 +51,8 @@ class Gctx:
     """
 
     def __init__(self, path: Path):
+        import h5py
+
         self.path = path
         with self._open() as file:
             matrix = self._node(file, MATRIX)
@@ -120,6 +124,8 @@ class Gctx:
 
     @contextmanager
     def _open(self) -> Iterator[h5py.File]:
+        import h5py
+
         if not self.path.is_file():
             raise missing(self.path)
         with self.path.open("rb") as raw:
@@ -160,6 +166,8 @@ class Gctx:
         return ids
 
     def _metadata(self, group: str, ids: npt.NDArray[Any]) -> pd.DataFrame:
+        import h5py
+
         fields: dict[str, pd.Series[Any]] = {}
         with self._open() as file:
             for name, node in self._node(file, group).items():
@@ -228,6 +236,8 @@ class Writer:
     def __init__(
         self, path: Path, rows: pd.DataFrame, *, level: int | None = 4, chunk: tuple[int, int] | None = None
     ) -> None:
+        import h5py
+
         self._rows, self._unfinished = rows, Unfinished(path)
         self._file = h5py.File(self._unfinished.path, "w")
         self._file.attrs["version"] = np.bytes_(VERSION)

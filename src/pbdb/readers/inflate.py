@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import h5py
 import numpy as np
 import numpy.typing as npt
 from isal import isal_zlib
 
-DEFLATE, SHUFFLE = h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE
+if TYPE_CHECKING:
+    import h5py
+
+DEFLATE, SHUFFLE = 1, 2  # the numbers that files have of these filters
 KNOWN: tuple[tuple[int, ...], ...] = ((), (SHUFFLE,), (DEFLATE,), (SHUFFLE, DEFLATE))
 
 Filters = tuple[int, ...]

@@ -28,7 +28,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import scipy.sparse as sp
 
 from pbdb.common.errors import DataError
 from pbdb.readers import gct, gctx
@@ -194,6 +193,8 @@ def _folder(folder: Path, sparse: bool) -> Profiles:
 
 
 def _as_wanted(values: Any, sparse: bool) -> Any:
+    import scipy.sparse as sp
+
     if not sparse:
         return (values.toarray() if sp.issparse(values) else np.asarray(values)).astype(np.float64, copy=False)
     kept = values if sp.issparse(values) and values.format == "csr" else sp.csc_array(values)

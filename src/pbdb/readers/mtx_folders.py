@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import scipy.sparse as sp
-
 from pbdb.common.errors import DataError
 from pbdb.readers.opening import open_bytes, open_text
 
@@ -41,6 +39,7 @@ def read_folder(folder: Path) -> tuple[list[str], list[str], Any]:
 
 
 def _values(matrix: Path, transposed: bool) -> Any:
+    import scipy.sparse as sp
     from scipy.io import mmread
 
     with open_bytes(matrix) as file:

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import scipy.sparse as sp
 
 from pbdb.common.errors import DataError
 from pbdb.readers.bombs import MOST_GENES, require_rows
@@ -31,6 +30,8 @@ class Profiles(NamedTuple):
 
 def from_blocks(samples: list[str], blocks: Iterable[Block], sparse: bool) -> Profiles:
     """Put blocks of genes x samples together; transposed, rows of genes are columns of samples x genes."""
+    import scipy.sparse as sp
+
     genes: list[str] = []
     parts: list[Any] = []
     for names, block in blocks:

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import scipy.sparse as sp
 
 from pbdb.common.errors import DataError
 from pbdb.readers import matrices
@@ -111,6 +110,8 @@ def paired(profiles: Profiles, sheet: pd.DataFrame, key: str, gene: str | None =
     Raises:
         DataError: they share no sample, or a shared one has several rows in the sheet.
     """
+    import scipy.sparse as sp
+
     written = sheet[key].str.strip()
     same, _ = of_matrix(written.dropna().tolist(), profiles.samples.tolist())
     rows = sheet.assign(**{key: written.map(same).where(written.isin(list(same)), written)}).set_index(key, drop=False)

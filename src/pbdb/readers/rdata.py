@@ -7,16 +7,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import sparse
 
 from pbdb.common.errors import DataError
 from pbdb.readers.ritems import Item, Items, Sparse, open_items
 from pbdb.readers.rstream import NA_INTEGER
+
+if TYPE_CHECKING:
+    from scipy import sparse
 
 __all__ = ["Plate", "objects", "plates"]
 
@@ -150,6 +152,8 @@ def _only(annotation: pd.DataFrame, column: str, path: Path) -> str:
 
 def _counts(item: Item, where: str) -> tuple[sparse.csr_matrix, NDArray[np.object_], NDArray[np.object_]]:
     """Wells x genes from R's genes x wells, whose columns lie one after the other."""
+    from scipy import sparse
+
     genes, wells = _dimnames(item, where)
     numbers = item.value
     values, wrong = _whole(numbers.values)

@@ -8,16 +8,18 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-import scipy.sparse as sp
 
 from pbdb.common.arrays import is_whole
 from pbdb.common.errors import DataError, SourceError
 from pbdb.readers.bombs import bounded, require_plausible, require_rows
 from pbdb.readers.opening import DAMAGED, open_text
+
+if TYPE_CHECKING:
+    import scipy.sparse as sp
 
 DAMAGES = (*DAMAGED, pd.errors.ParserWarning)
 MISSING = ("", "NA")
@@ -196,6 +198,8 @@ def _values(path: Path, sep: str, header: list[str]) -> tuple[np.ndarray[Any, An
 
 
 def _counts(path: Path, values: np.ndarray[Any, Any], genes: np.ndarray[Any, Any], samples: list[str]) -> sp.csr_matrix:
+    import scipy.sparse as sp
+
     wrong = ~is_whole(values, MAX_COUNT)
     if wrong.any():
         gene, sample = np.argwhere(wrong)[0]

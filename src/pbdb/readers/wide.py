@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import scipy.sparse as sp
 
 from pbdb.common.errors import DataError, SourceError
 from pbdb.readers.tables import Matrix, damaged, missing
+
+if TYPE_CHECKING:
+    import scipy.sparse as sp
 
 COLUMNS = 256
 
@@ -46,6 +49,8 @@ class Wide:
 
     def blocks(self, wanted: Sequence[str], size: int = COLUMNS) -> Iterator[Matrix]:
         """Counts of the samples wanted, some at a time."""
+        import scipy.sparse as sp
+
         for start in range(0, len(wanted), size):
             names = list(wanted[start : start + size])
             try:
@@ -69,6 +74,8 @@ def wide(column: str) -> Callable[[Path], Wide]:
 
 def _sparse(column: pa.ChunkedArray) -> sp.csr_matrix:
     """One sample as a row; a missing count is refused later, as it is no whole number."""
+    import scipy.sparse as sp
+
     values = column.to_numpy()
     places = np.flatnonzero(values)
     return sp.csr_matrix((values[places], (np.zeros(len(places), dtype=np.intp), places)), (1, len(values)))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import os
 import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
+from pbdb.common import output_files
 from pbdb.common.errors import ServerError
 
 HERE = Path(__file__).parent
@@ -53,7 +53,6 @@ def _vega(cache: Path) -> bytes:
         if done.returncode or not done.stdout:
             raise ServerError("vl-convert-python cannot make the script of Vega-Lite: install pbdb[serve] anew.")
         cache.mkdir(parents=True, exist_ok=True)
-        part = kept.with_suffix(f".{os.getpid()}.part")
-        part.write_bytes(done.stdout)
-        os.replace(part, kept)
+        with output_files.replacing(kept, shared=True) as part:
+            part.write_bytes(done.stdout)
     return kept.read_bytes()

@@ -16,8 +16,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-import fsspec
-
 from pbdb.common import output_files
 from pbdb.common.errors import SourceError, first_line
 from pbdb.common.hashing import CHUNK, sha256_of_file
@@ -282,6 +280,8 @@ def _part(path: Path, url: str, info: Mapping[str, Any]) -> Path:
 
 
 def _resume(url: str, path: Path, progress: Progress, headers: Mapping[str, str] | None = None) -> Path:
+    import fsspec
+
     filesystem, address = fsspec.url_to_fs(url, **({"client_kwargs": {"headers": dict(headers)}} if headers else {}))
     info = filesystem.info(address)
     part, total = _part(path, url, info), info.get("size")

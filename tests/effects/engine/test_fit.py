@@ -12,7 +12,7 @@ from scipy import stats
 
 from pbdb.common.errors import ConfigError, DataError, DesignError
 from pbdb.effects import engine
-from pbdb.effects.engine import voom
+from pbdb.effects.options import choose_span
 
 COMPARED = ("log2_fc", "stdev_unscaled", "t", "neg_log10_p", "p_adj", "b")
 
@@ -165,11 +165,11 @@ def test_trend_on_counts_agrees_with_voom(simulate: Any):
 
 
 def test_span_is_adaptive_or_a_number():
-    assert voom.choose_span("adaptive", 50) == 1.0
-    assert voom.choose_span("adaptive", 27_179) == pytest.approx(0.3 + 0.7 * (50 / 27_179) ** (1 / 3))
-    assert voom.choose_span(0.5, 10) == 0.5
+    assert choose_span("adaptive", 50) == 1.0
+    assert choose_span("adaptive", 27_179) == pytest.approx(0.3 + 0.7 * (50 / 27_179) ** (1 / 3))
+    assert choose_span(0.5, 10) == 0.5
     with pytest.raises(ConfigError, match="Span"):
-        voom.choose_span(1.5, 10)
+        choose_span(1.5, 10)
 
 
 @pytest.mark.parametrize("wrong", [{"readout": "rpkm"}, {"method": "edger"}, {"filter": "some"}])

@@ -13,7 +13,7 @@ import scipy.sparse as sp
 
 from pbdb.effects import dataset_fits
 from pbdb.effects.engine import Options, batching, normalise
-from pbdb.effects.groups import FitOptions
+from pbdb.effects.options import FitOptions
 from pbdb.effects.stored_fit import StoredFit
 from pbdb.samples import matrix_file
 

@@ -15,7 +15,7 @@ from loads import query
 from pbdb.common.errors import DataError
 from pbdb.common.settings import Settings
 from pbdb.effects.engine import Options
-from pbdb.effects.groups import FitOptions
+from pbdb.effects.options import FitOptions
 from pbdb.identity.vocabulary import releases
 from pbdb.loading import further_fits, pipeline
 from pbdb.matches.agreement import population_z

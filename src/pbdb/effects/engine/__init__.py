@@ -42,11 +42,12 @@ from pbdb.effects.engine.design import (
     enough_cells,
 )
 from pbdb.effects.engine.design import build as build_design
-from pbdb.effects.engine.fit import Fit, FitReport, Options, prepare, tested_genes
+from pbdb.effects.engine.fit import Fit, FitReport, prepare, tested_genes
 from pbdb.effects.engine.gene_fits import Block, Blocks, in_turn
 from pbdb.effects.engine.matrix import gather
 from pbdb.effects.engine.null_check import NullCheck, NullResult
 from pbdb.effects.engine.write_tiles import STATISTICS, Summary, fill
+from pbdb.effects.options import Options
 
 __all__ = [
     "CONFOUNDED",

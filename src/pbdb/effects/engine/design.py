@@ -8,7 +8,7 @@ sides of a graph whose edges are the cells. Two conditions can be compared exact
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,8 +17,8 @@ from scipy.sparse.csgraph import connected_components
 
 from pbdb.common.arrays import Ints, Mask
 from pbdb.common.errors import ConfigError, DataError, DesignError
+from pbdb.effects.options import Mode
 
-Mode = Literal["pooled", "replicate"]
 Labels = npt.NDArray[Any]
 
 OK = "ok"

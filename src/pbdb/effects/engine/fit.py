@@ -6,7 +6,7 @@ import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal, TypedDict
+from typing import Any, TypedDict
 
 import numba
 import numpy as np
@@ -14,15 +14,14 @@ import numpy as np
 from pbdb.common.arrays import Floats, Ints
 from pbdb.common.errors import ConfigError, DataError, DesignError
 from pbdb.effects.engine import unweighted, voom
-from pbdb.effects.engine.design import Design, Mode
+from pbdb.effects.engine.design import Design
 from pbdb.effects.engine.gene_fits import Block, Blocks, EffectsOfBlock, Reader, first_pass, in_turn, variances
 from pbdb.effects.engine.left_out import checked_wells
-from pbdb.effects.engine.matrix import Matrix, Readout, gene_blocks, genes_per_block, wrap
+from pbdb.effects.engine.matrix import Matrix, gene_blocks, genes_per_block, wrap
 from pbdb.effects.engine.moderate import Moderated, moderate
-from pbdb.effects.engine.normalise import Filter, Kept, detected_genes, keep_genes, tmm
+from pbdb.effects.engine.normalise import Kept, detected_genes, keep_genes, tmm
 from pbdb.effects.engine.tails import worth_tables
-
-PValues = Literal["counts", "limma"]
+from pbdb.effects.options import Mode, Options, PValues, choose_span
 
 
 class FitReport(TypedDict, total=False):
@@ -51,54 +50,6 @@ class FitReport(TypedDict, total=False):
     df_prior_median: float | str | None
     s2_prior_median: float | None
     seconds: dict[str, float]
-
-
-@dataclass(frozen=True)
-class Options:
-    """How a fit is made.
-
-    readout: `counts` or `log2_intensity`; method: `voom` or `trend` (None: by readout).
-    span: of the voom trend, `adaptive` (limma from 3.56 on) or a number (0.5 for older limma).
-    filter: `floor`, `limma` or `none`, for counts; normalise: TMM factors, for counts.
-    robust: moderation that tolerates outlying variances; threads: None leaves Numba's number.
-    p_values: `counts` (`count_test`, for voom fits; trend fits have limma's all the same) or `limma`.
-    """
-
-    readout: Readout = "counts"
-    method: Literal["voom", "trend"] | None = None
-    span: voom.Span = "adaptive"
-    filter: Filter = "floor"
-    normalise: bool = True
-    robust: bool = True
-    threads: int | None = None
-    p_values: PValues = "counts"
-
-    @property
-    def chosen_p_values(self) -> PValues:
-        """Which p values the fit has: those of counts for voom, unless limma's are asked for.
-
-        Raises:
-            ConfigError: an unknown kind.
-        """
-        if self.p_values not in ("counts", "limma"):
-            raise ConfigError(f"P values {self.p_values!r} are unknown; use counts or limma.")
-        return self.p_values if self.chosen_method == "voom" else "limma"
-
-    @property
-    def chosen_method(self) -> Literal["voom", "trend"]:
-        """The method, by readout where none is named.
-
-        Raises:
-            ConfigError: an unknown readout or method, or voom on intensities.
-        """
-        if self.readout not in ("counts", "log2_intensity"):
-            raise ConfigError(f"Readout {self.readout!r} is unknown; use counts or log2_intensity.")
-        method = self.method or ("voom" if self.readout == "counts" else "trend")
-        if method not in ("voom", "trend"):
-            raise ConfigError(f"Method {method!r} is not one of this engine; use voom or trend.")
-        if method == "voom" and self.readout != "counts":
-            raise ConfigError("voom needs counts; use the method trend for log2 intensities.")
-        return method
 
 
 @dataclass(frozen=True)
@@ -221,7 +172,7 @@ class Fit:
             "samples_needed": self.kept.samples_needed,
             "floor_samples": self.kept.floor_samples,
             "normalise": "tmm" if self.norm_factors is not None and options.normalise else "none",
-            "span": voom.choose_span(options.span, len(self.genes)) if self.curve is not None else None,
+            "span": choose_span(options.span, len(self.genes)) if self.curve is not None else None,
             "robust": options.robust,
             "df_residual": design.df_residual,
             "df_prior_median": "inf" if median_df == np.inf else median_df,

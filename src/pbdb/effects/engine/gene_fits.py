@@ -23,6 +23,7 @@ from pbdb.effects.engine.left_out import checked_wells, leave_out
 from pbdb.effects.engine.matrix import Matrix, gene_blocks, genes_per_block
 from pbdb.effects.engine.tails import neg_log10_p
 from pbdb.effects.engine.weighted import Fitted
+from pbdb.effects.options import Span
 
 
 @dataclass
@@ -126,7 +127,7 @@ class FirstPass(NamedTuple):
     curve: voom.Curve | None
 
 
-def first_pass(reader: Reader, genes: Ints, span: voom.Span, blocks: Blocks = in_turn) -> FirstPass:
+def first_pass(reader: Reader, genes: Ints, span: Span, blocks: Blocks = in_turn) -> FirstPass:
     """Fit genes without weights; for voom draw the curve of the weights, unless no df are left."""
     n, design = len(genes), reader.shared.design
     ave_expr, variance, df = np.empty(n), np.empty(n), np.empty(n)

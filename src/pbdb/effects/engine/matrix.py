@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,8 +18,7 @@ from scipy import sparse
 from pbdb.common.arrays import Floats, Ints
 from pbdb.common.errors import DataError
 from pbdb.effects.engine.checks import check_counts, check_intensities
-
-Readout = Literal["counts", "log2_intensity"]
+from pbdb.effects.options import Readout
 
 BLOCK_BYTES = 48 * 2**20
 

@@ -7,7 +7,6 @@ Results equal edgeR 3.40.2.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numba import njit, prange
@@ -17,8 +16,7 @@ from pbdb.common.errors import ConfigError
 from pbdb.effects.engine.design import Design
 from pbdb.effects.engine.matrix import BLOCK_BYTES, Matrix, gene_blocks, genes_per_block
 from pbdb.effects.engine.unweighted import Shared
-
-Filter = Literal["floor", "limma", "none"]
+from pbdb.effects.options import Filter
 
 FLOOR_ABOVE_SAMPLES = 500
 FLOOR_SHARE = 0.01

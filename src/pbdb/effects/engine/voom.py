@@ -3,33 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 from numba import njit, prange
 
 from pbdb.common.arrays import Floats, Ints
-from pbdb.common.errors import ConfigError
 from pbdb.effects.engine.design import Design, Layout
 from pbdb.effects.engine.lowess import lowess_knots
 from pbdb.effects.engine.unweighted import SharedFit
-
-Span = float | Literal["adaptive"]
+from pbdb.effects.options import Span, choose_span
 
 _LOG2_MILLION = float(np.log2(1e6))
 _LOG2_HALVES = np.log2(np.arange(4096) + 0.5)
 _BINS = 4096
 _LEAST = 1e-24
-
-
-def choose_span(span: Span, n_genes: int) -> float:
-    """Return the lowess span: a number as it is, `adaptive` 0.3 + 0.7 (50 / n_genes)^(1/3), at most 1."""
-    if span == "adaptive":
-        return float(min(1.0, 0.3 + 0.7 * (50 / max(1, n_genes)) ** (1 / 3)))
-    if isinstance(span, str) or not 0 < span <= 1:
-        raise ConfigError(f"Span {span!r} makes no sense; use adaptive or a number above 0 and up to 1.")
-    return float(span)
 
 
 def log_cpm(counts: Floats, library: Floats) -> Floats:

@@ -6,7 +6,7 @@ import numpy as np
 
 from pbdb.common.arrays import Floats
 from pbdb.effects.engine.lowess import lowess_knots
-from pbdb.effects.engine.voom import choose_span
+from pbdb.effects.options import choose_span
 
 LEAST_GENES = 20
 

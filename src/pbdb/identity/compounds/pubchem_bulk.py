@@ -13,7 +13,6 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
-import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
@@ -114,6 +113,8 @@ class Dump:
         return {}
 
     def _rows(self, path: Path, columns: str, wanted: pa.Table) -> list[tuple[Any, ...]]:
+        import duckdb
+
         if not path.exists():
             return []
         with closing(duckdb.connect(config={"memory_limit": "1GB"})) as db:

@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy import sparse
 
 from pbdb.common.errors import DataError
 from pbdb.identity.genes.published_tables import GenePart, read_genes
@@ -81,6 +80,8 @@ class GeneMap:
         Raises:
             DataError: the matrix has another number of columns than the source.
         """
+        from scipy import sparse
+
         if matrix.shape[1] != self.n_source:
             raise DataError(
                 f"The matrix has {matrix.shape[1]} gene columns, its gene list {self.n_source}: give both alike."

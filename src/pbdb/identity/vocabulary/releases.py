@@ -21,18 +21,16 @@ from pbdb.identity.compounds import names_in_database, pubchem_bulk
 from pbdb.identity.vocabulary import contexts as cells
 from pbdb.identity.vocabulary import genes, references, store
 from pbdb.identity.vocabulary.contexts import cell_vocabulary
+from pbdb.identity.vocabulary.deciding import PUBCHEM
 from pbdb.identity.vocabulary.genes import GENES, current, gene_vocabulary
 from pbdb.identity.vocabulary.reference_tables import TABLES
 from pbdb.server import connect, locks
 
 __all__ = [
-    "DECIDING", "GENES", "KINDS", "Outcome", "apply", "cell_vocabulary", "current", "gene_vocabulary", "import_files",
-    "status", "use",
+    "GENES", "KINDS", "Outcome", "apply", "cell_vocabulary", "current", "gene_vocabulary", "import_files", "status",
+    "use",
 ]  # fmt: skip
 
-PUBCHEM = "pubchem"
-DECIDING = (GENES, PUBCHEM, *TABLES)
-"""Kinds that decide what a load makes of its files; the others label what is loaded."""
 KINDS = (*genes.KINDS, *cells.KINDS, PUBCHEM, *TABLES)
 
 
