@@ -7,8 +7,9 @@ Cleveland 1979 (lowess).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -133,24 +134,21 @@ def voom(counts: Floats, library: Floats, model: Model, span: float) -> Voom:
     return Voom(*lowess(level[seen], np.sqrt(sigma[seen]), span))
 
 
-def tmm(counts: sp.csr_matrix, library: Floats) -> Floats:
-    """Trimmed means of log ratios against the sample of the middle upper quartile, geometric mean 1."""
-    quartile = np.array([np.quantile(row.toarray(), 0.75) for row in _rows(counts)]) / library
+def tmm(rows: Callable[[], Iterator[Floats]], library: Floats) -> Floats:
+    """Trimmed means of log ratios against the sample of the middle upper quartile, geometric mean 1.
+
+    rows: gives the counts of one sample after the other, from the first, each time it is called.
+    """
+    found = np.array([(np.quantile(row, 0.75), np.sqrt(row).sum()) for row in rows()])
+    quartile = found[:, 0] / library
     nearest = int(np.argmin(np.abs(quartile - quartile.mean())))
     if np.median(quartile) < 1e-20:
-        nearest = int(np.argmax([np.sqrt(row.data).sum() for row in _rows(counts)]))
-    reference = counts[nearest].toarray().ravel().astype(np.float64)
+        nearest = int(np.argmax(found[:, 1]))
+    reference = next(islice(rows(), nearest, None))
     factors = np.array(
-        [
-            _factor(row.toarray().ravel(), size, reference, library[nearest])
-            for row, size in zip(_rows(counts), library, strict=True)
-        ]
+        [_factor(row, size, reference, library[nearest]) for row, size in zip(rows(), library, strict=True)]
     )
     return np.asarray(factors / np.exp(np.log(factors).mean()))
-
-
-def _rows(counts: sp.csr_matrix) -> Any:
-    return (counts[at] for at in range(counts.shape[0]))
 
 
 def _factor(counts: npt.NDArray[Any], library: float, reference: Floats, reference_library: float) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,15 @@ import numpy.typing as npt
 import pandas as pd
 import scipy.sparse as sp
 
+from pbdb.common.arrays import Ints
 from pbdb.loading.verification import count_p, least_squares
 from pbdb.loading.verification.differences import Differences
 from pbdb.loading.verification.effects import FitRow, Sampled
 from pbdb.loading.verification.least_squares import Floats, Model
 from pbdb.loading.verification.tables import OF_LIMMA
 
-# The trend of voom needs all genes of a fit at once; of a fit with more values, as many genes as make up so many.
+# As many values of the matrix are in memory at once. The trend of voom needs all genes of a fit together: of a larger
+# fit it is drawn through as many genes as make up so many.
 VALUES_AT_ONCE = 40_000_000
 # How far a fold change may lie off, in its standard errors: by rounding to single precision and the order of sums;
 # and where the trend, hence each weight, comes from a part of the genes.
@@ -44,16 +47,49 @@ class Matrix:
         keys = opened.var["gene_key"].astype(int)
         return cls({name: at for at, name in enumerate(samples)}, {key: at for at, key in enumerate(keys)}, opened)
 
-    def read(self, samples: pd.Series[Any], genes: list[int]) -> Any:
-        """Values of some samples at some genes: CSR of counts, or dense intensities (float64)."""
+    def blocks(self, samples: pd.Series[Any], genes: list[int]) -> Iterator[tuple[Ints, Any]]:
+        """Some samples at some genes, a block of samples at a time in the order of the matrix.
+
+        Each with the places of its samples among those asked for; CSR of counts, or dense intensities (float64).
+        """
         places = np.array([self.rows[name] for name in samples], dtype=np.intp)
         columns = [self.columns[int(key)] for key in genes]
-        order = np.argsort(places)
-        values = self.content.X[places[order]]
-        back = np.argsort(order)
-        if sp.issparse(values):
-            return sp.csr_matrix(values)[back][:, columns]
-        return np.asarray(values, dtype=np.float64)[back][:, columns]
+        order, step = np.argsort(places), max(1, VALUES_AT_ONCE // len(self.columns))
+        for start in range(0, len(order), step):
+            asked = order[start : start + step]
+            values = self.content.X[places[asked]]
+            if sp.issparse(values):
+                yield asked, sp.csr_matrix(values)[:, columns]
+            else:
+                yield asked, np.asarray(values, dtype=np.float64)[:, columns]
+
+    def read(self, samples: pd.Series[Any], genes: list[int]) -> tuple[Floats, bool]:
+        """Values of some samples at some genes, and whether they are counts."""
+        values, is_counts = np.empty((len(samples), len(genes))), False
+        for asked, block in self.blocks(samples, genes):
+            is_counts = sp.issparse(block)
+            values[asked] = block.toarray() if is_counts else block
+        return values, is_counts
+
+    def library(self, samples: pd.Series[Any], genes: list[int], normalise: bool) -> Floats:
+        """Counts of each sample at some genes, times its factor of TMM if so wanted."""
+        total, seen = np.zeros(len(samples)), np.zeros(len(genes))
+        order = []
+        for asked, block in self.blocks(samples, genes):
+            total[asked] = np.asarray(block.sum(axis=1)).ravel()
+            seen += np.asarray(block.sum(axis=0)).ravel()
+            order.append(asked)
+        if not normalise:
+            return total
+        counted = [key for key, n in zip(genes, seen, strict=True) if n]
+
+        def rows() -> Iterator[Floats]:
+            for _, block in self.blocks(samples, counted):
+                yield from block.toarray().astype(np.float64)
+
+        in_order = np.concatenate(order)
+        total[in_order] *= least_squares.tmm(rows, total[in_order])
+        return total
 
 
 @dataclass(frozen=True)
@@ -115,32 +151,25 @@ def _vehicle(samples: pd.DataFrame, time: float) -> int:
 def _prepared(
     matrix: Matrix, fit: FitRow, samples: pd.DataFrame, design: tuple[Any, Any], genes: npt.NDArray[np.intp]
 ) -> Genes:
-    keys = fit["gene_keys"]
-    if not sp.issparse(values := matrix.read(samples["source_sample"], [keys[at] for at in genes])):
-        return Genes(values, np.ones(values.shape), CLOSE)
-    counts = matrix.read(samples["source_sample"], keys)
-    library = np.asarray(counts.sum(axis=1)).ravel().astype(np.float64)
-    if fit["parameters"].get("normalise", True):
-        seen = np.flatnonzero(np.asarray(counts.sum(axis=0)).ravel())
-        library = library * least_squares.tmm(counts[:, seen], library)
-    some = values.toarray().astype(np.float64)
+    """Values and weights of the sampled genes; voom's trend is drawn through all genes, or a sample of them."""
+    keys, names = fit["gene_keys"], samples["source_sample"]
+    drawn, n = np.arange(len(keys)), max(1, VALUES_AT_ONCE // len(names))
+    if len(drawn) > n:
+        drawn = np.sort(np.random.default_rng(len(keys)).permutation(drawn)[:n])
+    wanted = np.union1d(genes, drawn)
+    values, is_counts = matrix.read(names, [keys[at] for at in wanted])
+    some = values[:, np.searchsorted(wanted, genes)]
+    if not is_counts:
+        return Genes(some, np.ones(some.shape), CLOSE)
+    library = matrix.library(names, keys, fit["parameters"].get("normalise", True))
     if fit["method"] == "trend":
         prior = [least_squares.log_cpm_with_prior(column, library) for column in some.T]
         return Genes(np.stack(prior, axis=1), np.ones(some.shape), CLOSE)
-    return _weighted(some, counts, library, design, _span(fit))
-
-
-def _weighted(some: Floats, counts: sp.csr_matrix, library: Floats, design: tuple[Any, Any], span: float) -> Genes:
-    """log2 CPM of some genes with the weights of voom, its trend drawn through all genes or a sample of them."""
     model = Model(*design, np.ones(len(library)))
-    n = max(1, VALUES_AT_ONCE // counts.shape[0])
-    drawn = np.arange(counts.shape[1])
-    if len(drawn) > n:
-        drawn = np.sort(np.random.default_rng(counts.shape[1]).permutation(drawn)[:n])
-    trend = least_squares.voom(counts[:, drawn].toarray().astype(np.float64), library, model, span)
+    trend = least_squares.voom(values[:, np.searchsorted(wanted, drawn)], library, model, _span(fit))
     y = least_squares.log_cpm(some, library)
     fitted = model.design @ model.coefficients(y) + np.log2(library + 1)[:, None] - least_squares.MILLION
-    return Genes(y, trend.weights(fitted), CLOSE if len(drawn) == counts.shape[1] else NEAR, some, library)
+    return Genes(y, trend.weights(fitted), CLOSE if len(drawn) == len(keys) else NEAR, some, library)
 
 
 def _span(fit: FitRow) -> float:
