@@ -20,7 +20,7 @@ from pbdb.database.effect_arrays import BY_EFFECT, OF_LIMMA
 from pbdb.effects.engine import Blocks, Design, Fit, Summary, deseq2, fill, gather, in_turn, prepare, tested_genes
 from pbdb.effects.groups import NUMBERS, Group, Plan, fit_groups, make_plan, run_deseq2
 from pbdb.effects.options import FitOptions
-from pbdb.effects.stored_fit import BY_GENE, COUNTED, GENE_FACTS, FitFacts, StoredFit, tile
+from pbdb.effects.stored_fit import BY_GENE, COUNTED, GENE_FACTS, FitFacts, StoredFit, release, tile
 from pbdb.samples import matrix_file
 from pbdb.sources.declaration import FEW_CELLS
 
@@ -159,7 +159,13 @@ def _write(job: FitJob, stored: StoredFit, plan: Plan, design: Design, values: A
     _write_fit_samples(stored, plan)
     names = (*BY_EFFECT, *OF_LIMMA) if fit.p_values == "counts" else BY_EFFECT
     tiles = _tiles(stored, len(fit.effects), len(fit.genes), names)
-    summary = fill(fit, *tiles, progress=job.report_progress)
+
+    def got_on(done: int, total: int) -> None:
+        for matrices in tiles:
+            release(matrices.values())
+        job.report_progress(done, total)
+
+    summary = fill(fit, *tiles, progress=got_on)
     if summary.dispersion is not None:
         np.save(stored.folder / "dispersion.npy", summary.dispersion)
     _write_effects(job, stored, plan, summary)

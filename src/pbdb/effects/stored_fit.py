@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import mmap
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -137,6 +138,13 @@ def tile(path: Path, shape: tuple[int, int], mode: Literal["r", "w+"]) -> npt.ND
         with path.open("wb") as file:
             reserve(file, 4 * shape[0] * shape[1])
     return np.memmap(path, dtype=np.float32, mode="r" if mode == "r" else "r+", shape=shape)
+
+
+def release(tiles: Iterable[npt.NDArray[np.float32]]) -> None:
+    """Let go of the memory of mapped matrices: what they hold is in their files, and read again where it is needed."""
+    for matrix in tiles:
+        if isinstance(matrix.base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+            matrix.base.madvise(mmap.MADV_DONTNEED)
 
 
 def reserve(file: IO[bytes], n_bytes: int) -> None:

@@ -70,7 +70,7 @@ def fill(
     `by_effect` maps names of STATISTICS to tiles effects x genes (log2_fc, neg_log10_p and neg_log10_p_adj are
     required; those of limma only beside p values of counts), `by_gene` to tiles genes x effects. Gene blocks are
     written first; then blocks of effects are read back for the adjustment within each effect. `progress(done, of)`
-    is called after each gene block.
+    (genes) is called after each block of either kind: the caller may let go of what is written.
 
     Raises:
         ConfigError: a statistic that is unknown, or a required one without a tile.
@@ -90,7 +90,7 @@ def fill(
         n_done += block.genes.stop - block.genes.start
         if progress:
             progress(n_done, n_genes)
-    summary = _adjust(by_effect, genes_first, fit_wide, n_effects, n_genes)
+    summary = _adjust(by_effect, genes_first, fit_wide, (n_effects, n_genes), progress)
     if not of_counts:
         return replace(summary, null_spread=None)
     return replace(summary, dispersion=dispersion, null_check=check.result())
@@ -116,10 +116,14 @@ def _write(block: Block, by_effect: Mapping[str, Tile], by_gene: Mapping[str, Ti
 
 
 def _adjust(
-    by_effect: Mapping[str, Tile], by_gene: Mapping[str, Tile], fit_wide: FitWide, n_effects: int, n_genes: int
+    by_effect: Mapping[str, Tile],
+    by_gene: Mapping[str, Tile],
+    fit_wide: FitWide,
+    shape: tuple[int, int],
+    progress: Callable[[int, int], None] | None,
 ) -> Summary:
-    """Adjust each effect and count; the second pass."""
-    cutoff = fit_wide.cutoff(LEVEL)
+    """Adjust each effect and count; the second pass. shape: effects, genes."""
+    (n_effects, n_genes), cutoff = shape, fit_wide.cutoff(LEVEL)
     reached = np.inf if cutoff is None else cutoff
     counted, spread = np.zeros((5, n_effects), np.int64), np.empty(n_effects, np.float32)
     genes = slice(0, n_genes)
@@ -133,6 +137,8 @@ def _adjust(
             if name == ADJUSTED:
                 up = np.asarray(by_effect["log2_fc"][rows, genes]) > 0
                 counted[:, rows], spread[rows] = count(p, up, adjusted, reached), null_spread(p)
+        if progress:
+            progress(n_genes, n_genes)
     return replace(summarise(counted, cutoff, fit_wide.n_tests), null_spread=spread)
 
 
