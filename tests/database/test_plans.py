@@ -185,3 +185,16 @@ def test_a_slow_question_is_refused_by_the_name_of_the_view_that_is_quick(
     orientation.require_quick(driver, f"SELECT * FROM {sibling} WHERE {condition}", None)
     orientation.require_quick(driver, f"SELECT * FROM {view} LIMIT 100", None)
     orientation.require_quick(driver, f"SELECT count(*) FROM {view} WHERE p_adj < %(p)s", {"p": 0.05})
+
+
+def test_who_names_no_gene_is_not_sent_to_the_view_of_genes(
+    monkeypatch: pytest.MonkeyPatch, filled: Connection
+) -> None:
+    """Of a data set that the server has not counted yet it expects that view to be cheap for anything."""
+    monkeypatch.setattr(orientation, "_cost", lambda _, query, given: 1.0 if "gene_response" in query else 1e9)
+    driver = filled.connection.driver_connection
+    assert isinstance(driver, psycopg.Connection)
+    rows = "SELECT gene_symbol, log2_fc FROM condition_effect WHERE"
+    orientation.require_quick(driver, f"{rows} dataset = 'screen' AND p_adj < 0.01", None)
+    with pytest.raises(QueryError, match="ask gene_response,"):
+        orientation.require_quick(driver, f"{rows} dataset = 'screen' AND gene_symbol IN ('GENE77')", None)
