@@ -79,7 +79,7 @@ def names(db: Any) -> dict[str, str]:
     """Texts of the questions, and what stands for them in these data."""
     if first(db, "SELECT 1 FROM dataset WHERE dataset = 'screen_one'"):
         return {}
-    dataset = first(db, "SELECT dataset FROM coverage GROUP BY dataset ORDER BY sum(n_effects) DESC LIMIT 1")[0]
+    dataset = first(db, "SELECT dataset FROM fit WHERE is_default GROUP BY 1 ORDER BY sum(n_effects) DESC LIMIT 1")[0]
     other = first(
         db,
         f"""SELECT CASE WHEN dataset_a = '{dataset}' THEN dataset_b ELSE dataset_a END AS other FROM matched_condition
@@ -87,9 +87,10 @@ def names(db: Any) -> dict[str, str]:
     )
     compound, one, two, dose = first(
         db,
-        f"""SELECT compound_name, min(context_name), max(context_name), dose_um FROM effect
-        WHERE dataset = '{dataset}' AND status = 'ok' AND dose_um > 0 GROUP BY compound_name, dose_um
-        ORDER BY count(DISTINCT context) DESC, compound_name, dose_um LIMIT 1""",
+        f"""SELECT compound_name, min(context_name), max(context_name), dose_um FROM (
+            SELECT compound_name, context_name, dose_um FROM effect WHERE dataset = '{dataset}' AND dose_um > 0
+            GROUP BY 1, 2, 3 HAVING count(*) = 1 AND min(status) = 'ok'
+        ) once GROUP BY compound_name, dose_um ORDER BY count(*) DESC, compound_name, dose_um LIMIT 1""",
     )
     genes = db.sql(
         f"""SELECT DISTINCT coalesce(gene_symbol, gene_id) AS gene FROM condition_effect WHERE effect_id = (
