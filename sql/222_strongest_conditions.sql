@@ -10,14 +10,14 @@ CREATE FUNCTION pbdb.strongest_conditions(
 LANGUAGE sql STABLE PARALLEL SAFE SECURITY INVOKER ROWS 20
 BEGIN ATOMIC
     SELECT
-        u.effect_id, u.condition_id, u.dataset, s.compound_name, k.inchikey, k.parent_inchikey, u.context,
-        u.context_name, c.dose_um, c.time_h, u.gene_id, u.symbol, u.log2_fc, u.se, pbdb.p_value(u.neg_log10_p_adj)
+        u.effect_id, u.condition_id, d.dataset, s.compound_name, k.inchikey, k.parent_inchikey, x.context,
+        x.context_name, c.dose_um, c.time_h, g.gene_id, g.symbol, u.log2_fc, u.se, pbdb.p_value(u.neg_log10_p_adj)
     FROM (
         SELECT v.*, v.neg_log10_p_adj >= 1.30103 AND v.neg_log10_p_adj <> 'NaN' AS is_significant
         FROM (
             -- Unnested in the list, not after FROM: there each array would first become a table of its own.
             SELECT
-                d.dataset, x.context, x.context_name, g.gene_id, g.symbol, unnest(f.effect_ids) AS effect_id,
+                r.dataset_id, f.context_id, r.gene_key, unnest(f.effect_ids) AS effect_id,
                 unnest(f.condition_ids) AS condition_id, unnest(r.log2_fc) AS log2_fc, unnest(r.se) AS se,
                 unnest(r.neg_log10_p_adj) AS neg_log10_p_adj
             FROM core.gene g
@@ -41,6 +41,9 @@ BEGIN ATOMIC
         LIMIT n
     ) u
     JOIN core.condition c ON c.condition_id = u.condition_id
+    JOIN core.dataset d ON d.dataset_id = u.dataset_id
+    JOIN core.context x ON x.context_id = u.context_id
+    JOIN core.gene g ON g.gene_key = u.gene_key
     JOIN core.source_compound s ON s.source_compound_id = c.source_compound_id
     LEFT JOIN core.compound k ON k.compound_id = s.compound_id
     ORDER BY u.is_significant DESC, abs(u.log2_fc) DESC, u.effect_id;

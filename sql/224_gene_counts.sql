@@ -5,24 +5,26 @@ RETURNS TABLE (
 LANGUAGE sql STABLE PARALLEL SAFE SECURITY INVOKER ROWS 20
 BEGIN ATOMIC
     SELECT
-        d.dataset, x.context, x.context_name, v.gene_id, count(*),
-        count(*) FILTER (WHERE v.log2_fc > 0 AND v.neg_log10_p_adj >= 1.30103 AND v.neg_log10_p_adj <> 'NaN'),
-        count(*) FILTER (WHERE v.log2_fc < 0 AND v.neg_log10_p_adj >= 1.30103 AND v.neg_log10_p_adj <> 'NaN')
-    FROM (
-        -- Unnested in the list, not after FROM: there each array would first become a table of its own.
+        d.dataset, x.context, x.context_name, g.gene_id, sum(v.n_conditions)::bigint, sum(v.n_up)::bigint,
+        sum(v.n_down)::bigint
+    FROM core.gene g
+    CROSS JOIN LATERAL (SELECT i.* FROM core.gene_effect i WHERE i.gene_key = g.gene_key OFFSET 0) r
+    JOIN core.fit f ON f.fit_id = r.fit_id
+    JOIN core.dataset d ON d.dataset_id = r.dataset_id
+    JOIN core.context x ON x.context_id = f.context_id
+    -- Counted by fit, before names stand beside the values of each condition: a tenth of the time.
+    CROSS JOIN LATERAL (
         SELECT
-            g.gene_id, r.dataset_id, f.context_id, unnest(r.log2_fc) AS log2_fc,
-            unnest(r.neg_log10_p_adj) AS neg_log10_p_adj
-        FROM core.gene g
-        CROSS JOIN LATERAL (SELECT i.* FROM core.gene_effect i WHERE i.gene_key = g.gene_key OFFSET 0) r
-        JOIN core.fit f ON f.fit_id = r.fit_id
-        WHERE f.is_default AND (g.gene_id = gene OR g.symbol = gene)
+            count(*) AS n_conditions,
+            count(*) FILTER (WHERE u.log2_fc > 0 AND u.neg_log10_p_adj >= 1.30103 AND u.neg_log10_p_adj <> 'NaN') AS n_up,
+            count(*) FILTER (WHERE u.log2_fc < 0 AND u.neg_log10_p_adj >= 1.30103 AND u.neg_log10_p_adj <> 'NaN') AS n_down
+        -- Unnested in the list, not after FROM: there each array would first become a table of its own.
+        FROM (SELECT unnest(r.log2_fc) AS log2_fc, unnest(r.neg_log10_p_adj) AS neg_log10_p_adj) u
+        WHERE u.log2_fc <> 'NaN'
     ) v
-    JOIN core.dataset d ON d.dataset_id = v.dataset_id
-    JOIN core.context x ON x.context_id = v.context_id
-    WHERE v.log2_fc <> 'NaN'
-    GROUP BY d.dataset, x.context, x.context_name, v.gene_id
-    ORDER BY d.dataset, x.context, v.gene_id;
+    WHERE f.is_default AND (g.gene_id = gene OR g.symbol = gene) AND v.n_conditions > 0
+    GROUP BY d.dataset, x.context, x.context_name, g.gene_id
+    ORDER BY d.dataset, x.context, g.gene_id;
 END;
 COMMENT ON FUNCTION pbdb.gene_counts(text) IS
     'For a gene (Ensembl id or symbol): conditions that test it in each data set and context, and those that move it up'
