@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cached_property
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator
+from contextlib import closing
 from itertools import accumulate, islice
 from typing import NamedTuple
 from urllib.parse import quote
+
+import pyarrow as pa
 
 from pbdb.common.rows import Row
 from pbdb.serve.place import Reading
@@ -37,30 +39,14 @@ class Name(NamedTuple):
         return {"kind": self.kind, "name": self.name, "note": self.note, "label": self.label, "href": self.href}
 
 
-@dataclass
 class Names:
-    """All names of a state of the data, as one text that is searched as fast as memory is read."""
+    """All names of a state of the data, in order, and as one text that is searched as fast as memory is read."""
 
-    names: list[Name]
-
-    @cached_property
-    def _lower(self) -> list[str]:
-        return [" ".join(name.name.lower().split()) for name in self.names]
-
-    @cached_property
-    def _text(self) -> str:
-        return "\n" + "\n".join(self._lower) + "\n"
-
-    @cached_property
-    def _starts(self) -> list[int]:
-        return list(accumulate((len(lower) + 1 for lower in self._lower), initial=1))
-
-    @cached_property
-    def _exact(self) -> dict[str, list[Name]]:
-        found: dict[str, list[Name]] = {}
-        for lower, name in zip(self._lower, self.names, strict=True):
-            found.setdefault(lower, []).append(name)
-        return found
+    def __init__(self, names: Iterable[Name]):
+        self.names = sorted(names, key=lambda name: _plain(name.name))
+        self._lower = [_plain(name.name) for name in self.names]
+        self._text = "\n" + "\n".join(self._lower) + "\n"
+        self._starts = array("q", accumulate((len(lower) + 1 for lower in self._lower), initial=1))
 
     def _places(self, wanted: str) -> Iterator[int]:
         """Places of names that contain a text, or begin with it where it is too short to tell much."""
@@ -73,12 +59,13 @@ class Names:
 
     def exact(self, text: str, kind: str | None = None) -> list[Name]:
         """What goes by exactly this name, upper or lower case."""
-        found = self._exact.get(" ".join(text.lower().split()), [])
+        wanted = _plain(text)
+        found = self.names[bisect_left(self._lower, wanted) : bisect_right(self._lower, wanted)]
         return list({(n.kind, n.key): n for n in found if kind in (None, n.kind)}.values())
 
     def search(self, text: str, limit: int, kind: str | None = None) -> list[Name]:
         """Names with the text in them: exact ones first, then those that begin with it, then short ones."""
-        wanted = " ".join(text.lower().split())
+        wanted = _plain(text)
         hits = []
         for place in islice(self._places(wanted), MOST_HITS) if wanted else ():
             lower, of = self._lower[place], self.names[place].kind
@@ -93,9 +80,19 @@ class Names:
         return list(found.values())
 
 
+def _plain(text: str) -> str:
+    return " ".join(text.lower().split())
+
+
 def read(reading: Reading) -> Names:
-    """Read all names."""
-    return Names([Name(*row.values()) for row in reading.ask(_NAMES)])
+    """Read all names, some at a time; what stands beside many of them, as a compound's label, is one text for all."""
+    texts: dict[str, str] = {}
+    names: list[Name] = []
+    with closing(reading.batches(_NAMES, {}, pa.schema([(field, pa.string()) for field in Name._fields]))) as batches:
+        for batch in batches:
+            rows = zip(*(column.to_pylist() for column in batch.columns), strict=True)
+            names += [Name(*(texts.setdefault(text, text) for text in row)) for row in rows]
+    return Names(names)
 
 
 _NAMES = """
