@@ -18,7 +18,7 @@ from databases import migrated_template, new_database, server_for_tests
 from pbdb.common.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
-OF_THE_DEMO = "tests/cli/test_readme.py"
+OF_THE_DEMO, OF_THE_SITE = "tests/cli/test_readme.py", "tests/serve"
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -34,11 +34,13 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 
 def together(nodeid: str) -> str:
-    """Name the tests that run in one process: those of a file, of the demo, or of a source."""
+    """Name the tests that run in one process: those of a file, of the demo, of the site, or of a source."""
     file, _, test = nodeid.partition("::")
     of_source = re.search(r"\[([a-z0-9]+)", test) if file == "tests/sources/test_contract.py" else None
     if of_source:
         return f"tests/sources/test_{of_source[1]}.py"
+    if file.startswith(OF_THE_SITE):
+        return OF_THE_SITE
     return OF_THE_DEMO if file == "tests/cli/test_sql.py" else file
 
 

@@ -61,7 +61,8 @@ def _url(on: Settings, database: str) -> str:
 
 
 def _make(on: Settings, name: str, template: str | None = None) -> None:
-    command = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
+    # By files: a third of the time where nothing waits for the disk.
+    command = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY")
     with connect.connect(on, autocommit=True) as connection:
         connection.execute(command.format(sql.Identifier(name), sql.Identifier(template or "template0")))
     if template:
