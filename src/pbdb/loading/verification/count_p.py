@@ -78,22 +78,31 @@ def _dispersion(counts: Counts, n_free: int, weight_at: float) -> float:
 
 
 def deviates(counts: Counts, phi: float, contrasts: Sequence[tuple[int, int]], plate_variance: Floats) -> Floats:
-    """Z of treated groups against vehicles; NaN where a gene cannot be judged. plate_variance: in log2, by contrast."""
-    judged, found = counts.is_widely_seen, []
-    for (treated, vehicle), of_plates in zip(contrasts, plate_variance, strict=True):
-        (y, x), (y0, x0) = counts.of(treated), counts.of(vehicle)
-        exposure, rate = x0.sum(), y0.sum() / x0.sum()
-        weight = 1 / (1 + phi * rate * x0)
-        count = exposure * (weight * y0).sum() / (weight * x0).sum()
-        is_seen = judged or count >= VEHICLE_COUNT or (len(y) > 1 and y.all())
-        psi = phi * (x0**2).sum() / exposure**2 if count == 0 else 1 / (rate * (weight * x0).sum()) - 1 / count
-        m = x * (count + 0.5) / exposure
-        weight = 1 / (1 + phi * m)
-        information = (weight * m).sum()
-        condition = m.sum() * (weight * y).sum() / information, m.sum(), max(0.0, 1 / information - 1 / m.sum())
-        psi = max(0.0, psi) + np.log(2) ** 2 * of_plates
-        found.append(signed_root(*condition, count + 0.5, psi) if is_seen else np.nan)
-    return np.array(found)
+    """Z of treated groups against vehicles; plate_variance: in log2, by contrast.
+
+    NaN where a gene cannot be judged, or a contrast cannot be estimated (its variance is NaN).
+    """
+    is_seen = counts.is_widely_seen
+    pairs = zip(contrasts, plate_variance, strict=True)
+    return np.array([_deviate(counts, phi, *pair, of_plates, is_seen) for pair, of_plates in pairs])
+
+
+def _deviate(counts: Counts, phi: float, treated: int, vehicle: int, of_plates: float, is_seen: bool) -> float:
+    if np.isnan(of_plates):
+        return float("nan")
+    (y, x), (y0, x0) = counts.of(treated), counts.of(vehicle)
+    exposure, rate = x0.sum(), y0.sum() / x0.sum()
+    weight = 1 / (1 + phi * rate * x0)
+    count = exposure * (weight * y0).sum() / (weight * x0).sum()
+    if not (is_seen or count >= VEHICLE_COUNT or (len(y) > 1 and y.all())):
+        return float("nan")
+    psi = phi * (x0**2).sum() / exposure**2 if count == 0 else 1 / (rate * (weight * x0).sum()) - 1 / count
+    psi = max(0.0, psi) + np.log(2) ** 2 * of_plates
+    m = x * (count + 0.5) / exposure
+    weight = 1 / (1 + phi * m)
+    information = (weight * m).sum()
+    spread = max(0.0, 1 / information - 1 / m.sum())
+    return signed_root(m.sum() * (weight * y).sum() / information, m.sum(), spread, count + 0.5, psi)
 
 
 def signed_root(Y: float, M: float, phi: float, T: float, psi: float) -> float:
