@@ -178,9 +178,9 @@ def test_a_compound_stands_for_its_effect_that_moves_most_genes(world: Settings)
     with connect.engine(world).begin() as connection:
         connection.execute(text("UPDATE core.effect SET n_up = effect_id % 200, n_down = 1 WHERE dataset_id = 1"))
     chosen = signature_search.effect_of
-    assert chosen(world, "DRUG", None, Where())["effect_id"] == 199
-    assert chosen(world, "K", None, Where(contexts=["even"]))["effect_id"] == 198
-    assert chosen(world, "drug", 8e-9, Where(datasets=["one"]))["effect_id"] == 7
+    assert chosen(world, "DRUG", None, Where()).effect_id == 199
+    assert chosen(world, "K", None, Where(contexts=["even"])).effect_id == 198
+    assert chosen(world, "drug", 8e-9, Where(datasets=["one"])).effect_id == 7
     for compound, dose in (("drug", 5.0), ("other", None)):
         with pytest.raises(QueryError, match=f"'{compound}' has no effect with a landmark signature"):
             chosen(world, compound, dose, Where())

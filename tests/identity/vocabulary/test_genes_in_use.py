@@ -109,7 +109,7 @@ def test_apply_brings_back_labels_that_were_lost(loaded: Settings, tmp_path: Pat
     genes(loaded, gene_table(tmp_path, "one.tsv"), "one")
     with connect.engine(loaded).begin() as connection:
         connection.exec_driver_sql("UPDATE core.gene SET symbol = 'lost'")
-    assert vocabulary.apply(loaded)["genes"] == N_GENES
+    assert vocabulary.apply(loaded).labelled["genes"] == N_GENES
     assert value(loaded, "SELECT count(*) FROM core.gene WHERE symbol = 'lost'") == 0
 
 
