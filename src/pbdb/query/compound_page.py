@@ -112,10 +112,12 @@ SELECT c.compound_name, c.inchikey, c.parent_inchikey, c.skeleton, c.pubchem_cid
 FROM pbdb.compound c
 WHERE c.inchikey = ANY(%(keys)s) OR c.skeleton = ANY(%(skeletons)s)
 ORDER BY c.inchikey <> c.parent_inchikey, c.compound_name, c.inchikey"""
-# All of one table, so that an index serves either half.
-_OURS = """(
-    s.compound_id = ANY(ARRAY(SELECT o.compound_id FROM core.compound o WHERE o.inchikey = ANY(%(keys)s)))
-    OR s.compound_id IS NULL AND s.compound_name = ANY(%(names)s)
+# Two halves, each by an index of its own.
+_OURS = """s.source_compound_id IN (
+    SELECT i.source_compound_id FROM core.source_compound i JOIN core.compound o ON o.compound_id = i.compound_id
+    WHERE o.inchikey = ANY(%(keys)s)
+    UNION ALL SELECT i.source_compound_id FROM core.source_compound i
+    WHERE i.compound_id IS NULL AND i.compound_name = ANY(%(names)s)
 )"""
 _FROM_SOURCES = """
 FROM core.source_compound s JOIN core.dataset d ON d.dataset_id = s.dataset_id
