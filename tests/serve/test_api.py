@@ -19,7 +19,7 @@ from serving import client_of
 import pbdb
 from pbdb.common.settings import Settings
 from pbdb.database import views
-from pbdb.serve import api, catalog, pages
+from pbdb.serve import api, catalog, pages, rendering
 from pbdb.serve.place import Place, open_place
 from pbdb.serve.site import Site
 
@@ -237,6 +237,19 @@ def test_structures(client: httpx.Client) -> None:
     drawn = client.get(f"{V1}/drawing.svg?inchikey={near[0]['inchikey']}")
     assert drawn.headers["content-type"] == "image/svg+xml"
     assert b"<path" in drawn.content
+
+
+def test_home_counts_by_data_set_where_there_are_many_kinds_of_cells(
+    client: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cells = [row for row in rows(client, "coverage.json") if row["dataset"] == "screen_two"]
+    conditions = sum(row["n_conditions"] for row in cells)
+    few = client.get("/").text
+    monkeypatch.setitem(rendering.TEMPLATES.globals, "most_columns", 1)
+    many = client.get("/?many").text
+    line = f'<a href="/dataset/screen_two">screen_two</a></th><td class="number">{len(cells)}</td>'
+    assert line not in few
+    assert f'{line}\n<td class="number">{conditions:,}</td>' in many
 
 
 def test_names_are_suggested_by_synonym_and_id(client: httpx.Client) -> None:

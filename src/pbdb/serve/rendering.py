@@ -20,7 +20,7 @@ from pbdb.serve.filters import select
 from pbdb.serve.place import Reading
 from pbdb.serve.site import At, NotFoundError, Site
 
-MOST_SHOWN, MOST_GENES_SHOWN = 40, 50_000
+MOST_SHOWN, MOST_GENES_SHOWN, MOST_COLUMNS = 40, 50_000, 24
 HTML = "text/html; charset=utf-8"
 
 
@@ -85,7 +85,7 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    made.globals |= {"one": one, "way": figures.way, "version": __version__}
+    made.globals |= {"one": one, "way": figures.way, "version": __version__, "most_columns": MOST_COLUMNS}
     made.filters |= {
         "number": number_text,
         "n": lambda value: f"{value:,}",
