@@ -274,6 +274,7 @@ def figures(runs: Sequence[Run]) -> str:
         f"{runs[-1].about.get('load_average')}. "
         + (f"Slopes b over {len(runs)} shares: {told}." if slopes else "One share was measured, so every b is 1.")
         + (f" Largest peak: {max(peaks)[0] / 1024:.1f} GiB ({max(peaks)[1]})." if peaks else "")
+        + (f" Left out: {'; '.join(runs[-1].left_out)}." if runs[-1].left_out else "")
         + "\n"
     )
 

@@ -97,6 +97,7 @@ def test_a_step_done_again_counts_once_and_what_is_left_out_is_told() -> None:
     assert found.seconds["driad", "effects"] == 40
     assert found.datasets == ["tahoe", "driad", compendium_lines.ALL]
     assert "Left out: l1000, done: effects: no disk." in report.page(again, KNOWN)
+    assert report.figures([found]).endswith("Left out: l1000, done: effects: no disk.\n")
 
 
 def test_questions_stand_beside_their_budgets_and_learning_beside_its_sizes() -> None:
