@@ -52,8 +52,7 @@ def run_fits(
 
     Raises:
         SourceError: the dataset is not loaded, or its canonical matrix is not in this home.
-        ConfigError: the choices are those of the default fits, there is no such compound, or the cluster does not
-            answer.
+        ConfigError: default choices, a compound that is not there, or a cluster that does not answer.
         ServerError: the dataset is being loaded.
     """
     hears, choices = reporter or Silent(), choices.checked()
