@@ -53,9 +53,8 @@ from sqlalchemy import text
 from pbdb.common.settings import Settings
 from pbdb.database import partitions, schema, signature_rows
 from pbdb.database.models import N_LANDMARKS
-from pbdb.query import signature_index
-from pbdb.query import signatures as signature_search
-from pbdb.query.signatures import Where
+from pbdb.query import signature_index, signature_search
+from pbdb.query.signature_search import Where
 from pbdb.readers import gct
 from pbdb.server import connect
 

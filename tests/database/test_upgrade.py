@@ -10,7 +10,7 @@ from rows import add_world
 
 from pbdb.common.settings import Settings
 from pbdb.database import schema
-from pbdb.query import signature_index, signatures
+from pbdb.query import signature_index, signature_search
 from pbdb.server import connect
 
 ROWS = {
@@ -67,7 +67,7 @@ def test_signatures_of_stored_effects_are_found_after_the_upgrade(database: Sett
     assert query(database, "SELECT count(*) FROM pg_indexes WHERE indexdef LIKE '%hnsw%'") == [(0,)]
     kept = "SELECT s.effect_id, s.n_landmarks, s.landmark_t = e.landmark_t FROM core.signature s JOIN core.effect e"
     assert query(database, f"{kept} USING (effect_id) ORDER BY 1") == [(161, 978, True), (261, 978, True)]
-    found = signatures.like_effect(database, 161)
+    found = signature_search.like_effect(database, 161)
     assert [row["effect_id"] for row in found] == [261]
     assert signature_index.build(engine).n_signatures == 2
-    assert signatures.like_effect(database, 161) == found
+    assert signature_search.like_effect(database, 161) == found

@@ -68,7 +68,7 @@ def test_a_changed_line_runs_the_stages_it_decides_and_no_other(database: Settin
     for elsewhere in (
         "exports/shards.py",
         "cli/etl.py",
-        "query/signatures.py",
+        "query/signature_search.py",
         "common/errors.py",
         "matches/match_table.py",
     ):

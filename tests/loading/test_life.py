@@ -24,7 +24,7 @@ from pbdb.effects.engine import Options
 from pbdb.effects.options import FitOptions
 from pbdb.identity.vocabulary import releases
 from pbdb.loading import dataset_load, ledger, pipeline, publish, stage_cache, table_rows
-from pbdb.query.signatures import Where, not_searched
+from pbdb.query.signature_search import Where, not_searched
 from pbdb.samples import canonicalise, matrix_file
 from pbdb.server import connect, locks
 from pbdb.sources.declaration import Context

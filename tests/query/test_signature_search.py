@@ -12,9 +12,8 @@ from pbdb.common.errors import ConfigError, QueryError
 from pbdb.common.settings import Settings
 from pbdb.database import schema, signature_rows
 from pbdb.database.models import N_LANDMARKS
-from pbdb.query import signature_index
-from pbdb.query import signatures as signature_search
-from pbdb.query.signatures import Where
+from pbdb.query import signature_index, signature_search
+from pbdb.query.signature_search import Where
 from pbdb.server import connect
 
 N = 300

@@ -14,9 +14,8 @@ from loads import load, name_of, query
 
 from pbdb.common.settings import Settings
 from pbdb.identity.vocabulary import releases
-from pbdb.query import signature_index
-from pbdb.query import signatures as signature_search
-from pbdb.query.signatures import Where
+from pbdb.query import signature_index, signature_search
+from pbdb.query.signature_search import Where
 from pbdb.readers import gct, gctx
 from pbdb.server import connect
 

@@ -15,7 +15,7 @@ import pytest
 from pbdb.common.errors import DataError, PbdbError, SourceError
 from pbdb.readers import gct, gctx, matrices, rdata, tables
 from pbdb.readers.csr import cell_matrix
-from pbdb.readers.people import sheets
+from pbdb.readers.handwritten import sheets
 
 dense = partial(matrices.read, sparse=False)
 

@@ -21,7 +21,7 @@ from pbdb.identity.genes.published_tables import read_genes
 from pbdb.identity.genes.resolve import build_vocabulary, resolve_symbols
 from pbdb.loading import draft_source
 from pbdb.readers import gct, matrices
-from pbdb.readers.people import cells, quantities, sheets
+from pbdb.readers.handwritten import cells, quantities, sheets
 from pbdb.samples.pseudobulk.cell_table import sample_names
 
 HEADINGS = ["sample_id", "compound", "dose_um", "time_h", "plate", "is_control", "smiles", "note"]

@@ -19,11 +19,11 @@ from pbdb.identity.genes.published_tables import read_genes
 from pbdb.identity.genes.release import build_vocabulary, without_version
 from pbdb.identity.genes.resolve import resolve_symbols
 from pbdb.identity.genes.spreadsheet_dates import day_numbers
-from pbdb.identity.vocabulary.reference_tables import read_reference
+from pbdb.identity.vocabulary.reference_files import read_reference
 from pbdb.loading import draft_source
 from pbdb.loading import sheet_inference as columns
 from pbdb.readers import matrices
-from pbdb.readers.people import cells, pairing
+from pbdb.readers.handwritten import cells, pairing
 from pbdb.readers.profiles import paired
 
 HEADINGS = ["sample_id", "compound", "dose_um", "time_h", "plate", "is_control"]

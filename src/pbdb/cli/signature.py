@@ -39,8 +39,7 @@ def search(
 
     --dataset and --context limit what is searched, and of which effects of a compound one is taken.
     """
-    from pbdb.query import database
-    from pbdb.query import signatures as signature_search
+    from pbdb.query import database, signature_search
 
     if like is not None and (up or down):
         raise click.UsageError("Give --like EFFECT, or genes with --up and --down, not both.")
@@ -82,11 +81,11 @@ def _tell_not_searched(datasets: list[str]) -> None:
 
 
 def _effect_id(like: str, dose_um: float | None, where: Any) -> int:
-    from pbdb.query import signatures
+    from pbdb.query import signature_search
 
     if like.isdigit():
         return int(like)
-    effect = signatures.effect_of(settings(), like, dose_um, where)
+    effect = signature_search.effect_of(settings(), like, dose_um, where)
     say(
         f"Like {effect.compound_name} {effect.dose_um:g} uM in {effect.context_name} ({effect.dataset},"
         f" {effect.time_h:g} h; {effect.n_up} genes up, {effect.n_down} down), effect {effect.effect_id}:"
@@ -104,8 +103,7 @@ def _names(text: str) -> list[str]:
 @json_option
 def index(rebuild: bool, as_json: bool) -> None:
     """Index the signatures loaded since the last time, so search takes milliseconds: one index of all data sets."""
-    from pbdb.query import database, signature_index
-    from pbdb.query import signatures as signature_search
+    from pbdb.query import database, signature_index, signature_search
     from pbdb.server import connect
 
     user_settings = settings()

@@ -20,12 +20,12 @@ from pbdb.common.arrays import Mask, is_whole
 from pbdb.common.errors import DataError, DesignError
 from pbdb.effects.engine.checks import LARGEST_LOG2, check_counts, check_intensities
 from pbdb.readers import matrices
-from pbdb.readers.people import sheets
-from pbdb.readers.people.cells import is_no_compound, one_spelling, plain, said, told_as_one
-from pbdb.readers.people.controls import is_vehicle
-from pbdb.readers.people.headings import NAMES, SUFFIXES, first_choice, matching, spelled_as, suffix
-from pbdb.readers.people.pairing import of_matrix
-from pbdb.readers.people.quantities import first_not_a_number, in_unit, is_number, is_two_numbers
+from pbdb.readers.handwritten import sheets
+from pbdb.readers.handwritten.cells import is_no_compound, one_spelling, plain, said, told_as_one
+from pbdb.readers.handwritten.controls import is_vehicle
+from pbdb.readers.handwritten.headings import NAMES, SUFFIXES, first_choice, matching, spelled_as, suffix
+from pbdb.readers.handwritten.pairing import of_matrix
+from pbdb.readers.handwritten.quantities import first_not_a_number, in_unit, is_number, is_two_numbers
 
 REQUIRED = ("sample_id", "compound", "dose_um", "time_h", "plate", "is_control")
 OPTIONAL = ("context", "well", "stratum", "n_cells")

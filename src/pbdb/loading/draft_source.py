@@ -37,7 +37,7 @@ from pbdb.loading.sheet_inference import (
 )
 from pbdb.loading.two_files import TwoFiles
 from pbdb.readers import mtx_folders
-from pbdb.readers.people.headings import STRUCTURES
+from pbdb.readers.handwritten.headings import STRUCTURES
 from pbdb.readers.profiles import TENX_MATRIX
 from pbdb.sources import registry
 

@@ -16,11 +16,11 @@ import numpy.typing as npt
 import pandas as pd
 
 from pbdb.common import units
-from pbdb.readers.people.cells import is_no_compound, plain, said
-from pbdb.readers.people.controls import is_untreated, is_vehicle, is_vehicle_or_control
-from pbdb.readers.people.headings import NAMES, SECOND_CHOICE, SUFFIXES, base, matching, suffix
-from pbdb.readers.people.pairing import of_matrix
-from pbdb.readers.people.quantities import NOT_MOLAR, first_not_a_number, is_two_numbers, logarithmic, unit_of
+from pbdb.readers.handwritten.cells import is_no_compound, plain, said
+from pbdb.readers.handwritten.controls import is_untreated, is_vehicle, is_vehicle_or_control
+from pbdb.readers.handwritten.headings import NAMES, SECOND_CHOICE, SUFFIXES, base, matching, suffix
+from pbdb.readers.handwritten.pairing import of_matrix
+from pbdb.readers.handwritten.quantities import NOT_MOLAR, first_not_a_number, is_two_numbers, logarithmic, unit_of
 
 WELL = re.compile(r"[A-Pa-p]{1,2}\d{1,2}")
 ANNOTATIONS = {"moa": ("moa", "mechanismofaction"), "target": ("target", "targets"), "pathway": ("pathway",)}

@@ -13,11 +13,11 @@ from pbdb import readers
 from pbdb.common.errors import ConfigError, DataError
 from pbdb.loading.sheet_inference import compound, quoted, sample_column
 from pbdb.readers import matrices, mtx_folders
+from pbdb.readers.handwritten import sheets
+from pbdb.readers.handwritten.cells import one_spelling, told_as_one
+from pbdb.readers.handwritten.pairing import of_matrix
 from pbdb.readers.matrices import Profiles
 from pbdb.readers.opening import ending
-from pbdb.readers.people import sheets
-from pbdb.readers.people.cells import one_spelling, told_as_one
-from pbdb.readers.people.pairing import of_matrix
 from pbdb.readers.profile_block import ProfileBlock
 from pbdb.readers.profiles import TENX_MATRIX
 

@@ -5,8 +5,8 @@ nothing to do opens none.
 """
 
 from pbdb.readers.csr import cell_matrix
-from pbdb.readers.people.sheets import table as sheet
-from pbdb.readers.people.sheets import worksheet
+from pbdb.readers.handwritten.sheets import table as sheet
+from pbdb.readers.handwritten.sheets import worksheet
 from pbdb.readers.profiles import compounds_of, counts, intensities, obs, paired, xlsx
 from pbdb.readers.tables import Matrix, aligned, csv, gene_matrix, only, parquet, tsv
 

@@ -33,10 +33,10 @@ from pbdb.common.errors import DataError
 from pbdb.readers import gct, gctx
 from pbdb.readers.annotations import Annotations
 from pbdb.readers.bombs import require_plausible, unpacked
+from pbdb.readers.handwritten.matrix_tables import read_text, read_workbook
 from pbdb.readers.mtx_folders import read_folder
 from pbdb.readers.named_matrix import Names, Profiles, as_counts, as_names, dense, from_blocks
 from pbdb.readers.opening import DAMAGED, ending, starts_with
-from pbdb.readers.people.matrix_tables import read_text, read_workbook
 from pbdb.readers.tables import missing
 
 __all__ = ["FORMATS", "Names", "Profiles", "read"]

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from pbdb.common.errors import DataError
 from pbdb.readers.bombs import MOST_GENES, require_rows
-from pbdb.readers.people.cells import cleaned
+from pbdb.readers.handwritten.cells import cleaned
 
 Names = npt.NDArray[np.object_]
 Block = tuple[list[str], npt.NDArray[np.float64]]

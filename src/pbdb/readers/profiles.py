@@ -16,13 +16,13 @@ from pbdb.common.errors import DataError
 from pbdb.readers import matrices
 from pbdb.readers.annotations import Annotations
 from pbdb.readers.bombs import plausible, unpacked
+from pbdb.readers.handwritten import grids
+from pbdb.readers.handwritten.cells import cell_or_none, one_spelling
+from pbdb.readers.handwritten.pairing import of_matrix
+from pbdb.readers.handwritten.quantities import tidied
+from pbdb.readers.handwritten.sheets import alike
 from pbdb.readers.matrices import Profiles
 from pbdb.readers.opening import DAMAGED
-from pbdb.readers.people import grids
-from pbdb.readers.people.cells import cell_or_none, one_spelling
-from pbdb.readers.people.pairing import of_matrix
-from pbdb.readers.people.quantities import tidied
-from pbdb.readers.people.sheets import alike
 from pbdb.readers.profile_block import ProfileBlock
 from pbdb.readers.tables import MISSING, damaged, missing
 

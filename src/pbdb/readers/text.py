@@ -8,9 +8,9 @@ from pathlib import Path
 import pandas as pd
 
 from pbdb.common.errors import VocabularyError
+from pbdb.readers.handwritten import sheets
+from pbdb.readers.handwritten.grids import is_workbook
 from pbdb.readers.opening import DAMAGED, encoding_of, open_text
-from pbdb.readers.people import sheets
-from pbdb.readers.people.grids import is_workbook
 
 __all__ = ["DAMAGED", "head", "headings", "need_columns", "open_text", "read_table"]
 

@@ -14,7 +14,7 @@ import scipy.sparse as sp
 
 from pbdb.common.errors import DataError, SourceError
 from pbdb.readers import matrices
-from pbdb.readers.people import matrix_tables
+from pbdb.readers.handwritten import matrix_tables
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from pbdb.identity.compounds import structure
 from pbdb.identity.compounds.resolve import Record, resolve
 from pbdb.identity.compounds.structure import Structure
 from pbdb.identity.vocabulary import references, releases
-from pbdb.identity.vocabulary.reference_tables import read_reference
+from pbdb.identity.vocabulary.reference_files import read_reference
 from pbdb.server import connect
 
 COMPOUNDS = {

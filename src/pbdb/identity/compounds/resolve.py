@@ -17,7 +17,7 @@ from pbdb.identity.compounds.clean_text import cas_or_none, cid_or_none, inchike
 from pbdb.identity.compounds.many_structures import standardise_all
 from pbdb.identity.compounds.pubchem_rest import Entry, Lookup
 from pbdb.identity.compounds.structure import RULE_VERSION, Refusal, Structure
-from pbdb.readers.people.cells import folded, unjoined
+from pbdb.readers.handwritten.cells import folded, unjoined
 
 ROUTES: Final = ("structure", "inchikey", "pubchem_cid", "alias", "cas", "name", "reference", "unresolved")
 

@@ -14,8 +14,8 @@ from pbdb.common.rows import Row
 from pbdb.identity.compounds.clean_text import text_or_none
 from pbdb.identity.compounds.pubchem_rest import Lookup
 from pbdb.identity.compounds.resolve import Record, resolve
-from pbdb.readers.people import sheets
-from pbdb.readers.people.headings import NAMES, STRUCTURES, matching
+from pbdb.readers.handwritten import sheets
+from pbdb.readers.handwritten.headings import NAMES, STRUCTURES, matching
 
 COLUMNS = ("smiles", "inchikey", "pubchem_cid", "cas", "name")
 

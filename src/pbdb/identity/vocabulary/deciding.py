@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Connection
 
 from pbdb.identity.vocabulary.genes import GENES, current
-from pbdb.identity.vocabulary.reference_tables import TABLES
+from pbdb.identity.vocabulary.reference_files import TABLES
 
 PUBCHEM = "pubchem"
 KINDS = (GENES, PUBCHEM, *TABLES)

@@ -17,8 +17,8 @@ from pbdb.identity.compounds.pubchem_bulk_lookup import lookup
 from pbdb.identity.compounds.resolve import Record, resolve
 from pbdb.identity.vocabulary import store
 from pbdb.identity.vocabulary.genes import Imported, current, named_after
-from pbdb.identity.vocabulary.reference_tables import TABLES, Reference, read_reference
-from pbdb.readers.people.cells import folded, unjoined
+from pbdb.identity.vocabulary.reference_files import TABLES, Reference, read_reference
+from pbdb.readers.handwritten.cells import folded, unjoined
 
 NOT_REDISTRIBUTABLE = frozenset({"repurposing_hub", "sciplex_drugs"})
 """Tables whose terms forbid passing them on, or which state none."""

@@ -23,7 +23,7 @@ from pbdb.identity.vocabulary import genes, references, store
 from pbdb.identity.vocabulary.contexts import cell_vocabulary
 from pbdb.identity.vocabulary.deciding import PUBCHEM
 from pbdb.identity.vocabulary.genes import GENES, current, gene_vocabulary
-from pbdb.identity.vocabulary.reference_tables import TABLES
+from pbdb.identity.vocabulary.reference_files import TABLES
 from pbdb.server import connect, locks
 
 __all__ = [

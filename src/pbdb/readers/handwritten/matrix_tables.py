@@ -12,10 +12,10 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pbdb.common.errors import DataError
+from pbdb.readers.handwritten import grids, sheets
+from pbdb.readers.handwritten.cells import cleaned, is_missing
 from pbdb.readers.named_matrix import Block, Profiles, dense, from_blocks
 from pbdb.readers.opening import encoding_of, open_bytes
-from pbdb.readers.people import grids, sheets
-from pbdb.readers.people.cells import cleaned, is_missing
 
 TEXT_BLOCK_BYTES = 32 * 2**20
 OF_FEATURE_COUNTS = ("Chr", "Start", "End", "Strand", "Length")

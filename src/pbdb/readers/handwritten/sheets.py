@@ -22,9 +22,8 @@ import pandas as pd
 
 from pbdb.common.errors import DataError
 from pbdb.readers.bombs import bounded, require_plausible
-from pbdb.readers.opening import DAMAGED, encoding_of, open_text, starts_with
-from pbdb.readers.people.cells import cell_or_none, cleaned, is_ditto
-from pbdb.readers.people.grids import (
+from pbdb.readers.handwritten.cells import cell_or_none, cleaned, is_ditto
+from pbdb.readers.handwritten.grids import (
     LOOKED_AT,
     PARQUET,
     Grid,
@@ -35,8 +34,9 @@ from pbdb.readers.people.grids import (
     separator,
     shown,
 )
-from pbdb.readers.people.headings import names_a_part
-from pbdb.readers.people.quantities import tidied
+from pbdb.readers.handwritten.headings import names_a_part
+from pbdb.readers.handwritten.quantities import tidied
+from pbdb.readers.opening import DAMAGED, encoding_of, open_text, starts_with
 from pbdb.readers.tables import damaged, missing
 
 _FULL = 0.6

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from pbdb.readers.people.cells import plain
+from pbdb.readers.handwritten.cells import plain
 
 NAMES = {
     "plate": (

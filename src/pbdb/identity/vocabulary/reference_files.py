@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from pbdb.common.errors import VocabularyError
 from pbdb.identity.compounds.clean_text import text_or_none
-from pbdb.readers.people import sheets
+from pbdb.readers.handwritten import sheets
 from pbdb.readers.text import DAMAGED, head, need_columns
 
 COMPOUND_COLUMNS = ("key", "name", "smiles", "inchikey", "pubchem_cid")

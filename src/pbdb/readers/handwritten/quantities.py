@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import pandas as pd
 
 from pbdb.common import units
-from pbdb.readers.people.cells import plain
-from pbdb.readers.people.headings import is_quantity
+from pbdb.readers.handwritten.cells import plain
+from pbdb.readers.handwritten.headings import is_quantity
 
 NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?", re.ASCII)
 _COMMA = re.compile(r"[-+]?(?:\d{1,3}(?:\.\d{3})+|\d*),\d+(?:[eE][-+]?\d+)?", re.ASCII)
