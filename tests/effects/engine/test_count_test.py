@@ -12,7 +12,7 @@ from scipy import optimize, special, stats
 from pbdb.common.errors import ConfigError
 from pbdb.effects import engine
 from pbdb.effects.engine import weighted
-from pbdb.effects.engine.leave_one_out import checked_wells, leave_out
+from pbdb.effects.engine.left_out import checked_wells, leave_out
 from pbdb.effects.engine.null_check import NullCheck, binomial_interval, null_spread
 from pbdb.effects.engine.signed_root import score
 

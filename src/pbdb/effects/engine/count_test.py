@@ -23,7 +23,7 @@ from numba import njit, prange
 
 from pbdb.common.arrays import Floats, Ints
 from pbdb.effects.engine.design import Design, Layout
-from pbdb.effects.engine.leave_one_out import LeftOut, checked_wells
+from pbdb.effects.engine.left_out import LeftOut, checked_wells
 from pbdb.effects.engine.signed_root import score
 from pbdb.effects.engine.weighted import PlateEffects
 

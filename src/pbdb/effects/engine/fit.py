@@ -16,7 +16,7 @@ from pbdb.common.errors import ConfigError, DataError, DesignError
 from pbdb.effects.engine import unweighted, voom
 from pbdb.effects.engine.design import Design
 from pbdb.effects.engine.gene_fits import Block, Blocks, EffectsOfBlock, Reader, first_pass, in_turn, variances
-from pbdb.effects.engine.leave_one_out import checked_wells
+from pbdb.effects.engine.left_out import checked_wells
 from pbdb.effects.engine.matrix import Matrix, gene_blocks, genes_per_block, wrap
 from pbdb.effects.engine.moderate import Moderated, moderate
 from pbdb.effects.engine.normalise import Kept, detected_genes, keep_genes, tmm

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from pbdb.common.arrays import Floats, Ints, Mask
 from pbdb.effects.engine import count_test, unweighted, voom, weighted
 from pbdb.effects.engine.count_test import CountTests, GeneFacts
-from pbdb.effects.engine.leave_one_out import checked_wells, leave_out
+from pbdb.effects.engine.left_out import checked_wells, leave_out
 from pbdb.effects.engine.matrix import Matrix, gene_blocks, genes_per_block
 from pbdb.effects.engine.tails import neg_log10_p
 from pbdb.effects.engine.weighted import Fitted
