@@ -165,6 +165,8 @@ def test_more_factors_than_compounds_make_no_trouble(n_compounds: int) -> None:
     assert np.isfinite(model.embedding).all() and ((model.reliability >= 0) & (model.reliability <= 1)).all()
     rows = made.compendium.blocks[0]
     assert np.isfinite(model.predict(rows)).all() and (model.sd(rows) > 0).all()
+    none = rows.take(np.zeros(len(rows), dtype=bool))  # a data set without validation compounds
+    assert model.predict(none).shape == model.sd(none).shape == (0, len(rows.genes))
 
 
 def _cosines(vectors: np.ndarray) -> np.ndarray:

@@ -84,7 +84,8 @@ class LowRank:
             return np.full((len(rows), len(rows.genes)), np.nan, np.float32)
         different, back = np.unique(rows.compound, return_inverse=True)
         loading = self.loadings[s].astype(np.float64)
-        variance = np.stack([np.einsum("kg,kg->g", loading, self.covariance(c) @ loading) for c in different])
+        each = [np.einsum("kg,kg->g", loading, self.covariance(c) @ loading) for c in different]
+        variance = np.reshape(each, (len(different), loading.shape[1]))  # also of no row at all
         total = self.gains(rows)[:, None] ** 2 * variance[back] + self.noise[s]
         return np.asarray(np.sqrt(total), np.float32)
 
