@@ -45,11 +45,26 @@ class Question(NamedTuple):
 
 
 def settings_of(place: str) -> Settings | None:
-    """Where the database is; None for a snapshot."""
+    """Where the database is; None for a snapshot.
+
+    Raises:
+        SystemExit: a folder that is neither a home nor a snapshot.
+    """
     if "://" in place:
         return Settings(home=Path(), database_url=place, read_as_superuser=True)
     folder = Path(place)
-    return None if (folder / "pbdb.duckdb").is_file() else Settings(home=folder)
+    return None if (folder / "pbdb.duckdb").is_file() else Settings(home=home(folder))
+
+
+def home(folder: Path) -> Path:
+    """The folder, if it is a home with a database.
+
+    Raises:
+        SystemExit: it is none; asked, pbdb would make an empty one there.
+    """
+    if not (folder / "server").is_dir():
+        raise SystemExit(f"'{folder}' is neither a home with a database nor a snapshot: give the folder of one.")
+    return folder
 
 
 def opened(place: str) -> Any:
@@ -166,7 +181,11 @@ def main() -> None:
     parser.add_argument("--clients", type=int, nargs="+", default=[1], help="at once")
     parser.add_argument("--cold", action="store_true", help="also after the embedded server was started anew")
     chosen = parser.parse_args()
+    if min(chosen.times, *chosen.clients) < 1:
+        parser.error("--times and --clients begin at 1")
     with opened(chosen.place) as db:
+        if not first(db, "SELECT 1 FROM effect WHERE status = 'ok'"):
+            raise SystemExit(f"'{chosen.place}' holds no effects to ask about: load a data set first.")
         replaced = names(db)
         asked = [Question(name, _replaced(query, replaced)) for name, query in COOKBOOK.items()] + with_budgets(db)
     found = [of_question(chosen, question) for question in asked]

@@ -48,6 +48,7 @@ import lines
 import numpy as np
 import pandas as pd
 from made_up_effects import Made, write
+from queries import home
 from sqlalchemy import text
 
 from pbdb.common.settings import Settings
@@ -124,7 +125,7 @@ def main() -> None:
     parser.add_argument("--home", type=Path, help="ask the database of this home, and fill none")
     chosen = parser.parse_args()
     if chosen.home is not None:
-        settings = Settings(home=chosen.home)
+        settings = Settings(home=home(chosen.home))
         lines.report(ask(settings, "%", filters_of(settings)) | {"name": "signature_search_of_home"})
         return
     folder = Path(tempfile.mkdtemp(prefix="pbdb-search-"))
