@@ -153,7 +153,8 @@ def with_budgets(db: Any) -> list[Question]:
             Question(f"an effect of the {what} data set", f"{BY_GENE} WHERE effect_id = {effect}", budgets[0]),
             Question(f"a compound in a context of the {what}", f"{BY_GENE} WHERE {of_compound}", budgets[1]),
         ]
-    gene = first(db, f"SELECT gene_id FROM fit_gene WHERE dataset = '{largest}' AND tested ORDER BY 1 LIMIT 1")[0]
+    tested = f"FROM fit_gene WHERE dataset = '{largest}' AND is_default AND tested"
+    gene, context = first(db, f"SELECT min(gene_id), context {tested} GROUP BY context ORDER BY 2 LIMIT 1")
     asked += [
         Question("a gene everywhere", f"{BY_CONDITION} WHERE gene_id = '{gene}'", 600),
         Question("its 50 strongest", f"{BY_CONDITION} WHERE gene_id = '{gene}' ORDER BY log2_fc DESC LIMIT 50", 300),
