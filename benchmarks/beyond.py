@@ -1,8 +1,9 @@
 """Beyond the compendium, on paper: hours, disk and memory of a compendium k times as large, from its measured lines.
 
-With s the seconds of a stage and b the slope of log s over log share (1 where fewer than two shares were measured):
+With s the seconds of a data set's stage at the largest share at which it was measured, and b the slope of log s of the
+stage over log share, of what all shares have (1 where fewer than two shares were measured):
 
-    seconds(stage, k)   = s x k^b
+    seconds(stage, k)   = s x (k / share)^b, summed over data sets
     hours(k, c, w)      = (seconds of other stages + seconds of `effects` x c / w) / 3600
     disk(k)             = MB of the data sets x k
 
@@ -17,7 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from compendium_lines import STAGES, Run
+from compendium_lines import STAGES, Run, alike, largest
 
 FACTORS = (1, 10, 100)
 WORKERS = 64
@@ -50,15 +51,24 @@ def slope(points: Sequence[tuple[float, float]]) -> float:
 
 
 def beyond(runs: Sequence[Run], cores: int, factor: int, workers: int = WORKERS) -> Beyond:
-    """Extrapolate from runs, the largest of which stands for the whole."""
-    whole = max(runs, key=lambda run: run.share)
-    hours = {}
-    for stage in STAGES:
-        b = slope([(run.share, run.of_stage(stage)) for run in runs])
-        hours[stage] = whole.of_stage(stage) * (factor / whole.share) ** b / 3600
+    """Extrapolate from runs, by share."""
+    found, slopes = largest(runs), slopes_of(runs)
+    hours = {
+        stage: sum(s * (factor / share) ** slopes[stage] for (_, one), (share, s) in found.items() if one == stage)
+        / 3600
+        for stage in STAGES
+    }
     fits = hours[ON_CLUSTER]
     elsewhere = sum(hours.values()) - fits + fits * cores / max(workers, cores)
-    return Beyond(factor, hours, elsewhere, whole.total_mb * factor / whole.share / 1000)
+    # A step that was left out at one share left little on disk there.
+    mb = {step: max(run.mb.get(step, 0) / run.share for run in runs) for run in runs for step in run.mb}
+    return Beyond(factor, hours, elsewhere, sum(mb.values()) * factor / 1000)
+
+
+def slopes_of(runs: Sequence[Run]) -> dict[str, float]:
+    """Slope of each stage over what all runs measured."""
+    comparable = alike(runs)
+    return {stage: slope([(run.share, run.of_stage(stage)) for run in comparable]) for stage in STAGES}
 
 
 def cores_of(machine: str) -> int:

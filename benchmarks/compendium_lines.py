@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 LOAD = ("extract", "transform", "validate", "effects", "publish", "match")
@@ -64,14 +64,29 @@ def runs(lines: Iterable[dict[str, Any]]) -> list[Run]:
     """
     found: dict[float, Run] = {}
     for line in lines:
-        if line["name"] != "compendium" or line.get("stage") not in (
-            *STAGES,
-            "done",
-        ):
+        if line["name"] != "compendium" or line.get("stage") not in (*STAGES, "done"):
             continue
         run = found.setdefault(float(line["share"]), Run(float(line["share"])))
         _add(run, line)
     return [found[share] for share in sorted(found) if found[share].seconds]
+
+
+def alike(found: Sequence[Run]) -> list[Run]:
+    """The runs with what all of them measured, and nothing else: growth compares like with like."""
+    steps = set.intersection(*(set(run.seconds) for run in found))
+    return [
+        replace(
+            run,
+            seconds={step: seconds for step, seconds in run.seconds.items() if step in steps},
+            peak_mb={step: mb for step, mb in run.peak_mb.items() if step in steps},
+        )
+        for run in found
+    ]
+
+
+def largest(found: Sequence[Run]) -> dict[tuple[str, str], tuple[float, float]]:
+    """Of every step of any run the largest share at which it was measured, and its seconds there; runs by share."""
+    return {step: (run.share, seconds) for run in found for step, seconds in run.seconds.items()}
 
 
 def _add(run: Run, line: dict[str, Any]) -> None:

@@ -103,7 +103,19 @@ def _compendium(runs: Sequence[Run], found: Sequence[Line]) -> Iterable[str]:
     yield _stage_table(run)
     if run.left_out:
         yield "Left out: " + "; ".join(run.left_out) + ".\n"
+    if smaller := elsewhere(runs):
+        yield f"Measured at a smaller share only, here in proportion to it: {'; '.join(smaller)}.\n"
     yield from _growth(runs)
+
+
+def elsewhere(runs: Sequence[Run]) -> list[str]:
+    """What the largest share left out and a smaller one measured, in proportion."""
+    whole_share = runs[-1].share
+    return [
+        f"{dataset}, {stage}: {duration(found * whole_share / share)}"
+        for (dataset, stage), (share, found) in compendium_lines.largest(runs).items()
+        if share < whole_share
+    ]
 
 
 def _rows(found: Sequence[Line]) -> Iterable[str]:
@@ -137,6 +149,7 @@ def _growth(runs: Sequence[Run]) -> Iterable[str]:
         yield f"Growth is not known: only {report_charts.share_text(runs[0].share)} was measured.\n"
         return
     yield picture("growth", "Minutes and memory by share of the compendium")
+    runs = compendium_lines.alike(runs)
     rows = [
         [f"{run.share:.3g}", seconds(run.load_seconds), seconds(run.total_seconds), whole(max(run.peak_mb.values()))]
         for run in runs
@@ -262,10 +275,11 @@ def figures(runs: Sequence[Run]) -> str:
         ["**disk, GB**", *(f"{one.disk_gb:,.0f}" for one in known)],
     ]
     head = table(["hours", *(f"{factor} x the compendium" for factor in beyond.FACTORS)], rows)
+    comparable = compendium_lines.alike(runs)[-1]
     slopes = {
-        stage: beyond.slope([(run.share, run.of_stage(stage)) for run in runs])
-        for stage in LOAD
-        if len(runs) > 1 and runs[-1].of_stage(stage) >= 1
+        stage: b
+        for stage, b in beyond.slopes_of(runs).items()
+        if len(runs) > 1 and stage in LOAD and comparable.of_stage(stage) >= 1
     }
     told = ", ".join(f"{stage} {b:.2f}" for stage, b in slopes.items())
     peaks = [(run_peak, stage) for stage in STAGES if (run_peak := runs[-1].peak_of(stage)) is not None]
@@ -275,6 +289,7 @@ def figures(runs: Sequence[Run]) -> str:
         + (f"Slopes b over {len(runs)} shares: {told}." if slopes else "One share was measured, so every b is 1.")
         + (f" Largest peak: {max(peaks)[0] / 1024:.1f} GiB ({max(peaks)[1]})." if peaks else "")
         + (f" Left out: {'; '.join(runs[-1].left_out)}." if runs[-1].left_out else "")
+        + (f" Counted from a smaller share: {'; '.join(smaller)}." if (smaller := elsewhere(runs)) else "")
         + "\n"
     )
 
@@ -285,7 +300,7 @@ def draw(found: Sequence[Line], folder: Path) -> None:
     if runs:
         report_charts.draw(folder, "seconds", report_charts.seconds_by_stage(runs[-1]))
     if len(runs) > 1:
-        report_charts.draw(folder, "growth", report_charts.growth(runs))
+        report_charts.draw(folder, "growth", report_charts.growth(compendium_lines.alike(runs)))
     if line := growing(found):
         report_charts.draw(folder, "learning", report_charts.doublings(line["growth"]))
     known = known_benchmarks()

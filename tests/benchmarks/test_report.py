@@ -117,6 +117,16 @@ def test_hours_at_multiples_follow_the_formula() -> None:
     assert beyond.slope([(1.0, 50.0)]) == 1
 
 
+def test_growth_compares_what_all_shares_measured_and_the_rest_is_counted_in_proportion() -> None:
+    further = stage("op3", "effects", 300, 0.5, peak_mb=9000)
+    runs = compendium_lines.runs([*run(1.0), *run(0.5, 0.5), further])
+    assert [found.total_seconds for found in compendium_lines.alike(runs)] == [2034, 4068]
+    page = report.page([*run(1.0), *run(0.5, 0.5), further], KNOWN)
+    assert "| 0.5 | 1,998 | 2,034 | 4,096 |\n| 1 | 3,996 | 4,068 | 4,096 |" in page
+    assert "in proportion to it: op3, effects: 10 minutes." in page
+    assert beyond.beyond(runs, cores=2, factor=1).hours["effects"] == pytest.approx((3636 + 600) / 3600)
+
+
 def test_the_further_page_gets_its_figures_between_its_marks() -> None:
     text = f"before\n{report.START}\nold\n{report.END}\nafter\n"
     page = report.with_figures(text, run(1.0))
