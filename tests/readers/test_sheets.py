@@ -13,6 +13,7 @@ from hypothesis import strategies as some
 from people import FORMS, text
 
 from pbdb import readers
+from pbdb.common import typed_cells as cells
 from pbdb.common import workbook_writer
 from pbdb.common.errors import DataError
 from pbdb.effects import plate_sheets
@@ -21,7 +22,7 @@ from pbdb.identity.genes.published_tables import read_genes
 from pbdb.identity.genes.resolve import build_vocabulary, resolve_symbols
 from pbdb.loading import draft_source
 from pbdb.readers import gct, matrices
-from pbdb.readers.handwritten import cells, quantities, sheets
+from pbdb.readers.handwritten import quantities, sheets
 from pbdb.samples.pseudobulk.cell_table import sample_names
 
 HEADINGS = ["sample_id", "compound", "dose_um", "time_h", "plate", "is_control", "smiles", "note"]

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from people import Rows, text
 
+from pbdb.common import typed_cells as cells
 from pbdb.common import workbook_writer
 from pbdb.common.errors import DataError, PbdbError, VocabularyError
 from pbdb.effects import plate_sheets
@@ -23,7 +24,7 @@ from pbdb.identity.vocabulary.reference_files import read_reference
 from pbdb.loading import draft_source
 from pbdb.loading import sheet_inference as columns
 from pbdb.readers import matrices
-from pbdb.readers.handwritten import cells, pairing
+from pbdb.readers.handwritten import pairing
 from pbdb.readers.profiles import paired
 
 HEADINGS = ["sample_id", "compound", "dose_um", "time_h", "plate", "is_control"]

@@ -18,10 +18,10 @@ import scipy.sparse as sp
 from pbdb.common import units
 from pbdb.common.arrays import Mask, is_whole
 from pbdb.common.errors import DataError, DesignError
+from pbdb.common.typed_cells import is_no_compound, one_spelling, plain, said, told_as_one
 from pbdb.effects.engine.checks import LARGEST_LOG2, check_counts, check_intensities
 from pbdb.readers import matrices
 from pbdb.readers.handwritten import sheets
-from pbdb.readers.handwritten.cells import is_no_compound, one_spelling, plain, said, told_as_one
 from pbdb.readers.handwritten.controls import is_vehicle
 from pbdb.readers.handwritten.headings import NAMES, SUFFIXES, first_choice, matching, spelled_as, suffix
 from pbdb.readers.handwritten.pairing import of_matrix

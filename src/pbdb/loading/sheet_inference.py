@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from pbdb.common import units
-from pbdb.readers.handwritten.cells import is_no_compound, plain, said
+from pbdb.common.typed_cells import is_no_compound, plain, said
 from pbdb.readers.handwritten.controls import is_untreated, is_vehicle, is_vehicle_or_control
 from pbdb.readers.handwritten.headings import NAMES, SECOND_CHOICE, SUFFIXES, base, matching, suffix
 from pbdb.readers.handwritten.pairing import of_matrix

@@ -11,10 +11,10 @@ import pandas as pd
 
 from pbdb import readers
 from pbdb.common.errors import ConfigError, DataError
+from pbdb.common.typed_cells import one_spelling, told_as_one
 from pbdb.loading.sheet_inference import compound, quoted, sample_column
 from pbdb.readers import matrices, mtx_folders
 from pbdb.readers.handwritten import sheets
-from pbdb.readers.handwritten.cells import one_spelling, told_as_one
 from pbdb.readers.handwritten.pairing import of_matrix
 from pbdb.readers.matrices import Profiles
 from pbdb.readers.opening import ending

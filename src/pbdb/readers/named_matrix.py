@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pbdb.common.errors import DataError
+from pbdb.common.typed_cells import cleaned
 from pbdb.readers.bombs import MOST_GENES, require_rows
-from pbdb.readers.handwritten.cells import cleaned
 
 Names = npt.NDArray[np.object_]
 Block = tuple[list[str], npt.NDArray[np.float64]]

@@ -13,11 +13,11 @@ import numpy as np
 import pandas as pd
 
 from pbdb.common.errors import DataError
+from pbdb.common.typed_cells import cell_or_none, one_spelling
 from pbdb.readers import matrices
 from pbdb.readers.annotations import Annotations
 from pbdb.readers.bombs import plausible, unpacked
 from pbdb.readers.handwritten import grids
-from pbdb.readers.handwritten.cells import cell_or_none, one_spelling
 from pbdb.readers.handwritten.pairing import of_matrix
 from pbdb.readers.handwritten.quantities import tidied
 from pbdb.readers.handwritten.sheets import alike

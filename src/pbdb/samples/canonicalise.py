@@ -16,10 +16,10 @@ import scipy.sparse as sp
 from pbdb.common import units
 from pbdb.common.arrays import are_whole
 from pbdb.common.errors import DataError
+from pbdb.common.typed_cells import is_no_compound
 from pbdb.identity.compounds.source_compounds import compound_keys
 from pbdb.identity.genes.mapper import GeneMapper
 from pbdb.identity.genes.resolve import GeneMap, gene_id_of
-from pbdb.readers.handwritten.cells import is_no_compound
 from pbdb.readers.profile_block import ProfileBlock
 from pbdb.samples.matrix_file import Writer
 from pbdb.samples.standard_obs import standard_obs

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from pbdb.common.errors import DataError
-from pbdb.readers.handwritten.cells import one_spelling
+from pbdb.common.typed_cells import one_spelling
 from pbdb.sources.declaration import Source
 
 SHOWN = 5

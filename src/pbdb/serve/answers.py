@@ -35,12 +35,16 @@ _WRITERS: dict[str, Callable[[Any, pa.Schema], Any]] = {
 def table(reading: Reading, selection: Selection) -> tuple[list[Row], str | None]:
     """Rows of a selection, and the token of the next page where there is one."""
     found = reading.ask(selection.sql, selection.given)
-    rows = [{name: _finite(row[name]) for name in selection.columns} for row in found[: selection.size]]
-    return rows, selection.next_token(found[selection.size - 1]) if len(found) > selection.size else None
-
-
-def _finite(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    token = selection.next_token(found[selection.size - 1]) if len(found) > selection.size else None
+    rows = found[: selection.size]
+    numbers = [name for name in selection.columns if selection.view.columns[name].kind == "number"]
+    for row in rows:
+        for name in numbers:
+            if row[name] is not None and not math.isfinite(row[name]):
+                row[name] = None
+    if selection.fields != selection.columns:
+        rows = [{name: row[name] for name in selection.columns} for row in rows]
+    return rows, token
 
 
 def file(

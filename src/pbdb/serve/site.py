@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import json
 import threading
@@ -16,6 +15,7 @@ from functools import cached_property
 from typing import Annotated, Any, NamedTuple
 
 from fastapi import Depends, Request, Response
+from isal import igzip
 
 from pbdb.common.errors import QueryError
 from pbdb.common.rows import Row
@@ -168,7 +168,7 @@ class Visit:
             made = make()
             body, own = made if isinstance(made, tuple) else (made, {})
             if packs and len(body) > WORTH_PACKING:
-                return gzip.compress(body, 5), own | {"Content-Encoding": "gzip"}
+                return igzip.compress(body), own | {"Content-Encoding": "gzip"}
             return body, own
 
         body, own = site.keep(f"{tag} {packs} {media}", packed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from pbdb.readers.handwritten.cells import is_no_compound
+from pbdb.common.typed_cells import is_no_compound
 
 _INCHIKEY = re.compile(r"(?:InChIKey=)?([A-Z]{14}-[A-Z]{8}SA-[A-Z])", re.IGNORECASE)
 _CID = re.compile(r"(?:CID[: ]?)?([1-9][0-9]{0,17})(\.0*)?", re.IGNORECASE)

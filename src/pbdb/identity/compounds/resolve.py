@@ -13,11 +13,11 @@ from typing import Final, TypeVar
 
 from pbdb.common.errors import VocabularyError
 from pbdb.common.progress import Progress, silent
+from pbdb.common.typed_cells import folded, unjoined
 from pbdb.identity.compounds.clean_text import cas_or_none, cid_or_none, inchikey_or_none, name_or_none, text_or_none
 from pbdb.identity.compounds.many_structures import standardise_all
 from pbdb.identity.compounds.pubchem_rest import Entry, Lookup
 from pbdb.identity.compounds.structure import RULE_VERSION, Refusal, Structure
-from pbdb.readers.handwritten.cells import folded, unjoined
 
 ROUTES: Final = ("structure", "inchikey", "pubchem_cid", "alias", "cas", "name", "reference", "unresolved")
 

@@ -43,7 +43,7 @@ _LABELS = tuple(c for c in CONTEXT_COLUMNS if c not in {"context", "problem"})
 class ContextVocabulary:
     """Known cells and their other names.
 
-    contexts: CONTEXT_COLUMNS of pbdb.readers.handwritten.cells, unique by context (a CURIE); text None where not known.
+    contexts: CONTEXT_COLUMNS, unique by context (a CURIE); text None where not known.
     synonyms: synonym (a name or a secondary accession), context; unique by pair.
     """
 

@@ -17,9 +17,9 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from pbdb.common.errors import VocabularyError
+from pbdb.common.typed_cells import is_missing, plain
 from pbdb.identity import published_form
 from pbdb.identity.genes.spreadsheet_dates import day_numbers
-from pbdb.readers.handwritten.cells import is_missing, plain
 from pbdb.readers.text import head, headings, need_columns, open_text, read_table
 
 GENE_COLUMNS = ("gene_id", "symbol", "name", "biotype", "chromosome", "entrez_id", "hgnc_id")

@@ -12,13 +12,13 @@ from sqlalchemy import Connection, text
 from pbdb.common.ids import stable_id, stable_ids
 from pbdb.common.progress import Progress, silent
 from pbdb.common.settings import Settings
+from pbdb.common.typed_cells import folded, unjoined
 from pbdb.database.copy_text import copy_frame
 from pbdb.identity.compounds.pubchem_bulk_lookup import lookup
 from pbdb.identity.compounds.resolve import Record, resolve
 from pbdb.identity.vocabulary import store
 from pbdb.identity.vocabulary.genes import Imported, current, named_after
 from pbdb.identity.vocabulary.reference_files import TABLES, Reference, read_reference
-from pbdb.readers.handwritten.cells import folded, unjoined
 
 NOT_REDISTRIBUTABLE = frozenset({"repurposing_hub", "sciplex_drugs"})
 """Tables whose terms forbid passing them on, or which state none."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from pbdb.readers.handwritten.cells import plain
+from pbdb.common.typed_cells import plain
 
 _VEHICLE = re.compile(
     r"\d*(dmso|dimeth?[yi]lsul(f|ph)ox[iy]d[eo]?|vehicle|veh|vehikel|vehicule|vehiculo|solvent|losungsmittel|solvant"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from pbdb.readers.handwritten.cells import plain
+from pbdb.common.typed_cells import plain
 
 NAMES = {
     "plate": (

@@ -12,8 +12,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pbdb.common.errors import DataError
+from pbdb.common.typed_cells import cleaned, is_missing
 from pbdb.readers.handwritten import grids, sheets
-from pbdb.readers.handwritten.cells import cleaned, is_missing
 from pbdb.readers.named_matrix import Block, Profiles, dense, from_blocks
 from pbdb.readers.opening import encoding_of, open_bytes
 

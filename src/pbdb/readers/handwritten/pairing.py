@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence, Set
 from pathlib import PurePosixPath
 
-from pbdb.readers.handwritten.cells import folded
+from pbdb.common.typed_cells import folded
 
 _OF_ALIGNERS = re.compile(
     r"(\.(bam|sam|cram|counts?|txt|tab|fastq|fq|gz|sorted|dedup|markdup|rmdup))+$|_?\.?Aligned(\.\w+)*$", re.IGNORECASE

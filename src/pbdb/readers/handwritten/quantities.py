@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from pbdb.common import units
-from pbdb.readers.handwritten.cells import plain
+from pbdb.common.typed_cells import plain
 from pbdb.readers.handwritten.headings import is_quantity
 
 NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?", re.ASCII)

@@ -21,8 +21,8 @@ from typing import Any
 import pandas as pd
 
 from pbdb.common.errors import DataError
+from pbdb.common.typed_cells import cell_or_none, cleaned, is_ditto
 from pbdb.readers.bombs import bounded, require_plausible
-from pbdb.readers.handwritten.cells import cell_or_none, cleaned, is_ditto
 from pbdb.readers.handwritten.grids import (
     LOOKED_AT,
     PARQUET,
