@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import random
 
+import pyarrow as pa
 import pytest
 
-from pbdb.serve.names import Name, Names
+from pbdb.serve.names import NAMED, Name, Names
 
 LETTERS = "ab c"
 
 
 def named(*texts: str) -> Names:
-    return Names([Name("compound", text, "", str(place), text) for place, text in enumerate(texts)])
+    rows = [Name("compound", text, "", str(place), text)._asdict() for place, text in enumerate(texts)]
+    return Names(pa.Table.from_pylist(rows, NAMED))
 
 
 def test_exact_names_come_first_then_beginnings_then_short_ones() -> None:

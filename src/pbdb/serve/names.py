@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from itertools import accumulate, islice
 from typing import NamedTuple
@@ -39,14 +39,29 @@ class Name(NamedTuple):
         return {"kind": self.kind, "name": self.name, "note": self.note, "label": self.label, "href": self.href}
 
 
-class Names:
-    """All names of a state of the data, in order, and as one text that is searched as fast as memory is read."""
+NAMED = pa.schema([(field, pa.string()) for field in Name._fields])
 
-    def __init__(self, names: Iterable[Name]):
-        self.names = sorted(names, key=lambda name: _plain(name.name))
-        self._lower = [_plain(name.name) for name in self.names]
-        self._text = "\n" + "\n".join(self._lower) + "\n"
-        self._starts = array("q", accumulate((len(lower) + 1 for lower in self._lower), initial=1))
+
+class Names:
+    """All names of a state of the data, in order, and as one text that is searched as fast as memory is read.
+
+    table: columns of NAMED. They stay columns: of hundreds of thousands of names an answer shows a few.
+    """
+
+    def __init__(self, table: pa.Table):
+        lower = [_plain(name) for name in table["name"].to_pylist()]
+        order = array("q", sorted(range(len(lower)), key=lower.__getitem__))
+        # A label, a note or a key is that of many names.
+        self._columns = [column.combine_chunks().take(pa.array(order, pa.int64())).dictionary_encode() for column in table.columns]
+        self._kinds = bytes(map(KINDS.index, self._columns[0].to_pylist()))
+        self._text = "\n" + "\n".join(map(lower.__getitem__, order)) + "\n"
+        self._starts = array("q", accumulate((len(lower[at]) + 1 for at in order), initial=1))
+
+    def _lower(self, place: int) -> str:
+        return self._text[self._starts[place] : self._starts[place + 1] - 1]
+
+    def _name(self, place: int) -> Name:
+        return Name(*(column[place].as_py() for column in self._columns))
 
     def _places(self, wanted: str) -> Iterator[int]:
         """Places of names that contain a text, or begin with it where it is too short to tell much."""
@@ -59,8 +74,9 @@ class Names:
 
     def exact(self, text: str, kind: str | None = None) -> list[Name]:
         """What goes by exactly this name, upper or lower case."""
-        wanted = _plain(text)
-        found = self.names[bisect_left(self._lower, wanted) : bisect_right(self._lower, wanted)]
+        wanted, places = _plain(text), range(len(self._kinds))
+        first, last = (bisect(places, wanted, key=self._lower) for bisect in (bisect_left, bisect_right))
+        found = map(self._name, places[first:last])
         return list({(n.kind, n.key): n for n in found if kind in (None, n.kind)}.values())
 
     def search(self, text: str, limit: int, kind: str | None = None) -> list[Name]:
@@ -68,12 +84,12 @@ class Names:
         wanted = _plain(text)
         hits = []
         for place in islice(self._places(wanted), MOST_HITS) if wanted else ():
-            lower, of = self._lower[place], self.names[place].kind
-            if kind in (None, of):
-                hits.append((lower != wanted, not lower.startswith(wanted), KINDS.index(of), len(lower), place))
-        best = (self.names[place] for *_, place in sorted(hits))
+            lower, of = self._lower(place), self._kinds[place]
+            if kind in (None, KINDS[of]):
+                hits.append((lower != wanted, not lower.startswith(wanted), of, len(lower), place))
         found: dict[tuple[str, str], Name] = {}
-        for name in best:
+        for *_, place in sorted(hits):
+            name = self._name(place)
             found.setdefault((name.kind, name.key), name)
             if len(found) == limit:
                 break
@@ -85,14 +101,9 @@ def _plain(text: str) -> str:
 
 
 def read(reading: Reading) -> Names:
-    """Read all names, some at a time; what stands beside many of them, as a compound's label, is one text for all."""
-    texts: dict[str, str] = {}
-    names: list[Name] = []
-    with closing(reading.batches(_NAMES, {}, pa.schema([(field, pa.string()) for field in Name._fields]))) as batches:
-        for batch in batches:
-            rows = zip(*(column.to_pylist() for column in batch.columns), strict=True)
-            names += [Name(*(texts.setdefault(text, text) for text in row)) for row in rows]
-    return Names(names)
+    """Read all names, some at a time."""
+    with closing(reading.batches(_NAMES, {}, NAMED)) as batches:
+        return Names(pa.Table.from_batches(batches, NAMED))
 
 
 _NAMES = """
