@@ -154,7 +154,8 @@ def tmm(rows: Callable[[], Iterator[Floats]], library: Floats) -> Floats:
 def _factor(counts: npt.NDArray[Any], library: float, reference: Floats, reference_library: float) -> float:
     both = (counts > 0) & (reference > 0)
     a, b = counts[both] / library, reference[both] / reference_library
-    ratio, level = np.log2(a / b), np.log2(a * b) / 2
+    # As edgeR writes it: of levels that are equal but for rounding, rounding decides which are trimmed.
+    ratio, level = np.log2(a / b), (np.log2(a) + np.log2(b)) / 2
     if not len(ratio) or np.abs(ratio).max() < 1e-6:
         return 1.0
     variance = (1 - a) / counts[both] + (1 - b) / reference[both]
