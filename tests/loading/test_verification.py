@@ -21,7 +21,9 @@ from sqlalchemy import text
 from pbdb.cli import pbdb
 from pbdb.common.errors import QueryError
 from pbdb.common.settings import Settings
-from pbdb.effects.engine import Options
+from pbdb.effects.engine import Options, build_design
+from pbdb.effects.engine.matrix import Dense
+from pbdb.effects.engine.normalise import tmm
 from pbdb.loading import further_fits
 from pbdb.loading.verification import arrays, landmarks, least_squares, run
 from pbdb.server import connect
@@ -250,6 +252,18 @@ def test_orientation_tells_any_change_of_place_or_value() -> None:
         assert (by_effect.by_effect[name] == by_gene.by_effect[name]).all()
         assert (by_effect.by_gene[name] == by_gene.by_gene[name]).all()
         assert (by_effect.by_gene[name] != swapped.by_gene[name]).tolist() == [True, True, *[False] * 5]
+
+
+def test_tmm_trims_equal_levels_as_the_engine_does() -> None:
+    """Few counts, many equal levels: which of them are trimmed follows from the formula as it is written."""
+    draw = np.random.default_rng(1)
+    counts = draw.poisson(np.geomspace(0.01, 3, 2000) * draw.uniform(0.3, 3, (24, 1)), (24, 2000)).astype(float)
+    counts = counts[:, counts.any(axis=0)]
+    library = counts.sum(axis=1)
+    label = np.repeat(["vehicle", "drug"], 12)
+    design = build_design(label, label == "vehicle")
+    of_engine = tmm(Dense(counts), design, np.arange(counts.shape[1]), library[design.samples])
+    assert least_squares.tmm(lambda: iter(counts), library)[design.samples] == pytest.approx(of_engine, rel=1e-9)
 
 
 def test_least_squares_is_numpys() -> None:
