@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 from pathlib import Path
 
 import httpx
+import made
 import pytest
 from databases import new_database
 from serving import client_of
@@ -79,3 +83,40 @@ def test_a_request_is_refused_when_datasets_are_replaced_each_time(served: tuple
     assert "A data set was replaced while it was read: try again" in refused.json()["detail"]
     assert failures(settings) == TRIES
     assert client.get(f"{V1}/etl_run.json").status_code == 200
+
+
+def test_while_releases_are_published_every_answer_is_of_one_of_them(
+    database_server: Settings, template: str, tmp_path: Path
+) -> None:
+    names = made.sheet()["sample"].tolist()
+    folders = [made.write(tmp_path / str(n), values=made.counts(names, seed=n)) for n in range(3)]
+    with new_database(database_server, tmp_path / "home", template) as settings:
+        made.load(settings, folders[0])
+        place, is_over = open_place(None, settings, public=False), threading.Event()
+        with client_of(place, tmp_path / "assets") as client:
+
+            def asked(n: int) -> httpx.Response:
+                # Each address is asked once, so that no answer is one that was kept.
+                return client.get(f"{V1}/condition_effect.json?compound_name=x&_size=1000&log2_fc__gt=-{1000 + n}")
+
+            def ask(first: int) -> list[httpx.Response]:
+                found = []
+                for n in count(first):
+                    found += [asked(n), client.get(f"/dataset/made?fresh={n}")]
+                    if is_over.is_set():
+                        return found
+                return found
+
+            releases = [asked(1).json()["rows"]]
+            with ThreadPoolExecutor(2) as pool:
+                running = [pool.submit(ask, first) for first in (1000, 1_000_000)]
+                for n, folder in enumerate(folders[1:]):
+                    made.load(settings, folder)
+                    releases.append(asked(2 + n).json()["rows"])
+                is_over.set()
+                answers = [answer for one in running for answer in one.result()]
+        place.close()
+    assert {answer.status_code for answer in answers} == {200}
+    rows = [answer.json()["rows"] for answer in answers if answer.url.path.endswith(".json")]
+    assert [one for one in rows if one not in releases] == []
+    assert sum(one in rows for one in releases) >= 2, "the loads were over before anybody asked"
