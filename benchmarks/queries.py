@@ -7,9 +7,9 @@
 Budgets are those of 411,514 effects on two quiet cores; one for a number of rows grows with them where there are more.
 Where the names of the demo are not in the data, others are taken from them: the data set with most effects, a compound
 with two contexts at one dose, a mechanism of some compounds (or ten compounds where none is known). Each question is
-asked once before it is timed, on a connection that is open, and all its rows are fetched. With --cold the embedded server is started anew before each question, which is asked
-once (files may still be in the memory of the machine). The last line is JSON: p50 and p95 in milliseconds by the
-number of clients, and rows, of each.
+asked once before it is timed, on a connection that is open, and all its rows are fetched. With --cold the embedded
+server is started anew before each question, which is asked once (files may still be in the memory of the machine). The
+last line is JSON: p50 and p95 in milliseconds by the number of clients, and rows, of each.
 """
 
 from __future__ import annotations
