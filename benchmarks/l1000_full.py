@@ -6,7 +6,7 @@ genetic perturbagens too; rows are the 978 landmarks and 1,000 others; chunks as
 compared with what comes out. Needs about 30 GB of disk. Ends with one JSON line.
 
     python benchmarks/l1000_full.py --dataset l1000_phase1 l1000_phase2 --shared ../shared --folder /some/large/disk
-    python benchmarks/l1000_full.py --dataset l1000_phase2 --share 0.01 --folder /some/large/disk   (small contexts)
+    python benchmarks/l1000_full.py --dataset l1000_phase2 --share 0.01 --folder /some/large/disk   (some contexts)
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ LABELS = {"l1000_phase1": "LINCS_phase1_level3_epsilon", "l1000_phase2": "LINCS_
 N_PROFILES = {"l1000_phase1": 1_319_138, "l1000_phase2": 345_976}
 N_OTHERS, N_CLASSES, RESPONDERS, CONDITIONS_A_PLATE = 1_000, 60, 80, 320
 CHUNK, PROFILES_A_BLOCK = (262, 1000), 26_200
-LARGEST_OF_A_TRIAL = 3_000  # samples of a context
 LIMIT_S = 20 * 60
 
 
@@ -111,10 +110,10 @@ def generate(dataset: str, folder: Path, shared: Path, share: float) -> dict[str
     rng = np.random.default_rng(7)
     numbers = common_full.published(dataset, shared)
     if share < 1:
-        numbers = numbers[numbers["samples_in_model"] < LARGEST_OF_A_TRIAL]
+        numbers = of_share(numbers, share)
     conditions = planned_conditions(dataset, shared, numbers)
     wells = planned_wells(dataset, conditions, numbers)
-    n_extra = int((N_PROFILES[dataset] - len(wells)) * share)
+    n_extra = max(0, int(N_PROFILES[dataset] * share) - len(wells))
     write_tables(dataset, folder, shared, wells, n_extra)
     write_matrix(dataset, folder, shared, wells, n_extra, rng)
     (folder / layout.TRUTH).write_text("see the file of planted profiles\n")
@@ -127,6 +126,17 @@ def generate(dataset: str, folder: Path, shared: Path, share: float) -> dict[str
         "compounds": int(conditions["cid"].nunique()),
         "profiles": len(wells) + n_extra,
     }
+
+
+def of_share(numbers: pd.DataFrame, share: float) -> pd.DataFrame:
+    """Contexts, large ones first, that together hold a share of all samples, or the smallest one."""
+    sizes = numbers["samples_in_model"].sort_values(ascending=False, kind="stable")
+    left, chosen = share * sizes.sum(), []
+    for context, n_samples in sizes.items():
+        if n_samples <= left:
+            chosen.append(context)
+            left -= n_samples
+    return numbers.loc[chosen or sizes.index[-1:]]
 
 
 def planned_conditions(dataset: str, shared: Path, numbers: pd.DataFrame) -> pd.DataFrame:

@@ -165,6 +165,8 @@ def op3(folder: Path, shared: Path, scale: float) -> dict[str, int]:
     import anndata
 
     known, numbers = names(shared), common_full.published("op3", shared, every_column=True)
+    counted = ["samples_before_min_cells", "samples_in_model", "perturbagens_without_control", "treated_conditions"]
+    numbers[counted] = (numbers[counted] * scale).astype(int)
     parts = []
     for context, row in numbers.iterrows():
         n_compounds = int(row["perturbagens_without_control"])
