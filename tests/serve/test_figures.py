@@ -61,3 +61,20 @@ def test_rows_and_columns_that_are_alike_are_neighbours() -> None:
 def test_a_single_row_needs_no_order() -> None:
     cells = [{"gene": "a", "column": column, "value": None} for column in "xyz"]
     assert figures.clustered(cells, "gene", "column", "value")[0] == ["a"]
+
+
+def points(*folds: float, compound: str = "x", way: str = "up") -> list[dict[str, Any]]:
+    """Conditions of a compound that change a gene so much."""
+    about = {"compound_name": compound, "dataset": "d", "cells": "A", "dose_um": 1.0, "time_h": 24.0, "way": way}
+    return [about | {"log2_fc": fold, "se": 0.123456, "href": f"/{fold}", "p_adj": 0.01} for fold in folds]
+
+
+def test_marks_that_lie_on_each_other_are_sent_once() -> None:
+    close = [*points(0.0, 1.0, 1.001, 4.0), *points(1.002, compound="y"), *points(1.003, way="none")]
+    assert [row["href"] for row in figures.strip(close)] == ["/0.0", "/1.0", "/4.0", "/1.002", "/1.003"]
+    assert figures.strip([]) == []
+
+
+def test_doses_are_all_sent_with_their_errors() -> None:
+    shown = figures.doses([*points(1.0, 1.001), *points(2.0, compound="y")], ["x"])
+    assert [(row["log2_fc"], row["se"]) for row in shown] == [(1.0, 0.1235), (1.001, 0.1235)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
 from pbdb.common.rows import Row
@@ -11,6 +11,7 @@ from pbdb.common.rows import Row
 WIDTH, HEIGHT = 520, 340
 SIGNIFICANT = 0.05
 NAMED_GENES = 14
+CONDITION = ("compound_name", "dataset", "cells", "dose_um", "time_h", "log2_fc", "href")
 
 
 def way(fold: float, p_adj: float | None) -> str:
@@ -39,6 +40,27 @@ def scatter(rows: list[Row]) -> Row:
         tested, x, y, [both(row) for row in tested], lambda d: (abs(d["x"]) + abs(d["y"])) * (d["way"] != "none")
     )
     return found | {"ends": [{"x": end, "y": end} for end in (min([*x, *y], default=0), max([*x, *y], default=0))]}
+
+
+def strip(points: list[Row]) -> list[Row]:
+    """Conditions of compounds by fold change: of those of one compound, data set and direction one for two pixels."""
+    seen: dict[tuple[str, str, str, int], Row] = {}
+    for row, left in zip(points, _scaled([row["log2_fc"] for row in points], WIDTH), strict=True):
+        seen.setdefault((row["compound_name"], row["dataset"], row["way"], left // 2), row)
+    return _shown(seen.values(), (*CONDITION, "way"))
+
+
+def doses(points: list[Row], compounds: Collection[str]) -> list[Row]:
+    """Conditions of some compounds over the dose."""
+    return _shown((row for row in points if row["compound_name"] in compounds), (*CONDITION, "se"))
+
+
+def _shown(rows: Iterable[Row], names: Sequence[str]) -> list[Row]:
+    return [{name: _short(row[name]) for name in names} for row in rows]
+
+
+def _short(value: Any) -> Any:
+    return round(value, 4) if isinstance(value, float) else value
 
 
 def _dots(rows: list[Row], x: list[float], y: list[float], ways: list[str], weight: Callable[[Row], float]) -> Row:

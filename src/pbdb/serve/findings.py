@@ -15,7 +15,7 @@ from pbdb.serve.place import Reading
 from pbdb.serve.rendering import MOST_GENES_SHOWN, MOST_SHOWN, Table, one, page, table
 from pbdb.serve.site import At, Site
 
-MOST_POINTS, MOST_STRIPS = 3000, 24
+MOST_POINTS, MOST_STRIPS, MOST_FACETS = 3000, 24, 8
 LEAST_TANIMOTO = 0.3
 STATISTICS = ("direction", "spearman_t", "pearson_log2_fc", "overlap_100")
 
@@ -104,6 +104,10 @@ def _gene(site: Site, reading: Reading, key: str, dataset: str, context: str) ->
     ways = {way: _strongest_of(site, reading, way, ranked, total[f"n_{way}"], where) for way in ("up", "down")}
     compounds = list(dict.fromkeys(row["compound_name"] for row in ranked))[:MOST_STRIPS]
     points = _points(site, reading, gene_id, dataset, context, compounds)
+    doses_of: dict[str, set[float | None]] = {name: set() for name in compounds}
+    for row in points:
+        doses_of[row["compound_name"]].add(row["dose_um"])
+    with_doses = [name for name, doses in doses_of.items() if len(doses) > 1][:MOST_FACETS]
     return {
         "gene": reading.ask("SELECT * FROM gene WHERE gene_id = %(id)s", {"id": gene_id})[0],
         "counts": counts,
@@ -113,11 +117,11 @@ def _gene(site: Site, reading: Reading, key: str, dataset: str, context: str) ->
             way: min((r for r in t.rows if figures.way(r["log2_fc"], r["p_adj"]) == way), key=_strength, default=None)
             for way, t in ways.items()
         },
-        "points": points,
+        "datasets": sorted({row["dataset"] for row in points}),
+        "strip": figures.strip(points),
         "compounds": _by_dataset(points, compounds),
-        "with_doses": [
-            name for name in compounds if len({r["dose_um"] for r in points if r["compound_name"] == name}) > 1
-        ],
+        "with_doses": with_doses,
+        "doses": figures.doses(points, with_doses),
         "moas": _by_mechanism(reading, compounds),
     }
 
@@ -156,15 +160,15 @@ def _strength(row: Row) -> tuple[bool, float]:
 
 def _by_dataset(points: list[Row], compounds: list[str]) -> list[Row]:
     """Of each compound the strongest change in each data set; agree: how many have it significant, all the same way."""
+    best: dict[str, dict[str, Row]] = {name: {} for name in compounds}
+    for row in sorted(points, key=_strength):
+        best[row["compound_name"]].setdefault(row["dataset"], row)
     rows = []
-    for name in compounds:
-        best: dict[str, Row] = {}
-        for row in sorted((row for row in points if row["compound_name"] == name), key=_strength):
-            best.setdefault(row["dataset"], row)
-        ways = [row["way"] for row in best.values() if row["way"] != "none"]
-        first = next(iter(best.values()), {})
+    for name, found in best.items():
+        ways = [row["way"] for row in found.values() if row["way"] != "none"]
+        first = next(iter(found.values()), {})
         agree = len(ways) if len(set(ways)) == 1 else 0
-        rows.append({"compound_name": name, "href": first.get("href", ""), "best": best, "agree": agree})
+        rows.append({"compound_name": name, "href": first.get("href", ""), "best": found, "agree": agree})
     return rows
 
 

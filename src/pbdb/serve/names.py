@@ -50,9 +50,10 @@ class Names:
 
     def __init__(self, table: pa.Table):
         lower = [_plain(name) for name in table["name"].to_pylist()]
-        order = array("q", sorted(range(len(lower)), key=lower.__getitem__))
+        order = sorted(range(len(lower)), key=lower.__getitem__)
+        ordered = table.combine_chunks().take(pa.array(order, pa.int64()))
         # A label, a note or a key is that of many names.
-        self._columns = [column.combine_chunks().take(pa.array(order, pa.int64())).dictionary_encode() for column in table.columns]
+        self._columns = [column.combine_chunks().dictionary_encode() for column in ordered.columns]
         self._kinds = bytes(map(KINDS.index, self._columns[0].to_pylist()))
         self._text = "\n" + "\n".join(map(lower.__getitem__, order)) + "\n"
         self._starts = array("q", accumulate((len(lower[at]) + 1 for at in order), initial=1))
