@@ -14,6 +14,10 @@ FROM core.effect e
 JOIN core.dataset d ON d.dataset_id = e.dataset_id
 JOIN core.condition c ON c.condition_id = e.condition_id
 JOIN core.fit_sample r ON r.fit_id = e.fit_id AND r.role = 'vehicle'
-JOIN core.sample m ON m.dataset_id = e.dataset_id AND m.sample_id = r.sample_id AND m.time_h = c.time_h
-JOIN core.plate p ON p.plate_id = m.plate_id;
+-- By index, always: the planner expects an effect in each partition, and then reads all samples of all data sets.
+CROSS JOIN LATERAL (
+    SELECT i.* FROM core.sample i WHERE i.dataset_id = e.dataset_id AND i.sample_id = r.sample_id OFFSET 0
+) m
+JOIN core.plate p ON p.plate_id = m.plate_id
+WHERE m.time_h = c.time_h;
 COMMENT ON VIEW pbdb.effect_sample IS 'The wells behind an effect: treated ones, and vehicle of the same time in the fit';
