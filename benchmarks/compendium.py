@@ -152,7 +152,7 @@ def vocabulary(run: Run) -> None:
 def load(run: Run, dataset: str) -> None:
     """Generate, load, load again, verify, remove."""
     release = run.folder / "release"
-    if not run.is_done(dataset, "generate"):
+    if not run.is_done(dataset, "generate") or not release.is_dir():
         shutil.rmtree(release, ignore_errors=True)
         start = time.perf_counter()
         words = ["--folder", str(run.folder), "--shared", str(run.shared), "--share", str(run.share)]

@@ -21,7 +21,7 @@ from pbdb.database.stage_names import Stage
 from pbdb.identity.vocabulary import deciding
 from pbdb.identity.vocabulary.genes import GENES
 from pbdb.identity.vocabulary.genes import KINDS as GENE_KINDS
-from pbdb.sources import registry
+from pbdb.sources import names as source_names
 from pbdb.sources.declaration import Source
 from pbdb.sources.fetch import Located
 
@@ -128,7 +128,7 @@ def stale(engine: Engine) -> list[Row]:
         later = [kind for kind in sorted(in_use) if in_use[kind]["imported_at"] > row["loaded_at"]]
         kinds = _changed(row["used"], now, later)
         if kinds:
-            run = f"pbdb etl load {registry.argument(row['source'])} --dataset {row['dataset']}"
+            run = f"pbdb etl load {source_names.argument(row['source'])} --dataset {row['dataset']}"
             found.append(
                 {**{name: row[name] for name in ("dataset", "source", "loaded_at")}, "kinds": kinds, "run": run}
             )

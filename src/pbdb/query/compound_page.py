@@ -13,6 +13,7 @@ from pbdb.identity.compounds import structure
 from pbdb.query import compounds as compound_search
 from pbdb.query.compounds import fetch
 from pbdb.query.database import Database
+from pbdb.sources import names as source_names
 
 Fetch = Callable[[str, Mapping[str, object]], list[Row]]
 Part = Literal["related", "sources", "aliases", "namesakes", "annotations", "conditions"]
@@ -69,13 +70,9 @@ def of(fetch: Fetch, meant: list[Row]) -> Page:
 def _namesakes(fetch: Fetch, names: list[str]) -> list[Row]:
     """Source compounds of these names that have no structure, and what to run so that they may get one."""
     rows = fetch(_NAMESAKES, {"lower_names": sorted({name.lower() for name in names})})
-    if not rows:
-        return []
-    from pbdb.sources import registry  # reads every declaration
-
     return [
         {name: row[name] for name in ("dataset", "source_key", "name")}
-        | {"resolve": f"pbdb etl load {registry.argument(row['source'])} --dataset {row['dataset']} --pubchem rest"}
+        | {"resolve": f"pbdb etl load {source_names.argument(row['source'])} --dataset {row['dataset']} --pubchem rest"}
         for row in rows
     ]
 

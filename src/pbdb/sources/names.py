@@ -18,6 +18,11 @@ def known() -> list[str]:
     return sorted({*brought, *others} - {"__init__"})
 
 
+def argument(key: str) -> str:
+    """What `pbdb etl load` takes for a source: its key, or the file of a declaration that pbdb does not bring along."""
+    return key if key in known() else f"./{key}.py"
+
+
 def require(key: str) -> None:
     """Refuse what is neither a key of a source nor a path.
 

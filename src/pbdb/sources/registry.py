@@ -106,8 +106,3 @@ def _checked(source: object, key: str, where: str) -> Source:
             value=source.key,
         )
     return source
-
-
-def argument(key: str) -> str:
-    """What `pbdb etl load` takes for a source: its key, or the file of a declaration that pbdb does not bring along."""
-    return key if key in known() else f"./{key}.py"
