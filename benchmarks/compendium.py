@@ -66,6 +66,7 @@ class Run:
         self.folder: Path = given.folder
         self.shared: Path = given.shared.resolve()
         self.share: float = given.share
+        self.without: set[str] = set(given.without)
         self.home = self.folder / "home"
         self.path = self.folder / "compendium.jsonl"
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -118,6 +119,7 @@ def main() -> None:
     parser.add_argument("--shared", type=Path, default=Path("../shared"))
     parser.add_argument("--share", type=float, default=1.0, help="share of the published size")
     parser.add_argument("--only", nargs="+", choices=ORDER, default=ORDER, help="these data sets")
+    parser.add_argument("--without", nargs="+", choices=("verify", *COMMON), default=(), help="leave these steps out")
     parser.add_argument("--generate", help=argparse.SUPPRESS)
     given = parser.parse_args()
     run = Run(given)
@@ -130,7 +132,7 @@ def main() -> None:
         if not run.is_done(dataset, "done"):
             load(run, dataset)
     for stage, words in COMMON.items():
-        if not run.is_done(None, stage):
+        if stage not in run.without and not run.is_done(None, stage):
             common(run, stage, words)
     row(run)
 
@@ -170,8 +172,9 @@ def load(run: Run, dataset: str) -> None:
         run.add(dataset=dataset, **entry)
     again = run.pbdb(*words)[0]
     run.add(dataset=dataset, stage="reload", seconds=again)
-    checked, peak_of_check, _ = run.pbdb("db", "verify", dataset)
-    run.add(dataset=dataset, stage="verify", seconds=checked, peak_mb=peak_of_check)
+    if "verify" not in run.without:
+        checked, peak_of_check, _ = run.pbdb("db", "verify", dataset)
+        run.add(dataset=dataset, stage="verify", seconds=checked, peak_mb=peak_of_check)
     cache = folder_mb(run.home / "cache")
     shutil.rmtree(release)
     shutil.rmtree(run.home / "cache" / SOURCES[dataset], ignore_errors=True)

@@ -15,7 +15,7 @@ from pbdb.serve.place import Reading
 from pbdb.serve.rendering import MOST_GENES_SHOWN, MOST_SHOWN, Table, one, page, table
 from pbdb.serve.site import At, Site
 
-MOST_POINTS, MOST_STRIPS, MOST_FACETS = 3000, 24, 8
+MOST_RANKED, MOST_POINTS, MOST_STRIPS, MOST_FACETS = 1000, 2000, 24, 8
 LEAST_TANIMOTO = 0.3
 STATISTICS = ("direction", "spearman_t", "pearson_log2_fc", "overlap_100")
 
@@ -99,7 +99,7 @@ def _gene(site: Site, reading: Reading, key: str, dataset: str, context: str) ->
         if dataset in ("", row["dataset"]) and context in ("", row["context"], row["context_name"])
     ]
     total = {name: sum(row[name] for row in chosen) for name in ("n_conditions", "n_up", "n_down")}
-    strongest = table(site, reading, "strongest_conditions", MOST_POINTS, n=MOST_POINTS, **where).rows
+    strongest = table(site, reading, "strongest_conditions", MOST_RANKED, n=MOST_RANKED, **where).rows
     ranked = sorted(strongest, key=_strength)
     ways = {way: _strongest_of(site, reading, way, ranked, total[f"n_{way}"], where) for way in ("up", "down")}
     compounds = list(dict.fromkeys(row["compound_name"] for row in ranked))[:MOST_STRIPS]
