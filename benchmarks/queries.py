@@ -166,6 +166,7 @@ def with_budgets(db: Any) -> list[Question]:
     asked += [
         Question("a gene everywhere", f"{BY_CONDITION} WHERE gene_id = '{gene}'", 600),
         Question("its 50 strongest", f"{BY_CONDITION} WHERE gene_id = '{gene}' ORDER BY log2_fc DESC LIMIT 50", 300),
+        Question("the same, ranked first", f"SELECT * FROM strongest_conditions('{gene}', 50, 'up')", 300),
         Question("it in one context", f"{BY_CONDITION} WHERE gene_id = '{gene}' AND context = '{context}'", 50),
     ]
     if match := first(db, "SELECT match_id FROM matched_condition ORDER BY 1 LIMIT 1"):
