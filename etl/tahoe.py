@@ -234,6 +234,7 @@ def _files() -> dict[str, File]:
             columns=tuple(OWN_COLUMNS.values()),
             derive=placed,
             genes=hub_genes,
+            context="cell_line_ontology_id",
         )
         declared[plate] = File(name, readers.cell_matrix, url=ATLAS + name, set=plate, pseudobulk=pooled)
         declared[f"{plate}_cells"] = File(

@@ -23,6 +23,8 @@ from pbdb.common.output_files import Unfinished
 ROWS_PER_CHUNK = 4096
 VALUES_PER_CHUNK = 1 << 18
 DENSE_CHUNK = (512, 256)
+# Rows of counts so far apart are read apart: as many hold more values than a chunk of the file.
+NEAR_ROWS = 64
 SPARE_BYTES = 4 << 20
 MAX_COUNT = np.iinfo(np.int32).max
 FRACTIONS = "psbulk_props"
@@ -201,27 +203,34 @@ def count_chunks(path: Path, rows: npt.NDArray[np.intp]) -> Iterator[sp.csr_matr
     with h5py.File(path) as file:
         group = file["X"]
         indptr, n_genes = group["indptr"][:].astype(np.int64), int(group.attrs["shape"][1])
-        for some in _stretches(rows):
-            starts, stops = indptr[rows[some]], indptr[rows[some] + 1]
-            low, high, lengths = starts[0], stops[-1], stops - starts
-            wanted = _ranges(starts - low, lengths)
-            ends = np.concatenate(([0], np.cumsum(lengths)))
-            values = (group["data"][low:high][wanted], group["indices"][low:high][wanted], ends)
-            yield sp.csr_matrix(values, (len(lengths), n_genes))
+        for some in _stretches(rows, ROWS_PER_CHUNK):
+            wanted = rows[some]
+            near = [_values(group, indptr, wanted[piece]) for piece in _stretches(wanted, NEAR_ROWS)]
+            data, indices = (np.concatenate(parts) for parts in zip(*near, strict=True))
+            ends = np.concatenate(([0], np.cumsum(indptr[wanted + 1] - indptr[wanted])))
+            yield sp.csr_matrix((data, indices, ends), (len(wanted), n_genes))
+
+
+def _values(group: h5py.Group, indptr: npt.NDArray[np.int64], rows: npt.NDArray[np.intp]) -> tuple[Any, Any]:
+    """Counts and columns of some rows that lie near each other, from one reading of all between them."""
+    starts, stops = indptr[rows], indptr[rows + 1]
+    low, high = starts[0], stops[-1]
+    wanted = _ranges(starts - low, stops - starts)
+    return group["data"][low:high][wanted], group["indices"][low:high][wanted]
 
 
 def _dense_rows(matrix: h5py.Dataset, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.float32]:
     dense = np.empty((len(rows), matrix.shape[1]), dtype=np.float32)
-    for some in _stretches(rows):
+    for some in _stretches(rows, DENSE_CHUNK[0]):
         wanted = rows[some]
         dense[some] = matrix[wanted[0] : wanted[-1] + 1][wanted - wanted[0]]
     return dense
 
 
-def _stretches(rows: npt.NDArray[np.intp]) -> Iterator[slice]:
-    """Slices of wanted rows that lie within ROWS_PER_CHUNK rows of the file, however far apart they are."""
-    _, starts = np.unique(rows // ROWS_PER_CHUNK, return_index=True)
-    return (slice(first, last) for first, last in pairwise([*starts.tolist(), len(rows)]))
+def _stretches(rows: npt.NDArray[np.intp], apart: int) -> Iterator[slice]:
+    """Slices of rows that lie within ROWS_PER_CHUNK rows of the file, each less than `apart` from the next."""
+    cuts = np.flatnonzero((np.diff(rows // ROWS_PER_CHUNK) > 0) | (np.diff(rows) >= apart)) + 1
+    return (slice(first, last) for first, last in pairwise(dict.fromkeys((0, *cuts.tolist(), len(rows)))))
 
 
 def _ranges(starts: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pbdb.common.errors import SourceError
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -56,6 +58,8 @@ class Pseudobulk:
     columns of the filter and `columns`, as far as the file has them. genes: from the files and the matrix's own gene
     table to a table in the same order with the columns `feature` (as `Features` names it; null: the gene is not pooled,
     and counted so) and `symbol`; None: the names of the genes, and their column `symbol` (else the names) as symbols.
+    context: the key that tells contexts apart, if one does: samples of a context lie together, for they are fitted, and
+    so read, together.
     """
 
     keys: tuple[str, ...]
@@ -66,3 +70,13 @@ class Pseudobulk:
     derive: Callable[[pd.DataFrame], pd.DataFrame] | None = None
     genes: Callable[[Any, pd.DataFrame], pd.DataFrame] | None = None
     matrix: str = "X"
+    context: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.context not in (None, *self.keys):
+            raise SourceError(f"Pseudobulk(context='{self.context}') is none of the keys {', '.join(self.keys)}.")
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        """The keys in the order by which samples are sorted."""
+        return self.keys if self.context is None else (self.context, *(key for key in self.keys if key != self.context))

@@ -56,7 +56,7 @@ def cell_table(matrix: CellMatrix, declared: Pseudobulk, curated: str | None, st
             file=matrix.name,
             column=lacking[0],
         )
-    codes, samples = _samples(pd.DataFrame({key: categories(cells[key]) for key in declared.keys}))
+    codes, samples = _samples(pd.DataFrame({key: categories(cells[key]) for key in declared.keys}), declared.order)
     constants = pd.DataFrame({name: categories(cells[name], as_text=False) for name in declared.constants})
     stated = {name: _numbers(matrix.name, cells[name]) for name in declared.filter.columns}
     return CellTable(codes, samples, constants, stated, n_unnamed)
@@ -144,12 +144,12 @@ def _exact(values: pd.Index[Any]) -> list[Any]:
     return [float(str(value)) for value in values.to_numpy()] if values.dtype == np.float32 else values.tolist()
 
 
-def _samples(keys: pd.DataFrame) -> tuple[Codes, pd.DataFrame]:
-    """Number the distinct combinations of keys, in their order; -1 - k where key k is the first that is null."""
-    grouped = keys.groupby(list(keys.columns), observed=True, sort=True)
+def _samples(keys: pd.DataFrame, order: Sequence[str]) -> tuple[Codes, pd.DataFrame]:
+    """Number the distinct combinations of keys, sorted by `order`; -1 - k where key k is the first that is null."""
+    grouped = keys.groupby(list(order), observed=True, sort=True)
     null = keys.isna().to_numpy()
     codes = np.where(null.any(axis=1), -1 - null.argmax(axis=1), grouped.ngroup())
-    return codes.astype(np.int32), grouped.size().index.to_frame(index=False).astype(object)
+    return codes.astype(np.int32), grouped.size().index.to_frame(index=False)[list(keys)].astype(object)
 
 
 def _numbers(what: str, column: pd.Series[Any]) -> Floats:

@@ -141,7 +141,7 @@ class _Pooling:
             self._write(self.path, facts)
         else:
             self._put_aside(facts)
-            cell_parts.merge(self.aside, self.path, self.task.declared.keys, self.task.address)
+            cell_parts.merge(self.aside, self.path, self.task.declared.order, self.task.address)
 
     def tidy(self) -> None:
         """Remove what was put aside."""

@@ -183,7 +183,7 @@ def _finish(planned: Mapping[str, list[tuple[Range, Path]]], targets: Mapping[st
     parts = [path for _, path in planned[key]]
     if not targets[key].is_file() and all(path.is_file() for path in parts):
         task = planned[key][0][0]
-        cell_parts.merge(parts, targets[key], task.declared.keys, task.address)
+        cell_parts.merge(parts, targets[key], task.declared.order, task.address)
         shutil.rmtree(parts[0].parent)
 
 
@@ -271,7 +271,7 @@ def pseudobulk(
         merged = parts[0]
         if len(parts) > 1:
             merged = place / "all.h5"
-            cell_parts.merge(parts, merged, declared.keys, " and ".join(map(str, addresses[:2])))
+            cell_parts.merge(parts, merged, declared.order, " and ".join(map(str, addresses[:2])))
         part = cell_parts.opened(merged, keep)
         write_h5ad(part, files[0].features, declared.keys, Path(out))
         return part.facts
