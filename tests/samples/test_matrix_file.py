@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import anndata as ad
 import numpy as np
@@ -77,11 +78,28 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[tuple[Path,
 @given(rows=st.sets(st.integers(0, 29), min_size=1))
 def test_any_rows_are_read_back(files: list[tuple[Path, Any]], rows: set[int]) -> None:
     chosen = np.array(sorted(rows))
-    for path, matrix in files:
-        found = matrix_file.read_rows(path, chosen)
-        difference = found - matrix[chosen]
-        assert found.shape == (len(chosen), 12)
-        assert abs(difference).sum() == 0
+    with patch.multiple(matrix_file, NEAR_ROWS=3, ROWS_PER_CHUNK=10, DENSE_CHUNK=(4, 256)):
+        for path, matrix in files:
+            found = matrix_file.read_rows(path, chosen)
+            difference = found - matrix[chosen]
+            assert found.shape == (len(chosen), 12)
+            assert abs(difference).sum() == 0
+
+
+def test_rows_far_apart_are_read_apart(files: list[tuple[Path, Any]], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(matrix_file, "NEAR_ROWS", 4)
+    monkeypatch.setattr(matrix_file, "ROWS_PER_CHUNK", 30)
+    read: list[list[int]] = []
+    values = matrix_file._values
+
+    def noted(group: Any, starts: Any, rows: Any) -> Any:
+        read.append(rows.tolist())
+        return values(group, starts, rows)
+
+    monkeypatch.setattr(matrix_file, "_values", noted)
+    (chunk,) = matrix_file.count_chunks(files[0][0], np.array([0, 3, 7, 8, 20]))
+    assert read == [[0, 3], [7, 8], [20]]
+    assert (chunk != COUNTS[[0, 3, 7, 8, 20]]).nnz == 0
 
 
 def test_no_rows_are_an_empty_matrix(files: list[tuple[Path, Any]]) -> None:

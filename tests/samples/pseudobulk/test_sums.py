@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partialmethod
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ import web
 import zarr
 from single_cells import bits, cells, expected, frame, pooled, write
 
+from pbdb.common.errors import SourceError
 from pbdb.common.tasks import Workers
 from pbdb.readers.csr import CellMatrix
 from pbdb.samples.pseudobulk import parts as cell_parts
@@ -139,6 +141,24 @@ def test_the_order_of_cells_does_not_matter(tmp_path: Path) -> None:
     first, _ = pooled(write(tmp_path / "a.h5ad", table), folder=tmp_path)
     second, _ = pooled(write(tmp_path / "b.h5ad", turned), folder=tmp_path)
     assert bits(first) == bits(second)
+
+
+@pytest.mark.parametrize("cells_per_task", [10**6, 200])
+def test_samples_of_a_context_lie_together(
+    source: Path, whole: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cells_per_task: int
+) -> None:
+    monkeypatch.setattr(pooling, "CELLS_PER_TASK", cells_per_task)
+    by_line = replace(single_cells.DECLARED, context="line")
+    samples, _ = pooled(source, folder=tmp_path, declared=by_line)
+    keys = list(samples.obs[["line", "plate", "well"]].astype(str).itertuples(index=False, name=None))
+    assert keys == sorted(keys)
+    assert list(samples.obs_names) != list(whole[0].obs_names)
+    assert bits(samples[whole[0].obs_names].copy()) == bits(whole[0])
+
+
+def test_a_context_that_is_no_key_is_refused() -> None:
+    with pytest.raises(SourceError, match=r"context='cells'\) is none of the keys plate, well"):
+        Pseudobulk(("plate", "well"), context="cells")
 
 
 @pytest.mark.parametrize(
