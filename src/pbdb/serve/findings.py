@@ -12,10 +12,11 @@ from pbdb.common.rows import Row
 from pbdb.query import compound_page
 from pbdb.serve import api, figures, signatures
 from pbdb.serve.place import Reading
-from pbdb.serve.rendering import MOST_GENES_SHOWN, MOST_SHOWN, Table, one, page, table
+from pbdb.serve.rendering import MOST_GENES_SHOWN, MOST_SHOWN, one, page, table
 from pbdb.serve.site import At, Site
 
-MOST_RANKED, MOST_POINTS, MOST_STRIPS, MOST_FACETS = 1000, 2000, 24, 8
+MOST_RANKED, MOST_POINTS, MOST_STRIPS, MOST_FACETS = 500, 2000, 24, 8
+MOST_OPPOSITE = 60
 LEAST_TANIMOTO = 0.3
 STATISTICS = ("direction", "spearman_t", "pearson_log2_fc", "overlap_100")
 
@@ -23,13 +24,13 @@ router = APIRouter(include_in_schema=False)
 
 
 @router.get("/compound/{key:path}")
-def compound(at: At, key: str, effect: api.Key | None = None) -> Response:
-    """A compound: what it is, what it does, what acts like it."""
+def compound(at: At, key: str, effect: api.Key | None = None, wells: bool = False) -> Response:
+    """A compound: what it is, what it does, what acts like it; wells: those behind the effect, too."""
     names = at.site.names.exact(key, "compound")
     if names and key not in [name.key for name in names]:
-        query = f"?effect={effect}" if effect is not None else ""
+        query = f"?{at.request.url.query}" if at.request.url.query else ""
         return RedirectResponse(f"{at.site.root}{names[0].href}{query}", 303)
-    return page(at, "compound", lambda reading: _compound(at.site, reading, key, effect), key=key)
+    return page(at, "compound", lambda reading: _compound(at.site, reading, key, effect), key=key, wells=wells)
 
 
 def _compound(site: Site, reading: Reading, key: str, effect: int | None) -> Row:
@@ -66,7 +67,8 @@ def _effect(site: Site, reading: Reading, chosen: Row, own: set[str]) -> Row:
     columns = "gene_id,gene_symbol,log2_fc,se,t,p_value,p_adj"
     asked: Row = {"effect_id": effect, "_columns": columns, "_sort_desc": "t"}
     genes = table(site, reading, "condition_effect", MOST_GENES_SHOWN, **asked)
-    alike, opposite = (signatures.like_effect(reading, effect, way) for way in (False, True))
+    alike = signatures.like_effect(reading, effect, opposite=False)
+    opposite = signatures.like_effect(reading, effect, opposite=True, n=MOST_OPPOSITE)
     others = [row for row in alike if (row["parent_inchikey"] or row["compound_name"]) not in own]
     strong = [row for row in signatures.by_compound(others) if row["similarity"] >= floor][:10]
     moved = [row for row in genes.rows if figures.way(row["log2_fc"], row["p_adj"]) != "none"]
@@ -99,9 +101,15 @@ def _gene(site: Site, reading: Reading, key: str, dataset: str, context: str) ->
         if dataset in ("", row["dataset"]) and context in ("", row["context"], row["context_name"])
     ]
     total = {name: sum(row[name] for row in chosen) for name in ("n_conditions", "n_up", "n_down")}
-    strongest = table(site, reading, "strongest_conditions", MOST_RANKED, n=MOST_RANKED, **where).rows
-    ranked = sorted(strongest, key=_strength)
-    ways = {way: _strongest_of(site, reading, way, ranked, total[f"n_{way}"], where) for way in ("up", "down")}
+    moved = {
+        way: table(site, reading, "strongest_conditions", MOST_RANKED, n=MOST_RANKED, direction=way, **where).rows
+        for way in ("up", "down")
+    }
+    ways = {
+        way: table(site, reading, "strongest_conditions", rows=rows[:MOST_SHOWN], n=MOST_SHOWN, direction=way, **where)
+        for way, rows in moved.items()
+    }
+    ranked = sorted((row for rows in moved.values() for row in rows), key=_strength)
     compounds = list(dict.fromkeys(row["compound_name"] for row in ranked))[:MOST_STRIPS]
     points = _points(site, reading, gene_id, dataset, context, compounds)
     doses_of: dict[str, set[float | None]] = {name: set() for name in compounds}
@@ -124,13 +132,6 @@ def _gene(site: Site, reading: Reading, key: str, dataset: str, context: str) ->
         "doses": figures.doses(points, with_doses),
         "moas": _by_mechanism(reading, compounds),
     }
-
-
-def _strongest_of(site: Site, reading: Reading, way: str, ranked: list[Row], total: int, where: Row) -> Table:
-    """The conditions that move a gene up or down most; ranked: the strongest of both, which mostly hold them."""
-    moved = [row for row in ranked if figures.way(row["log2_fc"], row["p_adj"]) == way][:MOST_SHOWN]
-    known = moved if len(moved) == min(MOST_SHOWN, total) else None
-    return table(site, reading, "strongest_conditions", rows=known, n=MOST_SHOWN, direction=way, **where)
 
 
 def _points(site: Site, reading: Reading, gene: str, dataset: str, context: str, compounds: list[str]) -> list[Row]:

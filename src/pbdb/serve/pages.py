@@ -81,10 +81,12 @@ def _coverage(site: Site, reading: Reading, **where: str) -> Table:
     return table(site, reading, "coverage", MOST_COVERAGE, rows, **where)
 
 
-def _strongest(reading: Reading, dataset: str | None = None, context: str | None = None) -> list[Row]:
-    """The conditions of a data set or context that change most genes."""
-    given = {"dataset": dataset, "context": context}
-    return reading.ask(_STRONGEST_OF, given) if "\0" not in f"{dataset}{context}" else []
+def _strongest(reading: Reading, **where: str) -> list[Row]:
+    """The conditions of a data set or context, or of all, that change most genes."""
+    if any("\0" in value for value in where.values()):
+        return []
+    wanted = "".join(f" AND {_OF[name]} = %({name})s" for name in where)
+    return reading.ask(_STRONGEST_OF.format(wanted), where)
 
 
 @router.get("/mechanism/{key:path}")
@@ -208,6 +210,7 @@ ORDER BY gene_symbol LIMIT 4"""
 _EXAMPLE_EFFECT = """
 SELECT effect_id, condition_id, fit_id, compound_name, inchikey AS query FROM effect
 WHERE is_default AND status = 'ok' AND inchikey IS NOT NULL ORDER BY effect_id LIMIT 1"""
+_OF = {"dataset": "d.dataset", "context": "x.context"}
 # Ranked before anything is joined: a large data set has hundreds of thousands of effects.
 _STRONGEST_OF = """
 SELECT v.effect_id, v.compound_name, v.inchikey, v.dataset, v.context, v.context_name, v.dose_um, v.time_h, v.n_up,
@@ -217,8 +220,7 @@ FROM (
     JOIN core.fit f ON f.fit_id = e.fit_id
     JOIN core.dataset d ON d.dataset_id = e.dataset_id
     JOIN core.context x ON x.context_id = f.context_id
-    WHERE f.is_default AND e.status = 'ok' AND (d.dataset = %(dataset)s OR %(dataset)s::text IS NULL)
-        AND (x.context = %(context)s OR %(context)s::text IS NULL)
+    WHERE f.is_default AND e.status = 'ok'{}
     ORDER BY e.n_up + e.n_down DESC NULLS LAST, e.effect_id LIMIT 40
 ) s JOIN effect v ON v.effect_id = s.effect_id
 ORDER BY v.n_up + v.n_down DESC NULLS LAST, v.effect_id"""

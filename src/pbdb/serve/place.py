@@ -130,9 +130,11 @@ def _login(settings: Settings, public: bool) -> dict[str, str]:
         connect.reader_password(settings)
         given["user"] = WEB if public else connect.READER
     role = None if server.embedded or public else connect.READER
+    # A page asks a dozen small questions, always the same: planned once for all values, not for each.
+    options = f"{connection_parameters.session_options(given, role)} -c plan_cache_mode=force_generic_plan"
     return given | {
         "application_name": "pbdb serve",
-        "options": connection_parameters.session_options(given, role),
+        "options": options,
         "client_encoding": "UTF8",
         "connect_timeout": "10",
     }
