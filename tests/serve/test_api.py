@@ -307,7 +307,9 @@ def test_the_clients_of_the_documentation_run(client: httpx.Client, root: Path) 
         assert len(client.get(f"{V1}{address}{id_of}").text.splitlines()) > 5
 
 
-@pytest.mark.parametrize(("address", "n"), [("/gene/HMOX1", 3), ("/compound/bortezomib", 4)])
+@pytest.mark.parametrize(
+    ("address", "n"), [("/gene/HMOX1", 3), ("/compound/bortezomib", 2), ("/compound/bortezomib?wells=1", 4)]
+)
 def test_what_the_buttons_copy_gives_what_is_shown(
     demo: tuple[Settings, Path], client: httpx.Client, address: str, n: int
 ) -> None:

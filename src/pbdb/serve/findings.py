@@ -102,7 +102,10 @@ def _gene(site: Site, reading: Reading, key: str, dataset: str, context: str) ->
     ]
     total = {name: sum(row[name] for row in chosen) for name in ("n_conditions", "n_up", "n_down")}
     moved = {
-        way: table(site, reading, "strongest_conditions", MOST_RANKED, n=MOST_RANKED, direction=way, **where).rows
+        way: sorted(
+            table(site, reading, "strongest_conditions", MOST_RANKED, n=MOST_RANKED, direction=way, **where).rows,
+            key=_strength,
+        )
         for way in ("up", "down")
     }
     ways = {
