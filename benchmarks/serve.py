@@ -65,6 +65,8 @@ def main() -> None:
     asked = min(given.asked, MOST_ASKED)
     with server(given.folder) if not given.url else running(given.url) as (base, pid, cold_s):
         names = places(base, given.gene, given.compound)
+        with urllib.request.urlopen(f"{base}/api/v1/compendium.json", timeout=60) as answer:
+            conditions = json.load(answer)["rows"][0]["n_conditions"]
         rss = [memory_mb(pid)]
         rows = [measured(base, row, names, asked, clients) for clients in CLIENTS for row in ADDRESSES]
         rows += [measured(base, FIRST_BYTE, names, min(asked, 5), 1)]
@@ -75,7 +77,7 @@ def main() -> None:
         "rss_mb_after": rss[1],
         "load": os.getloadavg()[0],
     }
-    facts["rows"] = rows
+    facts |= {"rows": rows, "conditions": conditions}
     print(json.dumps(facts, indent=1) if given.json else text(facts))
     lines.report(line(facts))
 
@@ -91,7 +93,7 @@ def line(facts: dict[str, Any]) -> dict[str, Any]:
         "peer_name": "the budgets of p50 with one client, in ms",
         "ratio": peer / ours,
         "peak_rss_mb": facts["rss_mb_after"],
-        "sizes": {"addresses": len(alone)},
+        "sizes": {"addresses": len(alone), "conditions": facts["conditions"]},
         "facts": facts,
     }
 
