@@ -1,7 +1,8 @@
 """Beyond the compendium, on paper: hours, disk and memory of a compendium k times as large, from its measured lines.
 
-With s the seconds of a data set's stage at the largest share at which it was measured, and b the slope of log s of the
-stage over log share, of what all shares have (1 where fewer than two shares were measured):
+With s the seconds of a stage at the largest share at which it was measured, and b how they grow: 1 for what is done for
+a data set by itself, k times as often where there are k times as many; for what is done for all of them together the
+slope of log s over log share, of what all shares have (1 where fewer than two shares were measured):
 
     seconds(stage, k)   = s x (k / share)^b, summed over data sets
     hours(k, c, w)      = (seconds of other stages + seconds of `effects` x c / w) / 3600
@@ -15,10 +16,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from compendium_lines import STAGES, Run, alike, largest
+from compendium_lines import ALL, STAGES, Run, alike, largest
 
 FACTORS = (1, 10, 100)
 WORKERS = 64
@@ -66,9 +67,9 @@ def beyond(runs: Sequence[Run], cores: int, factor: int, workers: int = WORKERS)
 
 
 def slopes_of(runs: Sequence[Run]) -> dict[str, float]:
-    """Slope of each stage over what all runs measured."""
-    comparable = alike(runs)
-    return {stage: slope([(run.share, run.of_stage(stage)) for run in comparable]) for stage in STAGES}
+    """How each stage grows with the number of data sets."""
+    together = [replace(run, seconds={s: n for s, n in run.seconds.items() if s[0] == ALL}) for run in alike(runs)]
+    return {stage: slope([(run.share, run.of_stage(stage)) for run in together]) for stage in STAGES}
 
 
 def cores_of(machine: str) -> int:

@@ -21,6 +21,8 @@ class Run:
     peak_mb: dict[tuple[str, str], float] = field(default_factory=dict)
     mb: dict[tuple[str, str], float] = field(default_factory=dict)
     left_out: list[str] = field(default_factory=list)
+    partial: set[tuple[str, str]] = field(default_factory=set)
+    """Steps that did less than elsewhere, for something was left out."""
     about: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -73,7 +75,7 @@ def runs(lines: Iterable[dict[str, Any]]) -> list[Run]:
 
 def alike(found: Sequence[Run]) -> list[Run]:
     """The runs with what all of them measured, and nothing else: growth compares like with like."""
-    steps = set.intersection(*(set(run.seconds) for run in found))
+    steps = set.intersection(*(set(run.seconds) - run.partial for run in found))
     return [
         replace(
             run,
@@ -86,7 +88,10 @@ def alike(found: Sequence[Run]) -> list[Run]:
 
 def largest(found: Sequence[Run]) -> dict[tuple[str, str], tuple[float, float]]:
     """Of every step of any run the largest share at which it was measured, and its seconds there; runs by share."""
-    return {step: (run.share, seconds) for run in found for step, seconds in run.seconds.items()}
+    whole = {step: (run.share, seconds) for run in found for step, seconds in run.seconds.items()}
+    return whole | {
+        step: (run.share, seconds) for run in found for step, seconds in run.seconds.items() if step not in run.partial
+    }
 
 
 def _add(run: Run, line: dict[str, Any]) -> None:
@@ -94,6 +99,7 @@ def _add(run: Run, line: dict[str, Any]) -> None:
     run.about |= {name: line[name] for name in ("machine", "date", "load_average") if name in line}
     if line.get("left_out"):
         run.left_out.append(f"{dataset}, {stage}: {line['left_out']}")
+        run.partial.add((dataset, "publish"))
     if line.get("mb") is not None and stage in ("publish", "done", *COMMON):
         run.mb[dataset, "load" if stage in ("publish", "done") else stage] = float(line["mb"])
     if stage != "done" and line.get("seconds") is not None:

@@ -20,7 +20,7 @@ import beyond
 import compendium_lines
 import lines
 import report_charts
-from compendium_lines import LOAD, STAGES, Run
+from compendium_lines import STAGES, Run
 
 HERE = Path(__file__).resolve().parent
 DOCS = HERE.parent / "docs"
@@ -275,18 +275,13 @@ def figures(runs: Sequence[Run]) -> str:
         ["**disk, GB**", *(f"{one.disk_gb:,.0f}" for one in known)],
     ]
     head = table(["hours", *(f"{factor} x the compendium" for factor in beyond.FACTORS)], rows)
-    comparable = compendium_lines.alike(runs)[-1]
-    slopes = {
-        stage: b
-        for stage, b in beyond.slopes_of(runs).items()
-        if len(runs) > 1 and stage in LOAD and comparable.of_stage(stage) >= 1
-    }
+    slopes = {stage: b for stage, b in beyond.slopes_of(runs).items() if b != 1}
     told = ", ".join(f"{stage} {b:.2f}" for stage, b in slopes.items())
     peaks = [(run_peak, stage) for stage in STAGES if (run_peak := runs[-1].peak_of(stage)) is not None]
     return head + (
         f"\nMeasured: {report_charts.share_text(runs[-1].share)} on {runs[-1].about.get('machine')}, load "
         f"{runs[-1].about.get('load_average')}. "
-        + (f"Slopes b over {len(runs)} shares: {told}." if slopes else "One share was measured, so every b is 1.")
+        + (f"Over {len(runs)} shares b is {told}, else 1." if slopes else "Every b is 1.")
         + (f" Largest peak: {max(peaks)[0] / 1024:.1f} GiB ({max(peaks)[1]})." if peaks else "")
         + (f" Left out: {'; '.join(runs[-1].left_out)}." if runs[-1].left_out else "")
         + (f" Counted from a smaller share: {'; '.join(smaller)}." if (smaller := elsewhere(runs)) else "")

@@ -109,16 +109,21 @@ def test_questions_stand_beside_their_budgets_and_learning_beside_its_sizes() ->
 
 
 def test_hours_at_multiples_follow_the_formula() -> None:
-    runs = compendium_lines.runs([*run(1.0), *run(0.5, 0.25)])
+    matched = [stage(None, "agreement", 100 * share**2, share) for share in (1.0, 0.5)]
+    runs = compendium_lines.runs([*run(1.0), *run(0.5, 0.25), *matched])
     found = beyond.beyond(runs, cores=2, factor=10, workers=20)
-    assert found.hours["effects"] == pytest.approx(3636 * 10**2 / 3600)  # half the size took a quarter: slope 2
-    assert found.hours_cluster == pytest.approx((3636 * 2 / 20 + 360 + 72) * 10**2 / 3600)
+    assert found.hours["effects"] == pytest.approx(3636 * 10 / 3600)  # each data set by itself
+    assert found.hours["agreement"] == pytest.approx(100 * 10**2 / 3600)  # half the size took a quarter: slope 2
+    assert found.hours_cluster == pytest.approx(((3636 * 2 / 20 + 360) * 10 + (72 + 100) * 10**2) / 3600)
     assert found.disk_gb == pytest.approx(25)
     assert beyond.slope([(1.0, 50.0)]) == 1
 
 
 def test_growth_compares_what_all_shares_measured_and_the_rest_is_counted_in_proportion() -> None:
     further = stage("op3", "effects", 300, 0.5, peak_mb=9000)
+    of_half = compendium_lines.runs([*run(0.5), *run(1.0), stage("tahoe", "done", 1, left_out="effects: no disk")])
+    assert compendium_lines.largest(of_half)["tahoe", "publish"] == (0.5, 360)
+    assert ("tahoe", "publish") not in compendium_lines.alike(of_half)[0].seconds
     runs = compendium_lines.runs([*run(1.0), *run(0.5, 0.5), further])
     assert [found.total_seconds for found in compendium_lines.alike(runs)] == [2034, 4068]
     page = report.page([*run(1.0), *run(0.5, 0.5), further], KNOWN)
@@ -134,7 +139,7 @@ def test_the_further_page_gets_its_figures_between_its_marks() -> None:
     assert page.endswith("after\n")
     assert "old" not in page
     assert "| **hours, one machine** | 1.1 | 11.3 | 113.0 |" in page
-    assert "One share was measured, so every b is 1. Largest peak: 4.0 GiB (effects)." in page
+    assert "Every b is 1. Largest peak: 4.0 GiB (effects)." in page
     assert report.with_figures(page, run(1.0)) == page
     with pytest.raises(SystemExit, match="lacks the marks"):
         report.with_figures("no marks", [])
