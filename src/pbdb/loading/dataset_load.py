@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 ROOMS_OF_SAMPLES = (
     "common/arrays.py",
     "common/ids.py",
+    "common/typed_cells.py",
     "common/units.py",
     "identity/compounds",
     "identity/contexts",
