@@ -89,7 +89,7 @@ def test_while_releases_are_published_every_answer_is_of_one_of_them(
     database_server: Settings, template: str, tmp_path: Path
 ) -> None:
     names = made.sheet()["sample"].tolist()
-    folders = [made.write(tmp_path / str(n), values=made.counts(names, seed=n)) for n in range(3)]
+    folders = [made.write(tmp_path / str(n), values=made.counts(names, seed=n)) for n in range(2)]
     with new_database(database_server, tmp_path / "home", template) as settings:
         made.load(settings, folders[0])
         place, is_over = open_place(None, settings, public=False), threading.Event()
