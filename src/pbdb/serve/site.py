@@ -82,9 +82,7 @@ class Site:
     @property
     def coverage(self) -> list[Row]:
         """How much each data set holds of each context: counts that take a while."""
-        found: list[Row] = self.per_state(
-            "coverage", lambda r: r.ask("SELECT * FROM coverage ORDER BY dataset, context")
-        )
+        found: list[Row] = self.per_state("coverage", lambda reading: reading.ask(_COVERAGE))
         return found
 
     @property
