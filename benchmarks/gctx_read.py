@@ -159,13 +159,12 @@ def bound(file: Path, rows: list[str]) -> float:
         stored = [matrix.id.get_chunk_info(at) for at in range(matrix.id.get_num_chunks())]
         n_bytes = int(np.prod(matrix.chunks)) * matrix.dtype.itemsize
     wanted = [chunk for chunk in stored if chunk.chunk_offset[1] // wide in touched]
-    descriptor = os.open(file, os.O_RDONLY)
 
     def inflate(chunk: Any) -> int:
-        raw = os.pread(descriptor, chunk.size, chunk.byte_offset)
+        raw = os.pread(packed.fileno(), chunk.size, chunk.byte_offset)
         return len(isal_zlib.decompress(raw, bufsize=n_bytes) if is_packed else raw)
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with file.open("rb") as packed, ThreadPoolExecutor(os.cpu_count()) as pool:
         return float(sum(pool.map(inflate, wanted)))
 
 

@@ -112,7 +112,7 @@ def elsewhere(runs: Sequence[Run]) -> list[str]:
     """What the largest share left out and a smaller one measured, in proportion."""
     whole_share = runs[-1].share
     return [
-        f"{dataset}, {stage}: {duration(found * whole_share / share)}"
+        f"{dataset}, {stage.replace('_', ' ')}: {duration(found * whole_share / share)}"
         for (dataset, stage), (share, found) in compendium_lines.largest(runs).items()
         if share < whole_share
     ]
@@ -343,6 +343,8 @@ def seconds(found: float | None) -> str:
 
 def duration(found: float) -> str:
     """Seconds in words."""
+    if found < 100:
+        return f"{found:.0f} seconds"
     return f"{found / HOUR:.1f} hours" if found >= 1.5 * HOUR else f"{found / 60:.0f} minutes"
 
 

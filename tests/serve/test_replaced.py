@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -88,8 +89,8 @@ def test_a_request_is_refused_when_datasets_are_replaced_each_time(served: tuple
 def test_while_releases_are_published_every_answer_is_of_one_of_them(
     database_server: Settings, template: str, tmp_path: Path
 ) -> None:
-    names = made.sheet()["sample"].tolist()
-    folders = [made.write(tmp_path / str(n), values=made.counts(names, seed=n)) for n in range(2)]
+    whole, smaller = made.sheet(), made.sheet().iloc[:20]
+    folders = [made.write(tmp_path / str(len(sheet)), sheet) for sheet in (whole, smaller)]
     with new_database(database_server, tmp_path / "home", template) as settings:
         made.load(settings, folders[0])
         place, is_over = open_place(None, settings, public=False), threading.Event()
@@ -107,16 +108,25 @@ def test_while_releases_are_published_every_answer_is_of_one_of_them(
                         return found
                 return found
 
-            releases = [asked(1).json()["rows"]]
+            def shown(n: int) -> tuple[str, int]:
+                """How much the page says there is, and how much there is."""
+                page = client.get(f"/dataset/made?now={n}").text
+                (cells,) = client.get(f"{V1}/coverage.json?dataset=made&_size={10 + n}").json()["rows"]
+                return re.findall(r"It holds (\d+) conditions", page)[0], cells["n_conditions"]
+
+            releases, held = [asked(1).json()["rows"]], [shown(1)]
             with ThreadPoolExecutor(2) as pool:
                 running = [pool.submit(ask, first) for first in (1000, 1_000_000)]
                 for n, folder in enumerate(folders[1:]):
                     made.load(settings, folder)
                     releases.append(asked(2 + n).json()["rows"])
+                    held.append(shown(2 + n))
                 is_over.set()
                 answers = [answer for one in running for answer in one.result()]
         place.close()
     assert {answer.status_code for answer in answers} == {200}
+    assert [page for page, _ in held] == [str(there) for _, there in held]
+    assert len(set(held)) == 2
     rows = [answer.json()["rows"] for answer in answers if answer.url.path.endswith(".json")]
     assert [one for one in rows if one not in releases] == []
     assert sum(one in rows for one in releases) >= 2, "the loads were over before anybody asked"

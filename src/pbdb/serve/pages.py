@@ -12,10 +12,10 @@ from pbdb.common.errors import QueryError
 from pbdb.common.rows import Row
 from pbdb.serve import api, figures, signatures
 from pbdb.serve.place import Reading
-from pbdb.serve.rendering import Table, condition, number_text, page, table
+from pbdb.serve.rendering import condition, number_text, page, table
 from pbdb.serve.site import At, NotFoundError, Site
 
-MOST_COLUMNS, MOST_ROWS, MOST_COVERAGE = 100, 60, 5000
+MOST_COLUMNS, MOST_ROWS = 100, 60
 Text = Annotated[str, Query(max_length=30_000)]
 
 router = APIRouter(include_in_schema=False)
@@ -34,7 +34,7 @@ async def asset(at: At, name: str) -> Response:
 @router.get("/")
 def home(at: At) -> Response:
     """What is here."""
-    return page(at, "home", lambda reading: _examples(reading) | {"coverage": _coverage(at.site, reading)})
+    return page(at, "home", _examples)
 
 
 def _examples(reading: Reading) -> Row:
@@ -59,7 +59,7 @@ def search(at: At, q: Annotated[str, Query(max_length=5000)] = "", go: bool = Fa
 @router.get("/dataset/{key}")
 def dataset(at: At, key: str) -> Response:
     """A data set: what is in it, under which terms."""
-    return page(at, "dataset", lambda reading: _what_is_in(at.site, reading, dataset=key), key=key)
+    return page(at, "dataset", lambda reading: {"strongest": _strongest(reading, dataset=key)}, key=key)
 
 
 @router.get("/context/{key}")
@@ -67,18 +67,7 @@ def context(at: At, key: str) -> Response:
     """A context: the cells, and what was done to them."""
     known = next(iter(at.site.names.exact(key, "context")), None)
     key = known.key if known else key
-    return page(at, "context", lambda reading: _what_is_in(at.site, reading, context=key), key=key)
-
-
-def _what_is_in(site: Site, reading: Reading, **where: str) -> Row:
-    """A data set or context: how much is in it, and the conditions that change most genes."""
-    return {"coverage": _coverage(site, reading, **where), "strongest": _strongest(reading, **where)}
-
-
-def _coverage(site: Site, reading: Reading, **where: str) -> Table:
-    """Rows of coverage, which are kept."""
-    rows = [row for row in site.coverage if all(row[name] == value for name, value in where.items())]
-    return table(site, reading, "coverage", MOST_COVERAGE, rows, **where)
+    return page(at, "context", lambda reading: {"strongest": _strongest(reading, context=key)}, key=key)
 
 
 def _strongest(reading: Reading, **where: str) -> list[Row]:

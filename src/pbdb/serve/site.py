@@ -80,12 +80,6 @@ class Site:
         return found
 
     @property
-    def coverage(self) -> list[Row]:
-        """How much each data set holds of each context: counts that take a while."""
-        found: list[Row] = self.per_state("coverage", lambda reading: reading.ask(_COVERAGE))
-        return found
-
-    @property
     def floor(self) -> float:
         """Similarity below which two signatures are no more alike than any two."""
         (row,) = self.per_state("floor", lambda reading: reading.ask("SELECT similarity_floor() AS value"))
@@ -198,7 +192,6 @@ def _plain(value: Any) -> str:
 
 
 At = Annotated[Visit, Depends(Visit)]
-_COVERAGE = "SELECT * FROM coverage ORDER BY dataset, context"
 _DATASETS = """
 SELECT dataset, title, release, license, licence, citation, doi, homepage, is_redistributable, is_non_commercial,
     is_simulated
