@@ -11,20 +11,25 @@ compared with what comes out. Needs about 30 GB of disk. Ends with one JSON line
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import common_full
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from made_up_names import GENES, names
 
+from pbdb.database.models import N_LANDMARKS
 from pbdb.simulate import l1000 as layout
 
+Matrix = npt.NDArray[np.float32]
 LABELS = {"l1000_phase1": "LINCS_phase1_level3_epsilon", "l1000_phase2": "LINCS_phase2_level3"}
 N_PROFILES = {"l1000_phase1": 1_319_138, "l1000_phase2": 345_976}
-N_OTHERS, N_CLASSES, RESPONDERS, CONDITIONS_A_PLATE = 1_000, 60, 80, 320
+N_OTHERS, CONDITIONS_A_PLATE = 1_000, 320
+PROGRAMMES, FALL = 300, 0.6
 CHUNK, PROFILES_A_BLOCK = (262, 1000), 26_200
 LIMIT_S = 20 * 60
 
@@ -63,40 +68,49 @@ def compare(rows: common_full.Rows, dataset: str, folder: Path) -> dict[str, Any
 
 @dataclass(frozen=True)
 class Truth:
-    """What is planted: a profile of log2 fold changes per class of compounds, reached by dose / (dose + 1)."""
+    """What is planted: few programmes of genes, mixed for each compound, reached by dose / (dose + 1).
 
-    profiles: np.ndarray[Any, Any]
-    entrez: np.ndarray[Any, Any]
+    Programmes are as in benchmarks/signature_search.py: their strengths fall with a power of the rank, chosen so that
+    the principal components explain as much as on a real plate. In units of each gene's noise in a well.
+    """
+
+    programmes: Matrix
+    entrez: npt.NDArray[np.int64]
 
     @classmethod
-    def make(cls, entrez: np.ndarray[Any, Any], n_landmarks: int) -> Truth:
-        """Profiles of RESPONDERS landmarks each."""
-        rng = np.random.default_rng(4)
-        profiles = np.zeros((N_CLASSES, len(entrez)), dtype=np.float32)
-        for profile in profiles[1:]:
-            profile[rng.choice(n_landmarks, RESPONDERS, replace=False)] = rng.normal(0, 1.5, RESPONDERS)
-        return cls(profiles, entrez)
+    def make(cls, entrez: npt.NDArray[np.int64], spread: Matrix) -> Truth:
+        """Programmes of the landmarks, which come first; the other genes answer to nothing."""
+        share = np.arange(1, PROGRAMMES + 1) ** -FALL
+        programmes = np.random.default_rng(4).standard_normal((PROGRAMMES, len(entrez))) * spread
+        programmes[:, N_LANDMARKS:] = 0
+        return cls((programmes * (share / np.linalg.norm(share))[:, None]).astype(np.float32), entrez)
 
     @classmethod
     def read(cls, folder: Path, dataset: str) -> Truth:
         """What `save` wrote."""
         stored = np.load(folder / f"{dataset}_truth.npz")
-        return cls(stored["profiles"], stored["entrez"])
+        return cls(stored["programmes"], stored["entrez"])
 
     def save(self, folder: Path, dataset: str) -> None:
         """Write it beside the release."""
-        np.savez(folder / f"{dataset}_truth.npz", profiles=self.profiles, entrez=self.entrez)
+        np.savez(folder / f"{dataset}_truth.npz", programmes=self.programmes, entrez=self.entrez)
 
-    def effect(self, key: str, dose: float, genes: list[int]) -> np.ndarray[Any, Any]:
-        """Planted log2 fold changes of a condition."""
+    def profiles(self, cids: Iterable[int]) -> Matrix:
+        """Log2 fold changes of compounds at a dose without end; compound 0, the vehicle, has none."""
+        mixtures = np.stack([mixture_of(cid) if cid else np.zeros(PROGRAMMES, np.float32) for cid in cids])
+        return mixtures @ self.programmes
+
+    def effect(self, key: str, dose: float, genes: list[int]) -> Matrix:
+        """Planted log2 fold changes of a condition; key: a pert_id, which holds the CID."""
         place = {int(gene): at for at, gene in enumerate(self.entrez)}
-        found: np.ndarray[Any, Any] = self.profiles[class_of(key)][[place[gene] for gene in genes]] * dose / (dose + 1)
-        return found
+        found: Matrix = self.profiles([int(key[5:])])[0, [place[gene] for gene in genes]]
+        return found * np.float32(dose / (dose + 1))
 
 
-def class_of(key: str) -> int:
-    """Class of a compound: from the CID that its pert_ids hold."""
-    return int(key[5:]) % N_CLASSES
+def mixture_of(cid: int) -> Matrix:
+    """How much of each programme a compound sets off: most compounds little, some much."""
+    chance = np.random.default_rng(cid)
+    return (chance.gamma(1.0, 1.0) * chance.standard_normal(PROGRAMMES)).astype(np.float32)
 
 
 def gene_info_of(shared: Path) -> Path:
@@ -279,14 +293,15 @@ def write_matrix(
     from pbdb.readers import gctx
 
     genes = pd.read_csv(gene_info_of(shared), sep="\t")
-    genes = genes.sort_values("pr_is_lm", ascending=False, kind="stable").head(978 + N_OTHERS)
-    truth = Truth.make(genes["pr_gene_id"].to_numpy(), 978)
-    truth.save(folder.parent, dataset)
-    classes = wells["cid"].to_numpy() % N_CLASSES
-    scale = (wells["dose"] / (wells["dose"] + 1)).to_numpy(dtype=np.float32)
-    plates = wells["plate"].factorize()[0]
+    genes = genes.sort_values("pr_is_lm", ascending=False, kind="stable").head(N_LANDMARKS + N_OTHERS)
     level = rng.uniform(4, 13, len(genes)).astype(np.float32)
     spread = rng.gamma(4, 0.08, len(genes)).astype(np.float32)
+    truth = Truth.make(genes["pr_gene_id"].to_numpy(), spread)
+    truth.save(folder.parent, dataset)
+    compound, cids = wells["cid"].factorize()
+    profiles = truth.profiles(cids)
+    scale = (wells["dose"] / (wells["dose"] + 1)).to_numpy(dtype=np.float32)
+    plates = wells["plate"].factorize()[0]
     name = f"{layout.SERIES[dataset]}_Broad_LINCS_{layout.LEVEL3[dataset]}.gctx"
     writer = gctx.Writer(folder / name, pd.DataFrame(index=genes["pr_gene_id"].astype(str)), level=None, chunk=CHUNK)
     shift = np.random.default_rng(5).normal(0, 0.3, (997, len(genes))).astype(np.float32)
@@ -294,7 +309,7 @@ def write_matrix(
     for start in range(0, len(wells), PROFILES_A_BLOCK):
         part = slice(start, min(start + PROFILES_A_BLOCK, len(wells)))
         fresh = rng.standard_normal((part.stop - start, len(genes)), dtype=np.float32) * spread
-        planted = truth.profiles[classes[part]] * scale[part, None]
+        planted = profiles[compound[part]] * scale[part, None]
         writer.add(level + shift[plates[part] % 997] + planted + fresh)
     for start in range(0, n_extra, PROFILES_A_BLOCK):
         n = min(PROFILES_A_BLOCK, n_extra - start)

@@ -15,8 +15,8 @@ from pbdb.serve.place import Reading
 from pbdb.serve.rendering import MOST_GENES_SHOWN, MOST_SHOWN, one, page, table
 from pbdb.serve.site import At, Site
 
-MOST_RANKED, MOST_POINTS, MOST_STRIPS, MOST_FACETS = 500, 2000, 24, 8
-MOST_OPPOSITE = 60
+MOST_RANKED, MOST_POINTS, MOST_STRIPS, MOST_FACETS = 1000, 2000, 24, 8
+MOST_ALIKE, FEW_HITS = 10, 60
 LEAST_TANIMOTO = 0.3
 STATISTICS = ("direction", "spearman_t", "pearson_log2_fc", "overlap_100")
 
@@ -67,10 +67,8 @@ def _effect(site: Site, reading: Reading, chosen: Row, own: set[str]) -> Row:
     columns = "gene_id,gene_symbol,log2_fc,se,t,p_value,p_adj"
     asked: Row = {"effect_id": effect, "_columns": columns, "_sort_desc": "t"}
     genes = table(site, reading, "condition_effect", MOST_GENES_SHOWN, **asked)
-    alike = signatures.like_effect(reading, effect, opposite=False)
-    opposite = signatures.like_effect(reading, effect, opposite=True, n=MOST_OPPOSITE)
-    others = [row for row in alike if (row["parent_inchikey"] or row["compound_name"]) not in own]
-    strong = [row for row in signatures.by_compound(others) if row["similarity"] >= floor][:10]
+    strong = _like(reading, effect, own, floor)
+    opposite = signatures.like_effect(reading, effect, opposite=True, n=FEW_HITS)
     moved = [row for row in genes.rows if figures.way(row["log2_fc"], row["p_adj"]) != "none"]
     return {
         "genes": genes,
@@ -83,6 +81,22 @@ def _effect(site: Site, reading: Reading, chosen: Row, own: set[str]) -> Row:
         "opposite": [row for row in signatures.by_compound(opposite) if row["similarity"] <= -floor][:6],
         "elsewhere": reading.ask(_ELSEWHERE, {"condition": chosen["condition_id"]}),
     }
+
+
+def _like(reading: Reading, effect: int, own: set[str], floor: float) -> list[Row]:
+    """The compounds that act most like an effect, its own left out.
+
+    Few hits are enough, unless most are of its own compound.
+    """
+    strong: list[Row] = []
+    for n in (FEW_HITS, signatures.CANDIDATES):
+        found = signatures.like_effect(reading, effect, opposite=False, n=n)
+        hits = [row for row in found if row["similarity"] >= floor]
+        others = [row for row in hits if (row["parent_inchikey"] or row["compound_name"]) not in own]
+        strong = signatures.by_compound(others)[:MOST_ALIKE]
+        if len(strong) == MOST_ALIKE or len(hits) < n:
+            break
+    return strong
 
 
 @router.get("/gene/{key:path}")
@@ -101,13 +115,7 @@ def _gene(site: Site, reading: Reading, key: str, dataset: str, context: str) ->
         if dataset in ("", row["dataset"]) and context in ("", row["context"], row["context_name"])
     ]
     total = {name: sum(row[name] for row in chosen) for name in ("n_conditions", "n_up", "n_down")}
-    moved = {
-        way: sorted(
-            table(site, reading, "strongest_conditions", MOST_RANKED, n=MOST_RANKED, direction=way, **where).rows,
-            key=_strength,
-        )
-        for way in ("up", "down")
-    }
+    moved = _moved(site, reading, where)
     ways = {
         way: table(site, reading, "strongest_conditions", rows=rows[:MOST_SHOWN], n=MOST_SHOWN, direction=way, **where)
         for way, rows in moved.items()
@@ -135,6 +143,21 @@ def _gene(site: Site, reading: Reading, key: str, dataset: str, context: str) ->
         "doses": figures.doses(points, with_doses),
         "moas": _by_mechanism(reading, compounds),
     }
+
+
+def _moved(site: Site, reading: Reading, where: Row) -> dict[str, list[Row]]:
+    """The conditions that move a gene most, by direction, strongest first."""
+
+    def strongest(n: int, direction: str = "") -> list[Row]:
+        return table(site, reading, "strongest_conditions", n, n=n, direction=direction, **where).rows
+
+    both = strongest(MOST_RANKED)
+    moved = {"up": [row for row in both if row["log2_fc"] > 0], "down": [row for row in both if row["log2_fc"] < 0]}
+    for way, rows in moved.items():
+        if len(rows) < MOST_SHOWN and len(both) == MOST_RANKED:  # nearly all move it the other way
+            rows[:] = strongest(MOST_SHOWN, way)
+        rows.sort(key=_strength)
+    return moved
 
 
 def _points(site: Site, reading: Reading, gene: str, dataset: str, context: str, compounds: list[str]) -> list[Row]:

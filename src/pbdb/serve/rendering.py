@@ -11,14 +11,13 @@ from urllib.parse import quote, urlencode
 
 import jinja2
 from fastapi import Request, Response
-from markupsafe import Markup
 
 from pbdb.common.rows import Row
 from pbdb.common.version import __version__
 from pbdb.serve import answers, figures
 from pbdb.serve.filters import select
 from pbdb.serve.place import Reading
-from pbdb.serve.site import At, NotFoundError, Site
+from pbdb.serve.site import At, NotFoundError, Site, as_json
 
 MOST_SHOWN, MOST_GENES_SHOWN, MOST_COLUMNS = 40, 50_000, 24
 HTML = "text/html; charset=utf-8"
@@ -86,12 +85,12 @@ def _environment() -> jinja2.Environment:
         undefined=jinja2.StrictUndefined,
     )
     made.globals |= {"one": one, "way": figures.way, "version": __version__, "most_columns": MOST_COLUMNS}
+    made.policies["json.dumps_function"] = lambda value, **_: as_json(value).decode()
     made.filters |= {
         "number": number_text,
         "n": lambda value: f"{value:,}",
         "counted": counted,
         "path": lambda text: quote(str(text), safe=""),
-        "json": lambda value: Markup(jinja2.utils.htmlsafe_json_dumps(value)),
         "condition": condition,
     }
     return made
