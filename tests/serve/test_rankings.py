@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from pbdb.serve import findings, signatures
 from pbdb.serve.place import Place
+from pbdb.serve.site import Site
 
 GENE = "ENSG00000100292"
 
@@ -77,3 +79,32 @@ def test_the_floor_lies_where_few_pairs_reach(place: Place) -> None:
         asked(place, f"SELECT similarity_floor({share}, 60) AS f")[0]["f"] for share in (0.05, 0.95, 1.0)
     )
     assert -1 < low < 0 < floor < high <= 1
+
+
+@pytest.mark.parametrize("most", [5, 45, 10_000])
+def test_a_gene_page_ranks_each_direction_as_if_asked_alone(
+    place: Place, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    """Whether or not the strongest conditions of both directions hold enough of each."""
+    monkeypatch.setattr(findings, "MOST_RANKED", most)
+    with place.reading(60) as reading:
+        moved = findings._moved(Site(place, {}), reading, {"gene": GENE})
+    for way, found in moved.items():
+        alone = asked(place, f"SELECT effect_id FROM strongest_conditions('{GENE}', 40, '{way}')")
+        shown = found[: findings.MOST_SHOWN]
+        assert {row["effect_id"] for row in shown} == {row["effect_id"] for row in alone} != set()
+        assert [findings._strength(row) for row in found] == sorted(map(findings._strength, found))
+
+
+@pytest.mark.parametrize("few", [1, 20, 200])
+def test_few_hits_name_the_same_compounds_as_many(place: Place, monkeypatch: pytest.MonkeyPatch, few: int) -> None:
+    monkeypatch.setattr(findings, "FEW_HITS", few)
+    monkeypatch.setattr(findings, "MOST_ALIKE", 3)
+    (one,) = asked(
+        place, "SELECT * FROM effect WHERE status = 'ok' AND inchikey IS NOT NULL ORDER BY n_up DESC LIMIT 1"
+    )
+    with place.reading(60) as reading:
+        found = findings._like(reading, one["effect_id"], {one["parent_inchikey"]}, 0.0)
+        many = signatures.like_effect(reading, one["effect_id"], opposite=False)
+    others = [row["compound_name"] for row in many if row["compound_name"] != one["compound_name"]]
+    assert [row["compound_name"] for row in found] == list(dict.fromkeys(others))[:3] != []
