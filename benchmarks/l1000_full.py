@@ -22,7 +22,7 @@ import numpy.typing as npt
 import pandas as pd
 from made_up_names import GENES, names
 
-from pbdb.database.models import N_LANDMARKS
+from pbdb.database.effect_arrays import N_LANDMARKS
 from pbdb.simulate import l1000 as layout
 
 Matrix = npt.NDArray[np.float32]

@@ -27,9 +27,9 @@ from made_up_effects import Made, write
 
 from pbdb.common.settings import Settings
 from pbdb.database import schema
-from pbdb.database.models.policies import OWNER, PUBLIC, READER
 from pbdb.matches import match_table
 from pbdb.server import connect
+from pbdb.server.connect import OWNER, PUBLIC, READER
 
 CONTEXTS, DOSES = 6, (10**8, 10**9, 10**10)
 NAMES = ("open_a", "open_b", "closed_a", "closed_b")

@@ -3,9 +3,11 @@ SELECT
     d.dataset, x.context, x.context_name, n.n_compounds, n.n_conditions, n.n_samples, n.n_vehicle, f.n_effects, f.n_genes,
     n.min_dose_um, n.max_dose_um, n.min_time_h, n.max_time_h,
     n.n_vehicle AS n_control
-FROM (
+FROM core.dataset d
+CROSS JOIN core.context x
+-- Pair by pair, each a stretch of one index: so a filter by data set or context counts its own conditions only.
+CROSS JOIN LATERAL (
     SELECT
-        c.dataset_id, c.context_id,
         count(DISTINCT c.source_compound_id) FILTER (WHERE NOT c.is_vehicle) AS n_compounds,
         count(*) FILTER (WHERE NOT c.is_vehicle) AS n_conditions,
         sum(c.n_samples)::bigint AS n_samples,
@@ -14,17 +16,15 @@ FROM (
         max(c.dose_um) FILTER (WHERE NOT c.is_vehicle) AS max_dose_um,
         min(c.time_h) AS min_time_h, max(c.time_h) AS max_time_h
     FROM core.condition c
-    GROUP BY c.dataset_id, c.context_id
+    WHERE c.context_id = x.context_id AND c.dataset_id = d.dataset_id
+    HAVING count(*) > 0
 ) n
-JOIN core.dataset d ON d.dataset_id = n.dataset_id
-JOIN core.context x ON x.context_id = n.context_id
-LEFT JOIN (
-    SELECT f.dataset_id, f.context_id, sum(cardinality(f.effect_ids))::bigint AS n_effects, max(g.n_genes) AS n_genes
-    FROM core.fit f
-    JOIN core.feature_set g ON g.feature_set_id = f.feature_set_id
-    WHERE f.is_default
-    GROUP BY f.dataset_id, f.context_id
-) f ON f.dataset_id = n.dataset_id AND f.context_id = n.context_id;
+LEFT JOIN LATERAL (
+    SELECT sum(cardinality(i.effect_ids))::bigint AS n_effects, max(g.n_genes) AS n_genes
+    FROM core.fit i
+    JOIN core.feature_set g ON g.feature_set_id = i.feature_set_id
+    WHERE i.is_default AND i.dataset_id = d.dataset_id AND i.context_id = x.context_id
+) f ON true;
 COMMENT ON VIEW pbdb.coverage IS 'What is here: one row per data set and context, with counts';
 COMMENT ON COLUMN pbdb.coverage.n_compounds IS 'Compounds as the data set counts them, vehicle left out';
 COMMENT ON COLUMN pbdb.coverage.n_conditions IS 'Treated conditions';

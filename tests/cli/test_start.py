@@ -21,3 +21,14 @@ def test_help_imports_nothing_heavy(words: list[str]) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=True)
     assert set(done.stdout.splitlines()[-1].split()) & HEAVY == set()
+
+
+def test_a_site_imports_nothing_that_only_loads_need() -> None:
+    code = (
+        "import sys; from pbdb.serve import app; import pyarrow as pa\n"
+        "app._spare_pandas(); pa.array(['a'])\n"
+        "print(*{name.split('.')[0] for name in sys.modules})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loads = {"alembic", "anndata", "duckdb", "numba", "pandas", "scipy", "sqlalchemy"}
+    assert set(done.stdout.split()) & loads == set()

@@ -16,9 +16,9 @@ from support import external_server, throwaway_home
 
 from pbdb.common.errors import QueryError
 from pbdb.database import schema
-from pbdb.database.models.policies import OWNER, PUBLIC, READER
 from pbdb.query import orientation
 from pbdb.server import connect
+from pbdb.server.connect import OWNER, PUBLIC, READER
 
 COOKBOOK = (Path(__file__).resolve().parents[2] / "docs" / "cookbook.md").read_text(encoding="utf-8")
 # Names of the demo become those of the filled database.

@@ -23,9 +23,10 @@ from sqlalchemy.exc import DBAPIError
 from vocabulary_tables import gene_table
 
 from pbdb.common.settings import Settings
-from pbdb.database.models.policies import PUBLIC, VISIBLE
+from pbdb.database.models.policies import VISIBLE
 from pbdb.identity.vocabulary import releases
 from pbdb.server import connect
+from pbdb.server.connect import PUBLIC
 from pbdb.sources.declaration import Assay, CompoundColumns, Context, Dataset, Files, Source
 
 SMILES = {"DMSO": "CS(C)=O", "x": "CCO", "y": "CCCO", "z": "CCCCO"}

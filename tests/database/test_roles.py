@@ -8,8 +8,9 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import ProgrammingError
 
 from pbdb.database.models import Base
-from pbdb.database.models.policies import OWNER, PUBLIC, READER, VISIBLE
+from pbdb.database.models.policies import VISIBLE
 from pbdb.exports.snapshots import arrow_schemas
+from pbdb.server.connect import OWNER, PUBLIC, READER
 
 OPEN, CLOSED = 1000, 7000
 VOCABULARY = {"gene", "gene_replacement", "gene_synonym", "vocabulary"}

@@ -21,8 +21,8 @@ from pbdb.common import packaged_files
 from pbdb.common.errors import SchemaError, ServerError
 from pbdb.common.settings import Settings
 from pbdb.database import catalog, partitions, schema, views
-from pbdb.database.models.policies import OWNER, READER
 from pbdb.server import connect, locks
+from pbdb.server.connect import OWNER, READER
 
 
 def _one(engine: Engine, query: str, **parameters: object) -> object:

@@ -21,9 +21,9 @@ from export_worlds import OPEN, counts, declared, sheet
 from sqlalchemy import Engine, event
 
 from pbdb.common.settings import Settings
-from pbdb.database.models.policies import READER
 from pbdb.loading import publish, stages
 from pbdb.server import connect
+from pbdb.server.connect import READER
 
 IS_LONG = os.environ.get("PBDB_FAULTS") == "long"
 DRAWN = 0.06  # share of statement boundaries at which a plain run asks

@@ -13,9 +13,9 @@ from support import external_server, running_server, throwaway_home
 from pbdb.common.errors import PbdbError, ServerError
 from pbdb.common.settings import Settings
 from pbdb.database import reader_limits, schema
-from pbdb.database.models.policies import READER
 from pbdb.query import database as reading
 from pbdb.server import connect, locks
+from pbdb.server.connect import READER
 
 
 @pytest.fixture(scope="module")

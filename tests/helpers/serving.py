@@ -13,7 +13,8 @@ import httpx
 
 from pbdb.common.settings import Settings
 from pbdb.serve import app
-from pbdb.serve.place import Place, open_place
+from pbdb.serve.app import open_place
+from pbdb.serve.place import Place
 
 HOSTS = ("127.0.0.1",)
 

@@ -11,7 +11,7 @@ from sqlalchemy import text
 from pbdb.common.errors import ConfigError, QueryError
 from pbdb.common.settings import Settings
 from pbdb.database import schema, signature_rows
-from pbdb.database.models import N_LANDMARKS
+from pbdb.database.effect_arrays import N_LANDMARKS
 from pbdb.query import signature_index, signature_search
 from pbdb.query.signature_search import Where
 from pbdb.server import connect

@@ -12,7 +12,8 @@ from serving import client_of
 from support import running_server, throwaway_home
 
 from pbdb.common.settings import Settings
-from pbdb.serve.place import Place, open_place
+from pbdb.serve.app import open_place
+from pbdb.serve.place import Place
 from pbdb.simulate import screens as simulated
 from pbdb.simulate.declarations import screens
 

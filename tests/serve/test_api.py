@@ -20,7 +20,8 @@ import pbdb
 from pbdb.common.settings import Settings
 from pbdb.database import views
 from pbdb.serve import api, catalog, pages, rendering
-from pbdb.serve.place import Place, open_place
+from pbdb.serve.app import open_place
+from pbdb.serve.place import Place
 from pbdb.serve.site import Site
 
 V1 = "/api/v1"

@@ -21,7 +21,8 @@ from pbdb.common.errors import ConfigError, PbdbError
 from pbdb.common.settings import Settings
 from pbdb.exports.snapshots import build
 from pbdb.serve import catalog
-from pbdb.serve.place import BusyError, open_place
+from pbdb.serve.app import open_place
+from pbdb.serve.place import BusyError
 from pbdb.server import connect
 
 MOST_PAGES = 400

@@ -17,7 +17,7 @@ from serving import client_of
 from snapshots import fill
 
 from pbdb.common.settings import Settings
-from pbdb.serve.place import open_place
+from pbdb.serve.app import open_place
 from pbdb.serve.site import TRIES
 from pbdb.server import connect
 

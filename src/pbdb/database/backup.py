@@ -22,6 +22,7 @@ from typing import IO, Any
 
 from pbdb.common.errors import ConfigError, DataError, ServerError
 from pbdb.common.settings import Settings
+from pbdb.common.sql_text import quoted
 from pbdb.database import backup_lines, partitions, tidy
 from pbdb.database.backup_lines import statements
 from pbdb.database.backup_sql import EMPTY, REPLACE, ROLES, SETTINGS
@@ -143,7 +144,7 @@ def _run_restore(settings: Settings, target: Server, archive: zipfile.ZipFile, m
     The dump is SQL that may do what the login may do, and PostgreSQL itself keeps it from psql's own commands; the
     rest is of known forms. Where we are root the programs run as the server's user.
     """
-    database = '"' + target.parameters.get("dbname", "").replace('"', '""') + '"'
+    database = quoted(target.parameters.get("dbname", ""))
     roles = "".join(statements(_text(archive, "roles.sql"), backup_lines.ROLES, "roles.sql", database))
     rest = "".join(statements(_text(archive, "settings.sql"), backup_lines.SETTINGS, "settings.sql", database))
     psql = connect.restoring_program(settings, "psql", target)

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from sqlalchemy import Connection, Table, text
 
 from pbdb.database.models import PARTITIONS, SCHEMA, STORED, Base
-from pbdb.database.models.policies import OWNER, PARTITIONED, PUBLIC, READER, statements
+from pbdb.database.models.policies import PARTITIONED, statements
 from pbdb.database.view_files import VIEWS
+from pbdb.server.connect import OWNER, PUBLIC, READER
 
 SCRATCH, SCRATCH_PARTITIONS = "pbdb_scratch", "pbdb_scratch_part"
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from sqlalchemy import Connection, text
 
 from pbdb.database.models import SCHEMA, Base
-from pbdb.database.models.policies import OWNER, PARTITIONED
+from pbdb.database.models.policies import PARTITIONED
 from pbdb.database.view_files import VIEWS
+from pbdb.server.connect import OWNER
 
 if TYPE_CHECKING:
     pass

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from pbdb.common.errors import DiskError, ServerError, SnapshotError, first_line
-from pbdb.database.models.policies import OWNER
+from pbdb.server.connect import OWNER
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 LOST = ("08", "57", "58")  # classes of SQLSTATE: connection, operator intervention, system error

@@ -19,7 +19,8 @@ from sqlalchemy import Connection, Engine, text
 
 from pbdb.common.errors import DataError, SchemaError
 from pbdb.database.models import PARTITIONS, SCHEMA, Base
-from pbdb.database.models.policies import OWNER, PARTITIONED, VALUE_COLUMNS
+from pbdb.database.models.policies import PARTITIONED, VALUE_COLUMNS
+from pbdb.server.connect import OWNER
 
 BOUND = "partition_bound"
 FILLING = "_new"  # ending of a table that is no partition yet; a backup leaves such tables out

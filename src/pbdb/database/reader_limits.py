@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 
 from sqlalchemy import Connection, text
 
-from pbdb.database.models.policies import OWNER, PUBLIC, READER, WEB
+from pbdb.server.connect import OWNER, PUBLIC, READER, WEB
 
 # What a reader may use up. Others for a database: ALTER DATABASE ... SET "pbdb.reader_statement_timeout" = '1h'.
 SETTINGS = {

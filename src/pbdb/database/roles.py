@@ -15,8 +15,8 @@ from sqlalchemy.exc import ProgrammingError
 from pbdb.common.errors import SchemaError
 from pbdb.database import reader_limits
 from pbdb.database.models import PARTITIONS, SCHEMA
-from pbdb.database.models.policies import OWNER, PUBLIC, READER, WEB
 from pbdb.database.view_files import VIEWS
+from pbdb.server.connect import OWNER, PUBLIC, READER, WEB
 
 ROLES = (OWNER, READER, PUBLIC)
 DATABASE_SETTINGS = {

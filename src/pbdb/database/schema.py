@@ -22,9 +22,10 @@ from pbdb.common import packaged_files
 from pbdb.common.errors import SchemaError
 from pbdb.database import catalog, reader_limits, roles, views
 from pbdb.database.models import SCHEMA, Base
-from pbdb.database.models.policies import OWNER, PARTITIONED
+from pbdb.database.models.policies import PARTITIONED
 from pbdb.database.view_files import VIEWS
 from pbdb.server import locks
+from pbdb.server.connect import OWNER
 
 VERSION_TABLE = "alembic_version"
 ONE_AT_A_TIME = threading.Lock()  # Alembic's context is one for the whole process

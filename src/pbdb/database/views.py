@@ -13,8 +13,8 @@ from sqlalchemy import Connection, text
 
 from pbdb.common.errors import SchemaError
 from pbdb.database.models import PARTITIONS, SCHEMA
-from pbdb.database.models.policies import OWNER
 from pbdb.database.view_files import COMMENT, VIEWS, files, fingerprint, made
+from pbdb.server.connect import OWNER
 from pbdb.server.locks import BUSY
 
 __all__ = ["build", "drop", "files", "fingerprint", "is_current", "missing", "read", "refuse_foreign_dependents"]

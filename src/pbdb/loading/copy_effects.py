@@ -13,8 +13,7 @@ from sqlalchemy import Connection, text
 from pbdb.common.progress import Progress
 from pbdb.database import copy_binary
 from pbdb.database.copy_text import copy_frame, cursor
-from pbdb.database.effect_arrays import BY_EFFECT, OF_LIMMA
-from pbdb.database.models import N_LANDMARKS
+from pbdb.database.effect_arrays import BY_EFFECT, N_LANDMARKS, OF_LIMMA
 from pbdb.effects.stored_fit import BY_GENE, COUNTED, StoredFit
 
 BYTES_PER_BLOCK = 64 << 20

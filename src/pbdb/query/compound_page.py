@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Literal, TypedDict, get_args
@@ -47,23 +47,31 @@ def describe(database: Database, text: str) -> Page:
     return of(partial(fetch, database), compound_search.one_compound(database, text))
 
 
-def of(fetch: Fetch, meant: list[Row]) -> Page:
-    """Describe compounds that were found, as `describe` does; fetch: asks a query, whatever answers it."""
+def of(fetch: Fetch, meant: list[Row], parts: Collection[Part] = PARTS) -> Page:
+    """Describe compounds that were found, as `describe` does.
+
+    fetch: asks a query, whatever answers it; parts: what to ask for, beside the compounds: the others stay empty.
+    """
+
+    def part(name: Part, query: str, given: Mapping[str, object]) -> list[Row]:
+        return fetch(query, given) if name in parts else []
+
     keys = {"keys": [row["inchikey"] for row in meant if row["inchikey"]]}
     compounds = fetch(_COMPOUNDS, keys)
     named = {**keys, "skeletons": [row["skeleton"] for row in compounds], "names": _unresolved(meant)}
     members = fetch(_MEMBERS, named)
     all_keys = {"keys": [row["inchikey"] for row in members], "names": named["names"]}
-    aliases = fetch(_ALIASES, all_keys)
+    aliases = part("aliases", _ALIASES, all_keys)
+    names = [*(row["alias"] for row in aliases), *named["names"]]
     return {
         "name": meant[0]["compound_name"],
         "compounds": compounds,
         "related": [row for row in members if row["inchikey"] not in keys["keys"]],
-        "sources": fetch(_SOURCES, all_keys),
+        "sources": part("sources", _SOURCES, all_keys),
         "aliases": aliases,
-        "namesakes": _namesakes(fetch, [*(row["alias"] for row in aliases), *named["names"]]),
-        "annotations": fetch(_ANNOTATIONS, all_keys),
-        "conditions": fetch(_CONDITIONS, all_keys),
+        "namesakes": _namesakes(fetch, names) if "namesakes" in parts else [],
+        "annotations": part("annotations", _ANNOTATIONS, all_keys),
+        "conditions": part("conditions", _CONDITIONS, all_keys),
     }
 
 

@@ -22,7 +22,8 @@ from pbdb.common.progress import Progress, silent
 from pbdb.common.version import __version__
 from pbdb.database import copy_binary
 from pbdb.database.copy_text import cursor
-from pbdb.database.models import N_AXES, N_LANDMARKS
+from pbdb.database.effect_arrays import N_LANDMARKS
+from pbdb.database.models import N_AXES
 from pbdb.server import locks
 
 Matrix = npt.NDArray[np.float32]

@@ -16,7 +16,7 @@ from psycopg.rows import class_row
 from pbdb.common.errors import ConfigError, QueryError, suggestion
 from pbdb.common.rows import Row
 from pbdb.common.settings import Settings
-from pbdb.database.models import N_LANDMARKS
+from pbdb.database.effect_arrays import N_LANDMARKS
 from pbdb.server import connect
 
 Connection = psycopg.Connection[Any]

@@ -7,7 +7,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack
 from typing import Any
 
 import pyarrow as pa
@@ -59,8 +59,7 @@ def file(
     head = {"description": selection.view.comment, **facts}
     schema = pa.schema([columns[name].arrow for name in selection.columns], head)
     try:
-        opened: AbstractContextManager[Reading] = place.reading(FILE_SECONDS)
-        reading = stack.enter_context(opened)
+        reading = stack.enter_context(place.reading(FILE_SECONDS))
         batches = reading.batches(selection.sql, selection.given, asked)
         stack.callback(batches.close)  # before its connection goes to somebody else
         first = next(batches, pa.RecordBatch.from_pylist([], asked))

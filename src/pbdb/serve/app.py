@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 import threading
 from http import HTTPStatus
+from importlib.abc import MetaPathFinder
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import uvicorn
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -22,7 +25,7 @@ from pbdb.common.errors import ConfigError, PbdbError, ServerError
 from pbdb.common.settings import Settings
 from pbdb.common.version import __version__
 from pbdb.serve import api, assets, findings, pages, rendering, structures
-from pbdb.serve.place import BusyError, Place, open_place
+from pbdb.serve.place import BusyError, DatabasePlace, Place
 from pbdb.serve.site import NotFoundError, Site
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -57,6 +60,7 @@ def serve(
     """
     if host not in LOOPBACK and not public:
         raise ConfigError(f"Others reach '{host}': add --public, which shows what may be passed on and nothing else.")
+    _spare_pandas()
     place = open_place(folder, settings, public)
     try:
         made = create(place, settings.cache, public=public, root_path=root_path, hosts=(*LOOPBACK, host, *hosts))
@@ -71,6 +75,35 @@ def serve(
         )
     finally:
         place.close()
+
+
+def open_place(folder: Path | None, settings: Settings, public: bool) -> Place:
+    """Open the snapshot in a folder, or the database of the settings; public: see open data sets only.
+
+    Raises:
+        ConfigError: what is there must not be shown in public.
+    """
+    if folder is None:
+        return DatabasePlace(settings, public)
+    from pbdb.serve.snapshot import SnapshotPlace  # DuckDB and what reads snapshots take 50 MB
+
+    return SnapshotPlace(folder, public)
+
+
+class _WithoutPandas(MetaPathFinder):
+    """Hides pandas from who looks for it."""
+
+    def find_spec(self, fullname: str, path: object, target: object = None) -> None:
+        """Refuse pandas, leave all else to other finders."""
+        if fullname == "pandas":
+            raise ModuleNotFoundError(fullname)
+
+
+def _spare_pandas() -> None:
+    """Let Arrow look for pandas once, in vain: to see whether values are of pandas it would import 50 MB."""
+    sys.meta_path.insert(0, _WithoutPandas())
+    pa.array([0])
+    del sys.meta_path[0]
 
 
 def create(

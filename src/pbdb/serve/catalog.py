@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from pbdb.database import views
+from pbdb.database import view_files
 from pbdb.serve.place import Place
 
 # What makes a row of a view one; the order of its rows, and where its next page begins.
@@ -139,7 +139,7 @@ def read(place: Place) -> dict[str, View]:
             view = known.setdefault(row["name"], View(row["name"], row["comment"] or ""))
             view.columns[row["col"]] = Column(row["col"], str(row["type"]).lower(), row["words"] or "")
     words = {name: column.comment for view in known.values() for name, column in view.columns.items()}
-    files = {path.stem.split("_", 1)[1]: path for path in views.files()}
+    files = {path.stem.split("_", 1)[1]: path for path in view_files.files()}
     functions = {name: _function(name, files[name].read_text(), words) for name in KEYS if name not in known}
     return dict(sorted(known.items())) | functions
 

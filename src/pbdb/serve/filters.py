@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from pbdb.common.errors import QueryError, suggestion
 from pbdb.common.rows import Row
-from pbdb.exports.snapshots.duckdb_file import literal
+from pbdb.common.sql_text import literal
 from pbdb.serve.catalog import SORTED_BY, Column, View
 
 OPERATORS = {"eq": "=", "ne": "<>", "lt": "<", "lte": "<=", "gt": ">", "gte": ">="}

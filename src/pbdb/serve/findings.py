@@ -18,6 +18,11 @@ from pbdb.serve.site import At, Site
 MOST_RANKED, MOST_POINTS, MOST_STRIPS, MOST_FACETS = 1000, 2000, 24, 8
 MOST_ALIKE, FEW_HITS = 10, 60
 LEAST_TANIMOTO = 0.3
+OF_EFFECTS = (
+    "effect_id,condition_id,dataset,compound_name,inchikey,context,context_name,dose_um,time_h,n_up,n_down,"
+    "n_treated,n_vehicle,n_plates"
+)
+OF_PAIRS = "gene_id,gene_symbol,log2_fc_a,p_adj_a,log2_fc_b,p_adj_b"
 STATISTICS = ("direction", "spearman_t", "pearson_log2_fc", "overlap_100")
 
 router = APIRouter(include_in_schema=False)
@@ -36,12 +41,13 @@ def compound(at: At, key: str, effect: api.Key | None = None, wells: bool = Fals
 def _compound(site: Site, reading: Reading, key: str, effect: int | None) -> Row:
     meant = api.meant(site, key)
     itself = [row for row in meant if key == (row["inchikey"] or row["compound_name"])]
-    known = compound_page.of(reading.ask, itself)
+    known = compound_page.of(reading.ask, itself, ("aliases", "annotations"))
     names = site.names.exact(known["name"], "compound")
     salts = [row["inchikey"] for row in known["related"] if row["level"] == "parent_inchikey"]
     keys = [row["inchikey"] for row in known["compounds"]] + salts
     which: Row = {"inchikey__in": ",".join(keys)} if keys else {"compound_name": known["name"]}
-    effects = table(site, reading, "effect", most=5000, is_default="true", status="ok", mode="pooled", **which)
+    which |= {"is_default": "true", "status": "ok", "mode": "pooled"}
+    effects = table(site, reading, "effect", most=5000, needed=OF_EFFECTS, **which)
     shown = sorted(effects.rows, key=lambda row: -(row["n_up"] or 0) - (row["n_down"] or 0))
     chosen = [row for row in shown if effect in (None, row["effect_id"])]
     if effect is not None:
@@ -208,7 +214,7 @@ def match(at: At, match: Annotated[int, Path(ge=0, lt=2**63)]) -> Response:
             reading.ask("SELECT * FROM matched_condition WHERE match_id = %(id)s", {"id": match}),
             f"There is no match {match}.",
         )
-        genes = table(at.site, reading, "matched_effect", MOST_GENES_SHOWN, match_id=match)
+        genes = table(at.site, reading, "matched_effect", MOST_GENES_SHOWN, needed=OF_PAIRS, match_id=match)
         agreement = table(at.site, reading, "agreement", 100, match_id=match)
         found = {row["metric"]: row for row in agreement.rows}
         return {

@@ -74,7 +74,7 @@ def _strongest(reading: Reading, **where: str) -> list[Row]:
     """The conditions of a data set or context, or of all, that change most genes."""
     if any("\0" in value for value in where.values()):
         return []
-    wanted = "".join(f" AND {_OF[name]} = %({name})s" for name in where)
+    wanted = "".join(f" AND {_OF[name]}" for name in where)
     return reading.ask(_STRONGEST_OF.format(wanted), where)
 
 
@@ -199,16 +199,18 @@ ORDER BY gene_symbol LIMIT 4"""
 _EXAMPLE_EFFECT = """
 SELECT effect_id, condition_id, fit_id, compound_name, inchikey AS query FROM effect
 WHERE is_default AND status = 'ok' AND inchikey IS NOT NULL ORDER BY effect_id LIMIT 1"""
-_OF = {"dataset": "d.dataset", "context": "x.context"}
-# Ranked before anything is joined: a large data set has hundreds of thousands of effects.
+# Each a value that is known before the effects are read: in the order of an index, and only where they can be.
+_OF = {
+    "dataset": "e.dataset_id = (SELECT d.dataset_id FROM core.dataset d WHERE d.dataset = %(dataset)s)",
+    "context": "e.fit_id IN (SELECT i.fit_id FROM core.fit i JOIN core.context x ON x.context_id = i.context_id"
+    " WHERE x.context = %(context)s)",
+}
 _STRONGEST_OF = """
 SELECT v.effect_id, v.compound_name, v.inchikey, v.dataset, v.context, v.context_name, v.dose_um, v.time_h, v.n_up,
     v.n_down
 FROM (
     SELECT e.effect_id FROM core.effect e
     JOIN core.fit f ON f.fit_id = e.fit_id
-    JOIN core.dataset d ON d.dataset_id = e.dataset_id
-    JOIN core.context x ON x.context_id = f.context_id
     WHERE f.is_default AND e.status = 'ok'{}
     ORDER BY e.n_up + e.n_down DESC NULLS LAST, e.effect_id LIMIT 40
 ) s JOIN effect v ON v.effect_id = s.effect_id

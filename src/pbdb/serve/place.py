@@ -6,13 +6,11 @@ A request is one read-only transaction that sees one state and has its own time 
 from __future__ import annotations
 
 import hashlib
-import json
 import threading
 import time
 from collections.abc import Generator, Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, Protocol
 
 import psycopg
 import pyarrow as pa
@@ -25,18 +23,15 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 from pbdb.common.errors import ConfigError, QueryError, ServerError, first_line
 from pbdb.common.rows import Row
 from pbdb.common.settings import Settings
-from pbdb.database.models.policies import PUBLIC, WEB
-from pbdb.exports.snapshots import reader
 from pbdb.query import database
 from pbdb.server import connect, connection_parameters
-
-if TYPE_CHECKING:
-    import duckdb
+from pbdb.server.connect import PUBLIC, READER, WEB
 
 Batches = Generator[pa.RecordBatch]
 PAGE_SECONDS, FILE_SECONDS, WAIT_SECONDS = 5.0, 60.0, 10.0
 STATE_SECONDS = 2.0
 ROWS_AT_ONCE = 10_000
+TOO_LONG = "The answer took longer than {:g} s and was stopped: ask for less, or take the whole as a snapshot."
 # Eight requests, and two readings of what all of them share: as many connections as the web's login may have.
 POOL_SIZE = 10
 
@@ -47,6 +42,33 @@ class BusyError(ServerError):
 
 class ReplacedError(BusyError):
     """A data set was replaced while it was read: worth trying again at once."""
+
+
+class Reading(Protocol):
+    """One state of the data, for as long as a request lasts."""
+
+    def ask(self, query: str, given: Mapping[str, object] | None = None) -> list[Row]:
+        """Rows of a query by column name; given: values of %(name)s."""
+
+    def batches(self, query: str, given: Mapping[str, object], schema: pa.Schema) -> Batches:
+        """Rows of a query as Arrow, as they come."""
+
+
+class Place(Protocol):
+    """What is served; signature_type: what its SQL calls a signature."""
+
+    is_database: bool
+    release: str
+    signature_type: str
+
+    def reading(self, seconds: float = PAGE_SECONDS) -> AbstractContextManager[Reading]:
+        """Begin to read one state, ended after so many seconds of one query."""
+
+    def state(self) -> str:
+        """A text that changes with the data."""
+
+    def close(self) -> None:
+        """Let go of what is held."""
 
 
 class DatabasePlace:
@@ -94,7 +116,7 @@ class DatabasePlace:
                     if not connection.closed:
                         connection.execute("ROLLBACK")
         except psycopg.errors.QueryCanceled:
-            raise BusyError(_TOO_LONG.format(seconds)) from None
+            raise BusyError(TOO_LONG.format(seconds)) from None
         except psycopg.errors.SerializationFailure:
             raise ReplacedError("A data set was replaced while it was read: try again in a few seconds.") from None
         except PoolTimeout:
@@ -110,7 +132,7 @@ class DatabasePlace:
             if time.monotonic() - self._state[1] > STATE_SECONDS:
                 with self.reading() as reading:
                     (row,) = reading.ask(_STATE)
-                self._state = (_hash(row["state"]), time.monotonic())
+                self._state = (short_hash(row["state"]), time.monotonic())
             return self._state[0]
 
     def close(self) -> None:
@@ -118,7 +140,8 @@ class DatabasePlace:
         self._pool.close()
 
 
-def _hash(text: str) -> str:
+def short_hash(text: str) -> str:
+    """Sixteen hexadecimal digits that tell texts apart."""
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -128,10 +151,12 @@ def _login(settings: Settings, public: bool) -> dict[str, str]:
     given = dict(server.parameters)
     if server.embedded:
         connect.reader_password(settings)
-        given["user"] = WEB if public else connect.READER
-    role = None if server.embedded or public else connect.READER
-    # A page asks a dozen small questions, always the same: planned once for all values, not for each.
-    options = f"{connection_parameters.session_options(given, role)} -c plan_cache_mode=force_generic_plan"
+        given["user"] = WEB if public else READER
+    role = None if server.embedded or public else READER
+    # A page asks a dozen small questions, always the same: planned once for all values, not for each. Others ask at the
+    # same time, so that helpers of one would take the processor from all.
+    options = connection_parameters.session_options(given, role)
+    options += " -c plan_cache_mode=force_generic_plan -c max_parallel_workers_per_gather=0"
     return given | {
         "application_name": "pbdb serve",
         "options": options,
@@ -163,108 +188,6 @@ class DatabaseReading:
                 yield pa.record_batch([pa.array(values, field.type) for values, field in columns], schema=schema)
 
 
-class SnapshotPlace:
-    """A snapshot: its data cannot change while it is served."""
-
-    is_database, signature_type = False, "FLOAT[]"
-
-    def __init__(self, folder: Path, public: bool):
-        self._snapshot = reader.Snapshot(folder)
-        facts = self._snapshot.manifest
-        closed = [str(row["dataset"]) for row in facts["datasets"] if not row["is_redistributable"]]
-        if public and closed:
-            raise ConfigError(f"'{folder}' holds {', '.join(closed)}, not to be passed on: serve it without --public.")
-        self.release = str(facts["release"])
-        self._state = _hash(json.dumps(facts, sort_keys=True))
-
-    @contextmanager
-    def reading(self, seconds: float = PAGE_SECONDS) -> Iterator[SnapshotReading]:
-        """Open a cursor of the file, interrupted after so many seconds of one query."""
-        import duckdb
-
-        cursor = self._snapshot.connection.cursor()
-        try:
-            yield SnapshotReading(cursor, seconds)
-        except duckdb.InterruptException:
-            raise BusyError(_TOO_LONG.format(seconds)) from None
-        except (duckdb.ConversionException, duckdb.OutOfRangeException, duckdb.InvalidInputException) as problem:
-            raise QueryError(f"DuckDB refused a value: {first_line(problem)}.") from None
-        finally:
-            cursor.close()
-
-    def state(self) -> str:
-        """Hash of the manifest."""
-        return self._state
-
-    def close(self) -> None:
-        """Close the file."""
-        self._snapshot.close()
-
-
-class SnapshotReading:
-    """A cursor of a snapshot: the same rows as the database's, to the last digit."""
-
-    def __init__(self, cursor: duckdb.DuckDBPyConnection, seconds: float):
-        self._cursor, self._seconds = cursor, seconds
-
-    @contextmanager
-    def _limited(self) -> Iterator[None]:
-        timer = threading.Timer(self._seconds, self._cursor.interrupt)
-        timer.start()
-        try:
-            yield
-        finally:
-            timer.cancel()
-
-    def ask(self, query: str, given: Mapping[str, object] | None = None) -> list[Row]:
-        """Rows of a query by column name; given: values of %(name)s."""
-        with self._limited():
-            done = self._cursor.execute(*_in_duckdb(query, given or {}))
-            rows = done.fetchall()
-        names = [column[0] for column in done.description or ()]
-        kinds = [str(column[1]) for column in done.description or ()]
-        columns = [_plain(list(column), kind) for column, kind in zip(zip(*rows), kinds)]  # noqa: B905
-        return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
-
-    def batches(self, query: str, given: Mapping[str, object], schema: pa.Schema) -> Batches:
-        """Rows of a query as Arrow, as they come."""
-        written, used = _in_duckdb(query, given)
-        with self._limited():
-            for batch in self._cursor.sql(written, params=used).to_arrow_reader(ROWS_AT_ONCE):
-                columns = zip(batch.columns, schema, strict=True)
-                yield pa.record_batch([column.cast(field.type) for column, field in columns], schema=schema)
-
-
-def _plain(values: list[Any], kind: str) -> list[Any]:
-    if kind == "JSON":
-        return [None if value is None else json.loads(value) for value in values]
-    if kind == "FLOAT[]":
-        return [None if value is None else _plain(value, "FLOAT") for value in values]
-    if kind == "FLOAT":  # as many digits as a float of 32 bits has
-        return list(pa.array(values, pa.float32()).cast(pa.string()).cast(pa.float64()).to_pylist())
-    return values
-
-
-def _in_duckdb(query: str, given: Mapping[str, object]) -> tuple[str, dict[str, object] | None]:
-    """The query with DuckDB's names of parameters, and those it has."""
-    used = {name: given[name] for name in reader.NAMED.findall(query)}
-    return reader.NAMED.sub(r"$\1", query), used or None
-
-
-Place = DatabasePlace | SnapshotPlace
-Reading = DatabaseReading | SnapshotReading
-
-
-def open_place(folder: Path | None, settings: Settings, public: bool) -> Place:
-    """Open the snapshot in a folder, or the database of the settings; public: see open data sets only.
-
-    Raises:
-        ConfigError: what is there must not be shown in public.
-    """
-    return DatabasePlace(settings, public) if folder is None else SnapshotPlace(folder, public)
-
-
-_TOO_LONG = "The answer took longer than {:g} s and was stopped: ask for less, or take the whole as a snapshot."
 _STATE = "SELECT current_database() || ' ' || pg_snapshot_xmax(pg_current_snapshot())::text AS state"
 _WHO = f"""
 SELECT session_user AS login, EXISTS (

@@ -35,13 +35,19 @@ class Table:
 
 
 def table(
-    site: Site, reading: Reading, view: str, most: int = MOST_SHOWN, rows: list[Row] | None = None, **asked: Any
-) -> Table:
-    """Ask a view or function as the API does; rows: what it would answer, where that is known."""
+    site: Site, reading: Reading, view: str, most: int = MOST_SHOWN, rows: list[Row] | None = None,
+    needed: str = "", **asked: Any
+) -> Table:  # fmt: skip
+    """Ask a view or function as the API does.
+
+    rows: what it would answer, where that is known; needed: the columns that the page needs, else all.
+    """
     given = [(name, str(value)) for name, value in asked.items() if value not in (None, "")]
-    selection = select(site.view(view), [*given, ("_size", str(most))], MOST_GENES_SHOWN)
+    asked_for = [*given, ("_size", str(most))]
+    selection = select(site.view(view), asked_for, MOST_GENES_SHOWN)
     if rows is None:
-        rows = answers.table(reading, selection)[0]
+        narrow = select(site.view(view), [*asked_for, ("_columns", needed)], MOST_GENES_SHOWN)
+        rows = answers.table(reading, narrow)[0]
     return Table(rows, len(rows) == most, view, urlencode(given), selection.to_copy())
 
 

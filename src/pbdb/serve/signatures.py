@@ -8,7 +8,7 @@ from typing import Any
 
 from pbdb.common.errors import QueryError
 from pbdb.common.rows import Row
-from pbdb.database.models import N_LANDMARKS
+from pbdb.database.effect_arrays import N_LANDMARKS
 from pbdb.serve.place import Reading
 from pbdb.serve.site import Site
 

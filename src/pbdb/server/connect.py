@@ -30,7 +30,10 @@ if TYPE_CHECKING:
 
     from pbdb.server.cluster import Cluster
 
+OWNER = "pbdb_owner"
 READER = "pbdb_reader"
+PUBLIC = "pbdb_public"
+WEB = "pbdb_web"  # the login of a web server: sees what PUBLIC sees, and can become nobody else
 OLDEST = 15
 
 

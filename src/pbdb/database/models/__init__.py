@@ -1,6 +1,6 @@
 """The tables, their constraints and their words: the schema and its dictionary."""
 
-from pbdb.database.models.base import N_LANDMARKS, PARTITIONS, SCHEMA, Base
+from pbdb.database.models.base import PARTITIONS, SCHEMA, Base
 from pbdb.database.models.effects import Effect, FeatureSet, Fit, FitSample, GeneEffect
 from pbdb.database.models.generations import STORED, Generation
 from pbdb.database.models.identity import (
@@ -35,7 +35,6 @@ from pbdb.database.models.signatures import (
 
 __all__ = [
     "N_AXES",
-    "N_LANDMARKS",
     "PARTITIONS",
     "SCHEMA",
     "STORED",

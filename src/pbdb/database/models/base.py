@@ -11,10 +11,10 @@ from sqlalchemy.dialects.postgresql import ARRAY, BIT, JSONB, REAL, TIMESTAMP
 from sqlalchemy.orm import DeclarativeBase, mapped_column
 
 from pbdb.common.rows import Json
+from pbdb.database.effect_arrays import N_LANDMARKS
 
 SCHEMA = "core"
 PARTITIONS = "part"
-N_LANDMARKS = 978
 FINGERPRINT_BITS = 2048
 
 NAMING = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer, PrimaryKeyConstraint
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer, PrimaryKeyConstraint, text
 from sqlalchemy.dialects.postgresql import ARRAY, BIGINT, INTEGER, REAL
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -194,6 +194,7 @@ class Effect(Base):
         Index(None, "fit_id"),
         Index(None, "condition_id"),
         Index(None, "sample_id"),
+        Index("ix_effect_n_changed", text("(n_up + n_down) DESC NULLS LAST"), "effect_id"),
         {"comment": "The effect of one condition (or one well) in one fit: arrays over the fit's genes"},
     )
     dataset_id: Mapped[int] = mapped_column(

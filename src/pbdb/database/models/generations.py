@@ -76,7 +76,7 @@ def _stored(shown: Table) -> Table:
         Column("generation", BigInteger, nullable=False, autoincrement=False, comment=NUMBER),
         *keys,
         *checks,
-        *(Index(None, *(column.name for column in index.columns)) for index in shown.indexes),
+        *map(_copied_index, shown.indexes),
         comment=shown.comment,
         postgresql_partition_by="RANGE (dataset_id, generation)",
     )
@@ -94,6 +94,12 @@ def _copied(column: Column[object]) -> Column[object]:
         server_default=None if computed is not None else column.server_default,
         comment=column.comment,
     )
+
+
+def _copied_index(index: Index) -> Index:
+    """The same index of the other table; one that names expressions has a name of its own."""
+    parts = [part.name if isinstance(part, Column) else part for part in index.expressions]
+    return Index(None if all(isinstance(part, str) for part in parts) else index.name, *parts)
 
 
 for _shown in (Sample, Effect, GeneEffect):

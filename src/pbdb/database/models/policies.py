@@ -8,11 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pbdb.database.models.base import PARTITIONS, SCHEMA, Base
-
-OWNER = "pbdb_owner"
-READER = "pbdb_reader"
-PUBLIC = "pbdb_public"
-WEB = "pbdb_web"  # the login of a web server: sees what PUBLIC sees, and can become nobody else
+from pbdb.server.connect import PUBLIC, READER
 
 # Tables of schema part whose rows core shows in views of the same names: those of current generations.
 PARTITIONED = ("sample", "effect", "gene_effect")

@@ -10,7 +10,8 @@ from sqlalchemy import ARRAY, BigInteger, ForeignKey, Identity, Index, Integer, 
 from sqlalchemy.dialects.postgresql import REAL
 from sqlalchemy.orm import Mapped, mapped_column
 
-from pbdb.database.models.base import CONTENT_KEY, N_LANDMARKS, NOW, Base, CodeVersion, Landmarks
+from pbdb.database.effect_arrays import N_LANDMARKS
+from pbdb.database.models.base import CONTENT_KEY, NOW, Base, CodeVersion, Landmarks
 from pbdb.database.models.generations import NUMBER
 
 N_AXES = 192

@@ -20,6 +20,7 @@ from pbdb.common.hashing import sha256_of_file
 from pbdb.common.private_files import private_files
 from pbdb.common.progress import Reporter, Silent
 from pbdb.common.settings import Settings
+from pbdb.common.sql_text import quoted
 from pbdb.database import dictionary
 from pbdb.database.error_messages import exporting
 from pbdb.exports.snapshots import (
@@ -245,9 +246,7 @@ class _Export:
 
 def _view(root: Path, connection: Any, name: str, words: Words) -> Written:
     """A view of pbdb.duckdb as Parquet, sorted by all its columns."""
-    reader = connection.sql(f"SELECT * FROM {duckdb_file.quoted(name)} ORDER BY ALL").to_arrow_reader(
-        parquet.ROWS_PER_GROUP
-    )
+    reader = connection.sql(f"SELECT * FROM {quoted(name)} ORDER BY ALL").to_arrow_reader(parquet.ROWS_PER_GROUP)
     plain = pa.schema([(field.name, _plain(field.type)) for field in reader.schema])
     batches = (batch.cast(plain) for batch in reader)
     return parquet.write(root, f"view/{name}.parquet", arrow_schemas.described(plain, name, words), batches)

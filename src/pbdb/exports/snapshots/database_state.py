@@ -15,6 +15,7 @@ from sqlalchemy import URL
 from pbdb.common.errors import SnapshotError
 from pbdb.common.rows import Row
 from pbdb.common.settings import Settings
+from pbdb.common.sql_text import literal
 from pbdb.database.models import SCHEMA
 from pbdb.database.models.policies import VISIBLE
 from pbdb.exports.snapshots import arrow_schemas
@@ -121,7 +122,7 @@ def _choose(
 
 def _visible_tables(datasets: Sequence[str]) -> Iterator[str]:
     """SQL that makes each table of core anew in pg_temp, showing what belongs to the datasets."""
-    names = ", ".join("'" + name.replace("'", "''") + "'" for name in datasets)
+    names = ", ".join(map(literal, datasets))
     rules = dict(RULES) | {"dataset": f"dataset IN ({names})"}
     yield f"CREATE TEMP VIEW public_compound AS SELECT * FROM {SCHEMA}.compound"
     wanted = [table.name for table in arrow_schemas.tables()]

@@ -19,6 +19,7 @@ from pgvector.sqlalchemy import VECTOR
 from sqlalchemy.dialects.postgresql import BIT, JSONB
 
 from pbdb.common.errors import SnapshotError, first_line
+from pbdb.common.sql_text import literal, quoted
 from pbdb.database import views
 from pbdb.database.dictionary import Entry
 from pbdb.exports.snapshots import arrow_schemas, effects_parquet
@@ -289,16 +290,6 @@ def row_counts(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
 def _count(connection: duckdb.DuckDBPyConnection, name: str) -> int:
     row = connection.execute(f"SELECT count(*) FROM {name}").fetchone()
     return int(row[0]) if row else 0
-
-
-def quoted(*names: str) -> str:
-    """A name in SQL, with the names it stands in, whatever signs they hold."""
-    return ".".join('"' + name.replace('"', '""') + '"' for name in names)
-
-
-def literal(text: str) -> str:
-    """A text in SQL."""
-    return "'" + text.replace("'", "''") + "'"
 
 
 FEATURE_SET_GENE = """

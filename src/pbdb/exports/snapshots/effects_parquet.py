@@ -24,8 +24,7 @@ import pyarrow.parquet as pq
 from pbdb.common.errors import SnapshotError
 from pbdb.common.progress import Progress
 from pbdb.database import copy_binary
-from pbdb.database.effect_arrays import BY_EFFECT, OF_LIMMA
-from pbdb.database.models import N_LANDMARKS
+from pbdb.database.effect_arrays import BY_EFFECT, N_LANDMARKS, OF_LIMMA
 from pbdb.exports.snapshots import parquet
 from pbdb.exports.snapshots.arrow_schemas import Words, described
 from pbdb.exports.snapshots.database_state import Frozen

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pbdb.common.errors import QueryError, SnapshotError
+from pbdb.common.sql_text import literal
 from pbdb.database.effect_arrays import BY_EFFECT
 from pbdb.exports.snapshots import duckdb_catalog, duckdb_file, manifest
-from pbdb.exports.snapshots.duckdb_file import literal
 
 if TYPE_CHECKING:
     import anndata as ad

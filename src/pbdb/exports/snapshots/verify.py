@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pbdb.common.errors import SnapshotError, first_line
 from pbdb.common.hashing import sha256_of_file
 from pbdb.common.progress import Progress, silent
+from pbdb.common.sql_text import literal, quoted
 from pbdb.database.error_messages import exporting
 from pbdb.exports.snapshots import duckdb_catalog, duckdb_file, manifest
 from pbdb.exports.snapshots.manifest_shape import Manifest
@@ -124,14 +125,12 @@ def _contents(
         path = f"{table.replace('.', '/')}.parquet"
         if path in damaged or not (folder / path).is_file():
             continue
-        name = duckdb_file.quoted(*table.split(".", 1))
+        name = quoted(*table.split(".", 1))
         kinds = connection.execute("SELECT name, type FROM pragma_table_info(?)", [name]).fetchall()
-        casts = ", ".join(
-            f"{duckdb_file.quoted(column)}::{kind} AS {duckdb_file.quoted(column)}" for column, kind in kinds
-        )
+        casts = ", ".join(f"{quoted(column)}::{kind} AS {quoted(column)}" for column, kind in kinds)
         stored, filed = (
             connection.execute(f"SELECT bit_xor(hash(t)), sum(hash(t)) FROM ({query}) t").fetchone()
-            for query in (f"SELECT * FROM {name}", f"SELECT {casts} FROM read_parquet({duckdb_file.literal(path)})")
+            for query in (f"SELECT * FROM {name}", f"SELECT {casts} FROM read_parquet({literal(path)})")
         )
         if stored != filed:
             yield Damage(duckdb_file.NAME, f"changed: {table} does not hold what {path} holds")
