@@ -5,7 +5,7 @@ DO $$ BEGIN PERFORM '[1]'::public.halfvec; END $$;
 -- scanning on (hnsw.iterative_scan); these are compared exactly, and so are all that the index does not hold yet.
 CREATE FUNCTION pbdb.similar_signatures(
     like_signature halfvec, n integer DEFAULT 20, of_datasets text[] DEFAULT NULL, of_contexts text[] DEFAULT NULL,
-    opposite boolean DEFAULT false, is_exact boolean DEFAULT false, except_effect bigint DEFAULT NULL
+    opposite boolean DEFAULT false, is_exact boolean DEFAULT false, except_effects bigint[] DEFAULT NULL
 ) RETURNS TABLE (
     effect_id bigint, dataset text, compound_name text, context text, context_name text, dose_um double precision,
     time_h double precision, similarity double precision, n_landmarks integer
@@ -53,7 +53,7 @@ BEGIN
             SELECT s.effect_id, s.dataset_id, s.condition_id, s.n_landmarks, s.landmark_t <=> $1 AS distance
             FROM (
                 SELECT c.effect_id FROM core.projected_signature c
-                WHERE c.projection_id = %s AND c.fit_id = ANY ($5)
+                WHERE c.projection_id = %s AND c.fit_id = ANY ($5) AND c.effect_id <> ALL ($3)
                 ORDER BY c.coordinates <=> $6
                 LIMIT greatest(180, 9 * $4)
             ) c
@@ -72,7 +72,7 @@ BEGIN
                 FROM core.signature s
                 WHERE s.fit_id = ANY ($2)
             ) f
-            WHERE f.effect_id IS DISTINCT FROM $3
+            WHERE f.effect_id <> ALL ($3)
             ORDER BY f.distance, f.effect_id
             LIMIT $4
         ) s
@@ -83,8 +83,8 @@ BEGIN
         WHERE s.distance <> 'NaN'
         ORDER BY s.distance, s.effect_id
     $query$, CASE WHEN opposite THEN '-1' ELSE '1' END, nearby)
-    USING wanted, others, except_effect, n, indexed, place;
+    USING wanted, others, coalesce(except_effects, '{}'), n, indexed, place;
 END $$;
-COMMENT ON FUNCTION pbdb.similar_signatures(halfvec, integer, text[], text[], boolean, boolean, bigint) IS
+COMMENT ON FUNCTION pbdb.similar_signatures(halfvec, integer, text[], text[], boolean, boolean, bigint[]) IS
     'Pooled effects most similar (opposite: most opposite) to a signature over the 978 landmarks, by cosine of'
     ' moderated t; of some data sets or contexts (id or name); approximate where indexed, unless is_exact';

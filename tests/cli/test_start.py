@@ -26,7 +26,7 @@ def test_help_imports_nothing_heavy(words: list[str]) -> None:
 def test_a_site_imports_nothing_that_only_loads_need() -> None:
     code = (
         "import sys; from pbdb.serve import app; import pyarrow as pa\n"
-        "app._spare_pandas(); pa.array(['a'])\n"
+        "app._spare_memory(); pa.array(['a'])\n"
         "print(*{name.split('.')[0] for name in sys.modules})"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -208,7 +208,12 @@ ARGUMENTS = {
         "'{gene_id}', 1000, NULL, NULL, ARRAY['secret:B', 'secret B']",
     ],
     "gene_counts(text)": ["'{gene_id}'"],
-    "neighbours(bigint,integer,boolean)": ["{open_effect}, 1000", "{open_effect}, 1000, true", "{closed_effect}, 1000"],
+    "neighbours(bigint,integer,boolean,boolean)": [
+        "{open_effect}, 1000, false, true",
+        "{open_effect}, 1000",
+        "{open_effect}, 1000, true",
+        "{closed_effect}, 1000",
+    ],
     "similarity_floor(double precision,integer)": ["", "0.5, 1000"],
     "compare(bigint,bigint)": [
         "{open_effect}, {open_effect}",
@@ -234,7 +239,7 @@ ARGUMENTS = {
         "'{{1}}', '{{1}}', '{{1}}', '{{1}}', '{{1}}', '{{1}}', '{{1}}', '{{1}}'"
     ],
     "gene_pairs(integer)": ["{gene}"],
-    "similar_signatures(halfvec,integer,text[],text[],boolean,boolean,bigint)": [
+    "similar_signatures(halfvec,integer,text[],text[],boolean,boolean,bigint[])": [
         "array_fill(1::real, ARRAY[978])::halfvec, 1000, NULL, NULL, false, true, NULL",
         "array_fill(1::real, ARRAY[978])::halfvec, 1000, NULL, NULL, true, false, NULL",
         "array_fill(1::real, ARRAY[978])::halfvec, 1000, ARRAY['secret'], NULL, false, true, NULL",

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pbdb.serve import findings, signatures
+from pbdb.serve import findings
 from pbdb.serve.place import Place
 from pbdb.serve.site import Site
 
@@ -96,15 +96,23 @@ def test_a_gene_page_ranks_each_direction_as_if_asked_alone(
         assert [findings._strength(row) for row in found] == sorted(map(findings._strength, found))
 
 
-@pytest.mark.parametrize("few", [1, 20, 200])
-def test_few_hits_name_the_same_compounds_as_many(place: Place, monkeypatch: pytest.MonkeyPatch, few: int) -> None:
-    monkeypatch.setattr(findings, "FEW_HITS", few)
-    monkeypatch.setattr(findings, "MOST_ALIKE", 3)
+def test_neighbours_of_others_are_neighbours_but_for_the_compound_itself(place: Place) -> None:
     (one,) = asked(
         place, "SELECT * FROM effect WHERE status = 'ok' AND inchikey IS NOT NULL ORDER BY n_up DESC LIMIT 1"
     )
-    with place.reading(60) as reading:
-        found = findings._like(reading, one["effect_id"], {one["parent_inchikey"]}, 0.0)
-        many = signatures.like_effect(reading, one["effect_id"], opposite=False)
-    others = [row["compound_name"] for row in many if row["compound_name"] != one["compound_name"]]
-    assert [row["compound_name"] for row in found] == list(dict.fromkeys(others))[:3] != []
+    query = """
+    SELECT s.effect_id, e.parent_inchikey FROM neighbours(%(e)s::bigint, 10000, of_others := {}) s
+    JOIN effect e ON e.effect_id = s.effect_id ORDER BY s.similarity DESC, s.effect_id"""
+    every, others = (asked(place, query.format(of), e=one["effect_id"]) for of in ("false", "true"))
+    assert others == [row for row in every if row["parent_inchikey"] != one["parent_inchikey"]]
+    assert 0 < len(others) < len(every)
+
+
+def test_fingerprints_are_compared_as_the_function_does(place: Place) -> None:
+    known = Site(place, {}).fingerprints
+    for (key,) in (row.values() for row in asked(place, "SELECT inchikey FROM compound WHERE inchikey IS NOT NULL")):
+        found = known.like(key, 5)
+        expected = asked(place, "SELECT * FROM similar_compounds(%(key)s::text, 5)", key=key)
+        assert [row["inchikey"] for row in found] == [row["inchikey"] for row in expected]
+        assert [row["tanimoto"] for row in found] == pytest.approx([row["tanimoto"] for row in expected])
+    assert known.like("none", 5) == []

@@ -1,11 +1,13 @@
-"""The most memory this process has held."""
+"""The most memory this process has held, and what it can give back."""
 
 from __future__ import annotations
 
+import ctypes
 import sys
 from pathlib import Path
 
 _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+_ARENA_MAX = -8  # of malloc.h
 _FORGET_PEAK = "5"  # proc(5): resets the high-water mark
 
 
@@ -30,3 +32,20 @@ def peak_mb() -> float:
 
     unit = 1 << 20 if sys.platform == "darwin" else 1024
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit, 1)
+
+
+def share_arenas() -> None:
+    """Let all threads take memory from two places, not from one each, which all keep what was freed (mallopt)."""
+    _libc("mallopt", _ARENA_MAX, 2)
+
+
+def give_back() -> None:
+    """Hand freed memory that the C library keeps to the system (malloc_trim)."""
+    _libc("malloc_trim", 0)
+
+
+def _libc(name: str, *numbers: int) -> None:
+    """Call a function of glibc, where that is the library."""
+    function = getattr(ctypes.CDLL(None), name, None) if sys.platform == "linux" else None
+    if function is not None:
+        function(*numbers)

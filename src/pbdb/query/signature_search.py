@@ -164,7 +164,7 @@ def _search(
         "contexts": list(where.contexts) or None,
         "opposite": opposite,
         "exact": where.exact,
-        "except_effect": except_effect,
+        "except_effects": None if except_effect is None else [except_effect],
     }
     try:
         with connection.cursor() as cursor:
@@ -226,4 +226,4 @@ SELECT u.name, g.landmark_index FROM unnest(%(names)s::text[]) u (name)
 JOIN core.gene g ON g.gene_id = u.name OR g.symbol = u.name WHERE g.landmark_index IS NOT NULL"""
 _SEARCH = """
 SELECT * FROM pbdb.similar_signatures(%(signature)s::public.halfvec, %(n)s, %(datasets)s, %(contexts)s, %(opposite)s,
-    %(exact)s, %(except_effect)s)"""
+    %(exact)s, %(except_effects)s)"""

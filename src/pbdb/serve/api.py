@@ -122,12 +122,14 @@ def structure(
     at: At, smiles: str, how: Literal["similar", "contains"] = "similar", n: Annotated[int, Query(ge=1, le=200)] = 20
 ) -> Response:
     """Compounds similar to a structure (SMILES, InChI), or that contain it (SMILES, SMARTS)."""
-    return at.json(lambda reading: {"compounds": by_structure(reading, smiles, how, n)})
+    return at.json(lambda reading: {"compounds": by_structure(at.site, reading, smiles, how, n)})
 
 
-def by_structure(reading: Reading, text: str, how: str, n: int) -> list[Row]:
+def by_structure(site: Site, reading: Reading, text: str, how: str, n: int) -> list[Row]:
     """Search by structure."""
-    return (structures.similar if how == "similar" else structures.containing)(reading, text, n)
+    if how == "similar":
+        return structures.similar(site.fingerprints, text, n)
+    return structures.containing(reading, text, n)
 
 
 @router.get(f"{PREFIX}/signature")

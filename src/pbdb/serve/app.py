@@ -21,6 +21,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from pbdb.common import memory
 from pbdb.common.errors import ConfigError, PbdbError, ServerError
 from pbdb.common.settings import Settings
 from pbdb.common.version import __version__
@@ -60,7 +61,7 @@ def serve(
     """
     if host not in LOOPBACK and not public:
         raise ConfigError(f"Others reach '{host}': add --public, which shows what may be passed on and nothing else.")
-    _spare_pandas()
+    _spare_memory()
     place = open_place(folder, settings, public)
     try:
         made = create(place, settings.cache, public=public, root_path=root_path, hosts=(*LOOPBACK, host, *hosts))
@@ -99,8 +100,14 @@ class _WithoutPandas(MetaPathFinder):
             raise ModuleNotFoundError(fullname)
 
 
-def _spare_pandas() -> None:
-    """Let Arrow look for pandas once, in vain: to see whether values are of pandas it would import 50 MB."""
+def _spare_memory() -> None:
+    """Let Arrow take memory where it is given back, and look for pandas once, in vain.
+
+    Its own pool keeps 90 MB of what names and fingerprints needed while they were read; and to see whether values are
+    of pandas it would import 50 MB.
+    """
+    memory.share_arenas()
+    pa.set_memory_pool(pa.system_memory_pool())
     sys.meta_path.insert(0, _WithoutPandas())
     pa.array([0])
     del sys.meta_path[0]
@@ -129,6 +136,7 @@ def _warm_up(site: Site) -> None:
     try:
         structures.warm_up()
         site.names.exact("")
+        site.fingerprints.like("", 1)
     except PbdbError as problem:
         log.warning("%s", problem)
 

@@ -12,11 +12,11 @@ from pbdb.common.rows import Row
 from pbdb.query import compound_page
 from pbdb.serve import api, figures, signatures
 from pbdb.serve.place import Reading
-from pbdb.serve.rendering import MOST_GENES_SHOWN, MOST_SHOWN, one, page, table
+from pbdb.serve.rendering import MOST_GENES_SHOWN, MOST_SHOWN, Table, one, page, table
 from pbdb.serve.site import At, Site
 
 MOST_RANKED, MOST_POINTS, MOST_STRIPS, MOST_FACETS = 1000, 2000, 24, 8
-MOST_ALIKE, FEW_HITS = 10, 60
+MOST_HITS, MOST_LIKE = 60, 8
 LEAST_TANIMOTO = 0.3
 OF_EFFECTS = (
     "effect_id,condition_id,dataset,compound_name,inchikey,context,context_name,dose_um,time_h,n_up,n_down,"
@@ -59,12 +59,16 @@ def _compound(site: Site, reading: Reading, key: str, effect: int | None) -> Row
         "without_structure": [row["dataset"] for row in reading.ask(_WITHOUT_STRUCTURE, {"name": known["name"]})],
         "effects": effects,
         "shown": shown[:MOST_SHOWN],
-        "looks_alike": table(site, reading, "similar_compounds", 8, query=keys[0], tanimoto__gte=LEAST_TANIMOTO)
-        if keys
-        else None,
+        "looks_alike": _looks_alike(site, reading, keys[0]) if keys else None,
         "chosen": chosen[0] if chosen else None,
         **(_effect(site, reading, chosen[0], own) if chosen else {}),
     }
+
+
+def _looks_alike(site: Site, reading: Reading, inchikey: str) -> Table:
+    rows = [row for row in site.fingerprints.like(inchikey, MOST_LIKE) if row["tanimoto"] >= LEAST_TANIMOTO]
+    asked: Row = {"query": inchikey, "tanimoto__gte": LEAST_TANIMOTO}
+    return table(site, reading, "similar_compounds", MOST_LIKE, rows, **asked)
 
 
 def _effect(site: Site, reading: Reading, chosen: Row, own: set[str]) -> Row:
@@ -73,8 +77,10 @@ def _effect(site: Site, reading: Reading, chosen: Row, own: set[str]) -> Row:
     columns = "gene_id,gene_symbol,log2_fc,se,t,p_value,p_adj"
     asked: Row = {"effect_id": effect, "_columns": columns, "_sort_desc": "t"}
     genes = table(site, reading, "condition_effect", MOST_GENES_SHOWN, **asked)
-    strong = _like(reading, effect, own, floor)
-    opposite = signatures.like_effect(reading, effect, opposite=True, n=FEW_HITS)
+    alike = signatures.like_effect(reading, effect, opposite=False, n=MOST_HITS, of_others=True)
+    opposite = signatures.like_effect(reading, effect, opposite=True, n=MOST_HITS // 2)
+    others = [row for row in alike if (row["parent_inchikey"] or row["compound_name"]) not in own]
+    strong = [row for row in signatures.by_compound(others) if row["similarity"] >= floor][:10]
     moved = [row for row in genes.rows if figures.way(row["log2_fc"], row["p_adj"]) != "none"]
     return {
         "genes": genes,
@@ -87,22 +93,6 @@ def _effect(site: Site, reading: Reading, chosen: Row, own: set[str]) -> Row:
         "opposite": [row for row in signatures.by_compound(opposite) if row["similarity"] <= -floor][:6],
         "elsewhere": reading.ask(_ELSEWHERE, {"condition": chosen["condition_id"]}),
     }
-
-
-def _like(reading: Reading, effect: int, own: set[str], floor: float) -> list[Row]:
-    """The compounds that act most like an effect, its own left out.
-
-    Few hits are enough, unless most are of its own compound.
-    """
-    strong: list[Row] = []
-    for n in (FEW_HITS, signatures.CANDIDATES):
-        found = signatures.like_effect(reading, effect, opposite=False, n=n)
-        hits = [row for row in found if row["similarity"] >= floor]
-        others = [row for row in hits if (row["parent_inchikey"] or row["compound_name"]) not in own]
-        strong = signatures.by_compound(others)[:MOST_ALIKE]
-        if len(strong) == MOST_ALIKE or len(hits) < n:
-            break
-    return strong
 
 
 @router.get("/gene/{key:path}")

@@ -157,7 +157,7 @@ def structure(
     """Search by structure."""
     text = smiles.strip()
     return page(
-        at, "structure", lambda reading: {"found": api.by_structure(reading, text, how, n) if text else None},
+        at, "structure", lambda reading: {"found": api.by_structure(at.site, reading, text, how, n) if text else None},
         smiles=text, how=how, query=at.request.url.query,
     )  # fmt: skip
 

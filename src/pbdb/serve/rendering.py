@@ -46,7 +46,8 @@ def table(
     asked_for = [*given, ("_size", str(most))]
     selection = select(site.view(view), asked_for, MOST_GENES_SHOWN)
     if rows is None:
-        narrow = select(site.view(view), [*asked_for, ("_columns", needed)], MOST_GENES_SHOWN)
+        asked_for += [("_columns", needed)] if needed else []
+        narrow = select(site.view(view), asked_for, MOST_GENES_SHOWN)
         rows = answers.table(reading, narrow)[0]
     return Table(rows, len(rows) == most, view, urlencode(given), selection.to_copy())
 

@@ -89,9 +89,11 @@ def recognise(site: Site, reading: Reading, up: list[str], down: list[str]) -> t
     return places, {"other_genes": others, "unknown": [name for name, keys in ids.items() if not keys]}
 
 
-def like_effect(reading: Reading, effect: int, opposite: bool, n: int = CANDIDATES) -> list[Row]:
-    """The effects most like, or most opposite to, an effect."""
-    return reading.ask(_LIKE_EFFECT, {"effect": effect, "n": n, "opposite": opposite})
+def like_effect(
+    reading: Reading, effect: int, opposite: bool, n: int = CANDIDATES, of_others: bool = False
+) -> list[Row]:
+    """The effects most like, or most opposite to, an effect; of_others: of other compounds than its own."""
+    return reading.ask(_LIKE_EFFECT, {"effect": effect, "n": n, "opposite": opposite, "of_others": of_others})
 
 
 def by_compound(hits: list[Row]) -> list[Row]:
@@ -133,4 +135,6 @@ _LIKE_LISTS = _NAMED.format(
     "similar_signatures(%(signature)s::{}, %(n)s::integer, %(datasets)s::text[], %(contexts)s::text[],"
     " %(opposite)s::boolean)"
 )
-_LIKE_EFFECT = _NAMED.format("neighbours(%(effect)s::bigint, %(n)s::integer, %(opposite)s::boolean)")
+_LIKE_EFFECT = _NAMED.format(
+    "neighbours(%(effect)s::bigint, %(n)s::integer, %(opposite)s::boolean, %(of_others)s::boolean)"
+)

@@ -17,10 +17,11 @@ import orjson
 from fastapi import Depends, Request, Response
 from isal import igzip
 
+from pbdb.common import memory
 from pbdb.common.errors import QueryError
 from pbdb.common.rows import Row
 from pbdb.common.version import __version__
-from pbdb.serve import catalog
+from pbdb.serve import catalog, structures
 from pbdb.serve import names as naming
 from pbdb.serve.assets import Asset
 from pbdb.serve.place import PAGE_SECONDS, WAIT_SECONDS, BusyError, Place, Reading, ReplacedError
@@ -80,6 +81,12 @@ class Site:
         return found
 
     @property
+    def fingerprints(self) -> structures.Fingerprints:
+        """All fingerprints of the present state."""
+        found: structures.Fingerprints = self.per_state("fingerprints", structures.fingerprints)
+        return found
+
+    @property
     def floor(self) -> float:
         """Similarity below which two signatures are no more alike than any two."""
         (row,) = self.per_state("floor", lambda reading: reading.ask("SELECT similarity_floor() AS value"))
@@ -101,6 +108,7 @@ class Site:
                 if self._facts.get(what) is kept:
                     value = self.read(read, 4 * PAGE_SECONDS)
                     self._facts[what] = Fact(state, time.monotonic() + LEAST_SECONDS, value)
+                    memory.give_back()  # of hundreds of thousands of rows that became something smaller
         return self._facts[what].value
 
     def read(self, work: Callable[[Reading], Any], seconds: float = PAGE_SECONDS) -> Any:

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import multiprocessing as mp
 from collections.abc import Callable
+from contextlib import closing
 from functools import cache, lru_cache
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
 
 from pbdb.common.errors import PbdbError, QueryError
 from pbdb.common.rows import Row
@@ -15,6 +20,9 @@ from pbdb.serve.place import BusyError, Reading
 LONGEST = 2000
 SECONDS = 5.0
 WIDTH, HEIGHT = 240, 160
+Words = npt.NDArray[np.uint64]
+NAMED = pa.schema([("compound_name", pa.string()), ("inchikey", pa.string()), ("parent_inchikey", pa.string())])
+FINGERPRINTED = NAMED.insert(0, pa.field("compound_id", pa.int64())).append(pa.field("bits", pa.string()))
 
 
 @lru_cache(maxsize=2048)
@@ -48,10 +56,53 @@ def standard(text: str) -> structure.Structure:
     return found
 
 
-def similar(reading: Reading, text: str, n: int) -> list[Row]:
+class Fingerprints:
+    """The fingerprints of all compounds, compared as fast as memory is read.
+
+    names: compound_id and NAMED of each; bits: a row of words for each.
+    """
+
+    def __init__(self, names: pa.Table, bits: Words):
+        self._names, self._bits = names, bits
+        self._ids = names["compound_id"].to_numpy()
+        self._counts = np.bitwise_count(bits).sum(axis=1, dtype=np.int32)
+
+    def nearest(self, bits: Words, n: int) -> list[Row]:
+        """Return the n compounds nearest to a fingerprint, as the function similar_structures does."""
+        if not len(self._ids):
+            return []
+        common = np.bitwise_count(self._bits & bits).sum(axis=1, dtype=np.int32)
+        tanimoto = common / (self._counts + np.bitwise_count(bits).sum(dtype=np.int32) - common)
+        near = np.flatnonzero(tanimoto >= np.sort(tanimoto)[-n:][0])
+        order = near[np.lexsort((self._ids[near], -tanimoto[near]))[:n]]
+        rows = self._names.select(NAMED.names).take(pa.array(order)).to_pylist()
+        return [row | {"tanimoto": float(value)} for row, value in zip(rows, tanimoto[order], strict=True)]
+
+    def like(self, inchikey: str, n: int) -> list[Row]:
+        """Return the n compounds nearest to one of them, itself left out, as similar_compounds does."""
+        place = self._names["inchikey"].index(inchikey).as_py()
+        found = self.nearest(self._bits[place], n + 1) if place >= 0 else []
+        return sorted((row for row in found if row["inchikey"] != inchikey), key=_by_likeness)[:n]
+
+
+def fingerprints(reading: Reading) -> Fingerprints:
+    """Read all fingerprints, some at a time."""
+    names, bits = [], [np.empty((0, structure.N_BITS // 64), np.uint64)]
+    with closing(reading.batches(_FINGERPRINTS, {}, FINGERPRINTED)) as batches:
+        for batch in batches:
+            signs = np.frombuffer(batch["bits"].buffers()[2], np.uint8)[: batch.num_rows * structure.N_BITS]
+            bits.append(np.packbits(signs.reshape(-1, structure.N_BITS) & 1, axis=1).view(np.uint64))
+            names.append(batch.drop_columns(["bits"]))
+    return Fingerprints(pa.Table.from_batches(names, FINGERPRINTED.remove(4)), np.concatenate(bits))
+
+
+def _by_likeness(row: Row) -> tuple[float, str]:
+    return -row["tanimoto"], row["inchikey"]
+
+
+def similar(known: Fingerprints, text: str, n: int) -> list[Row]:
     """Return the n compounds nearest to a structure, with Tanimoto similarity."""
-    bits = structure.bit_string(standard(text).fingerprint)
-    return reading.ask("SELECT * FROM similar_structures(%(bits)s::bit(2048), %(n)s::integer)", {"bits": bits, "n": n})
+    return known.nearest(np.frombuffer(standard(text).fingerprint, np.uint64), n)
 
 
 def containing(reading: Reading, smarts: str, n: int) -> list[Row]:
@@ -103,6 +154,9 @@ def warm_up() -> None:
     limited(len, "", seconds=60.0)
 
 
+_FINGERPRINTS = """
+SELECT compound_id, name AS compound_name, inchikey, parent_inchikey, fingerprint::text AS bits FROM core.compound
+WHERE fingerprint IS NOT NULL AND replaced_by IS NULL ORDER BY compound_id"""
 _SCREENED = """
 SELECT name AS compound_name, inchikey, parent_inchikey, parent_smiles AS smiles
 FROM core.compound
