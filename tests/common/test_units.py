@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import ROUND_HALF_UP, Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pbdb.common.errors import DataError
@@ -90,6 +90,8 @@ def test_rounding_to_decimals_is_that_of_decimal_arithmetic(fm: int) -> None:
 
 
 @given(st.integers(1, 10**15))
+@example(49_500)
+@example(49_999)
 def test_rounding_keeps_doses_above_zero_and_is_stable(fm: int) -> None:
     rounded = round_dose(fm, 4)
     assert rounded > 0

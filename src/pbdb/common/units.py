@@ -66,7 +66,7 @@ def hours(value: str | float, unit: str) -> float:
 def round_dose(fm: int, decimals: int | None) -> int:
     """Round a dose to decimals of micromolar, halves up; below half a step it keeps two significant digits.
 
-    decimals None leaves it exact.
+    Rounded once or twice, it is the same: what is below half a step stays there. decimals None leaves it exact.
     """
     if decimals is None or fm == 0:
         return fm
@@ -74,7 +74,8 @@ def round_dose(fm: int, decimals: int | None) -> int:
     if 2 * fm >= step:
         return (2 * fm + step) // (2 * step) * step
     digits = max(len(str(fm)) - 2, 0)
-    return int(Decimal(fm).quantize(Decimal(1).scaleb(digits), rounding=ROUND_HALF_UP))
+    rounded = int(Decimal(fm).quantize(Decimal(1).scaleb(digits), rounding=ROUND_HALF_UP))
+    return rounded if 2 * rounded < step else rounded - 10**digits
 
 
 def _decimal(value: str | float, what: str) -> Decimal:
