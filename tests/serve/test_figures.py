@@ -78,3 +78,15 @@ def test_marks_that_lie_on_each_other_are_sent_once() -> None:
 def test_doses_are_all_sent_with_their_errors() -> None:
     shown = figures.doses([*points(1.0, 1.001), *points(2.0, compound="y")], ["x"])
     assert [(row["log2_fc"], row["se"]) for row in shown] == [(1.0, 0.1235), (1.001, 0.1235)]
+
+
+def test_many_kinds_of_cells_have_a_line_each_and_no_legend() -> None:
+    """A legend of fifty names is wider than any page, and makes the figure too small to see."""
+    module = TEMPLATES.get_template("figures.html").make_module({"root": ""})
+    for n, channel in ((6, "strokeDash"), (7, "detail")):
+        rows = [{"cells": f"line {place}"} for place in range(n)]
+        spec = json.loads(module.doses(rows, ["x"]))  # type: ignore[attr-defined]
+        (encoding,) = (
+            layer["encoding"] for layer in spec["spec"]["layer"][1]["layer"] if layer["mark"] == "line"
+        )  # fmt: skip
+        assert set(encoding) == {channel}
