@@ -81,6 +81,7 @@ def _fill(engine: Engine, folder: Path, content: Manifest, home: Path, reporter:
             _load_dataset(connection, name, files, samples, Path(scratch), reporter)
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.exec_driver_sql("ANALYZE")
+        connection.exec_driver_sql(f"VACUUM {SCHEMA}.condition")  # as a load does
 
 
 def _require_fit(engine: Engine, folder: Path, content: Manifest) -> None:
