@@ -18,7 +18,7 @@ BEGIN ATOMIC
                 SELECT w.source_compound_id
                 FROM core.compound p
                 JOIN core.source_compound w ON w.compound_id = p.compound_id
-                WHERE p.parent_inchikey = k.parent_inchikey
+                WHERE p.compound_id = u.compound_id OR p.parent_inchikey = k.parent_inchikey
                 UNION ALL
                 SELECT w.source_compound_id
                 FROM core.source_compound w

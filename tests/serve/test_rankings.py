@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pbdb.common.settings import Settings
 from pbdb.serve import findings
 from pbdb.serve.place import Place
 from pbdb.serve.site import Site
+from pbdb.server import connect
 
 GENE = "ENSG00000100292"
 
@@ -106,6 +109,19 @@ def test_neighbours_of_others_are_neighbours_but_for_the_compound_itself(place: 
     every, others = (asked(place, query.format(of), e=one["effect_id"]) for of in ("false", "true"))
     assert others == [row for row in every if row["parent_inchikey"] != one["parent_inchikey"]]
     assert 0 < len(others) < len(every)
+
+
+def test_a_compound_without_a_known_parent_is_none_of_its_others(demo: tuple[Settings, Path]) -> None:
+    of_compound = "SELECT effect_id FROM pbdb.effect WHERE compound_name = 'bortezomib' AND status = 'ok'"
+    with connect.connect(demo[0]) as connection:
+        connection.execute("UPDATE core.compound SET parent_inchikey = NULL WHERE name = 'bortezomib'")
+        own = {row[0] for row in connection.execute(of_compound)}
+        found = connection.execute("SELECT effect_id FROM pbdb.neighbours(%s, 10000, of_others := true)", [min(own)])
+        others = {row[0] for row in found}
+        connection.rollback()
+    assert own
+    assert others
+    assert own.isdisjoint(others)
 
 
 def test_fingerprints_are_compared_as_the_function_does(place: Place) -> None:

@@ -22,7 +22,8 @@ SECONDS = 5.0
 WIDTH, HEIGHT = 240, 160
 Words = npt.NDArray[np.uint64]
 NAMED = pa.schema([("compound_name", pa.string()), ("inchikey", pa.string()), ("parent_inchikey", pa.string())])
-FINGERPRINTED = NAMED.insert(0, pa.field("compound_id", pa.int64())).append(pa.field("bits", pa.string()))
+IDENTIFIED = NAMED.insert(0, pa.field("compound_id", pa.int64()))
+FINGERPRINTED = IDENTIFIED.append(pa.field("bits", pa.string()))
 
 
 @lru_cache(maxsize=2048)
@@ -59,7 +60,7 @@ def standard(text: str) -> structure.Structure:
 class Fingerprints:
     """The fingerprints of all compounds, compared as fast as memory is read.
 
-    names: compound_id and NAMED of each; bits: a row of words for each.
+    names: columns of IDENTIFIED; bits: a row of words for each.
     """
 
     def __init__(self, names: pa.Table, bits: Words):
@@ -93,7 +94,7 @@ def fingerprints(reading: Reading) -> Fingerprints:
             signs = np.frombuffer(batch["bits"].buffers()[2], np.uint8)[: batch.num_rows * structure.N_BITS]
             bits.append(np.packbits(signs.reshape(-1, structure.N_BITS) & 1, axis=1).view(np.uint64))
             names.append(batch.drop_columns(["bits"]))
-    return Fingerprints(pa.Table.from_batches(names, FINGERPRINTED.remove(4)), np.concatenate(bits))
+    return Fingerprints(pa.Table.from_batches(names, IDENTIFIED), np.concatenate(bits))
 
 
 def _by_likeness(row: Row) -> tuple[float, str]:
