@@ -36,7 +36,7 @@ class Benchmark:
     sources: Mapping[str, str]
     limit_s: int
     generate: Callable[[str, Path, Path, float], dict[str, int]]
-    releases: Callable[[Path, Path], dict[str, Path]]
+    vocabulary: Callable[[Path, Path], dict[str, Path]]
     look: Callable[[Rows, str, Path], dict[str, Any]] = lambda rows, dataset, folder: {}
 
 
