@@ -98,6 +98,21 @@ def test_tidy_removes_what_no_load_goes_on_with(
     assert sorted(path.name for path in (database.cache / "made").iterdir()) == sorted([current, resumable.name])
 
 
+def test_who_reads_another_database_keeps_nothing_from_going(
+    database: Settings, database_server: Settings, tmp_path: Path
+) -> None:
+    a, b = _releases(tmp_path)
+    made.load(database, a)
+    with connect.connect(database_server) as elsewhere:
+        elsewhere.execute("SELECT 1")
+        made.load(database, b)
+        assert tidy.tidy(connect.engine(database)).waiting == ()
+    with connect.connect(database) as here:
+        here.execute("SELECT count(*) FROM core.effect")
+        made.load(database, a)
+        assert tidy.tidy(connect.engine(database)).waiting != ()
+
+
 def test_partitions_that_were_attached_and_never_shown_go(database: Settings, tmp_path: Path) -> None:
     made.load(database, made.write(tmp_path / "a"))
     engine = connect.engine(database)

@@ -72,9 +72,9 @@ def free_port() -> int:
 
 
 def prepare(cluster: Cluster) -> None:
-    """Make the cluster without waiting for the disk, and let its server never wait for it either."""
+    """Make the cluster without waiting for the disk; its server never waits for it, and tidies up only when told to."""
     cluster.folder.mkdir(parents=True)
-    (cluster.folder / "local.conf").write_text("fsync = off\nfull_page_writes = off\n")
+    (cluster.folder / "local.conf").write_text("fsync = off\nfull_page_writes = off\nautovacuum = off\n")
     subprocess.run(["cp", "-a", _template(cluster.version), cluster.data], check=True)
 
 

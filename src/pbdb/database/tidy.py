@@ -65,10 +65,13 @@ def _try(connection: Connection, key: int) -> bool:
     return bool(connection.execute(text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": key}).scalar_one())
 
 
-# A virtual transaction id is unique as long as the server runs.
+# A virtual transaction id is unique as long as the server runs. Who is connected to another database reads nothing
+# here, nor does the server's own maintenance, which has no user.
 _RUNNING = """
     SELECT extract(epoch FROM pg_postmaster_start_time()) || ' ' || l.virtualtransaction
-    FROM pg_locks l WHERE l.locktype = 'virtualxid' AND l.pid <> pg_backend_pid()"""
+    FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+    WHERE l.locktype = 'virtualxid' AND l.pid <> pg_backend_pid()
+      AND a.datname = current_database() AND a.usesysid IS NOT NULL"""
 _NOTE = text(
     f"UPDATE {SCHEMA}.generation SET seen_by = ARRAY({_RUNNING}) WHERE replaced_at IS NOT NULL AND seen_by IS NULL"
 )
