@@ -17,6 +17,7 @@ from support import external_server, throwaway_home
 from pbdb.common.errors import QueryError
 from pbdb.database import schema
 from pbdb.query import orientation
+from pbdb.serve import pages
 from pbdb.server import connect
 from pbdb.server.connect import OWNER, PUBLIC, READER
 
@@ -118,6 +119,15 @@ def test_no_partition_is_read_from_end_to_end(filled: Connection, view: str, con
     nodes = _plan(filled, f"SELECT * FROM pbdb.{view} WHERE {condition}", role)
     read = [node["Relation Name"] for node in nodes if node["Node Type"] == "Seq Scan" and node["Schema"] == "part"]
     assert read == []
+
+
+@pytest.mark.parametrize("role", [READER, PUBLIC])
+def test_the_strongest_effects_of_a_dataset_come_in_the_order_of_their_index(filled: Connection, role: str) -> None:
+    query = pages.STRONGEST_OF.format(f" AND {pages.OF['dataset']}".replace("%(dataset)s", "'one'"))
+    nodes = _plan(filled, query.replace("JOIN effect", "JOIN pbdb.effect"), role)
+    assert any("_expr_effect_id" in node.get("Index Name", "") for node in nodes)  # of an expression, as no other is
+    sorted_below = [node for node in nodes[1:] if node["Node Type"] == "Sort" and node["Plan Rows"] > 40]
+    assert sorted_below == []
 
 
 def test_a_filter_without_index_shows_what_is_looked_for(filled: Connection) -> None:

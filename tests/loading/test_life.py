@@ -82,6 +82,12 @@ def never(*args: Any, **kwargs: Any) -> Any:
     raise AssertionError("this stage was done before")
 
 
+def test_conditions_are_counted_from_their_index_alone_after_a_load(database: Settings, folder: Path) -> None:
+    made.load(database, folder)
+    seen = "SELECT relpages > 0 AND relallvisible = relpages FROM pg_class WHERE oid = 'core.condition'::regclass"
+    assert value(database, seen)
+
+
 def test_samples_alone_then_effects(database: Settings, folder: Path) -> None:
     made.load(database, folder, effects=False)
     assert (count(database, "sample"), count(database, "fit"), count(database, "effect")) == (24, 0, 0)

@@ -31,6 +31,21 @@ def test_all_that_is_significant_is_sent_and_of_the_rest_what_the_eye_tells_apar
     assert 0 < sum(dot["way"] == "none" for dot in found) < others
 
 
+def test_a_change_whose_p_value_is_too_small_to_write_is_the_surest_of_all() -> None:
+    assert [figures.way(fold, 0.0) for fold in (1.0, -1.0)] == ["up", "down"]
+    (dot,) = figures.volcano([{"gene_id": "ENSG1", "gene_symbol": None, "log2_fc": 1.0, "p_adj": 0.0}])["dots"]
+    assert (dot["way"], dot["y"], dot["gene"]) == ("up", 300, "ENSG1")
+
+
+def test_a_match_counts_what_changes_on_both_sides_the_same_way() -> None:
+    sides = [(1.0, 0.01, 2.0, 0.04), (1.0, 0.01, -2.0, 0.01), (-1.0, 0.0, -1.0, 0.05), (3.0, 0.01, 1.0, None)]
+    names = {"gene_id": "ENSG1", "gene_symbol": "A"}
+    rows = [names | dict(zip(("log2_fc_a", "p_adj_a", "log2_fc_b", "p_adj_b"), side, strict=True)) for side in sides]
+    found = figures.scatter([*rows, rows[0] | {"log2_fc_b": None}])
+    assert (found["n_both"], [dot["way"] for dot in found["dots"]]) == (2, ["up", "none", "down", "none"])
+    assert found["ends"] == [{"x": end, "y": end} for end in (-2.0, 3.0)]
+
+
 def test_names_do_not_cover_each_other() -> None:
     named = figures.volcano(effect(3000))["named"]
     assert 5 < len(named) <= figures.NAMED_GENES

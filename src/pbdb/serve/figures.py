@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from pbdb.common.rows import Row
 
 WIDTH, HEIGHT = 520, 340
 SIGNIFICANT = 0.05
-NAMED_GENES = 14
+NAMED_GENES, MOST_TRIED = 14, 60
+WAYS = {1: "up", -1: "down", 0: "none"}
 CONDITION = ("compound_name", "dataset", "cells", "dose_um", "time_h", "log2_fc", "href")
+Numbers = npt.NDArray[Any]
+Signs = npt.NDArray[np.int64]
 
 
 def way(fold: float, p_adj: float | None) -> str:
@@ -19,34 +24,39 @@ def way(fold: float, p_adj: float | None) -> str:
     return "none" if p_adj is None or p_adj > SIGNIFICANT else "up" if fold > 0 else "down"
 
 
-def both(row: Row) -> str:
-    """The direction in which both conditions of a match move a gene; none where they do not agree."""
-    ways = {way(row["log2_fc_a"], row["p_adj_a"]), way(row["log2_fc_b"], row["p_adj_b"])}
-    return ways.pop() if len(ways) == 1 else "none"
-
-
 def volcano(rows: list[Row]) -> Row:
     """Every gene of an effect: fold change against significance."""
-    tested = [row for row in rows if row["p_adj"] is not None and row["log2_fc"] is not None]
-    x, y = [row["log2_fc"] for row in tested], [-math.log10(max(row["p_adj"], 1e-300)) for row in tested]
-    return _dots(tested, x, y, [way(row["log2_fc"], row["p_adj"]) for row in tested], lambda d: abs(d["x"]) * d["y"])
+    fold, p_adj = _column(rows, "log2_fc"), _column(rows, "p_adj")
+    x, y = fold, -np.log10(np.maximum(p_adj, 1e-300))
+    return _dots(rows, x, y, _ways(fold, p_adj), np.abs(x) * y)
 
 
 def scatter(rows: list[Row]) -> Row:
-    """A match gene by gene; with the ends of the diagonal."""
-    tested = [row for row in rows if row["log2_fc_a"] is not None and row["log2_fc_b"] is not None]
-    x, y = [row["log2_fc_a"] for row in tested], [row["log2_fc_b"] for row in tested]
-    found = _dots(
-        tested, x, y, [both(row) for row in tested], lambda d: (abs(d["x"]) + abs(d["y"])) * (d["way"] != "none")
-    )
-    return found | {"ends": [{"x": end, "y": end} for end in (min([*x, *y], default=0), max([*x, *y], default=0))]}
+    """A match gene by gene; with the ends of the diagonal, and how many genes change on both sides, the same way."""
+    (x, y), (p_x, p_y) = ([_column(rows, f"{name}_{side}") for side in "ab"] for name in ("log2_fc", "p_adj"))
+    way_x, way_y = _ways(x, p_x), _ways(y, p_y)
+    both = np.where(way_x == way_y, way_x, 0)
+    found = _dots(rows, x, y, both, (np.abs(x) + np.abs(y)) * (both != 0))
+    known = np.concatenate([x, y])[np.tile(np.isfinite(x + y), 2)]
+    ends = (float(known.min()), float(known.max())) if known.size else (0, 0)
+    return found | {"ends": [{"x": end, "y": end} for end in ends], "n_both": int((both != 0).sum())}
+
+
+def _column(rows: list[Row], name: str) -> Numbers:
+    """Values of rows; NaN where one is not known."""
+    return np.array([row[name] for row in rows], np.float64)
+
+
+def _ways(fold: Numbers, p_adj: Numbers) -> Signs:
+    """As `way`, for many: 1, -1 or 0."""
+    return np.where(p_adj <= SIGNIFICANT, np.where(fold > 0, 1, -1), 0)
 
 
 def strip(points: list[Row]) -> list[Row]:
     """Conditions of compounds by fold change: of those of one compound, data set and direction one for two pixels."""
     seen: dict[tuple[str, str, str, int], Row] = {}
-    for row, left in zip(points, _scaled([row["log2_fc"] for row in points], WIDTH), strict=True):
-        seen.setdefault((row["compound_name"], row["dataset"], row["way"], left // 2), row)
+    for row, left in zip(points, _scaled(_column(points, "log2_fc"), WIDTH), strict=True):
+        seen.setdefault((row["compound_name"], row["dataset"], row["way"], int(left) // 2), row)
     return _shown(seen.values(), (*CONDITION, "way"))
 
 
@@ -63,24 +73,26 @@ def _short(value: Any) -> Any:
     return round(value, 4) if isinstance(value, float) else value
 
 
-def _dots(rows: list[Row], x: list[float], y: list[float], ways: list[str], weight: Callable[[Row], float]) -> Row:
+def _dots(rows: list[Row], x: Numbers, y: Numbers, ways: Signs, weights: Numbers) -> Row:
     """All that is significant, of the rest one dot for each few pixels, and those to name: none covers another."""
-    pixels = list(zip(_scaled(x, WIDTH), _scaled(y, HEIGHT), strict=True))
-    dots: list[Row] = []
+    known = np.flatnonzero(np.isfinite(x + y))
+    left, low = _scaled(x[known], WIDTH), _scaled(y[known], HEIGHT)
+    is_shown = ways[known] != 0
+    is_shown[np.unique(left // 3 * HEIGHT + low // 3, return_index=True)[1]] = True
+    shown = np.flatnonzero(is_shown)
+    dots = [_dot(rows[at], float(x[at]), float(y[at]), WAYS[int(ways[at])]) for at in known[shown]]
     named: list[Row] = []
-    seen: set[tuple[int, int]] = set()
-    for row, across, along, direction, (left, low) in zip(rows, x, y, ways, pixels, strict=True):
-        if direction != "none" or (left // 3, low // 3) not in seen:
-            seen.add((left // 3, low // 3))
-            gene = {"gene": row["gene_symbol"] or row["gene_id"], "id": row["gene_id"]}
-            dots.append(
-                {"x": round(across, 4), "y": round(along, 4), "way": direction, "left": left, "low": low, **gene}
-            )
-    for dot in sorted(dots, key=weight, reverse=True)[:60]:
-        if weight(dot) > 0 and not any(_cover(dot, other) for other in named[:NAMED_GENES]):
+    of_shown = weights[known[shown]]
+    for place in np.argsort(-of_shown, kind="stable")[:MOST_TRIED]:
+        dot = dots[place] | {"left": int(left[shown[place]]), "low": int(low[shown[place]])}
+        if of_shown[place] > 0 and not any(_cover(dot, other) for other in named[:NAMED_GENES]):
             named.append(dot)
-    shown = ("x", "y", "way", "gene", "id")
-    return {"dots": [{name: dot[name] for name in shown} for dot in dots], "named": named[:NAMED_GENES]}
+    return {"dots": dots, "named": named[:NAMED_GENES]}
+
+
+def _dot(row: Row, x: float, y: float, direction: str) -> Row:
+    gene = {"gene": row["gene_symbol"] or row["gene_id"], "id": row["gene_id"]}
+    return {"x": round(x, 4), "y": round(y, 4), "way": direction, **gene}
 
 
 def _cover(dot: Row, other: Row) -> bool:
@@ -89,15 +101,16 @@ def _cover(dot: Row, other: Row) -> bool:
     return bool(abs(dot["left"] - other["left"]) < wide and abs(dot["low"] - other["low"]) < 18)
 
 
-def _scaled(values: list[float], pixels: int) -> list[int]:
-    low, high = min(values, default=0), max(values, default=1)
-    return [int((value - low) / ((high - low) or 1) * pixels) for value in values]
+def _scaled(values: Numbers, pixels: int) -> Numbers:
+    if not values.size:
+        return np.zeros(0, np.int64)
+    low, high = values.min(), values.max()
+    places: Numbers = ((values - low) / ((high - low) or 1) * pixels).astype(np.int64)
+    return places
 
 
 def clustered(rows: list[Row], row: str, column: str, value: str) -> tuple[list[Any], list[Any]]:
     """Rows and columns of a heat map in an order in which neighbours are most alike (Bar-Joseph et al. 2001)."""
-    import numpy as np
-
     rows_at = {name: at for at, name in enumerate(dict.fromkeys(one[row] for one in rows))}
     columns_at = {name: at for at, name in enumerate(dict.fromkeys(one[column] for one in rows))}
     matrix = np.zeros((len(rows_at), len(columns_at)))

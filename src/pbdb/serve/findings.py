@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import islice
 from typing import Annotated
 from urllib.parse import quote
 
@@ -16,12 +18,13 @@ from pbdb.serve.rendering import MOST_GENES_SHOWN, MOST_SHOWN, Table, one, page,
 from pbdb.serve.site import At, Site
 
 MOST_RANKED, MOST_POINTS, MOST_STRIPS, MOST_FACETS = 1000, 2000, 24, 8
-MOST_HITS, MOST_LIKE = 60, 8
+MOST_HITS, MOST_LIKE, MOST_SUREST = 60, 8, 10
 LEAST_TANIMOTO = 0.3
 OF_EFFECTS = (
     "effect_id,condition_id,dataset,compound_name,inchikey,context,context_name,dose_um,time_h,n_up,n_down,"
     "n_treated,n_vehicle,n_plates"
 )
+OF_GENES = "gene_id,gene_symbol,log2_fc,p_adj"
 OF_PAIRS = "gene_id,gene_symbol,log2_fc_a,p_adj_a,log2_fc_b,p_adj_b"
 STATISTICS = ("direction", "spearman_t", "pearson_log2_fc", "overlap_100")
 
@@ -76,23 +79,27 @@ def _effect(site: Site, reading: Reading, chosen: Row, own: set[str]) -> Row:
     effect, floor = chosen["effect_id"], site.floor
     columns = "gene_id,gene_symbol,log2_fc,se,t,p_value,p_adj"
     asked: Row = {"effect_id": effect, "_columns": columns, "_sort_desc": "t"}
-    genes = table(site, reading, "condition_effect", MOST_GENES_SHOWN, **asked)
+    genes = table(site, reading, "condition_effect", MOST_GENES_SHOWN, needed=OF_GENES, **asked)
     alike = signatures.like_effect(reading, effect, opposite=False, n=MOST_HITS, of_others=True)
     opposite = signatures.like_effect(reading, effect, opposite=True, n=MOST_HITS // 2)
     others = [row for row in alike if (row["parent_inchikey"] or row["compound_name"]) not in own]
     strong = [row for row in signatures.by_compound(others) if row["similarity"] >= floor][:10]
-    moved = [row for row in genes.rows if figures.way(row["log2_fc"], row["p_adj"]) != "none"]
     return {
         "genes": genes,
         "volcano": figures.volcano(genes.rows),
-        "up": [row for row in moved if row["log2_fc"] > 0][:10],
-        "down": [row for row in moved[::-1] if row["log2_fc"] < 0][:10],
+        "up": _surest(genes.rows, "up"),
+        "down": _surest(reversed(genes.rows), "down"),
         "floor": floor,
         "alike": strong,
         "moas": signatures.mechanisms(reading, [row["compound_name"] for row in strong]),
         "opposite": [row for row in signatures.by_compound(opposite) if row["similarity"] <= -floor][:6],
         "elsewhere": reading.ask(_ELSEWHERE, {"condition": chosen["condition_id"]}),
     }
+
+
+def _surest(rows: Iterable[Row], way: str) -> list[Row]:
+    """The first few genes that change this way."""
+    return list(islice((row for row in rows if figures.way(row["log2_fc"], row["p_adj"]) == way), MOST_SUREST))
 
 
 @router.get("/gene/{key:path}")
@@ -116,6 +123,10 @@ def _gene(site: Site, reading: Reading, key: str, dataset: str, context: str) ->
         way: table(site, reading, "strongest_conditions", rows=rows[:MOST_SHOWN], n=MOST_SHOWN, direction=way, **where)
         for way, rows in moved.items()
     }
+    significant = {
+        way: [row for row in found.rows if figures.way(row["log2_fc"], row["p_adj"]) == way]
+        for way, found in ways.items()
+    }
     ranked = sorted((row for rows in moved.values() for row in rows), key=_strength)
     compounds = list(dict.fromkeys(row["compound_name"] for row in ranked))[:MOST_STRIPS]
     points = _points(site, reading, gene_id, dataset, context, compounds)
@@ -128,10 +139,8 @@ def _gene(site: Site, reading: Reading, key: str, dataset: str, context: str) ->
         "counts": counts,
         "total": total,
         "ways": ways,
-        "top": {
-            way: min((r for r in t.rows if figures.way(r["log2_fc"], r["p_adj"]) == way), key=_strength, default=None)
-            for way, t in ways.items()
-        },
+        "significant": significant,
+        "top": {way: min(rows, key=_strength, default=None) for way, rows in significant.items()},
         "datasets": sorted({row["dataset"] for row in points}),
         "strip": figures.strip(points),
         "compounds": _by_dataset(points, compounds),
@@ -210,7 +219,6 @@ def match(at: At, match: Annotated[int, Path(ge=0, lt=2**63)]) -> Response:
         return {
             "match": about,
             "genes": genes,
-            "both": [row for row in genes.rows if figures.both(row) != "none"],
             "scatter": figures.scatter(genes.rows),
             "agreement": agreement,
             "statistics": [found[name] for name in STATISTICS if name in found],

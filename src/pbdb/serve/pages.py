@@ -74,8 +74,8 @@ def _strongest(reading: Reading, **where: str) -> list[Row]:
     """The conditions of a data set or context, or of all, that change most genes."""
     if any("\0" in value for value in where.values()):
         return []
-    wanted = "".join(f" AND {_OF[name]}" for name in where)
-    return reading.ask(_STRONGEST_OF.format(wanted), where)
+    wanted = "".join(f" AND {OF[name]}" for name in where)
+    return reading.ask(STRONGEST_OF.format(wanted), where)
 
 
 @router.get("/mechanism/{key:path}")
@@ -200,12 +200,12 @@ _EXAMPLE_EFFECT = """
 SELECT effect_id, condition_id, fit_id, compound_name, inchikey AS query FROM effect
 WHERE is_default AND status = 'ok' AND inchikey IS NOT NULL ORDER BY effect_id LIMIT 1"""
 # Each a value that is known before the effects are read: in the order of an index, and only where they can be.
-_OF = {
+OF = {
     "dataset": "e.dataset_id = (SELECT d.dataset_id FROM core.dataset d WHERE d.dataset = %(dataset)s)",
     "context": "e.fit_id IN (SELECT i.fit_id FROM core.fit i JOIN core.context x ON x.context_id = i.context_id"
     " WHERE x.context = %(context)s)",
 }
-_STRONGEST_OF = """
+STRONGEST_OF = """
 SELECT v.effect_id, v.compound_name, v.inchikey, v.dataset, v.context, v.context_name, v.dose_um, v.time_h, v.n_up,
     v.n_down
 FROM (

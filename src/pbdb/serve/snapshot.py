@@ -72,7 +72,7 @@ class SnapshotReading:
     def ask(self, query: str, given: Mapping[str, object] | None = None) -> list[Row]:
         """Rows of a query by column name; given: values of %(name)s."""
         with self._limited():
-            done = self._cursor.execute(*_in_duckdb(query, given or {}))
+            done = self._cursor.execute(*reader.in_duckdb(query, _used(query, given or {})))
             rows = done.fetchall()
         names = [column[0] for column in done.description or ()]
         kinds = [str(column[1]) for column in done.description or ()]
@@ -81,9 +81,9 @@ class SnapshotReading:
 
     def batches(self, query: str, given: Mapping[str, object], schema: pa.Schema) -> Batches:
         """Rows of a query as Arrow, as they come."""
-        written, used = _in_duckdb(query, given)
+        written, used = reader.in_duckdb(query, _used(query, given))
         with self._limited():
-            for batch in self._cursor.sql(written, params=used).to_arrow_reader(ROWS_AT_ONCE):
+            for batch in self._cursor.sql(written, params=used or None).to_arrow_reader(ROWS_AT_ONCE):
                 columns = zip(batch.columns, schema, strict=True)
                 yield pa.record_batch([column.cast(field.type) for column, field in columns], schema=schema)
 
@@ -98,7 +98,6 @@ def _plain(values: list[Any], kind: str) -> list[Any]:
     return values
 
 
-def _in_duckdb(query: str, given: Mapping[str, object]) -> tuple[str, dict[str, object] | None]:
-    """The query with DuckDB's names of parameters, and those it has."""
-    used = {name: given[name] for name in reader.NAMED.findall(query)}
-    return reader.NAMED.sub(r"$\1", query), used or None
+def _used(query: str, given: Mapping[str, object]) -> dict[str, object]:
+    """The values that a query names, DuckDB takes no others."""
+    return {name: value for name, value in given.items() if f"%({name})s" in query}
