@@ -198,6 +198,7 @@ def main() -> None:
     with opened(chosen.place) as db:
         if not first(db, "SELECT 1 FROM effect WHERE status = 'ok'"):
             raise SystemExit(f"'{chosen.place}' holds no effects to ask about: load a data set first.")
+        sizes = {name: int(first(db, f"SELECT {name} FROM compendium")[0]) for name in ("n_conditions", "n_effects")}
         replaced = names(db)
         asked = [Question(name, _replaced(query, replaced)) for name, query in COOKBOOK.items()] + with_budgets(db)
     found = [of_question(chosen, question) for question in asked]
@@ -210,7 +211,7 @@ def main() -> None:
             "peer": slowest["budget_ms"],
             "peer_name": f"the budget of '{slowest['question']}', the nearest to its own, in ms",
             "ratio": slowest["budget_ms"] / slowest["p50_ms"],
-            "sizes": {"times": chosen.times},
+            "sizes": {"times": chosen.times, **sizes},
             "questions": found,
         }
     )

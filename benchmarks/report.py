@@ -166,7 +166,9 @@ def _questions(found: Sequence[Line]) -> Iterable[str]:
             [one["question"], whole(one["rows"]), *(seconds(one[name]) for name in names)] for one in line["questions"]
         ]
         yield "## Questions on it\n"
-        yield f"Milliseconds, {when(line)}; `benchmarks/{line['name']}.py` says how they were asked.\n"
+        sizes = {name.removeprefix("n_"): size for name, size in line.get("sizes", {}).items() if name.startswith("n_")}
+        asked = f"Milliseconds{f' ({value(sizes)})' if sizes else ''}, {when(line)}"
+        yield f"{asked}; `benchmarks/{line['name']}.py` says how they were asked.\n"
         yield table(["question", "rows", *(name.replace("_", " ") for name in names)], rows)
 
 

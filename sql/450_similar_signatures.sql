@@ -7,8 +7,9 @@ CREATE FUNCTION pbdb.similar_signatures(
     like_signature halfvec, n integer DEFAULT 20, of_datasets text[] DEFAULT NULL, of_contexts text[] DEFAULT NULL,
     opposite boolean DEFAULT false, is_exact boolean DEFAULT false, except_effects bigint[] DEFAULT NULL
 ) RETURNS TABLE (
-    effect_id bigint, dataset text, compound_name text, context text, context_name text, dose_um double precision,
-    time_h double precision, similarity double precision, n_landmarks integer
+    effect_id bigint, dataset text, compound_name text, inchikey text, parent_inchikey text, context text,
+    context_name text, dose_um double precision, time_h double precision, similarity double precision,
+    n_landmarks integer
 )
 LANGUAGE plpgsql STABLE SECURITY INVOKER ROWS 20
 SET hnsw.iterative_scan = 'relaxed_order'
@@ -62,8 +63,8 @@ BEGIN
     END IF;
     RETURN QUERY EXECUTE format($query$
         SELECT
-            s.effect_id, d.dataset, u.compound_name, x.context, x.context_name, c.dose_um, c.time_h,
-            %s * (1 - s.distance), s.n_landmarks
+            s.effect_id, d.dataset, u.compound_name, k.inchikey, k.parent_inchikey, x.context, x.context_name, c.dose_um,
+            c.time_h, %s * (1 - s.distance), s.n_landmarks
         FROM (
             SELECT f.*
             FROM (
@@ -80,6 +81,7 @@ BEGIN
         JOIN core.dataset d ON d.dataset_id = s.dataset_id
         JOIN core.context x ON x.context_id = c.context_id
         JOIN core.source_compound u ON u.source_compound_id = c.source_compound_id
+        LEFT JOIN core.compound k ON k.compound_id = u.compound_id
         WHERE s.distance <> 'NaN'
         ORDER BY s.distance, s.effect_id
     $query$, CASE WHEN opposite THEN '-1' ELSE '1' END, nearby)

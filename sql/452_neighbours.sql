@@ -1,8 +1,9 @@
 CREATE FUNCTION pbdb.neighbours(
     effect bigint, n integer DEFAULT 20, opposite boolean DEFAULT false, of_others boolean DEFAULT false
 ) RETURNS TABLE (
-    effect_id bigint, dataset text, compound_name text, context text, context_name text, dose_um double precision,
-    time_h double precision, similarity double precision, n_landmarks integer
+    effect_id bigint, dataset text, compound_name text, inchikey text, parent_inchikey text, context text,
+    context_name text, dose_um double precision, time_h double precision, similarity double precision,
+    n_landmarks integer
 )
 LANGUAGE sql STABLE SECURITY INVOKER ROWS 20
 BEGIN ATOMIC

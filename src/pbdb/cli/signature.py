@@ -9,6 +9,8 @@ import click
 
 from pbdb.cli.common import TerminalReporter, examples, json_option, say, settings, show_json, show_table
 
+TOO_WIDE = ("inchikey", "parent_inchikey")  # for a terminal; JSON has them
+
 
 @click.group()
 def signature() -> None:
@@ -61,7 +63,8 @@ def search(
     if as_json:
         show_json(rows)
     elif rows:
-        show_table([list(row.values()) for row in rows], list(rows[0]))
+        shown = [name for name in rows[0] if name not in TOO_WIDE]
+        show_table([[row[name] for name in shown] for row in rows], shown)
     else:
         say("No effect with landmarks fits the selection.")
 

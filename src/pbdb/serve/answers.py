@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
+from pbdb.common import memory
 from pbdb.common.rows import Row
 from pbdb.serve.filters import Selection
 from pbdb.serve.place import FILE_SECONDS, ROWS_AT_ONCE, Batches, BusyError, Place, Reading
@@ -104,6 +105,7 @@ def _closing(stack: ExitStack, parts: Iterator[bytes]) -> Iterator[bytes]:
             yield part
             if time.monotonic() > deadline:
                 raise BusyError("The reader is too slow.")
+    memory.give_back()
 
 
 class _Drain(io.RawIOBase):

@@ -18,12 +18,13 @@ from pbdb.serve.rendering import MOST_GENES_SHOWN, MOST_SHOWN, Table, one, page,
 from pbdb.serve.site import At, Site
 
 MOST_RANKED, MOST_POINTS, MOST_STRIPS, MOST_FACETS = 1000, 2000, 24, 8
-MOST_HITS, MOST_LIKE, MOST_SUREST = 60, 8, 10
+MOST_ALIKE, MOST_OPPOSITE, MOST_LIKE, MOST_SUREST = 10, 6, 8, 10
 LEAST_TANIMOTO = 0.3
 OF_EFFECTS = (
     "effect_id,condition_id,dataset,compound_name,inchikey,context,context_name,dose_um,time_h,n_up,n_down,"
     "n_treated,n_vehicle,n_plates"
 )
+OF_CONDITIONS = "effect_id,dataset,compound_name,inchikey,context,context_name,dose_um,time_h,log2_fc,p_adj"
 OF_GENES = "gene_id,gene_symbol,log2_fc,p_adj"
 OF_PAIRS = "gene_id,gene_symbol,log2_fc_a,p_adj_a,log2_fc_b,p_adj_b"
 STATISTICS = ("direction", "spearman_t", "pearson_log2_fc", "overlap_100")
@@ -55,7 +56,6 @@ def _compound(site: Site, reading: Reading, key: str, effect: int | None) -> Row
     chosen = [row for row in shown if effect in (None, row["effect_id"])]
     if effect is not None:
         one(chosen, f"{known['name']} has no effect {effect}: choose one of its page.")
-    own = {row["parent_inchikey"] for row in known["compounds"]} | {known["name"]}
     return {
         "known": known,
         "namesakes": [name for name in names if name.key != key],
@@ -64,7 +64,7 @@ def _compound(site: Site, reading: Reading, key: str, effect: int | None) -> Row
         "shown": shown[:MOST_SHOWN],
         "looks_alike": _looks_alike(site, reading, keys[0]) if keys else None,
         "chosen": chosen[0] if chosen else None,
-        **(_effect(site, reading, chosen[0], own) if chosen else {}),
+        **(_effect(site, reading, chosen[0]) if chosen else {}),
     }
 
 
@@ -74,25 +74,29 @@ def _looks_alike(site: Site, reading: Reading, inchikey: str) -> Table:
     return table(site, reading, "similar_compounds", MOST_LIKE, rows, **asked)
 
 
-def _effect(site: Site, reading: Reading, chosen: Row, own: set[str]) -> Row:
+def _effect(site: Site, reading: Reading, chosen: Row) -> Row:
     """What an effect is, and what acts like it, but for its own compound."""
     effect, floor = chosen["effect_id"], site.floor
     columns = "gene_id,gene_symbol,log2_fc,se,t,p_value,p_adj"
     asked: Row = {"effect_id": effect, "_columns": columns, "_sort_desc": "t"}
     genes = table(site, reading, "condition_effect", MOST_GENES_SHOWN, needed=OF_GENES, **asked)
-    alike = signatures.like_effect(reading, effect, opposite=False, n=MOST_HITS, of_others=True)
-    opposite = signatures.like_effect(reading, effect, opposite=True, n=MOST_HITS // 2)
-    others = [row for row in alike if (row["parent_inchikey"] or row["compound_name"]) not in own]
-    strong = [row for row in signatures.by_compound(others) if row["similarity"] >= floor][:10]
+    alike, opposite = (
+        # One of the same name, whose structure is not known, may be itself.
+        [row for row in found if row["compound_name"] != chosen["compound_name"]]
+        for found in (
+            signatures.compounds_like(reading, effect, opposite=False, floor=floor, most=MOST_ALIKE),
+            signatures.compounds_like(reading, effect, opposite=True, floor=floor, most=MOST_OPPOSITE),
+        )
+    )
     return {
         "genes": genes,
         "volcano": figures.volcano(genes.rows),
         "up": _surest(genes.rows, "up"),
         "down": _surest(reversed(genes.rows), "down"),
         "floor": floor,
-        "alike": strong,
-        "moas": signatures.mechanisms(reading, [row["compound_name"] for row in strong]),
-        "opposite": [row for row in signatures.by_compound(opposite) if row["similarity"] <= -floor][:6],
+        "alike": alike,
+        "moas": signatures.mechanisms(reading, [row["compound_name"] for row in alike]),
+        "opposite": opposite,
         "elsewhere": reading.ask(_ELSEWHERE, {"condition": chosen["condition_id"]}),
     }
 
@@ -154,7 +158,8 @@ def _moved(site: Site, reading: Reading, where: Row) -> dict[str, list[Row]]:
     """The conditions that move a gene most, by direction, strongest first."""
 
     def strongest(n: int, direction: str = "") -> list[Row]:
-        return table(site, reading, "strongest_conditions", n, n=n, direction=direction, **where).rows
+        asked = {"n": n, "direction": direction, **where}
+        return table(site, reading, "strongest_conditions", n, needed=OF_CONDITIONS, **asked).rows
 
     both = strongest(MOST_RANKED)
     moved = {"up": [row for row in both if row["log2_fc"] > 0], "down": [row for row in both if row["log2_fc"] < 0]}

@@ -13,6 +13,7 @@ from pbdb.serve.place import Reading
 from pbdb.serve.site import Site
 
 MOST_GENES, CANDIDATES = 2000, 200
+HITS_OF_ONE = 3  # Doses and cells in which a compound that acts alike does so, about.
 
 
 def split(text: str) -> list[str]:
@@ -96,6 +97,12 @@ def like_effect(
     return reading.ask(_LIKE_EFFECT, {"effect": effect, "n": n, "opposite": opposite, "of_others": of_others})
 
 
+def compounds_like(reading: Reading, effect: int, opposite: bool, floor: float, most: int) -> list[Row]:
+    """Other compounds that act most like, or opposite to, an effect: each by its best hit, none below the floor."""
+    hits = like_effect(reading, effect, opposite, HITS_OF_ONE * most, of_others=True)
+    return by_compound([hit for hit in hits if (-1 if opposite else 1) * hit["similarity"] >= floor])[:most]
+
+
 def by_compound(hits: list[Row]) -> list[Row]:
     """One row for each compound, salts as their parent: its best hit, how many hits, mean similarity."""
     return _grouped(hits, lambda hit: hit["parent_inchikey"] or hit["compound_name"])
@@ -127,14 +134,11 @@ SELECT gene_id, landmark_index FROM gene WHERE gene_id = ANY(%(ids)s::text[]) AN
 _MECHANISMS = """
 SELECT DISTINCT compound_name, value FROM compound_annotation
 WHERE kind = 'moa' AND compound_name = ANY(%(names)s::text[]) ORDER BY compound_name, value"""
-_NAMED = """
-SELECT s.*, e.inchikey, coalesce(k.parent_inchikey, e.inchikey) AS parent_inchikey, e.n_up, e.n_down
-FROM {} s JOIN effect e ON e.effect_id = s.effect_id LEFT JOIN compound k ON k.inchikey = e.inchikey
-ORDER BY abs(s.similarity) DESC, s.effect_id"""
-_LIKE_LISTS = _NAMED.format(
+_STRONGEST_FIRST = "SELECT * FROM {} ORDER BY abs(similarity) DESC, effect_id"
+_LIKE_LISTS = _STRONGEST_FIRST.format(
     "similar_signatures(%(signature)s::{}, %(n)s::integer, %(datasets)s::text[], %(contexts)s::text[],"
     " %(opposite)s::boolean)"
 )
-_LIKE_EFFECT = _NAMED.format(
+_LIKE_EFFECT = _STRONGEST_FIRST.format(
     "neighbours(%(effect)s::bigint, %(n)s::integer, %(opposite)s::boolean, %(of_others)s::boolean)"
 )

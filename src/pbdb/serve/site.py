@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
 import time
 from collections import OrderedDict
@@ -26,10 +27,11 @@ from pbdb.serve import names as naming
 from pbdb.serve.assets import Asset
 from pbdb.serve.place import PAGE_SECONDS, WAIT_SECONDS, BusyError, Place, Reading, ReplacedError
 
-AT_ONCE, FILES_AT_ONCE = 6, 2
+# As many as there are processors, and one that waits for the database: more share the time, and all end late.
+AT_ONCE, FILES_AT_ONCE = min(8, 1 + (os.cpu_count() or 1)), 2
 TRIES = 3
 LEAST_SECONDS = 20.0
-MOST_KEPT_BYTES, WORTH_PACKING = 32 << 20, 1000
+MOST_KEPT_BYTES, WORTH_PACKING = 16 << 20, 1000
 Headers = dict[str, str]
 
 
