@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import math
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -14,7 +15,7 @@ import pyarrow as pa
 
 from pbdb.common.errors import QueryError, suggestion
 from pbdb.common.rows import Row
-from pbdb.common.sql_text import AMONG, NAMED, literal
+from pbdb.common.sql_text import literal
 from pbdb.serve.catalog import SORTED_BY, Column, View
 
 OPERATORS = {"eq": "=", "ne": "<>", "lt": "<", "lte": "<=", "gt": ">", "gte": ">="}
@@ -29,6 +30,7 @@ OPTIONS = {
 MOST_VALUES, LONGEST_VALUE = 2000, 2000
 DEFAULT_SIZE, MOST_ROWS, MOST_ROWS_OF_FILES = 100, 10_000, 1_000_000
 NOT_COMPARED = ("list", "numbers", "json")
+_PARAMETER = re.compile(r"%\((\w+)\)s")
 
 
 @dataclass
@@ -56,14 +58,13 @@ class Selection:
         """The query: one row more than asked for, so that it is known whether there is a next page."""
         where = [*self.where, self.after] if self.after else self.where
         written = self._written(", ".join(self.fields), where, self.size + 1)
-        return NAMED.sub(lambda found: f"{found[0]}::{self.types[found[1]]}", written)
+        return _PARAMETER.sub(lambda found: f"{found[0]}::{self.types[found[1]]}", written)
 
     def to_copy(self) -> str:
         """The query as a person would write it, values in place."""
         columns = "*" if self.columns == list(self.view.columns) else ", ".join(self.columns)
         written = self._written(columns, self.where, self.size)
-        written = AMONG.sub(lambda found: f"IN ({_listed(self.given[found[1]])})", written)
-        return NAMED.sub(lambda found: _literal(self.given[found[1]]), written)
+        return _PARAMETER.sub(lambda found: _literal(self.given[found[1]]), written)
 
     def _written(self, columns: str, where: list[str], limit: int) -> str:
         # Keys of rows come last and the same way round, so that the order leaves nothing open.
@@ -239,9 +240,5 @@ def value_of(column: Column, text: str) -> Any:
 
 def _literal(value: Any) -> str:
     if isinstance(value, list):
-        return f"ARRAY[{_listed(value)}]"
+        return f"ARRAY[{', '.join(map(_literal, value))}]"
     return str(value) if isinstance(value, (int, float)) else literal(str(value))
-
-
-def _listed(values: Any) -> str:
-    return ", ".join(map(_literal, values))

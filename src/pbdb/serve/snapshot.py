@@ -17,6 +17,9 @@ from pbdb.common.rows import Row
 from pbdb.exports.snapshots import reader
 from pbdb.serve.place import PAGE_SECONDS, ROWS_AT_ONCE, TOO_LONG, Batches, BusyError, short_hash
 
+# What a database finds by index, the values of a gene and neighbours, is here read from end to end.
+SLOWER_THAN_DATABASE = 4
+
 
 class SnapshotPlace:
     """A snapshot: its data cannot change while it is served."""
@@ -34,7 +37,8 @@ class SnapshotPlace:
 
     @contextmanager
     def reading(self, seconds: float = PAGE_SECONDS) -> Iterator[SnapshotReading]:
-        """Open a cursor of the file, interrupted after so many seconds of one query."""
+        """Open a cursor of the file, interrupted after so many seconds of one query, or as many more as files take."""
+        seconds *= SLOWER_THAN_DATABASE
         cursor = self._snapshot.connection.cursor()
         try:
             yield SnapshotReading(cursor, seconds)
@@ -72,7 +76,7 @@ class SnapshotReading:
     def ask(self, query: str, given: Mapping[str, object] | None = None) -> list[Row]:
         """Rows of a query by column name; given: values of %(name)s."""
         with self._limited():
-            done = self._cursor.execute(*reader.in_duckdb(query, _used(query, given or {})))
+            done = self._cursor.execute(*_in_duckdb(query, given or {}))
             rows = done.fetchall()
         names = [column[0] for column in done.description or ()]
         kinds = [str(column[1]) for column in done.description or ()]
@@ -81,9 +85,9 @@ class SnapshotReading:
 
     def batches(self, query: str, given: Mapping[str, object], schema: pa.Schema) -> Batches:
         """Rows of a query as Arrow, as they come."""
-        written, used = reader.in_duckdb(query, _used(query, given))
+        written, used = _in_duckdb(query, given)
         with self._limited():
-            for batch in self._cursor.sql(written, params=used or None).to_arrow_reader(ROWS_AT_ONCE):
+            for batch in self._cursor.sql(written, params=used).to_arrow_reader(ROWS_AT_ONCE):
                 columns = zip(batch.columns, schema, strict=True)
                 yield pa.record_batch([column.cast(field.type) for column, field in columns], schema=schema)
 
@@ -98,6 +102,7 @@ def _plain(values: list[Any], kind: str) -> list[Any]:
     return values
 
 
-def _used(query: str, given: Mapping[str, object]) -> dict[str, object]:
-    """The values that a query names, DuckDB takes no others."""
-    return {name: value for name, value in given.items() if f"%({name})s" in query}
+def _in_duckdb(query: str, given: Mapping[str, object]) -> tuple[str, dict[str, object] | None]:
+    """The query with DuckDB's names of parameters, and those it has."""
+    used = {name: given[name] for name in reader.NAMED.findall(query)}
+    return reader.NAMED.sub(r"$\1", query), used or None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pbdb.common.errors import QueryError, SnapshotError
-from pbdb.common.sql_text import AMONG, NAMED, literal
+from pbdb.common.sql_text import literal
 from pbdb.database.effect_arrays import BY_EFFECT
 from pbdb.exports.snapshots import duckdb_catalog, duckdb_file, manifest
 
@@ -20,29 +20,7 @@ if TYPE_CHECKING:
     import duckdb
     import pandas as pd
 
-_OWN_NAMED = re.compile(r"\$(\w+)")
-
-
-def in_duckdb(query: str, given: Mapping[str, object]) -> tuple[str, dict[str, object]]:
-    """The query with DuckDB's names of parameters, and the values it uses.
-
-    What is compared with a list, = ANY(%(name)s), becomes IN: of = ANY, DuckDB makes a join above whatever the rest
-    of the query reads, so that it reads all.
-    """
-    values = dict(given)
-
-    def among(found: re.Match[str]) -> str:
-        name, kind = found[1], found[2] or ""
-        many = given.get(name)
-        if not isinstance(many, (list, tuple)) or not many:
-            return found[0]
-        each = {f"{name}_of_{place}": value for place, value in enumerate(many)}
-        values.update(each)
-        return f"IN ({', '.join(f'${one}{kind}' for one in each)})"
-
-    written = NAMED.sub(r"$\1", AMONG.sub(among, query))
-    replaced = set(NAMED.findall(query)) - set(_OWN_NAMED.findall(written))
-    return written, {name: value for name, value in values.items() if name not in replaced}
+NAMED = re.compile(r"%\((\w+)\)s")
 
 
 class Snapshot:
@@ -93,9 +71,9 @@ class Snapshot:
         import duckdb
         import pandas as pd
 
-        written, values = in_duckdb(query, parameters) if parameters else (query, None)
+        written = NAMED.sub(r"$\1", query).replace("%%", "%") if parameters else query
         try:
-            done = self.connection.execute(written.replace("%%", "%") if parameters else query, values)
+            done = self.connection.execute(written, dict(parameters) if parameters else None)
             frame = pd.DataFrame(done.fetchall(), columns=[column[0] for column in done.description or ()])
         except duckdb.Error as problem:
             raise QueryError(f"DuckDB refused the query: {' '.join(str(problem).split())}") from None
