@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 import psycopg
 
 from pbdb.common.errors import QueryError, suggestion
+from pbdb.common.rows import plain
 from pbdb.common.settings import Settings
 from pbdb.database import at_head
 from pbdb.database.effect_arrays import BY_EFFECT
@@ -102,7 +103,8 @@ class Database:
     def sql(self, query: str, parameters: Mapping[str, object] | None = None) -> pd.DataFrame:
         """Run one statement in a read-only transaction and return its rows.
 
-        parameters: values for %(name)s in the query; any other % stands for itself, as in LIKE '%kinase%'.
+        parameters: values for %(name)s in the query, lists and arrays for = ANY(%(name)s); any other % stands for
+            itself, as in LIKE '%kinase%'.
 
         Raises:
             QueryError: the statement fails, writes, is more than one, or asks a long view what its sibling is for.
@@ -117,11 +119,11 @@ class Database:
         self, query: str, parameters: Mapping[str, object] | None = None
     ) -> Iterator[tuple[list[str], Iterator[tuple[Any, ...]]]]:
         """Run one statement as `sql` does; give its column names and its rows as they come."""
-        given = dict(parameters) if parameters else None
+        given = plain(parameters) if parameters else None
         written = query if given is None else _PERCENT.sub(lambda sign: sign[0].rjust(2, "%"), query)
         with _reader(self.settings) as connection, connection.cursor() as cursor:
             connection.read_only = True
-            orientation.require_quick(connection, query, parameters)
+            orientation.require_quick(connection, query, given)
             try:
                 # A stream that is left before its end must be closed first: it holds the connection's lock.
                 stream = cast("Generator[tuple[Any, ...]]", cursor.stream(written, given, size=ROWS_AT_ONCE))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -83,6 +84,16 @@ def test_effects_are_asked_for_by_a_list(shared_release: Shared, n: int) -> None
         ids = snapshot.sql("SELECT effect_id FROM effect WHERE status = 'ok' ORDER BY effect_id")["effect_id"].tolist()
         found = snapshot.sql(query, {"ids": ids[:n]})
     assert found["effect_id"].unique().tolist() == ids[:n]
+
+
+@pytest.mark.parametrize("kind", [list, set, np.array, pd.Series, pd.Index, lambda ids: [np.int64(one) for one in ids]])
+def test_values_may_be_arrays_and_columns_on_database_and_snapshot(shared_release: Shared, kind: Any) -> None:
+    settings, folder = shared_release
+    query = "SELECT effect_id FROM pbdb.effect WHERE effect_id = ANY(%(ids)s) AND effect_id >= %(least)s ORDER BY 1"
+    for place in (pbdb.connect(settings), pbdb.connect(folder)):
+        ids = place.sql("SELECT effect_id FROM pbdb.effect WHERE mode = 'pooled' ORDER BY 1 LIMIT 3")["effect_id"]
+        found = place.sql(query, {"ids": kind(ids.tolist()), "least": ids[1]})
+        assert found["effect_id"].tolist() == ids.tolist()[1:]
 
 
 @pytest.mark.parametrize(("opposite", "similarity"), [(False, 1.0), (True, -1.0)])

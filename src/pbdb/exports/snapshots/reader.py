@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pbdb.common.errors import QueryError, SnapshotError
+from pbdb.common.rows import plain
 from pbdb.common.sql_text import literal
 from pbdb.database.effect_arrays import BY_EFFECT
 from pbdb.exports.snapshots import duckdb_catalog, duckdb_file, manifest
@@ -73,7 +74,7 @@ class Snapshot:
 
         written = NAMED.sub(r"$\1", query).replace("%%", "%") if parameters else query
         try:
-            done = self.connection.execute(written, dict(parameters) if parameters else None)
+            done = self.connection.execute(written, plain(parameters) if parameters else None)
             frame = pd.DataFrame(done.fetchall(), columns=[column[0] for column in done.description or ()])
         except duckdb.Error as problem:
             raise QueryError(f"DuckDB refused the query: {' '.join(str(problem).split())}") from None
