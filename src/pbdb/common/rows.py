@@ -9,12 +9,12 @@ Json = dict[str, Any]
 """An object of a document or service in JSON, which others define."""
 
 
-def plain(parameters: Mapping[str, object]) -> dict[str, Any]:
+def plain(parameters: Mapping[str, object]) -> dict[str, object]:
     """Values of a query as every engine takes them: arrays, columns and sets as lists, NumPy's numbers as Python's."""
     return {name: _plain(value) for name, value in parameters.items()}
 
 
-def _plain(value: object) -> Any:
+def _plain(value: object) -> object:
     if isinstance(value, (list, set, frozenset)):
         return [_plain(one) for one in value]
     # Of arrays, their numbers, and columns of pandas.
