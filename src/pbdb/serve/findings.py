@@ -80,14 +80,8 @@ def _effect(site: Site, reading: Reading, chosen: Row) -> Row:
     columns = "gene_id,gene_symbol,log2_fc,se,t,p_value,p_adj"
     asked: Row = {"effect_id": effect, "_columns": columns, "_sort_desc": "t"}
     genes = table(site, reading, "condition_effect", MOST_GENES_SHOWN, needed=OF_GENES, **asked)
-    alike, opposite = (
-        # One of the same name, whose structure is not known, may be itself.
-        [row for row in found if row["compound_name"] != chosen["compound_name"]]
-        for found in (
-            signatures.compounds_like(reading, effect, opposite=False, floor=floor, most=MOST_ALIKE),
-            signatures.compounds_like(reading, effect, opposite=True, floor=floor, most=MOST_OPPOSITE),
-        )
-    )
+    alike = signatures.compounds_like(reading, chosen, opposite=False, floor=floor, most=MOST_ALIKE)
+    opposite = signatures.compounds_like(reading, chosen, opposite=True, floor=floor, most=MOST_OPPOSITE)
     return {
         "genes": genes,
         "volcano": figures.volcano(genes.rows),

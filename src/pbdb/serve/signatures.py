@@ -97,10 +97,13 @@ def like_effect(
     return reading.ask(_LIKE_EFFECT, {"effect": effect, "n": n, "opposite": opposite, "of_others": of_others})
 
 
-def compounds_like(reading: Reading, effect: int, opposite: bool, floor: float, most: int) -> list[Row]:
+def compounds_like(reading: Reading, effect: Row, opposite: bool, floor: float, most: int) -> list[Row]:
     """Other compounds that act most like, or opposite to, an effect: each by its best hit, none below the floor."""
-    hits = like_effect(reading, effect, opposite, HITS_OF_ONE * most, of_others=True)
-    return by_compound([hit for hit in hits if (-1 if opposite else 1) * hit["similarity"] >= floor])[:most]
+    hits = like_effect(reading, effect["effect_id"], opposite, HITS_OF_ONE * most, of_others=True)
+    sign = -1 if opposite else 1
+    # One of the same name, whose structure is not known, may be the compound itself.
+    others = [hit for hit in hits if hit["compound_name"] != effect["compound_name"]]
+    return by_compound([hit for hit in others if sign * hit["similarity"] >= floor])[:most]
 
 
 def by_compound(hits: list[Row]) -> list[Row]:
