@@ -53,4 +53,4 @@ def test_importing_it_imports_nothing_heavy() -> None:
 
 
 def test_the_page_has_its_examples() -> None:
-    assert len(re.findall(r"```python\n", PAGE)) == 5
+    assert len(re.findall(r"```python\n", PAGE)) == 6

@@ -123,7 +123,7 @@ def test_no_partition_is_read_from_end_to_end(filled: Connection, view: str, con
 
 @pytest.mark.parametrize("role", [READER, PUBLIC])
 def test_the_strongest_effects_of_a_dataset_come_in_the_order_of_their_index(filled: Connection, role: str) -> None:
-    query = pages.STRONGEST_OF.format(f" AND {pages.OF['dataset']}".replace("%(dataset)s", "'one'"))
+    query = pages.STRONGEST_OF.format(f" AND {pages.STRONGEST_WHERE['dataset']}".replace("%(dataset)s", "'one'"))
     nodes = _plan(filled, query.replace("JOIN effect", "JOIN pbdb.effect"), role)
     assert any("_expr_effect_id" in node.get("Index Name", "") for node in nodes)  # of an expression, as no other is
     sorted_below = [node for node in nodes[1:] if node["Node Type"] == "Sort" and node["Plan Rows"] > 40]

@@ -214,6 +214,16 @@ def test_a_long_query_is_ended(both: Both) -> None:
         place.close()
 
 
+def test_a_long_query_of_a_snapshot_is_ended_after_four_times_as_long(demo: tuple[Settings, Path]) -> None:
+    settings, folder = demo
+    place = open_place(folder, settings, public=False)
+    try:
+        with pytest.raises(BusyError, match=r"took longer than 0\.4 s"), place.reading(0.1) as reading:
+            reading.ask("SELECT count(*) AS n FROM range(10000000) a, range(10000000) b WHERE a.range * b.range = 7")
+    finally:
+        place.close()
+
+
 def test_a_snapshot_with_a_closed_dataset_is_not_for_the_public(both: Both, tmp_path: Path) -> None:
     build.export(both.settings, str(tmp_path / "release"), build.Choices("1", include=["closed"]))
     with pytest.raises(PbdbError, match="holds closed"):

@@ -59,6 +59,7 @@ def file(
     asked = pa.schema([columns[name].arrow for name in selection.fields])
     head = {"description": selection.view.comment, **facts}
     schema = pa.schema([columns[name].arrow for name in selection.columns], head)
+    stack.callback(memory.give_back)  # when all else is let go of
     try:
         reading = stack.enter_context(place.reading(FILE_SECONDS))
         batches = reading.batches(selection.sql, selection.given, asked)
@@ -105,7 +106,6 @@ def _closing(stack: ExitStack, parts: Iterator[bytes]) -> Iterator[bytes]:
             yield part
             if time.monotonic() > deadline:
                 raise BusyError("The reader is too slow.")
-    memory.give_back()
 
 
 class _Drain(io.RawIOBase):

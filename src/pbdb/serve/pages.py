@@ -74,7 +74,7 @@ def _strongest(reading: Reading, **where: str) -> list[Row]:
     """The conditions of a data set or context, or of all, that change most genes."""
     if any("\0" in value for value in where.values()):
         return []
-    wanted = "".join(f" AND {OF[name]}" for name in where)
+    wanted = "".join(f" AND {STRONGEST_WHERE[name]}" for name in where)
     return reading.ask(STRONGEST_OF.format(wanted), where)
 
 
@@ -200,7 +200,7 @@ _EXAMPLE_EFFECT = """
 SELECT effect_id, condition_id, fit_id, compound_name, inchikey AS query FROM effect
 WHERE is_default AND status = 'ok' AND inchikey IS NOT NULL ORDER BY effect_id LIMIT 1"""
 # Each a value that is known before the effects are read: in the order of an index, and only where they can be.
-OF = {
+STRONGEST_WHERE = {
     "dataset": "e.dataset_id = (SELECT d.dataset_id FROM core.dataset d WHERE d.dataset = %(dataset)s)",
     "context": "e.fit_id IN (SELECT i.fit_id FROM core.fit i JOIN core.context x ON x.context_id = i.context_id"
     " WHERE x.context = %(context)s)",

@@ -27,8 +27,9 @@ from pbdb.serve import names as naming
 from pbdb.serve.assets import Asset
 from pbdb.serve.place import PAGE_SECONDS, WAIT_SECONDS, BusyError, Place, Reading, ReplacedError
 
-# As many as there are processors, and one that waits for the database: more share the time, and all end late.
-AT_ONCE, FILES_AT_ONCE = min(8, 1 + (os.cpu_count() or 1)), 2
+# As many as there are processors, and one that waits for the database: more share the time, and all end late. With
+# files no more than POOL_SIZE of place.py has connections for.
+AT_ONCE, FILES_AT_ONCE = min(6, 1 + (os.cpu_count() or 1)), 2
 TRIES = 3
 LEAST_SECONDS = 20.0
 MOST_KEPT_BYTES, WORTH_PACKING = 16 << 20, 1000
