@@ -6,7 +6,7 @@
     python benchmarks/de_scale.py --count-test [--share 0.05]      # what the test of counts costs beside limma's
 
 Matrices are simulated at the shape of the largest context of each dataset. Effects are written as float32 to
-on-disk tiles (HDF5 in a temporary folder), by effect and by gene, as a load does it. The peer is the published
+on-disk tiles (HDF5 in a temporary folder), as a load does it. The peer is the published
 run: the seconds its cluster jobs took for the same context, as listed in the shapes file (built in: the largest
 contexts). With `--count-test` the effects stage of each context of counts (prepare, fill) runs on the same matrix with
 limma's p values alone and with those of counts, by all threads, twice by turns; then by one thread, to see that not a
@@ -37,8 +37,6 @@ from numba import njit, prange
 from pbdb.database.effect_arrays import BY_EFFECT, OF_LIMMA
 from pbdb.effects import engine
 from pbdb.effects.engine.matrix import Columns
-
-BY_GENE = ("log2_fc", "se", "neg_log10_p_adj")
 
 POOLED_MODE = "group_all_replicates"
 COST_BAR = 1.5
@@ -144,22 +142,19 @@ def run(shape: Shape, mode: str, folder: Path) -> dict[str, float]:
     fit = engine.prepare(matrix, design, engine.Options(readout=shape.readout))
     prepared = time.perf_counter()
     path = folder / "tiles.h5"
-    fill(fit, path, mode)
+    fill(fit, path)
     done = time.perf_counter()
     path.unlink()
     return {**fit.report()["seconds"], "effects": done - prepared, "total": done - start}
 
 
-def fill(fit: engine.Fit, path: Path, mode: str) -> None:
-    """Write the effects of a fit as a load does, by effect and (pooled) by gene, with limma's p values if beside."""
+def fill(fit: engine.Fit, path: Path) -> None:
+    """Write the effects of a fit as a load does, with limma's p values if beside."""
     shape = (len(fit.effects), len(fit.genes))
     names = [*BY_EFFECT, *(OF_LIMMA if fit.p_values == "counts" else ())]
     with h5py.File(path, "w") as file:
-        by_effect = _tiles(file, "by_effect", names, shape, (engine.ROWS, fit.genes_per_block))
-        by_gene = {}
-        if mode == "pooled":
-            by_gene = _tiles(file, "by_gene", BY_GENE, shape[::-1], (fit.genes_per_block, engine.ROWS))
-        engine.fill(fit, by_effect, by_gene)
+        chunk = (min(engine.ROWS, shape[0]), min(fit.genes_per_block, shape[1]))
+        engine.fill(fit, {name: file.create_dataset(name, shape, dtype="f4", chunks=chunk) for name in names})
 
 
 def cost_of_count_test(shape: Shape, mode: str, folder: Path) -> dict[str, float]:
@@ -178,7 +173,7 @@ def cost_of_count_test(shape: Shape, mode: str, folder: Path) -> dict[str, float
     facts: dict[str, float] = {}
     for kind in ("limma", "counts", "limma", "counts"):
         start, before = time.perf_counter(), time.process_time()
-        fill(kinds[kind], folder / "tiles.h5", mode)
+        fill(kinds[kind], folder / "tiles.h5")
         seconds[kind].append(time.perf_counter() - start)
         facts[f"{kind}_processor"] = round(time.process_time() - before, 3)
         facts.setdefault(f"{kind}_peak_mb", round(peak_mb()))
@@ -186,7 +181,7 @@ def cost_of_count_test(shape: Shape, mode: str, folder: Path) -> dict[str, float
     facts["prepare_seconds"] = round(prepared, 3)
     several = _digest(folder / "tiles.h5")
     one = replace(kinds["counts"], options=replace(kinds["counts"].options, threads=1))
-    fill(one, folder / "tiles.h5", mode)
+    fill(one, folder / "tiles.h5")
     facts["equal_by_threads"] = float(_digest(folder / "tiles.h5") == several)
     (folder / "tiles.h5").unlink()
     facts["cost"] = round(facts["counts_seconds"] / facts["limma_seconds"], 2)
@@ -198,19 +193,11 @@ def _digest(path: Path) -> str:
     """Hash all tiles, a strip at a time."""
     found = hashlib.sha256()
     with h5py.File(path) as file:
-        for group in sorted(file):
-            for name in sorted(file[group]):
-                tiles = file[group][name]
-                for start in range(0, len(tiles), tiles.chunks[0]):
-                    found.update(tiles[start : start + tiles.chunks[0]].tobytes())
+        for name in sorted(file):
+            tiles = file[name]
+            for start in range(0, len(tiles), tiles.chunks[0]):
+                found.update(tiles[start : start + tiles.chunks[0]].tobytes())
     return found.hexdigest()
-
-
-def _tiles(
-    file: h5py.File, group: str, names: Sequence[str], shape: tuple[int, int], chunk: tuple[int, int]
-) -> dict[str, h5py.Dataset]:
-    chunks = (min(chunk[0], shape[0]), min(chunk[1], shape[1]))
-    return {n: file.create_dataset(f"{group}/{n}", shape, dtype="f4", chunks=chunks) for n in names}
 
 
 def warm_up(folder: Path) -> float:

@@ -20,13 +20,12 @@ from pbdb.database.effect_arrays import BY_EFFECT, OF_LIMMA
 from pbdb.effects.engine import Blocks, Design, Fit, Summary, deseq2, fill, gather, in_turn, prepare, tested_genes
 from pbdb.effects.groups import NUMBERS, Group, Plan, fit_groups, make_plan, run_deseq2
 from pbdb.effects.options import FitOptions
-from pbdb.effects.stored_fit import BY_GENE, COUNTED, GENE_FACTS, FitFacts, StoredFit, release, tile
+from pbdb.effects.stored_fit import COUNTED, GENE_FACTS, FitFacts, StoredFit, release, tile
 from pbdb.samples import matrix_file
 from pbdb.sources.declaration import FEW_CELLS
 
 MEANING = 1  # of the names in `fit.parameters`: part of the ids of fits, which stay when code changes
 FLAGGED = "flagged"
-Tiles = dict[str, Floats32]
 
 
 def fit_dataset(
@@ -161,11 +160,10 @@ def _write(job: FitJob, stored: StoredFit, plan: Plan, design: Design, values: A
     tiles = _tiles(stored, len(fit.effects), len(fit.genes), names)
 
     def got_on(done: int, total: int) -> None:
-        for matrices in tiles:
-            release(matrices.values())
+        release(tiles.values())
         job.report_progress(done, total)
 
-    summary = fill(fit, *tiles, progress=got_on)
+    summary = fill(fit, tiles, progress=got_on)
     if summary.dispersion is not None:
         np.save(stored.folder / "dispersion.npy", summary.dispersion)
     _write_effects(job, stored, plan, summary)
@@ -179,7 +177,7 @@ def _write_deseq2(job: FitJob, stored: StoredFit, plan: Plan, design: Design, va
     plan, fitted = run_deseq2(values, plan, genes, options.threads or 1, job.report_progress)
     _write_genes(job, stored, genes, {name: np.full(len(genes), np.nan) for name in GENE_FACTS})
     _write_fit_samples(stored, plan)
-    summary = deseq2.fill(fitted, *_tiles(stored, len(fitted), len(genes)))
+    summary = deseq2.fill(fitted, _tiles(stored, len(fitted), len(genes)))
     _write_effects(job, stored, plan, summary)
     facts = _designed(job, design, summary)
     return stored.finish(
@@ -187,11 +185,9 @@ def _write_deseq2(job: FitJob, stored: StoredFit, plan: Plan, design: Design, va
     )
 
 
-def _tiles(stored: StoredFit, n_ok: int, n_genes: int, names: tuple[str, ...] = BY_EFFECT) -> tuple[Tiles, Tiles]:
-    """Empty tiles by effect and by gene, on disk."""
-    by_effect = {name: tile(stored.folder / f"{name}.by_effect", (n_ok, n_genes), "w+") for name in names}
-    by_gene = {name: tile(stored.folder / f"{name}.by_gene", (n_genes, n_ok), "w+") for name in BY_GENE}
-    return by_effect, by_gene
+def _tiles(stored: StoredFit, n_ok: int, n_genes: int, names: tuple[str, ...] = BY_EFFECT) -> dict[str, Floats32]:
+    """Empty tiles, effects x genes, on disk."""
+    return {name: tile(stored.folder / f"{name}.tile", (n_ok, n_genes), "w+") for name in names}
 
 
 def _write_genes(job: FitJob, stored: StoredFit, genes: Ints, facts: Mapping[str, Values]) -> None:

@@ -1,4 +1,4 @@
-"""A fit as the effects stage leaves it on disk: facts, tables, and tiles of float32 in two orientations."""
+"""A fit as the effects stage leaves it on disk: facts, tables, and tiles of float32, effects x genes."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ import pandas as pd
 
 from pbdb.common import output_files
 from pbdb.effects.engine import OK
+from pbdb.effects.engine.transpose import transposed
 from pbdb.effects.options import Mode
 
 BY_GENE = ("log2_fc", "se", "neg_log10_p", "neg_log10_p_adj")
@@ -64,7 +65,7 @@ class FitFacts:
 
 @dataclass(frozen=True)
 class StoredFit:
-    """A fit on disk: facts, the table of its effects, facts of its genes, and tiles in two orientations (float32)."""
+    """A fit on disk: facts, the table of its effects, facts of its genes, and tiles of float32, effects x genes."""
 
     folder: Path
 
@@ -119,11 +120,11 @@ class StoredFit:
 
     def by_effect(self, name: str) -> npt.NDArray[np.float32]:
         """One of BY_EFFECT (or, of a fit that tests counts, OF_LIMMA): estimated effects x genes, mapped from disk."""
-        return tile(self.folder / f"{name}.by_effect", (self.n_ok, len(self.gene_keys)), "r")
+        return tile(self.folder / f"{name}.tile", (self.n_ok, len(self.gene_keys)), "r")
 
-    def by_gene(self, name: str) -> npt.NDArray[np.float32]:
-        """One of BY_GENE: genes x estimated effects, mapped from disk."""
-        return tile(self.folder / f"{name}.by_gene", (len(self.gene_keys), self.n_ok), "r")
+    def by_gene(self, name: str, genes: slice) -> npt.NDArray[np.float32]:
+        """Some genes of one of BY_GENE: genes x estimated effects, turned over in memory."""
+        return transposed(self.by_effect(name)[:, genes])
 
 
 def tile(path: Path, shape: tuple[int, int], mode: Literal["r", "w+"]) -> npt.NDArray[np.float32]:

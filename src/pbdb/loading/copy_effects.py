@@ -17,6 +17,7 @@ from pbdb.database.effect_arrays import BY_EFFECT, N_LANDMARKS, OF_LIMMA
 from pbdb.effects.stored_fit import BY_GENE, COUNTED, StoredFit
 
 BYTES_PER_BLOCK = 64 << 20
+GENES_PER_BLOCK = 256  # at least: each costs a page of every effect, which holds 1,024 genes
 MIN_TESTED_FOR_LANDMARK = 500
 LARGEST_T = 50.0
 COUNTS = ("n_treated", "n_vehicle", "n_plates", "n_vehicle_same_plates")
@@ -35,7 +36,7 @@ def copy_effects(
 
     key: of the dataset. freeze: the table was made or emptied in this transaction.
     """
-    landmarks = _landmarks(connection)
+    landmarks, encoder = _landmarks(connection), copy_binary.Encoder()
     for stored in fits:
         columns = list(_effect_columns(key, stored, slice(0, 0), landmarks))
         with cursor(connection) as open_cursor, open_cursor.copy(_copy_command(name, columns, freeze)) as copy:
@@ -43,7 +44,7 @@ def copy_effects(
             n_arrays = len(BY_EFFECT) + len(OF_LIMMA)
             for rows in _row_blocks(stored.n_ok, n_arrays * 8 * len(stored.gene_keys)):
                 block = _effect_columns(key, stored, rows, landmarks)
-                copy.write(copy_binary.rows(block, rows.stop - rows.start))
+                copy.write(encoder.rows(block, rows.stop - rows.start))
                 progress(f"load effects of {stored.facts.context}", rows.stop, stored.n_ok)
             copy.write(copy_binary.TRAILER)
         copy_frame(connection, name, _without_arrays(key, stored), "FREEZE" if freeze else "")
@@ -53,8 +54,8 @@ def _copy_command(name: str, columns: Sequence[str], freeze: bool) -> str:
     return f"COPY {name} ({', '.join(columns)}) FROM STDIN (FORMAT binary, FREEZE {freeze})"
 
 
-def _row_blocks(n_rows: int, bytes_per_row: int) -> Iterator[slice]:
-    step = max(1, BYTES_PER_BLOCK // max(1, bytes_per_row))
+def _row_blocks(n_rows: int, bytes_per_row: int, least: int = 1) -> Iterator[slice]:
+    step = max(least, BYTES_PER_BLOCK // max(1, bytes_per_row))
     return (slice(start, min(start + step, n_rows)) for start in range(0, n_rows, step))
 
 
@@ -113,6 +114,7 @@ def _without_arrays(key: int, stored: StoredFit) -> pd.DataFrame:
 
 def copy_gene_effects(connection: Connection, name: str, key: int, fits: Sequence[StoredFit], *, freeze: bool) -> None:
     """Copy the pooled effects of fits into a table like `gene_effect`, gene-major."""
+    encoder = copy_binary.Encoder()
     for stored in fits:
         if stored.n_ok == 0 or stored.facts.mode != "pooled":
             continue
@@ -121,14 +123,14 @@ def copy_gene_effects(connection: Connection, name: str, key: int, fits: Sequenc
             open_cursor.copy(_copy_command(name, ["dataset_id", "gene_key", "fit_id", *BY_GENE], freeze)) as copy,
         ):
             copy.write(copy_binary.HEADER)
-            for rows in _row_blocks(len(stored.gene_keys), len(BY_GENE) * 8 * stored.n_ok):
+            for rows in _row_blocks(len(stored.gene_keys), len(BY_GENE) * 8 * stored.n_ok, GENES_PER_BLOCK):
                 block: dict[str, copy_binary.Value] = {
                     "dataset_id": key,
                     "gene_key": stored.gene_keys[rows],
                     "fit_id": stored.facts.fit_id,
-                    **{column: stored.by_gene(column)[rows] for column in BY_GENE},
+                    **{column: stored.by_gene(column, rows) for column in BY_GENE},
                 }
-                copy.write(copy_binary.rows(block, rows.stop - rows.start))
+                copy.write(encoder.rows(block, rows.stop - rows.start))
             copy.write(copy_binary.TRAILER)
 
 

@@ -5,7 +5,8 @@ Readers see the state before or the one after, whole, by their snapshot; none of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 
 import pandas as pd
@@ -161,10 +162,11 @@ def _fit_ids(load: Load) -> list[int]:
     return [stored.facts.fit_id for stored in load.fits or ()]
 
 
-def _build(
-    engine: Engine, load: Load, generation: int, others: list[int], progress: Progress
-) -> Iterator[tuple[str, str]]:
-    """Fill and index the standalone tables, each in a transaction of its own; no lock of a parent is held meanwhile."""
+def _build(engine: Engine, load: Load, generation: int, others: list[int], progress: Progress) -> list[tuple[str, str]]:
+    """Fill and index the standalone tables, each in a transaction of its own; no lock of a parent is held meanwhile.
+
+    Both orientations of the effects at once: each keeps one process of the server busy.
+    """
     fits = load.fits or ()
 
     def samples(connection: Connection, name: str) -> None:
@@ -178,14 +180,18 @@ def _build(
         copy_gene_effects(connection, name, load.dataset_id, fits, freeze=True)
         _copy_others(connection, name, "gene_effect", load, others)
 
-    for table, fill in (("sample", samples), ("effect", by_effect), ("gene_effect", by_gene)):
+    def build(table: str, fill: Callable[[Connection, str], None]) -> tuple[str, str]:
         with engine.begin() as connection:
             name = partitions.create_standalone(connection, table, load.dataset_id, generation)
         with engine.begin() as connection:
             partitions.empty(connection, name)
             fill(connection, name)
             partitions.finish(connection, table, name)
-        yield table, name
+        return table, name
+
+    built = [build("sample", samples)]
+    with ThreadPoolExecutor(2) as pool:
+        return built + list(pool.map(build, ("effect", "gene_effect"), (by_effect, by_gene)))
 
 
 def _copy_others(connection: Connection, name: str, table: str, load: Load, others: list[int]) -> None:

@@ -27,6 +27,21 @@ def test_missing_values_do_not_count():
     assert np.isnan(out[1]).all()
 
 
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_any_value_from_zero_finds_its_rank(kind: type[np.floating]):
+    row = np.concatenate([np.random.default_rng(3).gamma(0.5, 3, 3000), [0.0, -0.0, 1e-40, np.inf, 400, 400]]).astype(
+        kind
+    )
+    row[::7] = np.nan
+    row[::21] = -row[::21]  # NaN with its sign set
+    known = np.sort(row[~np.isnan(row)].astype(float))
+    expected = np.maximum.accumulate(np.maximum(known - np.log10(len(known) / np.arange(len(known), 0, -1)), 0))
+    out = adjust_rows(row[None])[0]
+    np.testing.assert_allclose(np.sort(out[~np.isnan(out)]), expected)
+    assert (np.isnan(out) == np.isnan(row)).all()
+    assert (np.diff(out[np.argsort(row)][: len(known)]) >= 0).all()
+
+
 def test_values_below_the_smallest_float_stay_apart():
     assert adjust(np.array([400.0, 350.0, 0.1]))[:2] == pytest.approx([400 - np.log10(3), 350 - np.log10(1.5)])
 

@@ -1,4 +1,4 @@
-"""Effects written to tiles, by effect and by gene."""
+"""Effects written to tiles."""
 
 from __future__ import annotations
 
@@ -13,28 +13,25 @@ from pbdb.common.errors import ConfigError
 from pbdb.effects import engine
 
 
-def filled(fit: engine.Fit, size: int | None = None) -> tuple[dict[str, Any], dict[str, Any], engine.Summary]:
+def filled(fit: engine.Fit, size: int | None = None) -> tuple[dict[str, Any], engine.Summary]:
     shape = (len(fit.effects), len(fit.genes))
-    by_effect = {name: np.full(shape, -9, np.float32) for name in engine.STATISTICS}
-    by_gene = {name: np.full(shape[::-1], -9, np.float32) for name in engine.STATISTICS}
-    return by_effect, by_gene, engine.fill(fit, by_effect, by_gene, size=size)
+    tiles = {name: np.full(shape, -9, np.float32) for name in engine.STATISTICS}
+    return tiles, engine.fill(fit, tiles, size=size)
 
 
 def test_tiles_hold_the_complete_statistics(counts: Any):
-    by_effect, by_gene, _ = filled(counts.fit(), size=13)
+    tiles, _ = filled(counts.fit(), size=13)
     block = counts.block()
     for name in ("log2_fc", "se", "t", "stdev_unscaled", "neg_log10_p"):
-        np.testing.assert_allclose(by_gene[name], getattr(block, name), rtol=1e-6)
-    np.testing.assert_allclose(10.0 ** -by_gene["neg_log10_p_adj"], block.p_adj, rtol=1e-5)
-    for name in engine.STATISTICS:
-        np.testing.assert_array_equal(by_effect[name], by_gene[name].T)
+        np.testing.assert_allclose(tiles[name].T, getattr(block, name), rtol=1e-6)
+    np.testing.assert_allclose(10.0 ** -tiles["neg_log10_p_adj"].T, block.p_adj, rtol=1e-5)
 
 
 def test_summary_counts_what_the_statistics_say(counts: Any):
     values = counts.values.copy()
     values[(counts.sheet.condition == "drug 7").to_numpy(), ::3] *= 9
     made = counts.with_values(values)
-    _, _, summary = filled(made.fit())
+    _, summary = filled(made.fit())
     block = made.block()
     up = block.log2_fc > 0
     np.testing.assert_array_equal(summary.n_genes, len(made.fit().genes))
@@ -51,7 +48,7 @@ def test_summary_counts_what_the_statistics_say(counts: Any):
 
 def test_tiles_may_be_files(counts: Any, tmp_path: Path):
     fit = counts.fit()
-    expected, _, _ = filled(fit)
+    expected, _ = filled(fit)
     seen = []
     with h5py.File(tmp_path / "tiles.h5", "w") as file:
         shape = (len(fit.effects), len(fit.genes))
@@ -83,8 +80,8 @@ def null_summary(rule: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     values = random.poisson(rate * random.gamma(shape, 1 / shape, rate.shape)).astype(float)
     values[:, :240] = random.poisson(500, (len(values), 240)) * (random.random((len(values), 240)) < 0.002)
     design = engine.build_design(condition, condition < 0, plate=plate)
-    by_effect, _, summary = filled(engine.prepare(values, design, engine.Options(threads=1, filter=rule)))
-    return sizes, 10.0 ** -by_effect["neg_log10_p"], summary.n_up + summary.n_down
+    tiles, summary = filled(engine.prepare(values, design, engine.Options(threads=1, filter=rule)))
+    return sizes, 10.0 ** -tiles["neg_log10_p"], summary.n_up + summary.n_down
 
 
 def test_noise_gives_few_false_discoveries_under_the_default_filter():

@@ -15,7 +15,7 @@ dict. p values of counts are those of `count_test`, which hold for one well; lim
 
     for block in fit.blocks():        # genes x effects, float64: log2_fc, se, t, neg_log10_p, stdev_unscaled, ...
     for block in complete(fit):       # the same and p_value, p_adj, p_adj_fit, b
-    summary = fill(fit, by_effect={"log2_fc": tile, ...}, by_gene={...})   # float32 to tiles of any size
+    summary = fill(fit, {"log2_fc": tile, ...})   # float32 to tiles of any size
 
 Beside it: `deseq2.run(matrix, design, tested_genes(matrix, design))`, one DESeq2 fit per effect, and
 `batching.published_batches(perturbagen, is_control)`, the batches of the published runs (fit each with filter

@@ -9,9 +9,12 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit, prange
 
-from pbdb.common.arrays import Floats
+from pbdb.common.arrays import Codes, Floats
 
 AnyFloats = npt.NDArray[np.floating]
+_BITS = 11
+_DIGITS = 1 << _BITS
+_PLACES = 6  # of 11 bits in 64
 
 
 def adjust(neg_log10_p: AnyFloats) -> Floats:
@@ -30,16 +33,63 @@ def adjust_rows(neg_log10_p: AnyFloats) -> Floats:
 @njit(parallel=True, cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _adjust_rows(rows: AnyFloats, out: Floats) -> None:
     """Of m values rising in -log10 p, the j-th from 0 has rank m - j: p m / rank subtracts log10(m / (m - j))."""
+    n = rows.shape[1]
+    without_gaps = np.empty(n)
+    for j in range(n):
+        without_gaps[j] = np.log10(n / (n - j))
     for i in prange(len(rows)):
         row = rows[i].astype(np.float64)
-        order = np.argsort(row)
-        m = len(row) - np.isnan(row).sum()
+        m = _from_zero(row)
+        order = _rising_order(row.view(np.uint64))
         running = 0.0
         for j in range(m):
-            running = max(running, row[order[j]] - np.log10(m / (m - j)))
+            running = max(running, row[order[j]] - (without_gaps[j] if m == n else np.log10(m / (m - j))))
             out[i, order[j]] = running
-        for j in range(m, len(row)):
+        for j in range(m, n):
             out[i, order[j]] = np.nan
+
+
+@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def _from_zero(row: Floats) -> int:
+    """Take away signs, also of NaN: then bits rise as values do, NaN last. Return how many values are known."""
+    known = 0
+    for j in range(len(row)):
+        if np.isnan(row[j]):
+            row[j] = np.nan
+            continue
+        known += 1
+        if not row[j] > 0.0:
+            row[j] = 0.0
+    return known
+
+
+@njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def _rising_order(keys: npt.NDArray[np.uint64]) -> Codes:
+    """Positions in rising order of whole numbers: a radix sort, five times as fast here as a sort by comparing.
+
+    Digits that all numbers share, as the last ones of what was float32, cost no pass.
+    """
+    n, mask = len(keys), np.uint64(_DIGITS - 1)
+    order, spare = np.arange(n).astype(np.int32), np.empty(n, np.int32)
+    counts = np.zeros((_PLACES, _DIGITS), np.int64)
+    for j in range(n):
+        for place in range(_PLACES):
+            counts[place, (keys[j] >> np.uint64(_BITS * place)) & mask] += 1
+    for place in range(_PLACES):
+        shift, next_of = np.uint64(_BITS * place), counts[place]
+        if n == 0 or next_of[(keys[0] >> shift) & mask] == n:
+            continue
+        total = 0
+        for digit in range(_DIGITS):
+            here = next_of[digit]
+            next_of[digit] = total
+            total += here
+        for j in range(n):
+            digit = (keys[order[j]] >> shift) & mask
+            spare[next_of[digit]] = order[j]
+            next_of[digit] += 1
+        order, spare = spare, order
+    return order
 
 
 class FitWide:

@@ -118,7 +118,7 @@ def fit_effect(effect: int, subset: Subset, counts: Floats) -> Wald:
     )
 
 
-def fill(results: Sequence[Wald], by_effect: Mapping[str, Tile], by_gene: Mapping[str, Tile]) -> Summary:
+def fill(results: Sequence[Wald], tiles: Mapping[str, Tile]) -> Summary:
     """Write results of status ok to tiles, as `tiles.fill` does, and count the responding genes.
 
     The adjustment within an effect is DESeq2's own: NaN where it gives none.
@@ -129,14 +129,12 @@ def fill(results: Sequence[Wald], by_effect: Mapping[str, Tile], by_gene: Mappin
         statistics = {"log2_fc": result.log2_fc, "se": result.se, "neg_log10_p": result.neg_log10_p}
         statistics[ADJUSTED] = _adjusted(result)
         for name, values in statistics.items():
-            by_effect[name][row : row + 1, :] = np.asarray(values, dtype=np.float32)[None]
+            tiles[name][row : row + 1, :] = np.asarray(values, dtype=np.float32)[None]
         fit_wide.add(np.asarray(result.neg_log10_p, dtype=np.float32))
     everything = (slice(0, len(results)), slice(0, n_genes))
-    for name, tile in by_gene.items():
-        tile[everything[1], everything[0]] = np.asarray(by_effect[name][everything]).T
     cutoff = fit_wide.cutoff(LEVEL)
-    p, adjusted = (np.asarray(by_effect[name][everything]) for name in ("neg_log10_p", ADJUSTED))
-    counted = count(p, np.asarray(by_effect["log2_fc"][everything]) > 0, adjusted, np.inf if cutoff is None else cutoff)
+    p, adjusted = (np.asarray(tiles[name][everything]) for name in ("neg_log10_p", ADJUSTED))
+    counted = count(p, np.asarray(tiles["log2_fc"][everything]) > 0, adjusted, np.inf if cutoff is None else cutoff)
     return summarise(counted, cutoff, fit_wide.n_tests)
 
 

@@ -1,4 +1,4 @@
-"""Write a fit to arrays too large for memory, by effect and by gene, in float32."""
+"""Write a fit to arrays too large for memory, by effect, in float32."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from pbdb.effects.engine.all_statistics import row_blocks
 from pbdb.effects.engine.fit import Fit
 from pbdb.effects.engine.gene_fits import Block
 from pbdb.effects.engine.null_check import NullCheck, NullResult, null_spread
+from pbdb.effects.engine.transpose import transposed
 
 ADJUSTED = "neg_log10_p_adj"
 ADJUSTED_LIMMA = "neg_log10_p_adj_limma"
@@ -59,30 +60,29 @@ class Summary:
 
 def fill(
     fit: Fit,
-    by_effect: Mapping[str, Tile],
-    by_gene: Mapping[str, Tile] | None = None,
+    tiles: Mapping[str, Tile],
     *,
     size: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Summary:
     """Write statistics of all ok effects to tiles and count the responding genes.
 
-    `by_effect` maps names of STATISTICS to tiles effects x genes (log2_fc, neg_log10_p and neg_log10_p_adj are
-    required; those of limma only beside p values of counts), `by_gene` to tiles genes x effects. Gene blocks are
-    written first; then blocks of effects are read back for the adjustment within each effect. `progress(done, of)`
-    (genes) is called after each block of either kind: the caller may let go of what is written.
+    `tiles` maps names of STATISTICS to tiles effects x genes (log2_fc, neg_log10_p and neg_log10_p_adj are required;
+    those of limma only beside p values of counts). Gene blocks are written first; then blocks of effects are read back
+    for the adjustment within each effect. `progress(done, of)` (genes) is called after each block of either kind: the
+    caller may let go of what is written.
 
     Raises:
         ConfigError: a statistic that is unknown, or a required one without a tile.
     """
-    genes_first, of_counts = by_gene or {}, fit.p_values == "counts"
-    _check_names(by_effect, genes_first, STATISTICS if of_counts else OF_ANY_FIT)
+    of_counts = fit.p_values == "counts"
+    _check_names(tiles, STATISTICS if of_counts else OF_ANY_FIT)
     n_effects, n_genes = len(fit.effects), len(fit.genes)
     fit_wide = FitWide(n_effects * n_genes, largest_p=LEVEL, dtype=np.float32)
     check, dispersion = NullCheck(fit.n_checked_wells, n_genes), np.full(n_genes, np.nan, np.float32)
     n_done = 0
-    for block in fit.blocks(size, {*by_effect, *genes_first}):
-        _write(block, by_effect, genes_first)
+    for block in fit.blocks(size, tiles):
+        _write(block, tiles)
         fit_wide.add(block.neg_log10_p)
         check.add(block.genes, block.null_neg_log10_p)
         if block.dispersion is not None:
@@ -90,34 +90,28 @@ def fill(
         n_done += block.genes.stop - block.genes.start
         if progress:
             progress(n_done, n_genes)
-    summary = _adjust(by_effect, genes_first, fit_wide, (n_effects, n_genes), progress)
+    summary = _adjust(tiles, fit_wide, (n_effects, n_genes), progress)
     if not of_counts:
         return replace(summary, null_spread=None)
     return replace(summary, dispersion=dispersion, null_check=check.result())
 
 
-def _check_names(by_effect: Mapping[str, Tile], by_gene: Mapping[str, Tile], known: tuple[str, ...]) -> None:
-    unknown = sorted({*by_effect, *by_gene} - set(known))
+def _check_names(tiles: Mapping[str, Tile], known: tuple[str, ...]) -> None:
+    unknown = sorted(set(tiles) - set(known))
     if unknown:
         raise ConfigError(f"Statistic {unknown[0]!r} is not one of this fit; use {', '.join(known)}.")
-    missing = [name for name in REQUIRED if name not in by_effect]
+    missing = [name for name in REQUIRED if name not in tiles]
     if missing:
-        raise ConfigError(f"There is no tile for {', '.join(missing)} by effect; the adjustment needs it.")
+        raise ConfigError(f"There is no tile for {', '.join(missing)}; the adjustment needs it.")
 
 
-def _write(block: Block, by_effect: Mapping[str, Tile], by_gene: Mapping[str, Tile]) -> None:
-    everything = slice(None)
-    for name in {*by_effect, *by_gene} - set(P_OF):
-        values = getattr(block, name)
-        if name in by_effect:
-            by_effect[name][everything, block.genes] = values.T
-        if name in by_gene:
-            by_gene[name][block.genes, everything] = values
+def _write(block: Block, tiles: Mapping[str, Tile]) -> None:
+    for name in set(tiles) - set(P_OF):
+        tiles[name][slice(None), block.genes] = transposed(getattr(block, name))
 
 
 def _adjust(
-    by_effect: Mapping[str, Tile],
-    by_gene: Mapping[str, Tile],
+    tiles: Mapping[str, Tile],
     fit_wide: FitWide,
     shape: tuple[int, int],
     progress: Callable[[int, int], None] | None,
@@ -128,14 +122,12 @@ def _adjust(
     counted, spread = np.zeros((5, n_effects), np.int64), np.empty(n_effects, np.float32)
     genes = slice(0, n_genes)
     for rows in row_blocks(n_effects, n_genes):
-        for name in {*by_effect} & set(P_OF):
-            p: Floats32 = np.asarray(by_effect[P_OF[name]][rows, genes], dtype=np.float32)
+        for name in set(tiles) & set(P_OF):
+            p: Floats32 = np.asarray(tiles[P_OF[name]][rows, genes], dtype=np.float32)
             adjusted = adjust_rows(p).astype(np.float32)
-            by_effect[name][rows, genes] = adjusted
-            if name in by_gene:
-                by_gene[name][genes, rows] = adjusted.T
+            tiles[name][rows, genes] = adjusted
             if name == ADJUSTED:
-                up = np.asarray(by_effect["log2_fc"][rows, genes]) > 0
+                up = np.asarray(tiles["log2_fc"][rows, genes]) > 0
                 counted[:, rows], spread[rows] = count(p, up, adjusted, reached), null_spread(p)
         if progress:
             progress(n_genes, n_genes)
