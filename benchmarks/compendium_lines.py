@@ -94,6 +94,14 @@ def largest(found: Sequence[Run]) -> dict[tuple[str, str], tuple[float, float]]:
     }
 
 
+def in_proportion(found: Sequence[Run]) -> float:
+    """Seconds from files to matches of the largest run, with what only smaller ones measured, in proportion to them."""
+    whole_share = found[-1].share
+    return sum(
+        seconds * whole_share / share for (_, stage), (share, seconds) in largest(found).items() if stage in LOAD
+    )
+
+
 def _add(run: Run, line: dict[str, Any]) -> None:
     dataset, stage = line.get("dataset") or ALL, line["stage"]
     run.about |= {name: line[name] for name in ("machine", "date", "load_average") if name in line}

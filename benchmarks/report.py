@@ -104,7 +104,10 @@ def _compendium(runs: Sequence[Run], found: Sequence[Line]) -> Iterable[str]:
     if run.left_out:
         yield "Left out: " + "; ".join(run.left_out) + ".\n"
     if smaller := elsewhere(runs):
-        yield f"Measured at a smaller share only, here in proportion to it: {'; '.join(smaller)}.\n"
+        yield (
+            f"Measured at a smaller share only, here in proportion to it: {'; '.join(smaller)}. With these, from files to "
+            f"matches {duration(compendium_lines.in_proportion(runs))}.\n"
+        )
     yield from _growth(runs)
 
 
