@@ -105,8 +105,8 @@ def _compendium(runs: Sequence[Run], found: Sequence[Line]) -> Iterable[str]:
         yield "Left out: " + "; ".join(run.left_out) + ".\n"
     if smaller := elsewhere(runs):
         yield (
-            f"Measured at a smaller share only, here in proportion to it: {'; '.join(smaller)}. With these, from files to "
-            f"matches {duration(compendium_lines.in_proportion(runs))}.\n"
+            f"Measured at a smaller share only, here in proportion to it: {'; '.join(smaller)}. "
+            f"With these, from files to matches {duration(compendium_lines.in_proportion(runs))}.\n"
         )
     yield from _growth(runs)
 
