@@ -157,6 +157,21 @@ def test_counts_of_one_gene_are_summed(released: GeneVocabulary, as_matrix) -> N
     assert genes.n_summed == 2
 
 
+@pytest.mark.parametrize("numbers", [[5, 1, 6, 5, 99, 4], [5, 3, 99, 4, 2, 1]], ids=["summed", "none summed"])
+def test_sparse_counts_become_what_a_product_makes_of_them(released: GeneVocabulary, numbers: list[int]) -> None:
+    genes = resolve_ids([ensg(number) for number in numbers], released, "counts")
+    assert bool(genes.n_summed) == (6 in numbers)
+    product = np.zeros((6, len(genes.gene_keys)), dtype=np.int64)
+    product[genes.source_index, genes.target_index] = 1
+    counts = np.random.default_rng(0).integers(0, 3, (40, 6))
+    stored = sparse.csr_array(counts)
+    stored.data[::5] = 0
+    found = genes.apply(stored.astype(np.uint16))
+    np.testing.assert_array_equal(found.toarray(), stored.toarray() @ product)
+    assert (found.format, found.dtype, found.has_canonical_format) == ("csr", np.uint16, True)
+    assert found.data.all()
+
+
 def test_intensities_of_one_gene_are_all_dropped(released: GeneVocabulary) -> None:
     genes = resolve_ids([ensg(5), ensg(1), ensg(6)], released, "log2_intensity")
     assert genes.counts == {"current": 1, "shared_gene": 2}

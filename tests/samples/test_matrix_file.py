@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 import anndata as ad
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -100,6 +102,31 @@ def test_rows_far_apart_are_read_apart(files: list[tuple[Path, Any]], monkeypatc
     (chunk,) = matrix_file.count_chunks(files[0][0], np.array([0, 3, 7, 8, 20]))
     assert read == [[0, 3], [7, 8], [20]]
     assert (chunk != COUNTS[[0, 3, 7, 8, 20]]).nnz == 0
+
+
+def test_files_packed_by_hdf5_itself_are_read_too(files: list[tuple[Path, Any]], tmp_path: Path) -> None:
+    path = Path(shutil.copy(files[0][0], tmp_path))
+    with h5py.File(path, "r+") as file:
+        for name in ("data", "indices"):
+            values = file["X"].pop(name)[:]
+            file["X"].create_dataset(name, data=values, chunks=16, compression="lzf")
+    chosen = np.array([0, 1, 2, 5, 6, 20, 29])
+    assert (matrix_file.read_rows(path, chosen) != COUNTS[chosen]).nnz == 0
+
+
+def test_fractions_are_missing_where_a_block_has_none(tmp_path: Path) -> None:
+    writer = matrix_file.Writer(tmp_path / "x.h5ad", dense=False)
+    shares = (COUNTS / 100).astype(np.float32)
+    for at, fractions in ((0, None), (10, shares[10:20]), (20, None), (25, shares[25:])):
+        stop = {0: 10, 10: 20, 20: 25, 25: 30}[at]
+        writer.add(COUNTS[at:stop], KEYS, fractions)
+    obs = pd.DataFrame(index=[f"s{at}" for at in range(30)])
+    writer.finish(obs, pd.DataFrame(index=KEYS.astype(str)), {})
+    found = ad.read_h5ad(tmp_path / "x.h5ad").layers["psbulk_props"]
+    expected = shares.copy()
+    for start, stop in ((0, 10), (20, 25)):
+        expected.data[expected.indptr[start] : expected.indptr[stop]] = np.nan
+    np.testing.assert_array_equal(found.toarray(), expected.toarray())
 
 
 def test_no_rows_are_an_empty_matrix(files: list[tuple[Path, Any]]) -> None:

@@ -89,12 +89,13 @@ def _fractions(block: ProfileBlock, genes: GeneMap) -> sp.csr_matrix | None:
     """Fraction of a sample's cells expressing a gene; NaN where genes were summed, as their cells are not known."""
     if block.expressing is None:
         return None
-    fractions = genes.apply(block.expressing).astype(np.float32)
+    cells = genes.apply(block.expressing)
     n_cells = block.samples["n_cells"].to_numpy(dtype=np.float32)
-    fractions.data /= np.repeat(n_cells, np.diff(fractions.indptr))
+    fractions = cells.data.astype(np.float32)
+    fractions /= np.repeat(n_cells, np.diff(cells.indptr))
     summed = np.bincount(genes.target_index, minlength=len(genes.gene_keys)) > 1
-    fractions.data[summed[fractions.indices]] = np.nan
-    return fractions
+    fractions[summed[cells.indices]] = np.nan
+    return sp.csr_matrix((fractions, cells.indices, cells.indptr), cells.shape)
 
 
 class _Maps:

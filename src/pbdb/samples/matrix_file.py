@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
@@ -19,9 +20,11 @@ import scipy.sparse as sp
 
 from pbdb.common.errors import DataError
 from pbdb.common.output_files import Unfinished
+from pbdb.identity.genes.columns import moved
+from pbdb.readers.blocks import Stretches
+from pbdb.samples.packed_array import THREADS, PackedArray
 
-ROWS_PER_CHUNK = 4096
-VALUES_PER_CHUNK = 1 << 18
+ROWS_PER_CHUNK = 1024
 DENSE_CHUNK = (512, 256)
 # Rows of counts so far apart are read apart: as many hold more values than a chunk of the file.
 NEAR_ROWS = 64
@@ -44,15 +47,16 @@ class Writer:
         self._need_room(0)
         self._file = h5py.File(self._unfinished.path, "w")
         self._columns: dict[int, int] = {}
+        self._before: tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]] | None = None
         self._indptr: list[npt.NDArray[np.int64]] = [np.zeros(1, dtype=np.int64)]
+        self._shares: PackedArray | None = None
         self._dense = dense
         self.n_rows = 0
         if dense:
             self._file.create_dataset("X", (0, 0), "f4", chunks=DENSE_CHUNK, maxshape=(None, None), fillvalue=np.nan)
         else:
             group = self._file.create_group("X")
-            for name in ("data", "indices"):
-                group.create_dataset(name, (0,), "i4", chunks=VALUES_PER_CHUNK, maxshape=(None,), compression="lzf")
+            self._values, self._indices = (PackedArray(group, name, "i4") for name in ("data", "indices"))
 
     def add(
         self,
@@ -68,14 +72,19 @@ class Writer:
         """
         block = np.asarray(matrix, dtype=np.float32) if self._dense else sp.csr_matrix(matrix)
         self._need_room(_size(block))
-        columns = np.array(
-            [self._columns.setdefault(int(key), len(self._columns)) for key in gene_keys], dtype=np.int32
-        )
+        columns = self._columns_of(gene_keys)
         if self._dense:
             self._add_dense(block, columns)
         else:
             self._add_sparse(block, columns, fractions)
         self.n_rows += matrix.shape[0]
+
+    def _columns_of(self, gene_keys: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
+        """Columns of genes, new ones at the end; blocks mostly have the genes of the one before."""
+        if self._before is None or not np.array_equal(gene_keys, self._before[0]):
+            columns = [self._columns.setdefault(int(key), len(self._columns)) for key in gene_keys]
+            self._before = gene_keys, np.array(columns, dtype=np.int32)
+        return self._before[1]
 
     def _add_dense(self, matrix: npt.NDArray[np.float32], columns: npt.NDArray[np.int32]) -> None:
         values = self._file["X"]
@@ -91,20 +100,20 @@ class Writer:
             raise DataError(
                 f"A count of {matrix.data.max()} is larger than {MAX_COUNT}: these are not counts of reads."
             )
-        moved = _moved(matrix, columns, len(self._columns))
-        group = self._file["X"]
-        start = group["data"].shape[0]
-        _extend(group["data"], moved.data, start)
-        _extend(group["indices"], moved.indices, start)
-        self._indptr.append(moved.indptr[1:].astype(np.int64) + start)
+        placed = _placed(matrix, columns, len(self._columns))
+        start = len(self._values)
+        self._values.extend(placed.data)
+        self._indices.extend(placed.indices)
+        self._indptr.append(placed.indptr[1:].astype(np.int64) + start)
         if fractions is not None:
-            self._add_fractions(_moved(fractions, columns, len(self._columns)).data, start)
+            self._add_fractions(_placed(fractions, columns, len(self._columns)).data, start)
 
     def _add_fractions(self, values: npt.NDArray[np.float32], start: int) -> None:
-        if FRACTIONS not in self._file:
-            packed = {"chunks": VALUES_PER_CHUNK, "compression": "lzf", "fillvalue": np.nan}
-            self._file.create_dataset(FRACTIONS, (start,), "f4", maxshape=(None,), **packed)
-        _extend(self._file[FRACTIONS], values, start)
+        """Append fractions to those of all values before, missing where a block had none."""
+        if self._shares is None:
+            self._shares = PackedArray(self._file, FRACTIONS, "f4", start, np.nan)
+        self._shares.extend(np.full(start - len(self._shares), np.nan, dtype=np.float32))
+        self._shares.extend(values)
 
     @property
     def gene_keys(self) -> npt.NDArray[np.int32]:
@@ -120,6 +129,8 @@ class Writer:
             self._file["X"].attrs.update({"encoding-type": "array", "encoding-version": "0.2.0"})
         else:
             group = self._file["X"]
+            for array in (self._values, self._indices):
+                array.finish()
             starts = np.concatenate(self._indptr)
             group.create_dataset("indptr", data=starts.astype(sp.get_index_dtype(maxval=int(starts[-1]))))
             self._mark_sparse(group)
@@ -136,7 +147,8 @@ class Writer:
 
     def _name_layer(self) -> None:
         """Make the fractions a layer; its places of values are those of X, by hard links."""
-        if FRACTIONS in self._file:
+        if self._shares is not None:
+            self._shares.finish()
             layer = self._file["layers"].create_group(FRACTIONS)
             self._file.move(FRACTIONS, f"layers/{FRACTIONS}/data")
             for name in ("indices", "indptr"):
@@ -155,17 +167,11 @@ class Writer:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._unfinished.path))
 
 
-def _moved(matrix: sp.csr_matrix, columns: npt.NDArray[np.int32], n_columns: int) -> sp.csr_matrix:
+def _placed(matrix: sp.csr_matrix, columns: npt.NDArray[np.int32], n_columns: int) -> sp.csr_matrix:
     """The same values in other columns, ascending, without zeros."""
-    moved = sp.csr_matrix((matrix.data, columns[matrix.indices], matrix.indptr), (matrix.shape[0], n_columns))
-    moved.eliminate_zeros()
-    moved.sort_indices()
-    return moved
-
-
-def _extend(dataset: h5py.Dataset, values: npt.NDArray[Any], start: int) -> None:
-    dataset.resize((start + len(values),))
-    dataset[start:] = values
+    if matrix.has_sorted_indices and (np.diff(columns) > 0).all() and matrix.data.all():
+        return sp.csr_matrix((matrix.data, columns[matrix.indices], matrix.indptr), (matrix.shape[0], n_columns))
+    return moved(matrix, columns, n_columns)
 
 
 def _size(block: sp.csr_matrix | npt.NDArray[np.float32]) -> int:
@@ -199,24 +205,29 @@ def is_dense(path: Path) -> bool:
 
 
 def count_chunks(path: Path, rows: npt.NDArray[np.intp]) -> Iterator[sp.csr_matrix]:
-    """Read the counts of some samples (ascending positions) as CSR, a few thousand samples at a time."""
-    with h5py.File(path) as file:
+    """Read the counts of some samples (ascending positions) as CSR, a thousand samples at a time."""
+    with h5py.File(path) as file, ThreadPoolExecutor(THREADS) as pool:
         group = file["X"]
         indptr, n_genes = group["indptr"][:].astype(np.int64), int(group.attrs["shape"][1])
+        arrays = [Stretches(group[name], pool) for name in ("data", "indices")]
         for some in _stretches(rows, ROWS_PER_CHUNK):
             wanted = rows[some]
-            near = [_values(group, indptr, wanted[piece]) for piece in _stretches(wanted, NEAR_ROWS)]
-            data, indices = (np.concatenate(parts) for parts in zip(*near, strict=True))
+            near = [_values(arrays, indptr, wanted[piece]) for piece in _stretches(wanted, NEAR_ROWS)]
+            data, indices = (_joined([run for piece in runs for run in piece]) for runs in zip(*near, strict=True))
             ends = np.concatenate(([0], np.cumsum(indptr[wanted + 1] - indptr[wanted])))
             yield sp.csr_matrix((data, indices, ends), (len(wanted), n_genes))
 
 
-def _values(group: h5py.Group, indptr: npt.NDArray[np.int64], rows: npt.NDArray[np.intp]) -> tuple[Any, Any]:
-    """Counts and columns of some rows that lie near each other, from one reading of all between them."""
-    starts, stops = indptr[rows], indptr[rows + 1]
-    low, high = starts[0], stops[-1]
-    wanted = _ranges(starts - low, stops - starts)
-    return group["data"][low:high][wanted], group["indices"][low:high][wanted]
+def _values(arrays: Sequence[Stretches], indptr: npt.NDArray[np.int64], rows: npt.NDArray[np.intp]) -> list[list[Any]]:
+    """Counts and columns of some rows that lie near each other, by runs, from one reading of all between them."""
+    low, high = int(indptr[rows[0]]), int(indptr[rows[-1] + 1])
+    runs = np.split(rows, np.flatnonzero(np.diff(rows) > 1) + 1)
+    spans = [slice(indptr[run[0]] - low, indptr[run[-1] + 1] - low) for run in runs]
+    return [[values[span] for span in spans] for values in (array.read(low, high) for array in arrays)]
+
+
+def _joined(parts: list[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def _dense_rows(matrix: h5py.Dataset, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.float32]:
@@ -231,9 +242,3 @@ def _stretches(rows: npt.NDArray[np.intp], apart: int) -> Iterator[slice]:
     """Slices of rows that lie within ROWS_PER_CHUNK rows of the file, each less than `apart` from the next."""
     cuts = np.flatnonzero((np.diff(rows // ROWS_PER_CHUNK) > 0) | (np.diff(rows) >= apart)) + 1
     return (slice(first, last) for first, last in pairwise(dict.fromkeys((0, *cuts.tolist(), len(rows)))))
-
-
-def _ranges(starts: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Positions start, start + 1, ... of each range, one range after the other."""
-    offsets = np.repeat(starts - np.concatenate(([0], np.cumsum(lengths)[:-1])), lengths)
-    return offsets + np.arange(lengths.sum())

@@ -9,6 +9,7 @@ import pytest
 from scipy import sparse
 
 from pbdb.effects import engine
+from pbdb.effects.engine import matrix as columns
 from pbdb.effects.engine.matrix import Dense
 from pbdb.effects.engine.normalise import keep_genes, samples_needed, tmm
 from pbdb.effects.engine.unweighted import Shared, share
@@ -96,6 +97,21 @@ def test_factors_of_a_scaled_sample_are_equal():
     profile = random.gamma(1, 100, 300).round() + 1
     values = np.stack([profile, 3 * profile, 10 * profile])
     np.testing.assert_allclose(tmm_of(values, two_groups((2, 1))), 1.0, rtol=1e-12)
+
+
+@pytest.mark.parametrize(("held", "times"), [(0, 2), (10**9, 1)])
+def test_chunks_too_large_to_be_held_are_read_twice(held: int, times: int, counts: Any, monkeypatch: Any):
+    monkeypatch.setattr(columns, "HELD_BYTES", held)
+    read = []
+
+    def chunks() -> Any:
+        read.append(True)
+        return (sparse.csr_array(counts.values[start : start + 4]) for start in range(0, len(counts.values), 4))
+
+    found, expected = engine.gather(chunks), sparse.csc_array(counts.values)
+    assert len(read) == times
+    for name in ("data", "indices", "indptr"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
 
 
 @pytest.mark.parametrize("kind", [sparse.csr_array, sparse.csc_array, sparse.coo_array, sparse.csr_matrix])

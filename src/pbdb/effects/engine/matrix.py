@@ -21,6 +21,7 @@ from pbdb.effects.engine.checks import check_counts, check_intensities
 from pbdb.effects.options import Readout
 
 BLOCK_BYTES = 48 * 2**20
+HELD_BYTES = 384 * 2**20
 
 
 @dataclass(frozen=True)
@@ -124,22 +125,37 @@ def _without_duplicates(matrix: Any) -> Any:
 
 
 def gather(chunks: Callable[[], Iterable[Any]]) -> Columns:
-    """Gather counts from CSR chunks of consecutive samples, without ever holding them all as CSR.
+    """Gather counts from CSR chunks of consecutive samples, of which only HELD_BYTES are ever held together.
 
-    `chunks` is called twice (to count, then to fill) and must yield the same chunks both times.
+    Where they are more, `chunks` is called twice (to count, then to fill) and must yield the same chunks both times.
 
     Raises:
         DataError: values that cannot be counts.
     """
-    per_gene, n_samples, largest = _measure(chunks())
+    held = _Held()
+    per_gene, n_samples, largest = _measure(map(held.add, chunks()))
     indptr = np.concatenate([[0], np.cumsum(per_gene)])
     data: npt.NDArray[Any] = np.empty(indptr[-1], _whole_type(largest))
     indices = np.empty(indptr[-1], np.uint16 if n_samples <= 2**16 else np.int32)
     place, start = indptr[:-1].copy(), 0
-    for chunk in map(_without_duplicates, chunks()):
+    for chunk in map(_without_duplicates, chunks() if held.chunks is None else held.chunks):
         _fill(chunk.data, chunk.indices, chunk.indptr, start, place, data, indices)
         start += chunk.shape[0]
     return Columns(data, indices, indptr, (n_samples, len(per_gene)))
+
+
+class _Held:
+    """Chunks that have been read; None as soon as they are too large to be held together."""
+
+    def __init__(self) -> None:
+        self.chunks: list[Any] | None = []
+        self._n_bytes = 0
+
+    def add(self, chunk: Any) -> Any:
+        """Return the chunk as it is."""
+        self._n_bytes += chunk.data.nbytes + chunk.indices.nbytes
+        self.chunks = None if self.chunks is None or self._n_bytes > HELD_BYTES else [*self.chunks, chunk]
+        return chunk
 
 
 def _measure(chunks: Iterable[Any]) -> tuple[Ints, int, float]:
@@ -147,8 +163,8 @@ def _measure(chunks: Iterable[Any]) -> tuple[Ints, int, float]:
     per_gene, n_samples, largest = np.zeros(0, np.int64), 0, 0.0
     for chunk in map(_without_duplicates, chunks):
         check_counts(chunk.data)
-        here = np.bincount(chunk.indices, minlength=chunk.shape[1])
-        per_gene = per_gene + here if n_samples else here
+        per_gene = per_gene if n_samples else np.zeros(chunk.shape[1], np.int64)
+        _count_genes(chunk.indices, per_gene)
         n_samples += chunk.shape[0]
         largest = max(largest, float(chunk.data.max()) if len(chunk.data) else 0.0)
     return per_gene, n_samples, largest
@@ -193,6 +209,12 @@ def _scatter_samples(data: Any, indices: Any, indptr: Any, genes: Ints, start: i
 def _add_up(data: Any, indices: Any, total: Floats) -> None:
     for k in range(len(data)):
         total[indices[k]] += data[k]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def _count_genes(genes: Any, per_gene: Ints) -> None:
+    for k in range(len(genes)):
+        per_gene[genes[k]] += 1
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]

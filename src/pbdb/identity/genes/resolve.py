@@ -18,6 +18,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from pbdb.common.errors import DataError
+from pbdb.identity.genes.columns import moved
 from pbdb.identity.genes.published_tables import GenePart, read_genes
 from pbdb.identity.genes.release import (
     Found,
@@ -86,14 +87,15 @@ class GeneMap:
             raise DataError(
                 f"The matrix has {matrix.shape[1]} gene columns, its gene list {self.n_source}: give both alike."
             )
+        if sparse.issparse(matrix):
+            columns = np.full(self.n_source, -1, dtype=np.int32)
+            columns[self.source_index] = self.target_index
+            return moved(matrix, columns, len(self.gene_keys))
         if not self.n_summed:  # then target_index is 0, 1, 2, ... and picking columns is all
-            picked = matrix[:, self.source_index]
-            return picked.tocsr() if sparse.issparse(picked) else picked
+            return matrix[:, self.source_index]
         ones = np.ones(len(self.source_index), matrix.dtype)
         shape = (len(self.gene_keys), self.n_source)
         summing = sparse.csr_array((ones, (self.target_index, self.source_index)), shape=shape)
-        if sparse.issparse(matrix):
-            return type(matrix.tocsr())(matrix.tocsr() @ summing.T)
         return np.ascontiguousarray((summing @ matrix.T).T)
 
 

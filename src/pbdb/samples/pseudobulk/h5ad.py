@@ -13,10 +13,9 @@ import pandas as pd
 from pbdb.common import output_files
 from pbdb.common.errors import DataError
 from pbdb.samples.matrix_file import FRACTIONS, MAX_COUNT
+from pbdb.samples.packed_array import PackedArray
 from pbdb.samples.pseudobulk.cell_table import sample_names
 from pbdb.samples.pseudobulk.parts import Part, fractions
-
-VALUES_PER_CHUNK = 1 << 18
 
 
 def write_h5ad(part: Part, features: npt.NDArray[Any], keys: tuple[str, ...], path: Path) -> None:
@@ -47,14 +46,18 @@ def _annotate(file: h5py.File, samples: pd.DataFrame, features: npt.NDArray[Any]
 
 def _write_matrix(file: h5py.File, part: Part) -> None:
     matrix, layer = file.create_group("X"), file.create_group(f"layers/{FRACTIONS}")
-    for group, name, kind in ((matrix, "data", "i4"), (matrix, "indices", "i4"), (layer, "data", "f4")):
-        group.create_dataset(name, (0,), kind, maxshape=(None,), chunks=VALUES_PER_CHUNK, compression="lzf")
+    counts, columns, shares = (
+        PackedArray(group, name, kind)
+        for group, name, kind in ((matrix, "data", "i4"), (matrix, "indices", "i4"), (layer, "data", "f4"))
+    )
     for samples, sums, expressing in part.blocks():
         if sums.nnz and sums.data.max() > MAX_COUNT:
             raise DataError(f"A sum of {sums.data.max():,} counts is larger than {MAX_COUNT:,}: pool fewer cells.")
-        _append(matrix["data"], sums.data)
-        _append(matrix["indices"], sums.indices)
-        _append(layer["data"], fractions(expressing, samples["n_cells"].to_numpy()).data)
+        counts.extend(sums.data)
+        columns.extend(sums.indices)
+        shares.extend(fractions(expressing, samples["n_cells"].to_numpy()).data)
+    for array in (counts, columns, shares):
+        array.finish()
     fits = part.indptr[-1] <= MAX_COUNT  # SciPy wants row starts of the type of the indices, where that holds them
     matrix.create_dataset("indptr", data=part.indptr, dtype="i4" if fits else "i8")
     for name in ("indices", "indptr"):
@@ -63,9 +66,3 @@ def _write_matrix(file: h5py.File, part: Part) -> None:
         group.attrs.update({"encoding-type": "csr_matrix", "encoding-version": "0.1.0"})
         group.attrs["shape"] = np.array([len(part.samples), part.n_columns])
     file["layers"].attrs.update({"encoding-type": "dict", "encoding-version": "0.1.0"})
-
-
-def _append(dataset: h5py.Dataset, values: npt.NDArray[Any]) -> None:
-    start = dataset.shape[0]
-    dataset.resize((start + len(values),))
-    dataset[start:] = values

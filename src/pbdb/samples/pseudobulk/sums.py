@@ -122,21 +122,23 @@ def _add(
 
 
 @njit(nogil=True, cache=True)  # type: ignore[untyped-decorator]
-def compressed(totals: Values, bits: int) -> tuple[Ints, Codes, Ints]:
-    """Non-zero totals in compressed sparse rows: indptr, indices, values of 64 bits; bits: of a sum in `totals`."""
-    indptr = np.zeros(len(totals) + 1, dtype=np.int64)
-    for row in range(len(totals)):
-        indptr[row + 1] = indptr[row] + np.count_nonzero(totals[row])
-    indices, values = np.empty(indptr[-1], dtype=np.int32), np.empty(indptr[-1], dtype=np.int64)
+def compressed(totals: Values, rows: Ints, bits: int) -> tuple[Ints, Codes, Ints]:
+    """Non-zero totals of some rows in compressed sparse rows: indptr, indices, values of 64 bits.
+
+    bits: of a sum in `totals`. Zeros are written too and then written over: to branch on them is slower.
+    """
+    indptr = np.zeros(len(rows) + 1, dtype=np.int64)
+    for place, row in enumerate(rows):
+        indptr[place + 1] = indptr[place] + np.count_nonzero(totals[row])
+    indices, values = np.empty(indptr[-1] + 1, dtype=np.int32), np.empty(indptr[-1] + 1, dtype=np.int64)
     at = 0
-    for row in range(len(totals)):
+    for row in rows:
         for column in range(totals.shape[1]):
             total = np.int64(totals[row, column])
-            if total:
-                indices[at] = column
-                values[at] = (total & ((1 << bits) - 1)) + ((total >> bits) << SUM_BITS)
-                at += 1
-    return indptr, indices, values
+            indices[at] = column
+            values[at] = (total & ((1 << bits) - 1)) + ((total >> bits) << SUM_BITS)
+            at += total != 0
+    return indptr, indices[:at], values[:at]
 
 
 class Totals:
@@ -205,7 +207,7 @@ class Totals:
         """Totals of the samples that are present, n_rows at a time: indptr, indices, values."""
         slots = self._slots[self.present]
         for start in range(0, len(slots), n_rows):
-            yield compressed(self._totals[slots[start : start + n_rows]], self._bits)
+            yield compressed(self._totals, slots[start : start + n_rows], self._bits)
 
     def clear(self) -> None:
         """Begin anew, with 64 bits."""
@@ -241,5 +243,5 @@ def added(parts: list[tuple[Ints, Ints, Codes, Ints]], n_rows: int, n_columns: i
     columns = np.arange(n_columns, dtype=np.int32)
     for rows, indptr, indices, values in parts:
         _add(np.arange(len(rows)), rows, indptr, indices, values, columns, 0, totals)
-    compressed_rows: tuple[Ints, Codes, Ints] = compressed(totals, SUM_BITS)
+    compressed_rows: tuple[Ints, Codes, Ints] = compressed(totals, np.arange(n_rows), SUM_BITS)
     return compressed_rows
