@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pbdb.effects.engine.transpose import transposed
+from pbdb.effects.engine.matrix import transposed
 from pbdb.effects.stored_fit import release, tile
 
 MAPS = Path("/proc/self/smaps")

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from pbdb.common.errors import DataError, VocabularyError
+from pbdb.effects.engine import gather
 from pbdb.identity.genes.published_tables import gene_frame
 from pbdb.identity.genes.resolve import (
     GenePart,
@@ -452,3 +453,13 @@ def test_a_copy_gives_way_when_a_later_table_tells_which_lies_on_a_chromosome(ta
     vocabulary = build_vocabulary([tables, part(rows, kind="ensembl_gtf")])
     assert vocabulary.ids[ensg(1)] == (ensg(6), "alternate_sequence")
     assert vocabulary.ids[ensg(14)] == (ensg(6), "replaced")
+
+
+@pytest.mark.parametrize("place", [-1, 3])
+def test_counts_of_a_gene_that_is_not_there_are_refused(released: GeneVocabulary, place: int) -> None:
+    genes = resolve_ids([ensg(5), ensg(1), ensg(3)], released, "counts")
+    damaged = sparse.csr_array((2, 3), dtype=np.int32)
+    damaged.data, damaged.indices, damaged.indptr = (np.array(x, np.int32) for x in ([7, 1], [place, 0], [0, 1, 2]))
+    for reads in (genes.apply, lambda matrix: gather(lambda: [matrix])):
+        with pytest.raises(DataError, match=f"of gene {place} .from 0., and there are 3"):
+            reads(damaged)

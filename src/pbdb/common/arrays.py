@@ -7,6 +7,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from pbdb.common.errors import DataError
+
 Floats: TypeAlias = npt.NDArray[np.float64]
 Floats32: TypeAlias = npt.NDArray[np.float32]
 Ints: TypeAlias = npt.NDArray[np.int64]
@@ -30,3 +32,17 @@ def are_whole(values: Values) -> bool:
     """Whether all values are whole numbers from 0."""
     flat = values.ravel()
     return all(bool(is_whole(flat[at : at + AT_ONCE]).all()) for at in range(0, len(flat), AT_ONCE))
+
+
+def check_columns(indices: Values, n_columns: int) -> None:
+    """Refuse a sparse matrix whose values name columns that it does not have: compiled code would not notice.
+
+    Raises:
+        DataError: there is one.
+    """
+    if len(indices) and not (indices.min() >= 0 and indices.max() < n_columns):
+        worst = int(indices.min() if indices.min() < 0 else indices.max())
+        raise DataError(
+            f"A count is of gene {worst} (from 0), and there are {n_columns}: the matrix is damaged, take it from its "
+            "source again."
+        )

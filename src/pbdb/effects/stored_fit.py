@@ -17,7 +17,7 @@ import pandas as pd
 
 from pbdb.common import output_files
 from pbdb.effects.engine import OK
-from pbdb.effects.engine.transpose import transposed
+from pbdb.effects.engine.matrix import transposed
 from pbdb.effects.options import Mode
 
 BY_GENE = ("log2_fc", "se", "neg_log10_p", "neg_log10_p_adj")

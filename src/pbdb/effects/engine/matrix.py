@@ -15,12 +15,13 @@ import numpy.typing as npt
 from numba import njit, prange
 from scipy import sparse
 
-from pbdb.common.arrays import Floats, Ints
+from pbdb.common.arrays import Floats, Floats32, Ints, check_columns
 from pbdb.common.errors import DataError
 from pbdb.effects.engine.checks import check_counts, check_intensities
 from pbdb.effects.options import Readout
 
 BLOCK_BYTES = 48 * 2**20
+SQUARE = 64
 HELD_BYTES = 384 * 2**20
 
 
@@ -163,6 +164,7 @@ def _measure(chunks: Iterable[Any]) -> tuple[Ints, int, float]:
     per_gene, n_samples, largest = np.zeros(0, np.int64), 0, 0.0
     for chunk in map(_without_duplicates, chunks):
         check_counts(chunk.data)
+        check_columns(chunk.indices, chunk.shape[1])
         per_gene = per_gene if n_samples else np.zeros(chunk.shape[1], np.int64)
         _count_genes(chunk.indices, per_gene)
         n_samples += chunk.shape[0]
@@ -172,6 +174,24 @@ def _measure(chunks: Iterable[Any]) -> tuple[Ints, int, float]:
 
 def _whole_type(largest: float) -> npt.DTypeLike:
     return np.uint16 if largest < 2**16 else np.uint32 if largest < 2**32 else np.float64
+
+
+def transposed(values: npt.NDArray[np.floating]) -> Floats32:
+    """Return a matrix turned over, as float32: by small squares, which stay in the processor's cache."""
+    out = np.empty(values.shape[::-1], np.float32)
+    _transpose(np.asarray(values), out)
+    return out
+
+
+@njit(parallel=True, cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def _transpose(values: npt.NDArray[np.floating], out: Floats32) -> None:
+    n_rows, n_columns = values.shape
+    for square in prange((n_columns + SQUARE - 1) // SQUARE):
+        first, last = square * SQUARE, min(square * SQUARE + SQUARE, n_columns)
+        for top in range(0, n_rows, SQUARE):
+            for row in range(top, min(top + SQUARE, n_rows)):
+                for column in range(first, last):
+                    out[column, row] = values[row, column]
 
 
 def genes_per_block(n_samples: int) -> int:

@@ -15,8 +15,8 @@ from pbdb.effects.engine.adjust import FitWide, adjust_rows
 from pbdb.effects.engine.all_statistics import row_blocks
 from pbdb.effects.engine.fit import Fit
 from pbdb.effects.engine.gene_fits import Block
+from pbdb.effects.engine.matrix import transposed
 from pbdb.effects.engine.null_check import NullCheck, NullResult, null_spread
-from pbdb.effects.engine.transpose import transposed
 
 ADJUSTED = "neg_log10_p_adj"
 ADJUSTED_LIMMA = "neg_log10_p_adj_limma"

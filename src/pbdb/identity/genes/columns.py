@@ -8,15 +8,19 @@ import numpy as np
 import scipy.sparse as sp
 from numba import njit
 
-from pbdb.common.arrays import Values
+from pbdb.common.arrays import Values, check_columns
 
 
 def moved(matrix: Any, columns: Values, n_columns: int) -> sp.csr_matrix:
     """Values in other columns, ascending in each row, without zeros; columns: the new ones, below 0 those left out.
 
     Values of a row that meet in one column are summed. The dtype stays.
+
+    Raises:
+        DataError: a value names a column that the matrix does not have.
     """
     rows = matrix.tocsr()
+    check_columns(rows.indices, len(columns))
     indptr, indices, data = _moved(rows.indptr, rows.indices, rows.data, columns, n_columns)
     return type(rows)((data, indices, indptr), (rows.shape[0], n_columns))
 
