@@ -17,8 +17,10 @@ FROM (
 JOIN core.effect e ON e.dataset_id = f.dataset_id AND e.fit_id = f.fit_id
 JOIN core.sample m ON m.dataset_id = e.dataset_id AND m.sample_id = e.sample_id
 JOIN core.plate p ON p.plate_id = m.plate_id
-JOIN core.condition c ON c.condition_id = e.condition_id
-JOIN core.source_compound s ON s.source_compound_id = c.source_compound_id
+-- What a row names is there (foreign keys). Outer joins begin with effects, never with conditions of a data set that
+-- has none; and a query that asks for none of a table's columns skips it.
+LEFT JOIN core.condition c ON c.condition_id = e.condition_id
+LEFT JOIN core.source_compound s ON s.source_compound_id = c.source_compound_id
 LEFT JOIN core.compound k ON k.compound_id = s.compound_id
 -- By itself, after all joins: the genes of one effect, each named by a look-up.
 CROSS JOIN LATERAL (
