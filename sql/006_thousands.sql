@@ -1,5 +1,5 @@
 -- The planner expects ten rows of an array it does not know, and then joins thousands of genes in nested loops. Beside
--- unnest, in ROWS FROM or in one list, this function lets it expect as many as effects have genes, and adds none.
+-- unnest, in one list, this function lets it expect as many as effects have genes, and adds none.
 CREATE FUNCTION part.thousands() RETURNS SETOF integer
 LANGUAGE sql IMMUTABLE PARALLEL SAFE SECURITY INVOKER ROWS 3000
 BEGIN ATOMIC

@@ -15,23 +15,29 @@ FROM (
     OFFSET 0
 ) f
 JOIN core.effect e ON e.dataset_id = f.dataset_id AND e.fit_id = f.fit_id
-JOIN core.condition c ON c.condition_id = e.condition_id
-JOIN core.source_compound s ON s.source_compound_id = c.source_compound_id
+-- What a row names is there (foreign keys). Outer joins begin with effects, never with conditions of a data set that
+-- has none; and a query that asks for none of a table's columns skips it.
+LEFT JOIN core.condition c ON c.condition_id = e.condition_id
+LEFT JOIN core.source_compound s ON s.source_compound_id = c.source_compound_id
 LEFT JOIN core.compound k ON k.compound_id = s.compound_id
 -- By itself, after all joins: the genes of one effect, each named by a look-up.
 CROSS JOIN LATERAL (
     SELECT
         g.gene_id, g.symbol, v.log2_fc, v.se, v.neg_log10_p, v.neg_log10_p_adj, v.neg_log10_p_limma,
         v.neg_log10_p_adj_limma
-    FROM core.fit i
-    JOIN core.feature_set h ON h.feature_set_id = i.feature_set_id
-    CROSS JOIN LATERAL ROWS FROM (unnest(
-        h.gene_keys, e.log2_fc, e.se, e.neg_log10_p, e.neg_log10_p_adj, e.neg_log10_p_limma, e.neg_log10_p_adj_limma
-    ), part.thousands()) v (
-        gene_key, log2_fc, se, neg_log10_p, neg_log10_p_adj, neg_log10_p_limma, neg_log10_p_adj_limma, nothing
-    )
+    FROM (
+        -- Unnested in the list, not after FROM: there each array would first become a table of its own.
+        SELECT
+            unnest(h.gene_keys) AS gene_key, unnest(e.log2_fc) AS log2_fc, unnest(e.se) AS se,
+            unnest(e.neg_log10_p) AS neg_log10_p, unnest(e.neg_log10_p_adj) AS neg_log10_p_adj,
+            unnest(e.neg_log10_p_limma) AS neg_log10_p_limma,
+            unnest(e.neg_log10_p_adj_limma) AS neg_log10_p_adj_limma, part.thousands()
+        FROM core.fit i
+        JOIN core.feature_set h ON h.feature_set_id = i.feature_set_id
+        WHERE i.fit_id = e.fit_id
+    ) v
     CROSS JOIN LATERAL (SELECT j.gene_id, j.symbol FROM core.gene j WHERE j.gene_key = v.gene_key OFFSET 0) g
-    WHERE i.fit_id = e.fit_id AND v.log2_fc <> 'NaN'
+    WHERE v.log2_fc <> 'NaN'
     OFFSET 0
 ) u
 WHERE e.status = 'ok';

@@ -24,8 +24,9 @@ CROSS JOIN LATERAL (
     WHERE v.log2_fc <> 'NaN'
     OFFSET 0
 ) u
-JOIN core.condition c ON c.condition_id = u.condition_id
-JOIN core.source_compound s ON s.source_compound_id = c.source_compound_id
+-- What a row names is there (foreign keys): a query that asks for none of a table's columns skips it.
+LEFT JOIN core.condition c ON c.condition_id = u.condition_id
+LEFT JOIN core.source_compound s ON s.source_compound_id = c.source_compound_id
 LEFT JOIN core.compound k ON k.compound_id = s.compound_id
 WHERE f.is_default;
 COMMENT ON VIEW pbdb.gene_response IS

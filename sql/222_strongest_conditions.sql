@@ -9,10 +9,7 @@ CREATE FUNCTION pbdb.strongest_conditions(
 )
 LANGUAGE sql STABLE PARALLEL SAFE SECURITY INVOKER ROWS 20
 BEGIN ATOMIC
-    SELECT
-        u.effect_id, u.condition_id, d.dataset, s.compound_name, k.inchikey, k.parent_inchikey, x.context,
-        x.context_name, c.dose_um, c.time_h, g.gene_id, g.symbol, u.log2_fc, u.se, pbdb.p_value(u.neg_log10_p_adj)
-    FROM (
+    WITH response AS NOT MATERIALIZED (
         SELECT v.*, v.neg_log10_p_adj >= 1.30103 AND v.neg_log10_p_adj <> 'NaN' AS is_significant
         FROM (
             -- Unnested in the list, not after FROM: there each array would first become a table of its own.
@@ -37,7 +34,26 @@ BEGIN ATOMIC
               JOIN core.condition t ON t.source_compound_id = o.source_compound_id
               WHERE o.compound_name = ANY (of_compounds)
           ))
-        ORDER BY is_significant DESC, abs(v.log2_fc) DESC, v.effect_id
+    ), significant AS MATERIALIZED (
+        -- Few of many, so that few are sorted. Those of some compounds are few anyhow, and are read once, below.
+        SELECT * FROM response v
+        WHERE v.is_significant AND of_compounds IS NULL
+        ORDER BY abs(v.log2_fc) DESC, v.effect_id
+        LIMIT n
+    )
+    SELECT
+        u.effect_id, u.condition_id, d.dataset, s.compound_name, k.inchikey, k.parent_inchikey, x.context,
+        x.context_name, c.dose_um, c.time_h, g.gene_id, g.symbol, u.log2_fc, u.se, pbdb.p_value(u.neg_log10_p_adj)
+    FROM (
+        SELECT * FROM significant
+        UNION ALL
+        -- Not read where there are enough significant ones, as mostly.
+        (
+            SELECT * FROM response v
+            WHERE (NOT v.is_significant OR of_compounds IS NOT NULL) AND (SELECT count(*) FROM significant) < n
+            ORDER BY v.is_significant DESC, abs(v.log2_fc) DESC, v.effect_id
+            LIMIT n
+        )
         LIMIT n
     ) u
     JOIN core.condition c ON c.condition_id = u.condition_id

@@ -35,7 +35,9 @@ CROSS JOIN LATERAL (
     ) v
     OFFSET 0
 ) u
-JOIN core.gene g ON g.gene_key = u.gene_key;
+JOIN core.gene g ON g.gene_key = u.gene_key
+-- As the halves say too; said here, matches without effects are passed over before anything is looked up for them.
+WHERE m.effect_id_a IS NOT NULL AND m.effect_id_b IS NOT NULL;
 COMMENT ON VIEW pbdb.matched_effect IS
     'Matched conditions gene by gene: quick for a match, a compound, a context, a pair of data sets. For one gene over'
     ' all matches: matched_gene';

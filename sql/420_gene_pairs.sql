@@ -20,6 +20,10 @@ BEGIN ATOMIC
             WHERE r.gene_key = of_gene AND f.is_default
         ) u
         WHERE u.log2_fc <> 'NaN'
+          -- Most effects are in no match.
+          AND u.effect_id IN (
+              SELECT i.effect_id_a FROM core.match i UNION ALL SELECT i.effect_id_b FROM core.match i
+          )
     )
     SELECT m.match_id, a.log2_fc, a.se, a.neg_log10_p_adj, b.log2_fc, b.se, b.neg_log10_p_adj
     FROM core.match m

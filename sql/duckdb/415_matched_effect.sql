@@ -26,13 +26,15 @@ FROM (
 ) a
 JOIN (
     SELECT
-        m.match_id, m.condition_id_a, m.condition_id_b, unnest(h.gene_ids) AS gene_id, unnest(e.log2_fc) AS log2_fc,
-        unnest(e.se) AS se, unnest(e.neg_log10_p_adj) AS neg_log10_p_adj
+        m.match_id, m.condition_id_a, m.condition_id_b, s.compound_name, unnest(h.gene_ids) AS gene_id,
+        unnest(e.log2_fc) AS log2_fc, unnest(e.se) AS se, unnest(e.neg_log10_p_adj) AS neg_log10_p_adj
     FROM core.match m
+    JOIN core.condition ca ON ca.condition_id = m.condition_id_a
+    JOIN core.source_compound s ON s.source_compound_id = ca.source_compound_id
     JOIN core.default_effect e ON e.effect_id = m.effect_id_b
     JOIN core.feature_set_genes h ON h.feature_set_id = e.feature_set_id
 ) b
-    -- Conditions follow from the match; said, a filter on them reads few effects of this side, too.
+    -- Conditions and compound follow from the match; said, a filter on them reads few effects of this side, too.
     ON b.match_id = a.match_id AND b.condition_id_a = a.condition_id_a AND b.condition_id_b = a.condition_id_b
-    AND b.gene_id = a.gene_id
+    AND b.compound_name = a.compound_name AND b.gene_id = a.gene_id
 WHERE NOT isnan(a.log2_fc) AND NOT isnan(b.log2_fc);

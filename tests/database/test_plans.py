@@ -143,6 +143,29 @@ def test_the_first_rows_of_a_long_view_come_at_once(filled: Connection, view: st
     assert nodes[0]["Startup Cost"] < below["Total Cost"] / 1000
 
 
+@pytest.mark.parametrize("view", ["condition_effect", "replicate_effect"])
+def test_the_first_rows_begin_with_effects_and_not_with_conditions_that_have_none(
+    filled: Connection, view: str
+) -> None:
+    nodes = _plan(filled, f"SELECT * FROM pbdb.{view} LIMIT 100", READER)
+    first = next(node for node in nodes if node.get("Relation Name", "").startswith(("condition", "effect")))
+    assert first["Schema"] == "part"
+    nodes = _plan(filled, f"SELECT effect_id, log2_fc FROM pbdb.{view} LIMIT 100", READER)
+    assert "condition" not in {node.get("Relation Name") for node in nodes}
+
+
+def test_values_of_a_gene_alone_are_joined_to_no_conditions(filled: Connection) -> None:
+    query = "SELECT dataset, context, log2_fc FROM pbdb.gene_response WHERE gene_symbol = 'GENE77'"
+    named = {node.get("Relation Name") for node in _plan(filled, query, READER)}
+    assert not named & {"condition", "source_compound", "compound"}
+
+
+def test_matches_without_effects_are_passed_over_before_names_are_looked_up(filled: Connection) -> None:
+    nodes = _plan(filled, "SELECT * FROM pbdb.matched_effect LIMIT 100", READER)
+    (match,) = (node for node in nodes if node.get("Relation Name") == "match")
+    assert "effect_id_a IS NOT NULL" in match["Filter"] and "effect_id_b IS NOT NULL" in match["Filter"]
+
+
 def _genes_in(plan: dict[str, Any]) -> list[dict[str, Any]]:
     """The nodes that make rows of arrays."""
     return [

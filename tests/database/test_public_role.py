@@ -207,6 +207,10 @@ ARGUMENTS = {
         "'{gene_id}', 1000, NULL, ARRAY['secret']",
         "'{gene_id}', 1000, NULL, NULL, ARRAY['secret:B', 'secret B']",
     ],
+    "compound_responses(text,text[],text[],text[])": [
+        "'{gene_id}', ARRAY['secret']",
+        "'{gene_id}', (SELECT array_agg(DISTINCT compound_name) FROM core.source_compound)",
+    ],
     "gene_counts(text)": ["'{gene_id}'"],
     "neighbours(bigint,integer,boolean,boolean)": [
         "{open_effect}, 1000, false, true",

@@ -35,6 +35,7 @@ FUNCTIONS = {
     "match_conditions": "pbdb.match_conditions(10, 'parent_inchikey', 0, NULL, 1, true)",
     "find_compound": "pbdb.find_compound('vorinostat')",
     "gene_counts": f"pbdb.gene_counts('{GENE}')",
+    "compound_responses": f"pbdb.compound_responses('{GENE}', ARRAY['vorinostat'])",
     "dose_response": f"pbdb.dose_response('vorinostat', '{GENE}')",
 }
 Answer = tuple[Any, ...]

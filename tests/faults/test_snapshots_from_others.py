@@ -84,6 +84,14 @@ def test_what_a_duckdb_file_brings_is_found_and_not_run(
         assert verify.verify(folder) == []
 
 
+def test_a_snapshot_of_another_version_is_to_be_exported_anew(folder: Path) -> None:
+    change(folder, HOSTILE["table macro"].replace("{secret}", "core"), folder)
+    rewrite(folder, lambda content: content["schema"].update(views="another"))
+    with pytest.raises(SnapshotError, match=r"export the snapshot anew, .* trusted=True") as refusal:
+        pbdb.connect(folder)
+    assert "reindex" not in str(refusal.value)
+
+
 def test_a_folder_that_is_trusted_reads_nothing_outside_of_it_either(folder: Path, tmp_path: Path) -> None:
     change(folder, HOSTILE["view"], tmp_path)
     (tmp_path / "beside.csv").write_text("a\n1\n")

@@ -53,6 +53,35 @@ def test_strongest_conditions_of_a_part(place: Place, response: list[dict[str, A
     assert [row["effect_id"] for row in found] == [row["effect_id"] for row in response if holds(row)] != []
 
 
+@pytest.mark.parametrize(
+    ("chosen", "holds"),
+    [
+        ("", lambda row: True),
+        (", of_datasets := ARRAY['screen_two']", lambda row: row["dataset"] == "screen_two"),
+        (", of_contexts := ARRAY['A549']", lambda row: row["context_name"] == "A549"),
+        (", of_contexts := ARRAY['CVCL:0042']", lambda row: row["context"] == "CVCL:0042"),
+    ],
+)
+def test_responses_of_compounds_are_those_of_the_view(
+    place: Place, response: list[dict[str, Any]], chosen: str, holds: Any
+) -> None:
+    compounds = ["bortezomib", "vorinostat"]
+    found = asked(place, f"SELECT * FROM compound_responses('{GENE}', %(c)s::text[]{chosen})", c=compounds)
+    expected = [row for row in response if row["compound_name"] in compounds and holds(row)]
+    order = ("compound_name", "dataset", "context", "time_h", "dose_um", "effect_id")
+    expected.sort(key=lambda row: [row[name] for name in order])
+    names = (*order, "condition_id", "inchikey", "gene_symbol", "log2_fc", "se", "p_adj")
+    assert [[row[n] for n in names] for row in found] == [[row[n] for n in names] for row in expected] != []
+
+
+def test_strongest_conditions_go_on_with_what_is_not_significant(place: Place, response: list[dict[str, Any]]) -> None:
+    n = sum(row["p_adj"] <= 0.05 for row in response)
+    assert 0 < n < len(response)
+    for most in (n - 1, n, n + 1, len(response) + 1):
+        found = asked(place, f"SELECT effect_id FROM strongest_conditions('{GENE}', {most})")
+        assert [row["effect_id"] for row in found] == [row["effect_id"] for row in response[:most]]
+
+
 def test_gene_counts_count_the_view(place: Place, response: list[dict[str, Any]]) -> None:
     for row in asked(place, f"SELECT * FROM gene_counts('{GENE}')"):
         own = [r for r in response if (r["dataset"], r["context"]) == (row["dataset"], row["context"])]
@@ -65,6 +94,11 @@ def test_gene_counts_count_the_view(place: Place, response: list[dict[str, Any]]
 def test_an_unknown_gene_has_no_rows(place: Place) -> None:
     assert asked(place, "SELECT * FROM strongest_conditions('none')") == []
     assert asked(place, "SELECT * FROM gene_counts('none')") == []
+    assert asked(place, "SELECT * FROM compound_responses('none', ARRAY['bortezomib'])") == []
+
+
+def test_an_unknown_compound_has_no_responses(place: Place) -> None:
+    assert asked(place, f"SELECT * FROM compound_responses('{GENE}', ARRAY['none'])") == []
 
 
 def test_neighbours_leave_the_effect_out_and_come_in_order(place: Place) -> None:

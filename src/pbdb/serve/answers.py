@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -38,11 +37,6 @@ def table(reading: Reading, selection: Selection) -> tuple[list[Row], str | None
     found = reading.ask(selection.sql, selection.given)
     token = selection.next_token(found[selection.size - 1]) if len(found) > selection.size else None
     rows = found[: selection.size]
-    numbers = [name for name in selection.columns if selection.view.columns[name].kind == "number"]
-    for row in rows:
-        for name in numbers:
-            if row[name] is not None and not math.isfinite(row[name]):
-                row[name] = None
     if selection.fields != selection.columns:
         rows = [{name: row[name] for name in selection.columns} for row in rows]
     return rows, token

@@ -47,6 +47,7 @@ KEYS = {
     "split_member": "split condition_id",
     "acts_like": "parent_inchikey",
     "compare": "gene_id",
+    "compound_responses": "effect_id",
     "dose_response": "dataset context time_h dose_um effect_id",
     "find_compound": "compound_name inchikey",
     "gene_counts": "dataset context gene_id",

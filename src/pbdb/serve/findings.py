@@ -233,8 +233,11 @@ WHERE compound_name = %(name)s AND inchikey IS NULL AND dataset IS NOT NULL ORDE
 _POINTS = f"""
 SELECT effect_id, dataset, compound_name, inchikey, coalesce(context_name, context) AS cells, dose_um, time_h, log2_fc,
     se, p_adj
-FROM strongest_conditions(%(gene)s::text, n := {MOST_POINTS}, of_datasets := %(datasets)s::text[],
-    of_contexts := %(contexts)s::text[], of_compounds := %(compounds)s::text[])
+FROM (
+    SELECT * FROM compound_responses(%(gene)s::text, %(compounds)s::text[], of_datasets := %(datasets)s::text[],
+        of_contexts := %(contexts)s::text[])
+    ORDER BY coalesce(p_adj <= {figures.SIGNIFICANT}, false) DESC, abs(log2_fc) DESC, effect_id LIMIT {MOST_POINTS}
+) r
 ORDER BY compound_name, dataset, cells, time_h, dose_um, effect_id"""
 _ELSEWHERE = """
 SELECT m.match_id, m.dataset_a, m.dataset_b, m.condition_id_a = %(condition)s AS is_a, m.context_name, m.time_h,

@@ -116,7 +116,8 @@ def examples(site: Site, reading: Reading) -> list[tuple[Any, str]]:
     for query in (_EXAMPLE_EFFECT, "SELECT match_id FROM matched_condition ORDER BY match_id LIMIT 1"):
         values |= next(iter(reading.ask(query)), {})
     values |= dict.fromkeys(("effect", "effect_a", "effect_b"), values["effect_id"])
-    values |= dict.fromkeys(("gene", "gene_symbol"), "HMOX1") | {"compound": values["compound_name"]}
+    values |= dict.fromkeys(("gene", "gene_symbol"), "HMOX1")
+    values |= dict.fromkeys(("compound", "of_compounds"), values["compound_name"])
     found = []
     for view in site.views.values():
         needed = list(view.required) or [name for name in view.needs if name in values][:1]

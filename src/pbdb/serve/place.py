@@ -31,7 +31,7 @@ Batches = Generator[pa.RecordBatch]
 PAGE_SECONDS, FILE_SECONDS, WAIT_SECONDS = 5.0, 60.0, 10.0
 STATE_SECONDS = 2.0
 ROWS_AT_ONCE = 10_000
-TOO_LONG = "The answer took longer than {:g} s and was stopped: ask for less, or take the whole as a snapshot."
+TOO_LONG = "The answer took longer than {:g} s and was stopped: ask for less, or {}."
 # Eight requests, and two readings of what all of them share: as many connections as the web's login may have.
 POOL_SIZE = 10
 
@@ -116,7 +116,7 @@ class DatabasePlace:
                     if not connection.closed:
                         connection.execute("ROLLBACK")
         except psycopg.errors.QueryCanceled:
-            raise BusyError(TOO_LONG.format(seconds)) from None
+            raise BusyError(TOO_LONG.format(seconds, "take the whole as a snapshot")) from None
         except psycopg.errors.SerializationFailure:
             raise ReplacedError("A data set was replaced while it was read: try again in a few seconds.") from None
         except PoolTimeout:

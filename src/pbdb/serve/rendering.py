@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -49,7 +50,16 @@ def table(
         asked_for += [("_columns", needed)] if needed else []
         narrow = select(site.view(view), asked_for, MOST_GENES_SHOWN)
         rows = answers.table(reading, narrow)[0]
+        _forget_infinite(rows, [name for name in narrow.columns if narrow.view.columns[name].kind == "number"])
     return Table(rows, len(rows) == most, view, urlencode(given), selection.to_copy())
+
+
+def _forget_infinite(rows: list[Row], numbers: list[str]) -> None:
+    """None where a number is none or infinite: JSON says null of itself, templates would print it."""
+    for row in rows:
+        for name in numbers:
+            if row[name] is not None and not math.isfinite(row[name]):
+                row[name] = None
 
 
 def one(rows: list[Row], sentence: str) -> Row:

@@ -43,7 +43,7 @@ class SnapshotPlace:
         try:
             yield SnapshotReading(cursor, seconds)
         except duckdb.InterruptException:
-            raise BusyError(TOO_LONG.format(seconds)) from None
+            raise BusyError(TOO_LONG.format(seconds, "ask the snapshot itself: pbdb.connect(folder)")) from None
         except (duckdb.ConversionException, duckdb.OutOfRangeException, duckdb.InvalidInputException) as problem:
             raise QueryError(f"DuckDB refused a value: {first_line(problem)}.") from None
         finally:

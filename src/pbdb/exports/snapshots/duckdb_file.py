@@ -141,7 +141,8 @@ def build(root: Path, files: Sequence[FileFacts] = (), expected: str | None = No
         made = _fill(part)
         if expected not in (None, made):
             raise SnapshotError(
-                f"This version of pbdb makes another {NAME} than the one of '{root}': use the pbdb it names."
+                f"This version of pbdb makes another {NAME} than the one of '{root}': export the snapshot anew, or use"
+                " the pbdb that made it."
             )
         remember(part, files)
         os.replace(part, root / NAME)

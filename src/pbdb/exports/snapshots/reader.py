@@ -45,11 +45,16 @@ class Snapshot:
         others = duckdb_catalog.differences(self.connection, (file["path"] for file in self.manifest["files"]))
         if others:
             self.close()
+            is_of_this_version = self.manifest["schema"] == manifest.own_schema()
+            remedy = "make it anew with `pbdb snapshot reindex`" if is_of_this_version else self._exported_anew()
             raise SnapshotError(
                 f"'{self.folder / duckdb_file.NAME}' holds other tables or views than this version of pbdb makes (such"
-                f" as {others[0]}): make it anew with `pbdb snapshot reindex`, or use pbdb"
-                f" {self.manifest['pbdb_version']}, or, if you trust who made it, pbdb.connect(folder, trusted=True)."
+                f" as {others[0]}): {remedy}, or, if you trust who made it, pbdb.connect(folder, trusted=True)."
             )
+
+    def _exported_anew(self) -> str:
+        """What to do with a snapshot of another version, whose files this one cannot make into its own."""
+        return f"export the snapshot anew, or use the pbdb {self.manifest['pbdb_version']} that made it"
 
     def __enter__(self) -> Snapshot:
         return self
