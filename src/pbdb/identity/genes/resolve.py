@@ -18,7 +18,6 @@ import numpy.typing as npt
 import pandas as pd
 
 from pbdb.common.errors import DataError
-from pbdb.identity.genes.columns import moved
 from pbdb.identity.genes.published_tables import GenePart, read_genes
 from pbdb.identity.genes.release import (
     Found,
@@ -82,6 +81,8 @@ class GeneMap:
             DataError: the matrix has another number of columns than the source.
         """
         from scipy import sparse
+
+        from pbdb.identity.genes.columns import moved  # Numba takes long to import
 
         if matrix.shape[1] != self.n_source:
             raise DataError(
