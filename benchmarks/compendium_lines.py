@@ -94,12 +94,16 @@ def largest(found: Sequence[Run]) -> dict[tuple[str, str], tuple[float, float]]:
     }
 
 
-def in_proportion(found: Sequence[Run]) -> float:
-    """Seconds from files to matches of the largest run, with what only smaller ones measured, in proportion to them."""
-    whole_share = found[-1].share
-    return sum(
-        seconds * whole_share / share for (_, stage), (share, seconds) in largest(found).items() if stage in LOAD
-    )
+def completed(found: Sequence[Run]) -> Run:
+    """The largest run, with what only smaller ones measured in proportion to them; peaks as they were there."""
+    whole = found[-1]
+    mb, peak_mb = dict(whole.mb), dict(whole.peak_mb)
+    for run in found[:-1]:
+        peak_mb |= {step: peak for step, peak in run.peak_mb.items() if step not in whole.seconds}
+        left_out = {(dataset, "load") for dataset, _ in whole.partial}
+        mb |= {part: run.mb[part] * whole.share / run.share for part in left_out & set(run.mb)}
+    seconds = {step: taken * whole.share / share for step, (share, taken) in largest(found).items()}
+    return replace(whole, seconds=seconds, peak_mb=peak_mb, mb=mb)
 
 
 def _add(run: Run, line: dict[str, Any]) -> None:

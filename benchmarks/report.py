@@ -90,7 +90,7 @@ def _compendium(runs: Sequence[Run], found: Sequence[Line]) -> Iterable[str]:
     if not runs:
         yield "The compendium has not been measured yet: `python benchmarks/compendium.py --folder FOLDER` does it.\n"
         return
-    run = runs[-1]
+    run = compendium_lines.completed(runs)
     about, n_datasets = run.about, len(set(run.datasets) - {compendium_lines.ALL})
     yield (
         f"{report_charts.share_text(run.share).capitalize()}, {n_datasets} data sets, on "
@@ -105,8 +105,8 @@ def _compendium(runs: Sequence[Run], found: Sequence[Line]) -> Iterable[str]:
         yield "Left out: " + "; ".join(run.left_out) + ".\n"
     if smaller := elsewhere(runs):
         yield (
-            f"Measured at a smaller share only, here in proportion to it: {'; '.join(smaller)}. "
-            f"With these, from files to matches {duration(compendium_lines.in_proportion(runs))}.\n"
+            "Measured at a smaller share only, and above in proportion to it (seconds and disk): "
+            f"{'; '.join(smaller)}. Without these, from files to matches {duration(runs[-1].load_seconds)}.\n"
         )
     yield from _growth(runs)
 
@@ -298,7 +298,7 @@ def draw(found: Sequence[Line], folder: Path) -> None:
     """Draw what the page shows."""
     runs = compendium_lines.runs(found)
     if runs:
-        report_charts.draw(folder, "seconds", report_charts.seconds_by_stage(runs[-1]))
+        report_charts.draw(folder, "seconds", report_charts.seconds_by_stage(compendium_lines.completed(runs)))
     if len(runs) > 1:
         report_charts.draw(folder, "growth", report_charts.growth(compendium_lines.alike(runs)))
     if line := growing(found):

@@ -128,8 +128,10 @@ def test_growth_compares_what_all_shares_measured_and_the_rest_is_counted_in_pro
     assert [found.total_seconds for found in compendium_lines.alike(runs)] == [2034, 4068]
     page = report.page([*run(1.0), *run(0.5, 0.5), further], KNOWN)
     assert "| 0.5 | 1,998 | 2,034 | 4,096 |\n| 1 | 3,996 | 4,068 | 4,096 |" in page
-    assert "in proportion to it: op3, effects: 10 minutes. With these, from files to matches 77 minutes." in page
-    assert compendium_lines.in_proportion(runs) == pytest.approx(3996 + 600)
+    assert "in proportion to it (seconds and disk): op3, effects: 10 minutes. Without these, from" in page
+    assert "from files to matches 77 minutes, every stage" in page and "| op3 | 600 |  |  | 600 |" in page
+    whole = compendium_lines.completed(runs)
+    assert whole.load_seconds == pytest.approx(3996 + 600) and whole.peak_of("effects") == 9000
     assert beyond.beyond(runs, cores=2, factor=1).hours["effects"] == pytest.approx((3636 + 600) / 3600)
 
 
