@@ -8,7 +8,7 @@ set the disk is looked at: effects that would not fit are left out, which its li
 
     python benchmarks/compendium.py --folder /some/large/disk [--shared ../shared] [--share 1.0] [--only op3 sciplex]
 
-Needs about 100 GB of disk for all effects, 60 GB without Tahoe's. Generating is not counted.
+Needs about 150 GB of disk for all effects, 60 GB without Tahoe's. Generating is not counted.
 """
 
 from __future__ import annotations
