@@ -171,7 +171,8 @@ def _questions(found: Sequence[Line]) -> Iterable[str]:
         yield "## Questions on it\n"
         sizes = {name.removeprefix("n_"): size for name, size in line.get("sizes", {}).items() if name.startswith("n_")}
         asked = f"Milliseconds{f' ({value(sizes)})' if sizes else ''}, {when(line)}"
-        yield f"{asked}; `benchmarks/{line['name']}.py` says how they were asked.\n"
+        remark = f" {line['remark']}" if line.get("remark") else ""
+        yield f"{asked}; `benchmarks/{line['name']}.py` says how they were asked.{remark}\n"
         yield table(["question", "rows", *(name.replace("_", " ") for name in names)], rows)
 
 

@@ -10,9 +10,13 @@ BEGIN ATOMIC
         r.p_adj, r.effect_id
     FROM pbdb.gene_response r
     WHERE r.gene_id = ANY (ARRAY(SELECT g.gene_id FROM core.gene g WHERE g.symbol = gene OR g.gene_id = gene))
-      AND (
-          lower(r.compound_name) = lower(compound) OR lower(r.source_compound_name) = lower(compound)
-          OR r.inchikey = compound
+      -- Conditions first: they are few, and what all others are called need not be looked up.
+      AND r.condition_id IN (
+          SELECT c.condition_id
+          FROM core.source_compound s
+          JOIN core.condition c ON c.source_compound_id = s.source_compound_id
+          LEFT JOIN core.compound k ON k.compound_id = s.compound_id
+          WHERE lower(s.compound_name) = lower(compound) OR lower(s.name) = lower(compound) OR k.inchikey = compound
       )
     ORDER BY r.dataset, r.context, r.time_h, r.dose_um;
 END;

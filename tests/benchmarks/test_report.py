@@ -101,11 +101,14 @@ def test_a_step_done_again_counts_once_and_what_is_left_out_is_told() -> None:
 
 
 def test_questions_stand_beside_their_budgets_and_learning_beside_its_sizes() -> None:
-    told = [line("queries", questions=[ASKED]), line("embed_lowrank_growth", growth=GROWING, sizes={"rank": 16})]
+    told = [
+        line("queries", questions=[ASKED], remark="Beside a load."),
+        line("embed_lowrank_growth", growth=GROWING, sizes={"rank": 16}),
+    ]
     page = report.page(told, KNOWN)
     assert "| question | rows | budget ms | cold ms | p50 ms | p95 ms 8 |" in page
     assert "| coverage | 136 | 100 | 61 | 3.2 | 40 |" in page
-    assert "rank 16." in page
+    assert "rank 16." in page and "says how they were asked. Beside a load.\n" in page
 
 
 def test_hours_at_multiples_follow_the_formula() -> None:

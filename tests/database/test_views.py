@@ -58,6 +58,13 @@ def test_gene_response_has_the_rows_of_condition_effect(world: Connection) -> No
     assert by_gene == [{name: value for name, value in row.items() if not name.endswith("_limma")} for row in by_effect]
 
 
+@pytest.mark.parametrize("compound", ["vorinostat", "VORINOSTAT", "saha", "WAE"])
+def test_dose_response_knows_a_compound_by_any_of_its_names(world: Connection, compound: str) -> None:
+    found = rows(world, "SELECT effect_id, log2_fc FROM pbdb.dose_response(:compound, 'HMOX1')", compound=compound)
+    assert found == [{"effect_id": 1061, "log2_fc": 1.5}]
+    assert rows(world, "SELECT * FROM pbdb.dose_response('ethanol', 'HMOX1')") == []
+
+
 def test_p_values_below_the_smallest_double_are_zero(world: Connection) -> None:
     found = rows(world, "SELECT p_value, p_adj, t FROM pbdb.condition_effect WHERE gene_symbol = 'TP53'")
     assert found == [{"p_value": 0.0, "p_adj": 0.0, "t": -8.0}]
