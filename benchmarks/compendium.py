@@ -249,16 +249,17 @@ def row(run: Run) -> None:
     (ours,) = run.rows(f"{IN_FITS} WHERE is_primary")
     (compendium,) = run.rows("SELECT * FROM pbdb.compendium")
     done = run.lines
-    counted = [
-        line["seconds"]
+    # Of a step with two lines, as after a kill between a load and the end of its lines, the last one.
+    counted = {
+        (line.get("dataset"), line["stage"]): line["seconds"]
         for line in done
         if line["stage"] in ("extract", "transform", "validate", "effects", "publish", "match") and "seconds" in line
-    ]
+    }
     left_out = {line["dataset"] or line["stage"]: line["left_out"] for line in done if line.get("left_out")}
     run.add(
         dataset=None,
         stage="row",
-        seconds=round(sum(counted), 1),
+        seconds=round(sum(counted.values()), 1),
         ours=ours,
         compendium=compendium,
         published=PUBLISHED,
