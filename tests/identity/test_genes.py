@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from pbdb.common.errors import DataError, VocabularyError
-from pbdb.effects.engine import gather
 from pbdb.identity.genes.published_tables import gene_frame
 from pbdb.identity.genes.resolve import (
     GenePart,
@@ -156,21 +155,6 @@ def test_counts_of_one_gene_are_summed(released: GeneVocabulary, as_matrix) -> N
     assert dense.tolist() == [[17, 10], [1, 1]]
     assert genes.gene_keys.tolist() == [5, 1]
     assert genes.n_summed == 2
-
-
-@pytest.mark.parametrize("numbers", [[5, 1, 6, 5, 99, 4], [5, 3, 99, 4, 2, 1]], ids=["summed", "none summed"])
-def test_sparse_counts_become_what_a_product_makes_of_them(released: GeneVocabulary, numbers: list[int]) -> None:
-    genes = resolve_ids([ensg(number) for number in numbers], released, "counts")
-    assert bool(genes.n_summed) == (6 in numbers)
-    product = np.zeros((6, len(genes.gene_keys)), dtype=np.int64)
-    product[genes.source_index, genes.target_index] = 1
-    counts = np.random.default_rng(0).integers(0, 3, (40, 6))
-    stored = sparse.csr_array(counts)
-    stored.data[::5] = 0
-    found = genes.apply(stored.astype(np.uint16))
-    np.testing.assert_array_equal(found.toarray(), stored.toarray() @ product)
-    assert (found.format, found.dtype, found.has_canonical_format) == ("csr", np.uint16, True)
-    assert found.data.all()
 
 
 def test_intensities_of_one_gene_are_all_dropped(released: GeneVocabulary) -> None:
@@ -453,13 +437,3 @@ def test_a_copy_gives_way_when_a_later_table_tells_which_lies_on_a_chromosome(ta
     vocabulary = build_vocabulary([tables, part(rows, kind="ensembl_gtf")])
     assert vocabulary.ids[ensg(1)] == (ensg(6), "alternate_sequence")
     assert vocabulary.ids[ensg(14)] == (ensg(6), "replaced")
-
-
-@pytest.mark.parametrize("place", [-1, 3])
-def test_counts_of_a_gene_that_is_not_there_are_refused(released: GeneVocabulary, place: int) -> None:
-    genes = resolve_ids([ensg(5), ensg(1), ensg(3)], released, "counts")
-    damaged = sparse.csr_array((2, 3), dtype=np.int32)
-    damaged.data, damaged.indices, damaged.indptr = (np.array(x, np.int32) for x in ([7, 1], [place, 0], [0, 1, 2]))
-    for reads in (genes.apply, lambda matrix: gather(lambda: [matrix])):
-        with pytest.raises(DataError, match=f"of gene {place} .from 0., and there are 3"):
-            reads(damaged)

@@ -21,9 +21,9 @@ Beside it: `deseq2.run(matrix, design, tested_genes(matrix, design))`, one DESeq
 `batching.published_batches(perturbagen, is_control)`, the batches of the published runs (fit each with filter
 "limma"). Chunked files as tiles are fastest with `ROWS` effects a chunk.
 
-Memory is that of the matrix plus a few blocks of 48 MiB (and, for `fill`, 4 bytes per value of p <= 0.05; for
-`complete`, 16 bytes per value, 24 beside limma's p values, all but 8 of them from `allocate`, which may map a file,
-and 56 in fits of up to 8 million values, whose blocks are kept).
+Memory is that of the matrix plus a few blocks of 48 MiB; for `gather` 384 MiB besides, for `fill` 4 bytes per value of
+p <= 0.05, for `complete` 16 bytes per value, 24 beside limma's p values, all but 8 of them from `allocate`, which may
+map a file, and 56 in fits of up to 8 million values, whose blocks are kept.
 Results do not depend on the number of threads.
 """
 

@@ -51,14 +51,11 @@ def _adjust_rows(rows: AnyFloats, out: Floats) -> None:
 
 @njit(cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _from_zero(row: Floats) -> int:
-    """Take away signs, also of NaN: then bits rise as values do, NaN last. Return how many values are known."""
+    """Make 0 of what is below it, and of -0: then bits rise as values do, NaN last. Return how many are known."""
     known = 0
     for j in range(len(row)):
-        if np.isnan(row[j]):
-            row[j] = np.nan
-            continue
-        known += 1
-        if not row[j] > 0.0:
+        known += not np.isnan(row[j])
+        if row[j] <= 0.0:
             row[j] = 0.0
     return known
 
