@@ -301,8 +301,9 @@ def test_the_clients_of_the_documentation_run(client: httpx.Client, root: Path) 
     assert len(code.splitlines()) <= 16
     exec(code.replace("http://127.0.0.1:8000", base), found)
     assert {row["compound_name"] for row in found["effects"]} == {"vorinostat"}
-    (address,) = re.findall(r"curl 'http://127.0.0.1:8000(.*?)'", text)
-    assert len(client.get(address).text.splitlines()) == 11
+    ranked, of_compound = re.findall(r"curl 'http://127.0.0.1:8000(.*?)'", text)
+    assert len(client.get(ranked).text.splitlines()) == 11
+    assert "vorinostat" in client.get(of_compound).text
     for address in re.findall(r'paste0\(base, "(/[^"]*)"', text):
         id_of = str(found["effects"][0]["effect_id"]) if address.endswith("=") else ""
         assert len(client.get(f"{V1}{address}{id_of}").text.splitlines()) > 5

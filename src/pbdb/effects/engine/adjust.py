@@ -54,9 +54,9 @@ def _from_zero(row: Floats) -> int:
     """Make 0 of what is below it, and of -0: then bits rise as values do, NaN last. Return how many are known."""
     known = 0
     for j in range(len(row)):
-        known += not np.isnan(row[j])
-        if row[j] <= 0.0:
-            row[j] = 0.0
+        if not np.isnan(row[j]):
+            known += 1
+            row[j] = max(0.0, row[j])
     return known
 
 
