@@ -1,7 +1,7 @@
 CREATE VIEW pbdb.condition_effect WITH (security_invoker = true) AS
 SELECT
     f.dataset, f.method, f.mode, e.effect_id, e.condition_id, s.compound_name, s.name AS source_compound_name, k.inchikey,
-    k.parent_inchikey, f.context, f.context_name, c.dose_um, c.time_h, c.stratum, u.gene_id, u.symbol AS gene_symbol,
+    k.parent_inchikey, f.context, f.context_name, c.dose_um, c.time_h, c.stratum, u.gene_id, u.gene_symbol,
     u.log2_fc, u.se, u.log2_fc / nullif(u.se, 0) AS t, pbdb.p_value(u.neg_log10_p) AS p_value,
     pbdb.p_value(u.neg_log10_p_adj) AS p_adj, pbdb.p_value(u.neg_log10_p_limma) AS p_value_limma,
     pbdb.p_value(u.neg_log10_p_adj_limma) AS p_adj_limma
@@ -20,23 +20,20 @@ JOIN core.effect e ON e.dataset_id = f.dataset_id AND e.fit_id = f.fit_id
 LEFT JOIN core.condition c ON c.condition_id = e.condition_id
 LEFT JOIN core.source_compound s ON s.source_compound_id = c.source_compound_id
 LEFT JOIN core.compound k ON k.compound_id = s.compound_id
--- By itself, after all joins: the genes of one effect, each named by a look-up.
+-- By itself, after all joins: the genes of one effect.
 CROSS JOIN LATERAL (
-    SELECT
-        g.gene_id, g.symbol, v.log2_fc, v.se, v.neg_log10_p, v.neg_log10_p_adj, v.neg_log10_p_limma,
-        v.neg_log10_p_adj_limma
+    SELECT v.*
     FROM (
         -- Unnested in the list, not after FROM: there each array would first become a table of its own.
         SELECT
-            unnest(h.gene_keys) AS gene_key, unnest(e.log2_fc) AS log2_fc, unnest(e.se) AS se,
-            unnest(e.neg_log10_p) AS neg_log10_p, unnest(e.neg_log10_p_adj) AS neg_log10_p_adj,
+            unnest(h.gene_ids) AS gene_id, unnest(h.gene_symbols) AS gene_symbol, unnest(e.log2_fc) AS log2_fc,
+            unnest(e.se) AS se, unnest(e.neg_log10_p) AS neg_log10_p, unnest(e.neg_log10_p_adj) AS neg_log10_p_adj,
             unnest(e.neg_log10_p_limma) AS neg_log10_p_limma,
             unnest(e.neg_log10_p_adj_limma) AS neg_log10_p_adj_limma, part.thousands()
         FROM core.fit i
-        JOIN core.feature_set h ON h.feature_set_id = i.feature_set_id
+        JOIN core.feature_set_genes h ON h.feature_set_id = i.feature_set_id
         WHERE i.fit_id = e.fit_id
     ) v
-    CROSS JOIN LATERAL (SELECT j.gene_id, j.symbol FROM core.gene j WHERE j.gene_key = v.gene_key OFFSET 0) g
     WHERE v.log2_fc <> 'NaN'
     OFFSET 0
 ) u

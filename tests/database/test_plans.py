@@ -209,8 +209,9 @@ def test_the_planner_knows_about_how_long_arrays_are(filled: Connection, name: s
     ],
 )
 def test_a_slow_question_is_refused_by_the_name_of_the_view_that_is_quick(
-    filled: Connection, view: str, condition: str, sibling: str
+    monkeypatch: pytest.MonkeyPatch, filled: Connection, view: str, condition: str, sibling: str
 ) -> None:
+    monkeypatch.setattr(orientation, "SLOW", 100_000)  # of 5,600 effects; with 200 genes each nobody waits for them
     driver = filled.connection.driver_connection
     assert isinstance(driver, psycopg.Connection)
     with pytest.raises(QueryError, match=f"ask {sibling},"):

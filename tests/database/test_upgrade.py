@@ -6,7 +6,7 @@ from pathlib import Path
 
 import made
 from loads import query, value
-from rows import add_world
+from rows import add_genes, add_world
 
 from pbdb.common.settings import Settings
 from pbdb.database import schema
@@ -52,6 +52,7 @@ def test_signatures_of_stored_effects_are_found_after_the_upgrade(database: Sett
     engine = connect.engine(database)
     vectors = {161: str([1.0, 2.0] * 489), 261: str([1.0, 3.0] * 489)}
     with engine.begin() as connection:
+        add_genes(connection)
         for base in (100, 200):
             add_world(connection, base, f"dataset_{base}")
     schema.downgrade(engine, "0008")

@@ -33,6 +33,9 @@ def world(database: Settings) -> Settings:
     with engine.begin() as connection:
         add_dataset(connection, 1, "one")
         add_partitions(connection, 1)
+        for place, symbol in enumerate(("HMOX1", "MYC", "TP53")):
+            gene = {"gene_key": place + 1, "gene_id": f"ENSG{place:011}", "symbol": symbol, "status": "current"}
+            insert(connection, "gene", gene | ({"landmark_index": place, "is_landmark": True} if place < 2 else {}))
         insert(connection, "feature_set", {"feature_set_id": 1, "n_genes": 1, "gene_keys": [1]})
         insert(connection, "compound", {"compound_id": 1, "inchikey": "K", "name": "drug"})
         written = {"source_compound_id": 1, "dataset_id": 1, "source_key": "k", "name": "D", "compound_id": 1}
@@ -55,9 +58,6 @@ def world(database: Settings) -> Settings:
             how = {"method": "voom", "mode": "pooled", "is_default": True, "filter_rule": "none", "code_version": "0"}
             insert(connection, "fit", ids | counts | how | {"parameters": {}, "report": {}})
         _add_effects(connection)
-        for place, symbol in enumerate(("HMOX1", "MYC", "TP53")):
-            gene = {"gene_key": place + 1, "gene_id": f"ENSG{place:011}", "symbol": symbol, "status": "current"}
-            insert(connection, "gene", gene | ({"landmark_index": place, "is_landmark": True} if place < 2 else {}))
         add_world(connection, 3000, "without_landmarks")
         add_signatures(connection)
     return database

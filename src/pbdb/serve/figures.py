@@ -80,19 +80,19 @@ def _dots(rows: list[Row], x: Numbers, y: Numbers, ways: Signs, weights: Numbers
     is_shown = ways[known] != 0
     is_shown[np.unique(left // 3 * HEIGHT + low // 3, return_index=True)[1]] = True
     shown = np.flatnonzero(is_shown)
-    dots = [_dot(rows[at], float(x[at]), float(y[at]), WAYS[int(ways[at])]) for at in known[shown]]
+    places = known[shown]
+    across, up = (np.round(values[places], 4).tolist() for values in (x, y))
+    dots = [
+        {"x": a, "y": b, "way": WAYS[one], "gene": row["gene_symbol"] or row["gene_id"], "id": row["gene_id"]}
+        for row, a, b, one in zip((rows[at] for at in places), across, up, ways[places].tolist(), strict=True)
+    ]
     named: list[Row] = []
-    of_shown = weights[known[shown]]
+    of_shown = weights[places]
     for place in np.argsort(-of_shown, kind="stable")[:MOST_TRIED]:
         dot = dots[place] | {"left": int(left[shown[place]]), "low": int(low[shown[place]])}
         if of_shown[place] > 0 and not any(_cover(dot, other) for other in named[:NAMED_GENES]):
             named.append(dot)
     return {"dots": dots, "named": named[:NAMED_GENES]}
-
-
-def _dot(row: Row, x: float, y: float, direction: str) -> Row:
-    gene = {"gene": row["gene_symbol"] or row["gene_id"], "id": row["gene_id"]}
-    return {"x": round(x, 4), "y": round(y, 4), "way": direction, **gene}
 
 
 def _cover(dot: Row, other: Row) -> bool:

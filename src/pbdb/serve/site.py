@@ -179,7 +179,7 @@ class Visit:
             made = make()
             body, own = made if isinstance(made, tuple) else (made, {})
             if packs and len(body) > WORTH_PACKING:
-                return igzip.compress(body), own | {"Content-Encoding": "gzip"}
+                return igzip.compress(body, 1), own | {"Content-Encoding": "gzip"}
             return body, own
 
         body, own = site.keep(f"{tag} {packs} {media}", packed)

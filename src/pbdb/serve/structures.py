@@ -64,25 +64,34 @@ class Fingerprints:
     """
 
     def __init__(self, names: pa.Table, bits: Words):
-        self._names, self._bits = names, bits
+        # The first words of all, then the second of all: each is read at the speed of memory.
+        self._names, self._words = names, np.ascontiguousarray(bits.T)
         self._ids = names["compound_id"].to_numpy()
-        self._counts = np.bitwise_count(bits).sum(axis=1, dtype=np.int32)
+        self._counts = self._shared(np.full(len(self._words), ~np.uint64(0)))
 
     def nearest(self, bits: Words, n: int) -> list[Row]:
         """Return the n compounds nearest to a fingerprint, as the function similar_structures does."""
         if not len(self._ids):
             return []
-        common = np.bitwise_count(self._bits & bits).sum(axis=1, dtype=np.int32)
+        common = self._shared(bits)
         tanimoto = common / (self._counts + np.bitwise_count(bits).sum(dtype=np.int32) - common)
         near = np.flatnonzero(tanimoto >= np.sort(tanimoto)[-n:][0])
         order = near[np.lexsort((self._ids[near], -tanimoto[near]))[:n]]
         rows = self._names.select(NAMED.names).take(pa.array(order)).to_pylist()
         return [row | {"tanimoto": float(value)} for row, value in zip(rows, tanimoto[order], strict=True)]
 
+    def _shared(self, bits: Words) -> npt.NDArray[np.int32]:
+        """Of each compound the bits that a fingerprint has, too."""
+        shared = np.zeros(len(self._ids), np.int32)
+        for words, word in zip(self._words, bits, strict=True):
+            if word:
+                shared += np.bitwise_count(words & word)
+        return shared
+
     def like(self, inchikey: str, n: int) -> list[Row]:
         """Return the n compounds nearest to one of them, itself left out, as similar_compounds does."""
         place = self._names["inchikey"].index(inchikey).as_py()
-        found = self.nearest(self._bits[place], n + 1) if place >= 0 else []
+        found = self.nearest(self._words[:, place], n + 1) if place >= 0 else []
         return sorted((row for row in found if row["inchikey"] != inchikey), key=_by_likeness)[:n]
 
 

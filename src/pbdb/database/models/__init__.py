@@ -1,7 +1,7 @@
 """The tables, their constraints and their words: the schema and its dictionary."""
 
 from pbdb.database.models.base import PARTITIONS, SCHEMA, Base
-from pbdb.database.models.effects import Effect, FeatureSet, Fit, FitSample, GeneEffect
+from pbdb.database.models.effects import Effect, FeatureSet, FeatureSetGenes, Fit, FitSample, GeneEffect
 from pbdb.database.models.generations import STORED, Generation
 from pbdb.database.models.identity import (
     Compound,
@@ -54,6 +54,7 @@ __all__ = [
     "EtlRun",
     "Evaluation",
     "FeatureSet",
+    "FeatureSetGenes",
     "Fit",
     "FitSample",
     "Gene",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer, PrimaryKeyConstraint, text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer, PrimaryKeyConstraint, Text, text
 from sqlalchemy.dialects.postgresql import ARRAY, BIGINT, INTEGER, REAL
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -55,6 +55,24 @@ class FeatureSet(Base):
     )
     n_genes: Mapped[int] = mapped_column(Integer, comment="Number of genes")
     gene_keys: Mapped[list[int]] = mapped_column(ARRAY(INTEGER), comment="Integer keys of the genes, in array order")
+
+
+class FeatureSetGenes(Base):
+    """What the genes of a feature set are called, in its order: PostgreSQL itself copies it from `gene`."""
+
+    __tablename__ = "feature_set_genes"
+    __table_args__ = (
+        CheckConstraint("array_position(gene_ids, NULL) IS NULL", name="genes_are_there"),
+        {"comment": "Names of the genes of a feature set, kept as they are in gene, so that views look none up"},
+    )
+    feature_set_id: Mapped[int] = mapped_column(
+        ForeignKey("core.feature_set.feature_set_id", ondelete="CASCADE"),
+        primary_key=True,
+        autoincrement=False,
+        comment=f"Key of a feature set: {CONTENT_KEY}",
+    )
+    gene_ids: Mapped[list[str]] = mapped_column(ARRAY(Text), comment="Ensembl ids, in the order of gene_keys")
+    gene_symbols: Mapped[list[str | None]] = mapped_column(ARRAY(Text), comment="Symbols, in the order of gene_keys")
 
 
 class Fit(Base):

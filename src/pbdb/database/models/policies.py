@@ -31,7 +31,11 @@ VALUE_COLUMNS = {
 INLINE_COLUMNS = {"signature": "landmark_t", "projected_signature": "coordinates"}
 INLINE_BYTES = 4080
 # Arrays of keys: not compressed either, but sampled, for the planner must know how long they are.
-KEY_COLUMNS = {"fit": ("effect_ids", "condition_ids"), "feature_set": ("gene_keys",)}
+KEY_COLUMNS = {
+    "fit": ("effect_ids", "condition_ids"),
+    "feature_set": ("gene_keys",),
+    "feature_set_genes": ("gene_ids", "gene_symbols"),
+}
 
 # The subquery is run once and its result prunes partitions; the rows it sees are those dataset's own policy shows.
 _DATASET = "dataset_id = ANY (ARRAY(SELECT d.dataset_id FROM core.dataset d))"
@@ -61,6 +65,7 @@ VISIBLE = {
     "fit": _DATASET,
     "fit_sample": _seen_in("fit", "fit_id", "fit_sample"),
     "feature_set": _seen_in("fit", "feature_set_id", "feature_set"),
+    "feature_set_genes": _seen_in("fit", "feature_set_id", "feature_set_genes"),
     "effect": _DATASET,
     "gene_effect": _DATASET,
     "match": _BOTH,
@@ -82,8 +87,9 @@ VISIBLE = {
 }
 
 
-# source_compound.compound_name repeats compound.name, so that a view filtered by name reads an index; PostgreSQL
-# itself keeps the copy true, whoever writes.
+# source_compound.compound_name repeats compound.name, so that a view filtered by name reads an index, and
+# feature_set_genes the names of genes, so that views of effects look none up, which took half of their time. PostgreSQL
+# itself keeps the copies true, whoever writes.
 TRIGGERS = """
 CREATE FUNCTION {schema}.set_compound_name() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -103,6 +109,35 @@ CREATE TRIGGER set_compound_name BEFORE INSERT OR UPDATE OF compound_id, name, c
 CREATE TRIGGER pass_compound_name AFTER UPDATE OF name
     ON {schema}.compound FOR EACH ROW WHEN (OLD.name IS DISTINCT FROM NEW.name)
     EXECUTE FUNCTION {schema}.pass_compound_name();
+CREATE FUNCTION {schema}.set_gene_names() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO core.feature_set_genes (feature_set_id, gene_ids, gene_symbols)
+    SELECT NEW.feature_set_id, coalesce(array_agg(g.gene_id ORDER BY k.place), '{{}}'),
+        coalesce(array_agg(g.symbol ORDER BY k.place), '{{}}')
+    FROM unnest(NEW.gene_keys) WITH ORDINALITY k (gene_key, place)
+    LEFT JOIN core.gene g ON g.gene_key = k.gene_key
+    ON CONFLICT (feature_set_id) DO UPDATE SET gene_ids = EXCLUDED.gene_ids, gene_symbols = EXCLUDED.gene_symbols;
+    RETURN NULL;
+END $$;
+COMMENT ON FUNCTION {schema}.set_gene_names() IS 'Fills feature_set_genes';
+CREATE FUNCTION {schema}.pass_gene_names() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    renamed integer[] := ARRAY(
+        SELECT n.gene_key FROM named n JOIN called c ON c.gene_key = n.gene_key
+        WHERE (n.gene_id, n.symbol) IS DISTINCT FROM (c.gene_id, c.symbol));
+BEGIN
+    IF renamed <> '{{}}' THEN
+        UPDATE core.feature_set h SET gene_keys = h.gene_keys
+        WHERE EXISTS (SELECT FROM unnest(h.gene_keys) k WHERE k = ANY (renamed));
+    END IF;
+    RETURN NULL;
+END $$;
+COMMENT ON FUNCTION {schema}.pass_gene_names() IS 'Passes new names of genes on to feature_set_genes';
+CREATE TRIGGER set_gene_names AFTER INSERT OR UPDATE OF gene_keys
+    ON {schema}.feature_set FOR EACH ROW EXECUTE FUNCTION {schema}.set_gene_names();
+CREATE TRIGGER pass_gene_names AFTER UPDATE
+    ON {schema}.gene REFERENCING OLD TABLE AS called NEW TABLE AS named
+    FOR EACH STATEMENT EXECUTE FUNCTION {schema}.pass_gene_names();
 """
 
 
@@ -112,7 +147,7 @@ def statements(core: str = SCHEMA, part: str = PARTITIONS) -> Iterator[str]:
     def place(table: str) -> str:
         return f"{part if table in PARTITIONED else core}.{table}"
 
-    for table, columns in (VALUE_COLUMNS | {"feature_set": ()}).items():
+    for table, columns in (VALUE_COLUMNS | dict.fromkeys(KEY_COLUMNS.keys() - VALUE_COLUMNS.keys(), ())).items():
         for column in (*columns, *KEY_COLUMNS.get(table, ())):
             yield f"ALTER TABLE {place(table)} ALTER COLUMN {column} SET STORAGE EXTERNAL"
         for column in columns:

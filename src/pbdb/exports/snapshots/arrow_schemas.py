@@ -13,10 +13,10 @@ from sqlalchemy.dialects.postgresql import BIT, JSONB, REAL, TIMESTAMP
 from pbdb.database.dictionary import Entry
 from pbdb.database.models import SCHEMA, Base
 
-# Effects have a layout of their own; artifacts are files of one machine, generations what its loads made, signatures a
-# copy out of effects.
+# Effects have a layout of their own; artifacts are files of one machine, generations what its loads made, signatures
+# and names of genes copies out of other tables.
 OF_SEARCH = ("signature", "signature_fit", "signature_projection", "projected_signature")
-ELSEWHERE = ("effect", "gene_effect", "artifact", "generation", *OF_SEARCH)
+ELSEWHERE = ("effect", "gene_effect", "artifact", "generation", "feature_set_genes", *OF_SEARCH)
 SIMPLE: tuple[tuple[type, pa.DataType], ...] = (
     (BigInteger, pa.int64()),
     (Integer, pa.int32()),
