@@ -57,6 +57,10 @@ class FeatureSet(Base):
     gene_keys: Mapped[list[int]] = mapped_column(ARRAY(INTEGER), comment="Integer keys of the genes, in array order")
 
 
+# Who fills the tables one after the other fills genes first; that gene_keys names them is no foreign key.
+Base.metadata.tables["core.feature_set"].add_is_dependent_on(Base.metadata.tables["core.gene"])
+
+
 class FeatureSetGenes(Base):
     """What the genes of a feature set are called, in its order: PostgreSQL itself copies it from `gene`."""
 
