@@ -37,8 +37,10 @@ def table(reading: Reading, selection: Selection) -> tuple[list[Row], str | None
     found = reading.ask(selection.sql, selection.given)
     token = selection.next_token(found[selection.size - 1]) if len(found) > selection.size else None
     rows = found[: selection.size]
-    if selection.fields != selection.columns:
-        rows = [{name: row[name] for name in selection.columns} for row in rows]
+    only_sorted_by = selection.fields[len(selection.columns) :]
+    for row in rows:
+        for name in only_sorted_by:
+            del row[name]
     return rows, token
 
 
