@@ -1,7 +1,7 @@
 CREATE VIEW pbdb.gene_response WITH (security_invoker = true) AS
 SELECT
     d.dataset, f.method, f.mode, u.effect_id, u.condition_id, s.compound_name, s.name AS source_compound_name, k.inchikey,
-    k.parent_inchikey, x.context, x.context_name, c.dose_um, c.time_h, c.stratum, g.gene_id, g.symbol AS gene_symbol,
+    k.parent_inchikey, x.context, x.context_name, u.dose_um, u.time_h, f.stratum, g.gene_id, g.symbol AS gene_symbol,
     u.log2_fc, u.se, u.log2_fc / nullif(u.se, 0) AS t, pbdb.p_value(u.neg_log10_p) AS p_value,
     pbdb.p_value(u.neg_log10_p_adj) AS p_adj
 FROM core.gene g
@@ -15,18 +15,19 @@ CROSS JOIN LATERAL (
     FROM (
         -- Unnested in the list, not after FROM: there each array would first become a table of its own.
         SELECT
-            unnest(i.effect_ids) AS effect_id, unnest(i.condition_ids) AS condition_id, unnest(r.log2_fc) AS log2_fc,
-            unnest(r.se) AS se, unnest(r.neg_log10_p) AS neg_log10_p,
-            unnest(r.neg_log10_p_adj) AS neg_log10_p_adj, part.thousands()
+            unnest(i.effect_ids) AS effect_id, unnest(i.condition_ids) AS condition_id,
+            unnest(h.source_compound_ids) AS source_compound_id, unnest(h.doses_um) AS dose_um,
+            unnest(h.times_h) AS time_h, unnest(r.log2_fc) AS log2_fc, unnest(r.se) AS se,
+            unnest(r.neg_log10_p) AS neg_log10_p, unnest(r.neg_log10_p_adj) AS neg_log10_p_adj, part.thousands()
         FROM core.fit i
+        JOIN core.fit_conditions h ON h.fit_id = i.fit_id
         WHERE i.fit_id = r.fit_id
     ) v
     WHERE v.log2_fc <> 'NaN'
     OFFSET 0
 ) u
 -- What a row names is there (foreign keys): a query that asks for none of a table's columns skips it.
-LEFT JOIN core.condition c ON c.condition_id = u.condition_id
-LEFT JOIN core.source_compound s ON s.source_compound_id = c.source_compound_id
+LEFT JOIN core.source_compound s ON s.source_compound_id = u.source_compound_id
 LEFT JOIN core.compound k ON k.compound_id = s.compound_id
 WHERE f.is_default;
 COMMENT ON VIEW pbdb.gene_response IS

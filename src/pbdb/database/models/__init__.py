@@ -1,7 +1,7 @@
 """The tables, their constraints and their words: the schema and its dictionary."""
 
 from pbdb.database.models.base import PARTITIONS, SCHEMA, Base
-from pbdb.database.models.effects import Effect, FeatureSet, FeatureSetGenes, Fit, FitSample, GeneEffect
+from pbdb.database.models.effects import Effect, FeatureSet, FeatureSetGenes, Fit, FitConditions, FitSample, GeneEffect
 from pbdb.database.models.generations import STORED, Generation
 from pbdb.database.models.identity import (
     Compound,
@@ -56,6 +56,7 @@ __all__ = [
     "FeatureSet",
     "FeatureSetGenes",
     "Fit",
+    "FitConditions",
     "FitSample",
     "Gene",
     "GeneEffect",
@@ -76,3 +77,7 @@ __all__ = [
     "SplitMember",
     "Vocabulary",
 ]
+
+# Arrays of keys are no foreign keys: who fills tables one after the other begins with what they name all the same.
+for _names, _named in (("feature_set", "gene"), ("fit", "condition")):
+    Base.metadata.tables[f"{SCHEMA}.{_names}"].add_is_dependent_on(Base.metadata.tables[f"{SCHEMA}.{_named}"])

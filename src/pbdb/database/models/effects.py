@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer, PrimaryKeyConstraint, Text, text
-from sqlalchemy.dialects.postgresql import ARRAY, BIGINT, INTEGER, REAL
+from sqlalchemy.dialects.postgresql import ARRAY, BIGINT, DOUBLE_PRECISION, INTEGER, REAL
 from sqlalchemy.orm import Mapped, mapped_column
 
 from pbdb.database.models.base import (
@@ -55,10 +55,6 @@ class FeatureSet(Base):
     )
     n_genes: Mapped[int] = mapped_column(Integer, comment="Number of genes")
     gene_keys: Mapped[list[int]] = mapped_column(ARRAY(INTEGER), comment="Integer keys of the genes, in array order")
-
-
-# Who fills the tables one after the other fills genes first; that gene_keys names them is no foreign key.
-Base.metadata.tables["core.feature_set"].add_is_dependent_on(Base.metadata.tables["core.gene"])
 
 
 class FeatureSetGenes(Base):
@@ -180,6 +176,31 @@ class Fit(Base):
     report: Mapped[Parameters] = mapped_column(comment="What the fit did: counts, priors, seconds per step")
     code_version: Mapped[CodeVersion]
     created_at: Mapped[datetime.datetime] = mapped_column(server_default=NOW, comment="When the row was written")
+
+
+class FitConditions(Base):
+    """What the conditions of a fit's effects are, in their order: PostgreSQL itself copies it from `condition`."""
+
+    __tablename__ = "fit_conditions"
+    __table_args__ = (
+        CheckConstraint("array_position(source_compound_ids, NULL) IS NULL", name="conditions_are_there"),
+        {"comment": "Compounds, doses and times of a fit's effects, kept as they are in condition, beside its arrays"},
+    )
+    fit_id: Mapped[int] = mapped_column(
+        ForeignKey("core.fit.fit_id", ondelete="CASCADE"),
+        primary_key=True,
+        autoincrement=False,
+        comment=f"Key of a fit: {CONTENT_KEY}",
+    )
+    source_compound_ids: Mapped[list[int]] = mapped_column(
+        ARRAY(BIGINT), comment="Compounds as their dataset wrote them, in the order of condition_ids"
+    )
+    doses_um: Mapped[list[float | None]] = mapped_column(
+        ARRAY(DOUBLE_PRECISION), comment="Doses in micromolar, in the order of condition_ids"
+    )
+    times_h: Mapped[list[float | None]] = mapped_column(
+        ARRAY(DOUBLE_PRECISION), comment="Times in hours, in the order of condition_ids"
+    )
 
 
 class FitSample(Base):

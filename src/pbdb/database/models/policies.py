@@ -35,6 +35,7 @@ KEY_COLUMNS = {
     "fit": ("effect_ids", "condition_ids"),
     "feature_set": ("gene_keys",),
     "feature_set_genes": ("gene_ids", "gene_symbols"),
+    "fit_conditions": ("source_compound_ids", "doses_um", "times_h"),
 }
 
 # The subquery is run once and its result prunes partitions; the rows it sees are those dataset's own policy shows.
@@ -63,6 +64,7 @@ VISIBLE = {
     "condition": _DATASET,
     "sample": _DATASET,
     "fit": _DATASET,
+    "fit_conditions": _seen_in("fit", "fit_id", "fit_conditions"),
     "fit_sample": _seen_in("fit", "fit_id", "fit_sample"),
     "feature_set": _seen_in("fit", "feature_set_id", "feature_set"),
     "feature_set_genes": _seen_in("fit", "feature_set_id", "feature_set_genes"),
@@ -87,9 +89,9 @@ VISIBLE = {
 }
 
 
-# source_compound.compound_name repeats compound.name, so that a view filtered by name reads an index, and
-# feature_set_genes the names of genes, so that views of effects look none up, which took half of their time. PostgreSQL
-# itself keeps the copies true, whoever writes.
+# source_compound.compound_name repeats compound.name, so that a view filtered by name reads an index. feature_set_genes
+# repeats the names of genes, fit_conditions what conditions are, so that views of effects look neither up, which took
+# half of the time, and a third. PostgreSQL itself keeps the copies true, whoever writes.
 TRIGGERS = """
 CREATE FUNCTION {schema}.set_compound_name() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -138,6 +140,31 @@ CREATE TRIGGER set_gene_names AFTER INSERT OR UPDATE OF gene_keys
 CREATE TRIGGER pass_gene_names AFTER UPDATE
     ON {schema}.gene REFERENCING OLD TABLE AS called NEW TABLE AS named
     FOR EACH STATEMENT EXECUTE FUNCTION {schema}.pass_gene_names();
+CREATE FUNCTION {schema}.set_conditions() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO core.fit_conditions (fit_id, source_compound_ids, doses_um, times_h)
+    SELECT NEW.fit_id, coalesce(array_agg(c.source_compound_id ORDER BY k.place), '{{}}'),
+        coalesce(array_agg(c.dose_um ORDER BY k.place), '{{}}'), coalesce(array_agg(c.time_h ORDER BY k.place), '{{}}')
+    FROM unnest(NEW.condition_ids) WITH ORDINALITY k (condition_id, place)
+    LEFT JOIN core.condition c ON c.condition_id = k.condition_id
+    ON CONFLICT (fit_id) DO UPDATE SET source_compound_ids = EXCLUDED.source_compound_ids,
+        doses_um = EXCLUDED.doses_um, times_h = EXCLUDED.times_h;
+    RETURN NULL;
+END $$;
+COMMENT ON FUNCTION {schema}.set_conditions() IS 'Fills fit_conditions';
+CREATE FUNCTION {schema}.pass_condition() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE core.fit SET condition_ids = condition_ids WHERE NEW.condition_id = ANY (condition_ids);
+    RETURN NULL;
+END $$;
+COMMENT ON FUNCTION {schema}.pass_condition() IS 'Passes what a condition became on to fit_conditions';
+CREATE TRIGGER set_conditions AFTER INSERT OR UPDATE OF condition_ids
+    ON {schema}.fit FOR EACH ROW EXECUTE FUNCTION {schema}.set_conditions();
+CREATE TRIGGER pass_condition AFTER UPDATE
+    ON {schema}.condition FOR EACH ROW
+    WHEN ((OLD.source_compound_id, OLD.dose_um, OLD.time_h) IS DISTINCT FROM
+        (NEW.source_compound_id, NEW.dose_um, NEW.time_h))
+    EXECUTE FUNCTION {schema}.pass_condition();
 """
 
 

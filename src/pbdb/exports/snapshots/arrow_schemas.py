@@ -13,10 +13,11 @@ from sqlalchemy.dialects.postgresql import BIT, JSONB, REAL, TIMESTAMP
 from pbdb.database.dictionary import Entry
 from pbdb.database.models import SCHEMA, Base
 
-# Effects have a layout of their own; artifacts are files of one machine, generations what its loads made, signatures
-# and names of genes copies out of other tables.
+# Effects have a layout of their own; artifacts are files of one machine, generations what its loads made; signatures,
+# names of genes and what conditions are stand in other tables, too.
 OF_SEARCH = ("signature", "signature_fit", "signature_projection", "projected_signature")
-ELSEWHERE = ("effect", "gene_effect", "artifact", "generation", "feature_set_genes", *OF_SEARCH)
+BESIDE_ARRAYS = ("feature_set_genes", "fit_conditions")
+ELSEWHERE = ("effect", "gene_effect", "artifact", "generation", *BESIDE_ARRAYS, *OF_SEARCH)
 SIMPLE: tuple[tuple[type, pa.DataType], ...] = (
     (BigInteger, pa.int64()),
     (Integer, pa.int32()),

@@ -1,4 +1,4 @@
-"""The names of the genes of a feature set are those of the table gene, whoever writes there."""
+"""What genes are called and what conditions are stands beside the arrays of effects as it is in their tables."""
 
 from __future__ import annotations
 
@@ -43,3 +43,24 @@ def test_effects_look_no_gene_up(connection: Connection) -> None:
     for view in ("condition_effect", "replicate_effect"):
         plan = connection.exec_driver_sql(f"EXPLAIN SELECT * FROM pbdb.{view}").scalars().all()
         assert not [line for line in plan if " on gene " in line]
+
+
+def test_a_dose_that_changes_is_that_of_every_view(connection: Connection) -> None:
+    add_genes(connection)
+    add_world(connection, 1000, "one")
+    connection.exec_driver_sql("UPDATE core.condition SET dose_fm = 5000000000, time_h = 6 WHERE condition_id = 1032")
+    for view in ("condition_effect", "gene_response"):
+        found = connection.exec_driver_sql(f"SELECT DISTINCT dose_um, time_h FROM pbdb.{view}").all()
+        assert found == [(5.0, 6.0)]
+
+
+def test_effects_of_a_condition_that_is_not_there_are_refused(connection: Connection) -> None:
+    add_genes(connection)
+    add_world(connection, 1000, "one")
+    with pytest.raises(IntegrityError, match="conditions_are_there"):
+        connection.exec_driver_sql("UPDATE core.fit SET condition_ids = '{1}' WHERE fit_id = 1051")
+
+
+def test_a_gene_looks_no_condition_up(connection: Connection) -> None:
+    plan = connection.exec_driver_sql("EXPLAIN SELECT * FROM pbdb.gene_response WHERE gene_symbol = 'HMOX1'").scalars()
+    assert not [line for line in plan.all() if " on condition " in line]
