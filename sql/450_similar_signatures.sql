@@ -25,6 +25,7 @@ DECLARE
     few bigint;
     nearby text := '';
     place public.halfvec;
+    found record;
     wanted public.halfvec := CASE WHEN opposite
         THEN like_signature * array_fill(-1::real, ARRAY[vector_dims(like_signature)])::halfvec ELSE like_signature END;
 BEGIN
@@ -61,10 +62,10 @@ BEGIN
             JOIN core.signature s ON s.effect_id = c.effect_id
             UNION ALL $query$, projection);
     END IF;
-    RETURN QUERY EXECUTE format($query$
-        SELECT
-            s.effect_id, d.dataset, u.compound_name, k.inchikey, k.parent_inchikey, x.context, x.context_name, c.dose_um,
-            c.time_h, %s * (1 - s.distance), s.n_landmarks
+    EXECUTE format($query$
+        SELECT array_agg(s.effect_id) AS effects, array_agg(s.dataset_id) AS datasets,
+            array_agg(s.condition_id) AS conditions, array_agg(s.n_landmarks) AS landmarks,
+            array_agg(s.distance) AS distances
         FROM (
             SELECT f.*
             FROM (
@@ -77,15 +78,22 @@ BEGIN
             ORDER BY f.distance, f.effect_id
             LIMIT $4
         ) s
-        JOIN core.condition c ON c.condition_id = s.condition_id
-        JOIN core.dataset d ON d.dataset_id = s.dataset_id
-        JOIN core.context x ON x.context_id = c.context_id
-        JOIN core.source_compound u ON u.source_compound_id = c.source_compound_id
-        LEFT JOIN core.compound k ON k.compound_id = u.compound_id
         WHERE s.distance <> 'NaN'
-        ORDER BY s.distance, s.effect_id
-    $query$, CASE WHEN opposite THEN '-1' ELSE '1' END, nearby)
+    $query$, nearby) INTO found
     USING wanted, others, coalesce(except_effects, '{}'), n, indexed, place;
+    -- Apart, so that it is planned once: the other is planned for each question.
+    RETURN QUERY
+    SELECT
+        s.effect_id, d.dataset, u.compound_name, k.inchikey, k.parent_inchikey, x.context, x.context_name, c.dose_um,
+        c.time_h, CASE WHEN opposite THEN -1 ELSE 1 END * (1 - s.distance), s.n_landmarks
+    FROM unnest(found.effects, found.datasets, found.conditions, found.landmarks, found.distances)
+        s (effect_id, dataset_id, condition_id, n_landmarks, distance)
+    JOIN core.condition c ON c.condition_id = s.condition_id
+    JOIN core.dataset d ON d.dataset_id = s.dataset_id
+    JOIN core.context x ON x.context_id = c.context_id
+    JOIN core.source_compound u ON u.source_compound_id = c.source_compound_id
+    LEFT JOIN core.compound k ON k.compound_id = u.compound_id
+    ORDER BY s.distance, s.effect_id;
 END $$;
 COMMENT ON FUNCTION pbdb.similar_signatures(halfvec, integer, text[], text[], boolean, boolean, bigint[]) IS
     'Pooled effects most similar (opposite: most opposite) to a signature over the 978 landmarks, by cosine of'

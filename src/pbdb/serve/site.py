@@ -27,12 +27,12 @@ from pbdb.serve import names as naming
 from pbdb.serve.assets import Asset
 from pbdb.serve.place import PAGE_SECONDS, WAIT_SECONDS, BusyError, Place, Reading, ReplacedError
 
-# As many as there are processors, and one that waits for the database: more share the time, and all end late. With
-# files no more than POOL_SIZE of place.py has connections for.
-AT_ONCE, FILES_AT_ONCE = min(6, 1 + (os.cpu_count() or 1)), 2
+# As many as there are processors, for more share the time, and the last of them ends late. With files no more than
+# POOL_SIZE of place.py has connections for.
+AT_ONCE, FILES_AT_ONCE = min(6, max(2, os.cpu_count() or 1)), 2
 TRIES = 3
 LEAST_SECONDS = 20.0
-MOST_KEPT_BYTES, WORTH_PACKING = 16 << 20, 1000
+MOST_KEPT_BYTES, WORTH_PACKING = 4 << 20, 1000
 Headers = dict[str, str]
 
 
