@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
-_ARENA_MAX = -8  # of malloc.h
+_ARENA_MAX, _MMAP_THRESHOLD = -8, -3  # of malloc.h
+_LARGE = 1 << 17
 _FORGET_PEAK = "5"  # proc(5): resets the high-water mark
 
 
@@ -35,8 +36,13 @@ def peak_mb() -> float:
 
 
 def share_arenas() -> None:
-    """Let all threads take memory from two places, not from one each, which all keep what was freed (mallopt)."""
+    """Let all threads take memory from two places, not from one each, which all keep what was freed (mallopt).
+
+    Large blocks come from the system and go back to it: left to itself, the C library takes ever larger ones from its
+    own places, where they leave gaps.
+    """
     _libc("mallopt", _ARENA_MAX, 2)
+    _libc("mallopt", _MMAP_THRESHOLD, _LARGE)
 
 
 def give_back() -> None:
