@@ -20,10 +20,13 @@ class Run:
     seconds: dict[tuple[str, str], float] = field(default_factory=dict)
     peak_mb: dict[tuple[str, str], float] = field(default_factory=dict)
     mb: dict[tuple[str, str], float] = field(default_factory=dict)
-    left_out: list[str] = field(default_factory=list)
-    partial: set[tuple[str, str]] = field(default_factory=set)
-    """Steps that did less than elsewhere, for something was left out."""
+    left_out: dict[tuple[str, str], str] = field(default_factory=dict)
     about: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def partial(self) -> set[tuple[str, str]]:
+        """Steps that did less than elsewhere, for something was left out."""
+        return {(dataset, "publish") for dataset, _ in self.left_out}
 
     @property
     def datasets(self) -> list[str]:
@@ -109,9 +112,9 @@ def completed(found: Sequence[Run]) -> Run:
 def _add(run: Run, line: dict[str, Any]) -> None:
     dataset, stage = line.get("dataset") or ALL, line["stage"]
     run.about |= {name: line[name] for name in ("machine", "date", "load_average") if name in line}
+    run.left_out.pop((dataset, stage), None)
     if line.get("left_out"):
-        run.left_out.append(f"{dataset}, {stage}: {line['left_out']}")
-        run.partial.add((dataset, "publish"))
+        run.left_out[dataset, stage] = line["left_out"]
     if line.get("mb") is not None and stage in ("publish", "done", *COMMON):
         run.mb[dataset, "load" if stage in ("publish", "done") else stage] = float(line["mb"])
     if stage != "done" and line.get("seconds") is not None:

@@ -102,13 +102,17 @@ def _compendium(runs: Sequence[Run], found: Sequence[Line]) -> Iterable[str]:
     yield picture("seconds", "Minutes by data set and stage")
     yield _stage_table(run)
     if run.left_out:
-        yield "Left out: " + "; ".join(run.left_out) + ".\n"
+        yield f"Left out: {_left_out(run)}.\n"
     if smaller := elsewhere(runs):
         yield (
             "Measured at a smaller share only, and above in proportion to it (seconds and disk): "
             f"{'; '.join(smaller)}. Without these, from files to matches {duration(runs[-1].load_seconds)}.\n"
         )
     yield from _growth(runs)
+
+
+def _left_out(run: Run) -> str:
+    return "; ".join(f"{dataset}, {stage}: {why}" for (dataset, stage), why in run.left_out.items())
 
 
 def elsewhere(runs: Sequence[Run]) -> list[str]:
@@ -289,7 +293,7 @@ def figures(runs: Sequence[Run]) -> str:
         f"{runs[-1].about.get('load_average')}. "
         + (f"Over {len(runs)} shares b is {told}, else 1." if slopes else "Every b is 1.")
         + (f" Largest peak: {max(peaks)[0] / 1024:.1f} GiB ({max(peaks)[1]})." if peaks else "")
-        + (f" Left out: {'; '.join(runs[-1].left_out)}." if runs[-1].left_out else "")
+        + (f" Left out: {_left_out(runs[-1])}." if runs[-1].left_out else "")
         + (f" Counted from a smaller share: {'; '.join(smaller)}." if (smaller := elsewhere(runs)) else "")
         + "\n"
     )

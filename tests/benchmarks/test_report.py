@@ -98,6 +98,7 @@ def test_a_step_done_again_counts_once_and_what_is_left_out_is_told() -> None:
     assert found.datasets == ["tahoe", "driad", compendium_lines.ALL]
     assert "Left out: l1000, done: effects: no disk." in report.page(again, KNOWN)
     assert report.figures([found]).endswith("Left out: l1000, done: effects: no disk.\n")
+    assert "Left out" not in report.page([*again, stage("l1000", "done", 1)], KNOWN)
 
 
 def test_questions_stand_beside_their_budgets_and_learning_beside_its_sizes() -> None:
