@@ -19,7 +19,7 @@ from pbdb.common.errors import DataError, SourceError
 from pbdb.readers.annotations import Annotations
 from pbdb.readers.blocks import Stretches
 
-VALUES_PER_BLOCK = 1 << 24
+VALUES_PER_BLOCK = 1 << 25
 DAMAGED: tuple[Any, ...] = (
     OSError,
     EOFError,

@@ -141,6 +141,7 @@ class _Pooling:
             self._write(self.path, facts)
         else:
             self._put_aside(facts)
+            del self.totals  # gigabytes, which merging does not need
             cell_parts.merge(self.aside, self.path, self.task.declared.order, self.task.address)
 
     def tidy(self) -> None:
