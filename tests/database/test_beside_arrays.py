@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from rows import add_genes, add_world, insert
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
+
+from pbdb.common.settings import Settings
+from pbdb.server import connect
 
 SHOWN = "SELECT DISTINCT gene_id, gene_symbol FROM pbdb.{} ORDER BY 1"
 
@@ -64,3 +69,32 @@ def test_effects_of_a_condition_that_is_not_there_are_refused(connection: Connec
 def test_a_gene_looks_no_condition_up(connection: Connection) -> None:
     plan = connection.exec_driver_sql("EXPLAIN SELECT * FROM pbdb.gene_response WHERE gene_symbol = 'HMOX1'").scalars()
     assert not [line for line in plan.all() if " on condition " in line]
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_load_and_a_renaming_at_once_leave_no_old_name(database: Settings, is_first: bool) -> None:
+    """Neither sees what the other writes before its commit: who comes second waits for it."""
+    engine = connect.engine(database)
+    with engine.begin() as connection:
+        add_genes(connection)
+    statements = [
+        "INSERT INTO core.feature_set (feature_set_id, n_genes, gene_keys) VALUES (1, 2, '{1,2}')",
+        "UPDATE core.gene SET symbol = 'HO1' WHERE gene_key = 1",
+    ]
+    first, second = statements if is_first else reversed(statements)
+
+    def run(statement: str) -> None:
+        with engine.begin() as connection:
+            connection.exec_driver_sql(statement)
+
+    with ThreadPoolExecutor(1) as pool:
+        with engine.begin() as connection:
+            connection.exec_driver_sql(first)
+            other = pool.submit(run, second)
+            with pytest.raises(TimeoutError):
+                other.result(timeout=1)
+        other.result(timeout=30)
+    with engine.connect() as connection:
+        assert connection.exec_driver_sql("SELECT gene_symbols FROM core.feature_set_genes").scalars().all() == [
+            ["HO1", "HSPA6"]
+        ]

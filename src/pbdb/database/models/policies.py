@@ -113,6 +113,8 @@ CREATE TRIGGER pass_compound_name AFTER UPDATE OF name
     EXECUTE FUNCTION {schema}.pass_compound_name();
 CREATE FUNCTION {schema}.set_gene_names() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
+    -- Who renames genes and does not see this row yet waits until it does, and the reverse.
+    PERFORM pg_advisory_xact_lock_shared('core.feature_set_genes'::regclass::bigint);
     INSERT INTO core.feature_set_genes (feature_set_id, gene_ids, gene_symbols)
     SELECT NEW.feature_set_id, coalesce(array_agg(g.gene_id ORDER BY k.place), '{{}}'),
         coalesce(array_agg(g.symbol ORDER BY k.place), '{{}}')
@@ -129,6 +131,7 @@ DECLARE
         WHERE (n.gene_id, n.symbol) IS DISTINCT FROM (c.gene_id, c.symbol));
 BEGIN
     IF renamed <> '{{}}' THEN
+        PERFORM pg_advisory_xact_lock('core.feature_set_genes'::regclass::bigint);
         UPDATE core.feature_set h SET gene_keys = h.gene_keys
         WHERE EXISTS (SELECT FROM unnest(h.gene_keys) k WHERE k = ANY (renamed));
     END IF;

@@ -16,8 +16,7 @@ from pbdb.database.models import SCHEMA, Base
 # Effects have a layout of their own; artifacts are files of one machine, generations what its loads made; signatures,
 # names of genes and what conditions are stand in other tables, too.
 OF_SEARCH = ("signature", "signature_fit", "signature_projection", "projected_signature")
-BESIDE_ARRAYS = ("feature_set_genes", "fit_conditions")
-ELSEWHERE = ("effect", "gene_effect", "artifact", "generation", *BESIDE_ARRAYS, *OF_SEARCH)
+ELSEWHERE = ("effect", "gene_effect", "artifact", "generation", "feature_set_genes", "fit_conditions", *OF_SEARCH)
 SIMPLE: tuple[tuple[type, pa.DataType], ...] = (
     (BigInteger, pa.int64()),
     (Integer, pa.int32()),
